@@ -1,0 +1,48 @@
+"""Shared by all tests: where real data lies, a fixed clock, Hypothesis profiles, a scrubbed environment."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile(
+    "ci", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("dev", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def data_root() -> Path:
+    """Where the real payloads and ledgers lie: TIEOUT_DATA, else ../shared/data beside the checkout."""
+    return Path(os.environ.get("TIEOUT_DATA") or ROOT.parent / "shared" / "data")
+
+
+_ran: dict[str, int] = {}
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder of real data; the test is skipped, by name, where it is absent."""
+    root = data_root()
+    if not root.is_dir():
+        pytest.skip(f"test data absent: {root} (set TIEOUT_DATA)")
+    return root
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The fixed clock of the tests."""
+    return datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("TIEOUT_") and name not in {"TIEOUT_DATA", "TIEOUT_TEST_PG"}:
+            monkeypatch.delenv(name)
