@@ -294,10 +294,19 @@ class CreditMemo(_Document):
         return Entity.CREDIT_MEMO
 
 
+class Credit(Record):
+    """A credit memo used up inside a payment that settles invoices with it. Positive, in the payment's currency."""
+
+    credit_memo: str
+    amount: Money
+
+
 class Payment(Record):
-    """Money received. Unapplied = amount − Σ standing applications.
+    """Money received. Unapplied = amount + Σ credits − Σ standing applications; it is never negative.
 
     received: the date on the receipt · posted: the accounting date · deposit_to: the account that took it
+    credits: credit memos in the same group; `settlements` says what each paid where that is unique
+    A payment of amount 0 with credits is the application of those credits, not cash.
     """
 
     ref: Ref
@@ -313,6 +322,7 @@ class Payment(Record):
     currency: str
     exchange_rate: Rate | None
     applications: tuple[Application, ...]
+    credits: tuple[Credit, ...] = ()
     reported_unapplied: Money | None
     deposit_to: str | None
     memo: str | None
@@ -455,6 +465,50 @@ def effects(record: AnyRecord) -> tuple[Effect, ...]:
         back = Effect(max(gone, record.posted), -amount, record.currency, record.customer, record.entity, record.ref.id)
         return (first, back)
     return (first,)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """An amount of one payment or credit memo set against one invoice, positive, in the source's currency."""
+
+    source: Entity
+    source_id: str
+    application: Application
+
+
+def settlements(record: AnyRecord) -> tuple[Settlement, ...] | None:
+    """Which money or credit paid which invoice, as far as the record states it; None if a group leaves it open.
+
+    It is unique without credits, with one invoice, or where one credit alone pays everything.
+    """
+    if isinstance(record, CreditMemo):
+        return tuple(Settlement(Entity.CREDIT_MEMO, record.ref.id, a) for a in record.applications)
+    if not isinstance(record, Payment):
+        return ()
+    own = Entity.PAYMENT, record.ref.id
+    if not record.credits:
+        return tuple(Settlement(*own, a) for a in record.applications)
+    standing = [a for a in record.applications if a.reversed_on is None]
+    if not record.amount and len(record.credits) == 1:
+        return tuple(Settlement(Entity.CREDIT_MEMO, record.credits[0].credit_memo, a) for a in record.applications)
+    if len(standing) != 1 or standing != list(record.applications):
+        return None
+    only = standing[0]
+    used = sum((c.amount for c in record.credits), ZERO)
+    if used > only.amount or only.amount != only.amount_invoice:
+        return None
+    by_credit = [
+        Settlement(
+            Entity.CREDIT_MEMO,
+            c.credit_memo,
+            only.model_copy(update={"amount": c.amount, "amount_invoice": c.amount}),
+        )
+        for c in record.credits
+    ]
+    cash = only.amount - used
+    if cash:
+        by_credit.append(Settlement(*own, only.model_copy(update={"amount": cash, "amount_invoice": cash})))
+    return tuple(by_credit)
 
 
 def as_json(record: Record) -> dict[str, Any]:
