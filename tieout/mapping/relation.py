@@ -1,0 +1,238 @@
+"""The canonical relation: three tables per side, the one shape in which two ledgers are compared.
+
+A file is loaded into it by SQL, a store row by row; `compare` reads nothing else. Tables are named
+`{side}_documents`, `{side}_customers`, `{side}_applications`, side being `left` or `right`.
+Amounts are positive magnitudes in document currency; `sign` says which way a document moves receivables.
+A NULL means that the source does not state it: an unknown is never compared, and never counted as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from tieout.mapping.keys import customer_number_key, name_key, number_key
+from tieout.model import (
+    Adjustment,
+    Application,
+    CreditMemo,
+    Customer,
+    Document,
+    Invoice,
+    Payment,
+    PostingState,
+    magnitude,
+    sign,
+)
+
+Value = str | int | bool | Decimal | date | None
+Row = tuple[Value, ...]
+Columns = tuple[tuple[str, str], ...]
+
+_MONEY = "DECIMAL(24,6)"
+SIDES = ("left", "right")
+KINDS = ("invoice", "credit_memo", "payment", "adjustment")
+
+# id            unique within (side, kind); the native id, or document key (and ordinal, if keys repeat) of a file
+# kind          invoice | credit_memo | payment | adjustment
+# subkind       kind of adjustment; NULL otherwise
+# sign          +1 raises receivables, −1 lowers them
+# customer      the customer's id in this ledger: a native id, or in a file its number, else its name
+# customer_name, customer_name_key = keys.name_key(customer_name)
+# customer_key  keys.customer_number_key of the customer's *number*; NULL if the source gives none
+# number        as printed (a payment's reference); number_key = keys.number_key(number); '' becomes NULL in both
+# marker        our reference, or the other ledger's number or id in a foreign-key column
+# link          subject id if the sync knows the document, and customer_link for its customer; NULL otherwise
+# issued        the document's date (a payment's receipt date) · posted: accounting date; equal if only one is stated
+# rate          home units for one unit of currency
+# net           before tax, after discount; net + tax = total where all are stated
+# open          unsettled magnitude as the source reports it
+# ar            signed effect on open receivables while the document counts: 0 for a draft, sign × open for an
+#               open-items source (no payments in it), else sign × total. Dates and voids are applied by `compare`.
+# state         draft | posted | voided · voided_on: first day without effect; NULL in a voided row: from its own date
+# settled_on    settlement stated by the source where no payment row shows it
+# concerns      id of the document this one is about (adjustments, credit memos)
+# source        where the row was read: file:row, or connection:id
+DOCUMENTS: Columns = (
+    ("id", "VARCHAR"),
+    ("kind", "VARCHAR"),
+    ("subkind", "VARCHAR"),
+    ("sign", "INTEGER"),
+    ("customer", "VARCHAR"),
+    ("customer_name", "VARCHAR"),
+    ("customer_name_key", "VARCHAR"),
+    ("customer_key", "VARCHAR"),
+    ("number", "VARCHAR"),
+    ("number_key", "VARCHAR"),
+    ("marker", "VARCHAR"),
+    ("link", "VARCHAR"),
+    ("customer_link", "VARCHAR"),
+    ("issued", "DATE"),
+    ("posted", "DATE"),
+    ("due", "DATE"),
+    ("currency", "VARCHAR"),
+    ("rate", "DECIMAL(24,12)"),
+    ("net", _MONEY),
+    ("tax", _MONEY),
+    ("discount", _MONEY),
+    ("total", _MONEY),
+    ("open", _MONEY),
+    ("ar", _MONEY),
+    ("state", "VARCHAR"),
+    ("voided_on", "DATE"),
+    ("disputed", "BOOLEAN"),
+    ("settled_on", "DATE"),
+    ("entity_code", "VARCHAR"),
+    ("concerns", "VARCHAR"),
+    ("memo", "VARCHAR"),
+    ("method", "VARCHAR"),
+    ("source", "VARCHAR"),
+)
+# number and tax_id as printed; number_key = keys.customer_number_key(number); balance: as the source reports it
+CUSTOMERS: Columns = (
+    ("id", "VARCHAR"),
+    ("name", "VARCHAR"),
+    ("name_key", "VARCHAR"),
+    ("number", "VARCHAR"),
+    ("number_key", "VARCHAR"),
+    ("tax_id", "VARCHAR"),
+    ("email", "VARCHAR"),
+    ("terms", "VARCHAR"),
+    ("link", "VARCHAR"),
+    ("currency", "VARCHAR"),
+    ("balance", _MONEY),
+)
+# source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`) · invoice: `documents.id`
+# amount: in the source document's currency · amount_invoice: in the invoice's
+# applied_on: counts from then, inclusive · reversed_on: no longer counts from then; NULL if it stands
+APPLICATIONS: Columns = (
+    ("source_kind", "VARCHAR"),
+    ("source_id", "VARCHAR"),
+    ("invoice", "VARCHAR"),
+    ("amount", _MONEY),
+    ("amount_invoice", _MONEY),
+    ("applied_on", "DATE"),
+    ("reversed_on", "DATE"),
+)
+TABLES: dict[str, Columns] = {"documents": DOCUMENTS, "customers": CUSTOMERS, "applications": APPLICATIONS}
+
+
+def names(columns: Columns) -> tuple[str, ...]:
+    """The column names, in table order."""
+    return tuple(name for name, _ in columns)
+
+
+def create_table(side: str, table: str) -> str:
+    """SQL that makes one empty table of a side; `table` is a key of `TABLES`."""
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in TABLES[table])
+    return f"CREATE OR REPLACE TABLE {side}_{table} ({columns})"
+
+
+def document_row(
+    record: Document,
+    *,
+    customer: Customer | None = None,
+    link: str | None = None,
+    customer_link: str | None = None,
+    settled_on: date | None = None,
+) -> Row:
+    """One row of `documents`, in column order, from a record and its customer.
+
+    settled_on: pass `Invoice.settled_on` only if no payment record of the same ledger shows that settlement.
+    """
+    total = magnitude(record)
+    way = sign(record)
+    number = _number(record)
+    billed = record if isinstance(record, Invoice | CreditMemo) else None
+    deposit = record.deposit_applied if isinstance(record, Invoice) else Decimal(0)
+    name = customer.name if customer else None
+    customer_number = (customer.number or customer.ref.number) if customer else None
+    return (
+        record.ref.id,
+        record.entity.value,
+        record.kind.value if isinstance(record, Adjustment) else None,
+        way,
+        record.customer,
+        name,
+        name_key(name) or None if name else None,
+        customer_number_key(customer_number) or None if customer_number else None,
+        number,
+        number_key(number) or None if number else None,
+        record.marker,
+        link,
+        customer_link,
+        record.received if isinstance(record, Payment) else record.posted if billed is None else billed.issued,
+        record.posted,
+        record.due if isinstance(record, Invoice) else None,
+        record.currency,
+        record.exchange_rate,
+        total - billed.tax if billed else None,
+        billed.tax if billed else None,
+        billed.discount if billed else None,
+        total,
+        _reported_open(record),
+        Decimal(0) if record.state is PostingState.DRAFT else way * (total - deposit),
+        record.state.value,
+        record.voided_on,
+        record.disputed if isinstance(record, Invoice) else None,
+        settled_on,
+        record.entity_code,
+        record.document if isinstance(record, Adjustment) else _original(record),
+        record.reason if isinstance(record, Adjustment) else record.memo,
+        record.method.value if isinstance(record, Payment) else None,
+        f"{record.ref.connection}:{record.ref.id}",
+    )
+
+
+def _number(record: Document) -> str | None:
+    if isinstance(record, Payment):
+        return record.reference or None
+    return record.number or None
+
+
+def _reported_open(record: Document) -> Decimal | None:
+    match record:
+        case Invoice() | CreditMemo():
+            return record.reported_open
+        case Payment():
+            return record.reported_unapplied
+        case _:
+            return None
+
+
+def _original(record: Document) -> str | None:
+    return record.original_invoice if isinstance(record, CreditMemo) else None
+
+
+def customer_row(record: Customer, *, link: str | None = None) -> Row:
+    """One row of `customers`, in column order."""
+    number = record.number or record.ref.number
+    return (
+        record.ref.id,
+        record.name,
+        name_key(record.name) or None,
+        number,
+        customer_number_key(number) or None if number else None,
+        record.tax_id,
+        record.email,
+        record.terms,
+        link,
+        record.currency,
+        record.reported_balance,
+    )
+
+
+def application_rows(record: Document) -> Iterator[Row]:
+    """The rows of `applications` of one record, in its own order; none for invoices and adjustments."""
+    applied: tuple[Application, ...] = record.applications if isinstance(record, Payment | CreditMemo) else ()
+    for a in applied:
+        yield (
+            record.entity.value,
+            record.ref.id,
+            a.invoice,
+            a.amount,
+            a.amount_invoice,
+            a.applied_on,
+            a.reversed_on,
+        )
