@@ -1,0 +1,272 @@
+"""tieout.toml: what loads, and that everything wrong is said at once, with its line."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tieout.config import load, loads
+from tieout.config.lines import line_of, locate
+from tieout.config.settings import ENTITIES, TWO_WAY, policy_fields
+from tieout.errors import ConfigError
+from tieout.sync.facts import GUARDED_FIELDS
+
+SOUND = """
+[company]
+name = "Example"
+[connection.a]
+kind = "memory"
+[connection.b]
+kind = "memory"
+[pair.main]
+left = "a"
+right = "b"
+"""
+FILE = Path("/books/tieout.toml")
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        loads(text, FILE)
+    assert caught.value.exit_code == 2
+    return caught.value.problems
+
+
+def test_the_smallest_configuration_has_safe_defaults() -> None:
+    settings = loads(SOUND, FILE)
+    pair = settings.pair("main")
+    assert settings.state.url == "sqlite:////books/tieout.db"
+    assert (pair.mode, pair.linked_owner, pair.cutover, pair.unattended) == ("propose", "none", None, ())
+    assert pair.stated_settlements == "compare"
+    assert set(pair.flows.values()) == {"both"}
+    assert pair.limits.creates == 50
+    assert pair.rounding is None
+
+
+def test_the_template_of_init_loads(tmp_path: Path) -> None:
+    text = (files("tieout.config") / "template.toml").read_text("utf-8")
+    settings = loads(text, tmp_path / "tieout.toml")
+    erp = settings.connection("erp").options
+    assert erp["folder"] == tmp_path / "erp/export"
+    assert [e["profile"] for e in erp["exports"]] == ["customers", "documents", "payments"]
+    assert settings.pair("main").limits.money == {"USD": Decimal("250000.00")}
+
+
+def test_every_commented_line_of_the_template_that_is_toml_loads_too(tmp_path: Path) -> None:
+    text = (files("tieout.config") / "template.toml").read_text("utf-8")
+    shown = [
+        line.removeprefix("# ") if line.startswith(("# [", "# per_", "# total", "# invoice.")) else line
+        for line in text.splitlines()
+    ]
+    assert shown != text.splitlines()
+    pair = loads("\n".join(shown), tmp_path / "tieout.toml").pair("main")
+    assert pair.policy == {("invoice", "memo"): "two_way"}
+    assert pair.rounding is not None
+    assert pair.rounding.per_document == Decimal("0.02")
+
+
+def test_a_whole_pair_is_read() -> None:
+    pair = loads(
+        SOUND
+        + """
+mode = "auto"
+cutover = 2026-01-01
+linked_owner = "left"
+unattended = ["void"]
+stated_settlements = "create"
+policy = { invoice.memo = "left", "payment.reference" = "two_way" }
+codes.taxes = { "A1" = "TAX" }
+codes."accounts" = { "0400" = "4000" }
+limits = { creates = 5, money = { USD = "10.50", JPY = 1000 } }
+flows = { payment = "right_to_left" }
+report.as_of = 2026-01-31
+""",
+        FILE,
+    ).pair("main")
+    assert pair.cutover == date(2026, 1, 1)
+    assert pair.policy == {("invoice", "memo"): "left", ("payment", "reference"): "two_way"}
+    assert pair.codes == {"taxes": {"A1": "TAX"}, "accounts": {"0400": "4000"}}
+    assert pair.limits.money == {"USD": Decimal("10.50"), "JPY": Decimal("1000.00")}
+    assert pair.flows["payment"] == "right_to_left"
+    assert pair.flows["invoice"] == "both"
+    assert pair.as_of == date(2026, 1, 31)
+
+
+def test_all_problems_come_at_once_with_lines_and_suggestions() -> None:
+    found = problems(
+        """[company]
+name = "Example"
+[stat]
+url = "x"
+[connection.books]
+kind = "quickbooks"
+company_id = "93a"
+client_id = "abc"
+client_secret = "hunter2"
+environmnt = "sandbox"
+[connection.erp]
+kind = "tabular"
+folder = "x"
+currency = "usd"
+exports = [
+  { glob = "*.csv", profile = "a", entty = "invoice" },
+]
+imports = { invoic = "x" }
+[pair.main]
+left = "erp"
+right = "book"
+mode = "autto"
+cutover = "2026-01-01"
+[pair.main.policy]
+invoice.total = "two_way"
+payment.amout = "left"
+[pair.main.codes.taxes]
+A1 = 5
+[pair.main.limits]
+creates = -1
+[pair.main.flows]
+invoice = "bth"
+"""
+    )
+    expected = [
+        ("tieout.toml:3:", "stat", "did you mean state?"),
+        ("tieout.toml:7:", "company_id", "'93a'"),
+        ("tieout.toml:9:", "client_secret", "a secret may not stand here"),
+        ("tieout.toml:10:", "environmnt", "did you mean environment?"),
+        ("tieout.toml:11:", "[connection.erp] outbox", "is missing"),
+        ("tieout.toml:14:", "currency", "ISO 4217"),
+        ("tieout.toml:15:", "entty", "did you mean entity?"),
+        ("tieout.toml:18:", "invoic", "did you mean invoice?"),
+        ("tieout.toml:21:", "right", "did you mean books?"),
+        ("tieout.toml:22:", "mode", "did you mean auto?"),
+        ("tieout.toml:23:", "cutover", "without quotes"),
+        ("tieout.toml:25:", "invoice.total", "two_way is never possible"),
+        ("tieout.toml:26:", "payment.amout", "did you mean amount?"),
+        ("tieout.toml:28:", "A1", "text in quotes"),
+        ("tieout.toml:30:", "creates", "greater than or equal to 0"),
+        ("tieout.toml:32:", "invoice", "did you mean both?"),
+    ]
+    assert len(found) == len(expected)
+    for problem, parts in zip(found, expected, strict=True):
+        assert all(part in problem for part in parts), (problem, parts)
+    assert "hunter2" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ('[connection.c]\nkind = "memory"\ntoken = "abc"', "a secret may not stand here"),
+        ('[connection.c]\nkind = "memory"\napi_key = "abc"', "a secret may not stand here"),
+        ('[state]\nurl = "postgresql://me:abc@host/db"', "holds a password"),
+        ('[connection.c]\nkind = "memory"\ntoken = { env = "X", keyring = "y" }', "one of env, command and keyring"),
+        ('[connection.c]\nkind = "memory"\ntoken = { env = "" }', "is empty"),
+        ('[connection.c]\nkind = "memory"\ntoken = { command = [] }', "is empty"),
+        ('[connection.c]\nkind = "quickboks"', "did you mean quickbooks?"),
+        ("[connection.c]\nfolder = 'x'", "kind: is missing"),
+        ('[connection.C]\nkind = "memory"', "lower-case"),
+        ('[pair.two]\nleft = "a"\nright = "a"', "is the same connection as left"),
+        ('[pair.two]\nleft = "b"\nright = "a"', "has the same two connections as [pair.main]"),
+        ('[pair.two]\nright = "a"', "left: is missing"),
+        ("[pair.main.limits]\nmoney.USD = true", "should be a number"),
+        ("[pair.main.limits]\nmoney.USD = -1", "positive"),
+        ("[pair.main.limits]\nmoney.usd = 1", "ISO 4217"),
+        ("[pair.main.limits]\ndeletions_percent = 101", "between 0 and 100"),
+        ('[pair.main.policy]\ninvoice.memo = "newest"', "is not one of origin, left"),
+        ('[pair.main.policy]\ninvoice.ref = "left"', "is not compared"),
+        ('[pair.main.policy]\ninvoce.memo = "left"', "did you mean invoice?"),
+        ('[pair.main.codes]\ntax = { A = "B" }', "did you mean taxes?"),
+        ('[pair.main.rounding]\nper_document = "0.01"', "total: is missing"),
+        ('[pair.main.report]\nas_of = "2026-01-31"', "without quotes"),
+    ],
+)
+def test_each_mistake_is_named(change: str, says: str) -> None:
+    found = problems(SOUND + change)
+    assert len(found) == 1, found
+    assert says in found[0]
+    assert "abc" not in found[0]
+
+
+def test_one_company_under_two_names_is_refused() -> None:
+    twice = "\n".join(
+        f'[connection.q{i}]\nkind = "quickbooks"\ncompany_id = "12"\nclient_id = "x"\nclient_secret = {{ env = "X" }}'
+        for i in (1, 2)
+    )
+    (found,) = problems(SOUND + twice)
+    assert "is the same as that of [connection.q1]" in found
+
+
+@pytest.mark.parametrize("url", ["http://example.com/x", "ftp://example.com", "example.com", "https://"])
+def test_credentials_never_travel_in_the_clear(url: str) -> None:
+    text = f'[connection.q]\nkind = "quickbooks"\ncompany_id = "12"\nclient_id = "x"\nclient_secret = {{ env = "X" }}\napi_base = "{url}"'
+    (found,) = problems(SOUND + text)
+    assert "https://" in found
+
+
+def test_a_stand_in_on_loopback_may_speak_http() -> None:
+    text = '[connection.q]\nkind = "quickbooks"\ncompany_id = "12"\nclient_id = "x"\nclient_secret = { env = "X" }\napi_base = "http://127.0.0.1:8080"'
+    assert loads(SOUND + text, FILE).connection("q").options["api_base"] == "http://127.0.0.1:8080"
+
+
+def test_no_money_field_can_have_two_masters() -> None:
+    for entity in ENTITIES:
+        assert TWO_WAY[entity] <= set(policy_fields(entity)) - GUARDED_FIELDS
+
+
+def test_a_missing_file_says_what_to_type(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tieout init"):
+        load(tmp_path / "tieout.toml")
+
+
+def test_tieout_config_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.toml").write_text(SOUND)
+    monkeypatch.setenv("TIEOUT_CONFIG", str(tmp_path / "other.toml"))
+    assert load().path == tmp_path / "other.toml"
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text("[company]\nname = x\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        load(tmp_path / "tieout.toml")
+
+
+def test_latin_1_is_not_read_as_something_else(tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_bytes('[company]\nname = "Müller"\n'.encode("latin-1"))
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(tmp_path / "tieout.toml")
+
+
+def test_unknown_names_are_answered_with_near_ones() -> None:
+    settings = loads(SOUND, FILE)
+    with pytest.raises(ConfigError, match="did you mean main"):
+        settings.pair("mian")
+    with pytest.raises(ConfigError, match="connections there: a, b"):
+        settings.connection("zzz")
+
+
+def test_lines_are_found_inside_arrays_of_tables_and_long_values() -> None:
+    found = locate('a = 1\n[[b.c]]\nd = """\n[x]\n"""\n\n[[b.c]]\nd = [\n  1, # [y]\n]\ne.f = 2\n["q.r".s]\nt = 1\n')
+    assert found["a",] == 1
+    assert found["b", "c", "0", "d"] == 3
+    assert found["b", "c", "1", "d"] == 8
+    assert found["b", "c", "1", "e", "f"] == 11
+    assert found["q.r", "s", "t"] == 13
+    assert ("x",) not in found
+    assert ("y",) not in found
+    assert line_of(found, ("b", "c", "1", "d", "9", "z")) == 8
+    assert line_of(found, ("nowhere",)) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", '"x"', "[\n1,\n2]", '"""\n\n"""'])), max_size=8)
+)
+def test_every_key_is_on_the_line_that_starts_with_it(entries: list[tuple[str, str]]) -> None:
+    text = "".join(f"[t{i}]\n\n# note\n{key} = {value}\n" for i, (key, value) in enumerate(entries))
+    found = locate(text)
+    for i, (key, _) in enumerate(entries):
+        assert text.splitlines()[found[f"t{i}", key] - 1].startswith(f"{key} =")

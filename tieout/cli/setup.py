@@ -1,0 +1,157 @@
+"""`init`, `connect`, `check`: from nothing to a configuration that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tieout.cli.output import Out, common, gravest, table
+
+if TYPE_CHECKING:
+    from tieout.config import Settings
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(dir_okay=False),
+    help="The configuration; default TIEOUT_CONFIG, else tieout.toml.",
+)
+
+
+def _clock() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), default="tieout.toml")
+@common
+def init(out: Out, path: Path) -> None:
+    """Write a commented tieout.toml. An existing file is never touched."""
+    from importlib.resources import files
+
+    from tieout.errors import ConfigError
+
+    text = (files("tieout.config") / "template.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists already", hint="edit it, or name another: tieout init PATH") from None
+    out.data({"path": str(path)})
+    out.line(f"wrote {path}")
+    out.note("  → edit it, then: tieout check")
+
+
+@click.command()
+@config_option
+@common
+def check(out: Out, config: str | None) -> int:
+    """Check configuration, connections, flows, locks.
+
+    Opens the state database and reads the company of every connection; the books are only read.
+    """
+    from tieout.config import load
+
+    settings = load(config)
+    found = [_check("configuration", str(settings.path), f"{len(settings.pairs)} pairs"), _check_state(settings)]
+    companies: dict[str, Any] = {}
+    for name in settings.connections:
+        with out.progress(f"connection {name}") as step:
+            step("reading the company")
+            found.append(_check_connection(settings, name, companies))
+    found += [_check_pair(settings, name, companies) for name in settings.pairs]
+    code = gravest(f["exit"] for f in found)
+    out.data({"ok": code == 0, "checks": found})
+    out.lines(table(("", "check", "name", "found"), [(_mark(f), f["check"], f["name"], f["detail"]) for f in found]))
+    for f in found:
+        if f["exit"]:
+            out.warn(f"{f['check']} {f['name']}: {f['detail']}" + (f"\n  → {f['hint']}" if f["hint"] else ""))
+    return code
+
+
+def _mark(found: dict[str, Any]) -> str:
+    return "✗" if found["exit"] else "–" if found["detail"].startswith("not checked") else "✓"
+
+
+def _check(check: str, name: str, detail: str, *, exit_code: int = 0, hint: str = "") -> dict[str, Any]:
+    return {"check": check, "name": name, "exit": exit_code, "detail": detail, "hint": hint}
+
+
+def _failed(check: str, name: str, error: Exception) -> dict[str, Any]:
+    from tieout.cli.failures import explain
+
+    told = explain(error)
+    detail = "; ".join((told.message, *told.problems))
+    return _check(check, name, detail, exit_code=told.exit, hint=told.hint)
+
+
+def _check_state(settings: Settings) -> dict[str, Any]:
+    from tieout.config.opening import state_url
+    from tieout.sync.store import open_store
+
+    try:
+        url = state_url(settings)
+        store = open_store(url, clock=_clock)
+        try:
+            breaks = store.audit_breaks()
+        finally:
+            store.close()
+    except Exception as error:  # noqa: BLE001  every check is made, whatever fails
+        return _failed("state", "database", error)
+    kind = url.split(":", 1)[0]
+    if breaks:
+        return _check("state", kind, f"the audit log was altered: {breaks[0]}", exit_code=4, hint="restore a backup")
+    return _check("state", kind, "readable, audit log unbroken")
+
+
+def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:
+    from tieout.config.opening import open_connection
+
+    kind = settings.connection(name).kind
+    try:
+        connector = open_connection(settings, name, clock=_clock)
+        try:
+            company = connector.company()
+            companies[name] = (company, connector.capabilities)
+        finally:
+            connector.close()
+    except Exception as error:  # noqa: BLE001  every check is made, whatever fails
+        return _failed("connection", name, error)
+    closed = company.closed_through()
+    books = f"books closed through {closed}" if closed else "no closed period stated"
+    return _check("connection", name, f"{kind}: {company.name}, {company.home_currency}, {books}")
+
+
+def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:
+    """Whether each flow of the pair ends in a connection that can write it."""
+    from tieout.connectors import Op
+    from tieout.model import Entity
+
+    pair = settings.pair(name)
+    if pair.left not in companies or pair.right not in companies:
+        return _check("pair", name, "not checked: a connection failed")
+    (left, can_left), (right, can_right) = companies[pair.left], companies[pair.right]
+    if left.home_currency != right.home_currency:
+        says = f"home currencies differ: {left.home_currency} and {right.home_currency}"
+        return _check("pair", name, says, exit_code=2, hint="pair books of one home currency")
+    flows, stuck = 0, []
+    for entity, flow in pair.flows.items():
+        for direction, target, can in (
+            ("left_to_right", pair.right, can_right),
+            ("right_to_left", pair.left, can_left),
+        ):
+            source = can_left if direction == "left_to_right" else can_right
+            if flow not in {"both", direction} or Entity(entity) not in source.reads:
+                continue
+            flows += 1
+            if not can.can(Entity(entity), Op.CREATE):
+                stuck.append(f"{entity} cannot be written to {target}")
+    detail = f"{pair.mode}: {pair.left} and {pair.right}, {flows - len(stuck)} flows"
+    return _check("pair", name, "; ".join([detail, *stuck]))
+
+
+COMMANDS = (init, check)

@@ -1,0 +1,337 @@
+"""Where secrets are: looked up by reference, or kept by `tieout connect` in a keyring or an encrypted file.
+
+A kept secret has two generations, so that a rotated sign-in whose first use fails can fall back to the one before.
+Values never appear in a repr, a log line or an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tieout.config.settings import SecretRef, SecretsSettings
+from tieout.errors import ConfigError, LeaseHeldError, RetriableError, TieoutError
+
+KEY_VARIABLE = "TIEOUT_SECRET_KEY"
+_SERVICE = "tieout"
+_COMMAND_SECONDS = 30
+_NEW_KEY = "make a key with: head -c 32 /dev/urandom | base64"
+
+
+def resolve(reference: str | SecretRef, *, environ: Mapping[str, str] | None = None) -> str:
+    """The value a reference stands for; plain text as it is. Raises ConfigError, which never holds the value."""
+    if isinstance(reference, str):
+        return reference
+    if reference.env is not None:
+        value = (os.environ if environ is None else environ).get(reference.env, "")
+        if not value:
+            raise ConfigError(f"environment variable {reference.env} is not set", hint=f"export {reference.env}=…")
+        return value
+    if reference.command is not None:
+        return _printed(reference.command)
+    service, _, name = (reference.keyring or "").partition("/")
+    backend = _keyring()
+    value = (backend.get_password(service, name) if backend else None) or ""
+    if not value:
+        why = "holds no such entry" if backend else "of this system cannot be used"
+        raise ConfigError(f"the keyring {why}: {reference.keyring}", hint=f"keyring set {service} {name}")
+    return value
+
+
+def _printed(command: tuple[str, ...]) -> str:
+    try:
+        ran = subprocess.run(command, capture_output=True, timeout=_COMMAND_SECONDS, check=False)  # noqa: S603  configured
+    except OSError as error:
+        raise ConfigError(f"secret command {command[0]} cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"secret command {command[0]} gave no answer in {_COMMAND_SECONDS} s") from None
+    value = ran.stdout.decode("utf-8", errors="replace").strip("\r\n")
+    if ran.returncode or not value:
+        raise ConfigError(
+            f"secret command {command[0]} printed no secret (exit code {ran.returncode})", hint="run it by hand"
+        )
+    return value
+
+
+def _keyring() -> Any:
+    """The keyring of the system, or None where there is none that keeps anything."""
+    try:
+        import keyring  # noqa: PLC0415  optional, and slow to load
+        from keyring.errors import KeyringError  # noqa: PLC0415
+    except ImportError:
+        return None
+    backend = keyring.get_keyring()
+    try:
+        usable = backend.priority > 0
+    except (KeyringError, RuntimeError):
+        usable = False
+    return backend if usable and not type(backend).__module__.endswith(("fail", "null")) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept secret. generation: counts from 1 · previous: the value before, None at first"""
+
+    generation: int
+    current: str = field(repr=False)
+    previous: str | None = field(repr=False)
+
+
+class _Backend(Protocol):
+    def get(self, connection: str, name: str) -> str | None: ...
+    def set(self, connection: str, name: str, text: str | None) -> None: ...
+
+
+class SecretStore:
+    """Secrets by (connection, name). Writes are durable when they return; `lock` orders processes and threads."""
+
+    def __init__(self, folder: Path, backend: _Backend) -> None:
+        self.folder = folder
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"SecretStore({str(self.folder)!r}, {type(self._backend).__name__.strip('_')})"
+
+    def read(self, connection: str, name: str) -> Kept | None:
+        """What is kept under that name; None if nothing is."""
+        text = self._backend.get(connection, name)
+        if text is None:
+            return None
+        found = json.loads(text)
+        return Kept(found["generation"], found["current"], found["previous"])
+
+    def write(self, connection: str, name: str, value: str) -> Kept:
+        """Keep a new value; the one before becomes `previous`. On any failure the old ones stay as they were."""
+        old = self.read(connection, name)
+        if old is not None and old.current == value:
+            return old
+        new = Kept((old.generation if old else 0) + 1, value, old.current if old else None)
+        kept = {"generation": new.generation, "current": new.current, "previous": new.previous}
+        self._backend.set(connection, name, json.dumps(kept))
+        return new
+
+    def forget(self, connection: str, name: str) -> None:
+        """Remove all generations; nothing happens if there are none."""
+        self._backend.set(connection, name, None)
+
+    def probe(self) -> None:
+        """Prove that a write would succeed now, before a sign-in is rotated. Raises as `write` does."""
+        _private_folder(self.folder)
+        path = self.folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+        _replace(path, b"\0" * 16384)
+        path.unlink()
+
+    @contextlib.contextmanager
+    def lock(
+        self,
+        connection: str,
+        *,
+        wait: float = 60,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[None]:
+        """Hold the connection's secrets alone, across processes. Raises LeaseHeldError after `wait` seconds."""
+        _private_folder(self.folder)
+        with _files():
+            held = os.open(self.folder / f"{connection}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            until = monotonic() + wait
+            while not _locked(held):
+                if monotonic() >= until:
+                    raise LeaseHeldError(
+                        f"another process holds the sign-in of {connection}", hint="run again when it is done"
+                    )
+                sleep(0.05)
+            yield
+        finally:
+            os.close(held)
+
+
+def open_store(settings: SecretsSettings, *, company: str, environ: Mapping[str, str] | None = None) -> SecretStore:
+    """The store that the settings name. `company` binds what is kept to that company's configuration."""
+    backend = _keyring() if settings.store in {"auto", "keyring"} else None
+    if settings.store == "keyring" and backend is None:
+        raise ConfigError(
+            "[secrets] store = keyring, but this system has no keyring that tieout can use",
+            hint='pip install "tieout[keyring]", or set store = "file"',
+        )
+    if backend is not None:
+        return SecretStore(settings.folder, _KeyringBackend(backend, company))
+    return SecretStore(settings.folder, _FileBackend(settings.folder, settings.key_file, company, environ))
+
+
+class _KeyringBackend:
+    def __init__(self, keyring: Any, company: str) -> None:
+        self._keyring = keyring
+        self._company = company
+
+    def _entry(self, connection: str, name: str) -> str:
+        return f"{self._company}/{connection}/{name}"
+
+    def get(self, connection: str, name: str) -> str | None:
+        found = self._keyring.get_password(_SERVICE, self._entry(connection, name))
+        return None if found is None else str(found)
+
+    def set(self, connection: str, name: str, text: str | None) -> None:
+        entry = self._entry(connection, name)
+        if text is not None:
+            self._keyring.set_password(_SERVICE, entry, text)
+        elif self.get(connection, name) is not None:
+            self._keyring.delete_password(_SERVICE, entry)
+
+
+class _FileBackend:
+    """One AES-256-GCM file per secret, mode 0600 in a folder 0700, replaced as a whole.
+
+    Company, connection and name are authenticated, so that a file cannot be passed off as another's.
+    """
+
+    def __init__(self, folder: Path, key_file: Path | None, company: str, environ: Mapping[str, str] | None) -> None:
+        self._folder = folder
+        self._key_file = key_file
+        self._company = company
+        self._environ = os.environ if environ is None else environ
+
+    def get(self, connection: str, name: str) -> str | None:
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  slow to load
+
+        path = self._path(connection, name)
+        with _files():
+            if not path.exists():
+                return None
+            sealed = json.loads(path.read_bytes())
+            key = self._key(make=False)
+        if sealed["key_id"] != _key_id(key):
+            raise ConfigError(
+                f"{path} was encrypted with another key", hint=f"give back the old key, or: tieout connect {connection}"
+            )
+        nonce, text = base64.b64decode(sealed["nonce"]), base64.b64decode(sealed["ciphertext"])
+        try:
+            opened: bytes = self._cipher(key).decrypt(nonce, text, self._bound(connection, name))
+        except InvalidTag:
+            raise ConfigError(
+                f"{path} was changed or belongs to another connection", hint=f"tieout connect {connection}"
+            ) from None
+        return opened.decode()
+
+    def set(self, connection: str, name: str, text: str | None) -> None:
+        path = self._path(connection, name)
+        if text is None:
+            with _files():
+                path.unlink(missing_ok=True)
+            return
+        _private_folder(self._folder)
+        with _files():
+            key = self._key(make=True)
+        nonce = secrets.token_bytes(12)
+        sealed = {
+            "key_id": _key_id(key),
+            "nonce": base64.b64encode(nonce).decode(),
+            "ciphertext": base64.b64encode(
+                self._cipher(key).encrypt(nonce, text.encode(), self._bound(connection, name))
+            ).decode(),
+        }
+        _replace(path, json.dumps(sealed).encode())
+
+    def _path(self, connection: str, name: str) -> Path:
+        return self._folder / f"{connection}.{name}.secret"
+
+    def _bound(self, connection: str, name: str) -> bytes:
+        return json.dumps(["tieout", 1, self._company, connection, name]).encode()
+
+    @staticmethod
+    def _cipher(key: bytes) -> Any:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  slow to load
+
+        return AESGCM(key)
+
+    def _key(self, *, make: bool) -> bytes:
+        if said := self._environ.get(KEY_VARIABLE):
+            return _decoded(said, KEY_VARIABLE)
+        path = self._key_file or self._folder / "key"
+        if not path.exists():
+            if not make or self._key_file:
+                raise ConfigError(f"the key of the secret store is gone: {path}", hint=_NEW_KEY)
+            _replace(path, base64.b64encode(secrets.token_bytes(32)) + b"\n")
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+        return _decoded(path.read_text(encoding="ascii", errors="replace"), str(path))
+
+
+def _decoded(text: str, where: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigError(f"{where} is not a key of 32 bytes in base64", hint=_NEW_KEY)
+    return key
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(b"tieout key id" + key).hexdigest()[:16]
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _private_folder(folder: Path) -> None:
+    """Make the folder for its owner only, with a .gitignore; refuse one that others can enter."""
+    with _files():
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            folder.chmod(0o700)
+            (folder / ".gitignore").write_text("*\n", encoding="ascii")
+        elif folder.stat().st_mode & 0o077:
+            raise ConfigError(f"{folder} can be read by others", hint=f"chmod 700 {folder}")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write the whole file or nothing, durable on return."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with _files():
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _files() -> Iterator[None]:
+    """Turn what the file system refuses into what to do about it."""
+    try:
+        yield
+    except TieoutError:
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise RetriableError(
+                f"the disk is full, so {error.filename or 'the secret store'} was left as it was", hint="make room"
+            ) from None
+        raise ConfigError(f"{error.filename or 'the secret store'}: {error.strerror}", hint="check its owner") from None

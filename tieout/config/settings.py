@@ -1,0 +1,311 @@
+"""What tieout.toml may say: one frozen model per table, its field descriptions being the reference documentation.
+
+Nothing below this layer reads settings: connectors and the engine get plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from tieout.errors import ConfigError
+from tieout.model import Entity, Money
+from tieout.sync.facts import COMPARED
+
+ENTITIES = tuple(e.value for e in Entity)
+OWNERS = ("origin", "left", "right", "two_way", "compare", "ignore")
+CODES = ("items", "taxes", "accounts", "terms", "methods")
+# Fields that two masters may share: free text that moves no money, date, customer or tax (sync.md §4.7).
+TWO_WAY: Mapping[str, frozenset[str]] = {
+    "customer": frozenset({"name", "email", "phone", "terms"}),
+    "invoice": frozenset({"memo", "po_number"}),
+    "credit_memo": frozenset({"memo"}),
+    "payment": frozenset({"memo", "reference", "method"}),
+    "adjustment": frozenset(),
+}
+
+
+def policy_fields(entity: str) -> tuple[str, ...]:
+    """The fields of an entity that a policy may name: those the sync compares."""
+    return COMPARED[Entity(entity)]
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, bool | float):
+        raise ValueError("should be a number")  # noqa: TRY004  pydantic reads ValueError
+    if isinstance(value, str | int):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            raise ValueError('should be an amount such as "1000.00"') from None
+    return value
+
+
+def _percent(value: Decimal) -> Decimal:
+    if not 0 <= value <= 100:
+        raise ValueError("should be a percentage between 0 and 100")
+    return value
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        return Path(value)
+    raise ValueError("should be a path in quotes")
+
+
+def _currency(value: str) -> str:
+    if len(value) != 3 or not value.isascii() or not value.isupper():
+        raise ValueError('should be a currency code of ISO 4217 such as "USD"')
+    return value
+
+
+def _url(value: str) -> str:
+    """An https address anywhere, http on loopback only: credentials travel over it."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  only for connections that have one
+
+    parts = urlsplit(value)
+    if parts.scheme == "https" and parts.hostname:
+        return value
+    if parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}:
+        return value
+    raise ValueError("should be an https:// address (http:// on this machine only)")
+
+
+Amount = Annotated[Money, BeforeValidator(_exact)]
+Percent = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_percent)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Url = Annotated[str, AfterValidator(_url)]
+Count = Annotated[int, Field(ge=0)]
+Flow = Literal["both", "left_to_right", "right_to_left", "none"]
+
+
+class Table(BaseModel):
+    """One table of tieout.toml. Unknown keys are refused, and text is never read as a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class SecretRef(Table):
+    """Where a secret is found; never the secret. Exactly one of the three is set."""
+
+    env: str | None = Field(default=None, min_length=1, description="the name of an environment variable")
+    command: tuple[str, ...] | None = Field(
+        default=None, strict=False, min_length=1, description="a command that prints the secret; run without a shell"
+    )
+    keyring: str | None = Field(default=None, min_length=1, description="`service/name` in the keyring of the system")
+
+    def __str__(self) -> str:
+        if self.env is not None:
+            return f"environment variable {self.env}"
+        return f"command {self.command[0]}" if self.command else f"keyring entry {self.keyring}"
+
+
+class CompanySettings(Table):
+    name: str = Field(min_length=1, description="the company whose books these are")
+
+
+class StateSettings(Table):
+    url: str | SecretRef = Field(
+        default="sqlite:///tieout.db",
+        description="where links, plans and evidence are kept: `sqlite:///FILE` (relative to tieout.toml) or "
+        "`postgresql://HOST/DATABASE`; one that holds a password is given by reference",
+    )
+
+
+class SecretsSettings(Table):
+    store: Literal["auto", "keyring", "file"] = Field(
+        default="auto",
+        description="where `tieout connect` keeps sign-ins: the keyring of the system if there is one, else a file",
+    )
+    folder: FilePath = Field(
+        default=Path(".tieout"), description="the folder of the encrypted file, readable by its owner only"
+    )
+    key_file: FilePath | None = Field(
+        default=None, description="its key; without one, TIEOUT_SECRET_KEY, else a key made in `folder`"
+    )
+
+
+class QuickBooksSettings(Table):
+    company_id: str = Field(
+        pattern=r"^[0-9]{1,32}$", description="the company's realm id; a sign-in to another company is refused"
+    )
+    environment: Literal["production", "sandbox"] = Field(
+        default="production", description="Intuit's live or test system"
+    )
+    client_id: str | SecretRef = Field(description="the client id of your app at developer.intuit.com")
+    client_secret: SecretRef = Field(description="its client secret, by reference")
+    redirect_uri: Url | None = Field(
+        default=None, description="the redirect registered for the app; default `http://localhost:8765/callback`"
+    )
+    api_base: Url | None = Field(default=None, description="another API address, for a stand-in")
+    discovery_url: Url | None = Field(default=None, description="another OpenID discovery document, for a stand-in")
+    token_url: Url | None = Field(default=None, description="another token address, for a stand-in")
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, le=500, description="a lower pace than Intuit's limit of 500"
+    )
+
+
+class ExportSettings(Table):
+    glob: str = Field(min_length=1, description="which files in `folder`, such as `invoices-*.csv`")
+    profile: str = Field(min_length=1, description="a shipped profile (`tieout profile list`) or the path of your own")
+    entity: str | None = Field(
+        default=None, description=f"what its rows are, where the profile leaves it open: {', '.join(ENTITIES)}"
+    )
+    entity_code: str | None = Field(
+        default=None, min_length=1, description="the legal entity that all its rows belong to"
+    )
+    scope: Literal["all", "open", "period"] | None = Field(
+        default=None,
+        description="`all` documents, `open` ones only, or those of one `period`; default: as the profile says",
+    )
+
+
+class TabularSettings(Table):
+    folder: FilePath = Field(description="where the ERP drops its exports; tieout only reads there")
+    outbox: FilePath | None = Field(
+        default=None, description="where tieout leaves import files; without one nothing is written"
+    )
+    company: str | None = Field(
+        default=None, min_length=1, description="the company as the ERP names it; default [company] name"
+    )
+    currency: Currency = Field(description="home currency")
+    exports: tuple[ExportSettings, ...] = Field(default=(), strict=False, min_length=1, description="the files to read")
+    imports: dict[str, str] = Field(
+        default_factory=dict,
+        description="per entity, the profile of the file tieout writes; an entity without one is read-only",
+    )
+
+
+class MemorySettings(Table):
+    """Books held in memory, for trials and tests; its keys are handed over as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class LimitSettings(Table):
+    """What one run may do unasked, per connection and entity. Above it the plan waits for a person."""
+
+    creates: Count = Field(default=50, description="new records")
+    creates_percent: Percent = Field(
+        default=Decimal(10), description="… or this share of the records already linked, if that is more"
+    )
+    deletions: Count = Field(default=3, description="records gone or voided")
+    deletions_percent: Percent = Field(
+        default=Decimal(1), description="… or this share of the linked records, if that is more"
+    )
+    open_percent: Percent = Field(
+        default=Decimal("0.5"), description="share of the open receivables that gone or voided records may hold"
+    )
+    field_percent: Percent = Field(
+        default=Decimal(20), description="share of the linked records in which the same field may change"
+    )
+    money: dict[Currency, Amount] = Field(
+        default_factory=dict, description="the sum that one plan may move, per currency"
+    )
+
+
+class RoundingSettings(Table):
+    """Below both limits a difference is called rounding; it stays listed. In document currency, both inclusive."""
+
+    per_document: Amount = Field(description="the largest difference in one document that is rounding")
+    total: Amount = Field(description="the largest sum of them all")
+
+
+class ReportSettings(Table):
+    as_of: date | None = Field(
+        default=None, description="the day both books are compared for, inclusive; default: the day of the run"
+    )
+
+
+class PairTable(Table):
+    left: str = Field(min_length=1, description="a connection; A in discrepancy codes")
+    right: str = Field(min_length=1, description="a connection; B in discrepancy codes")
+    mode: Literal["observe", "link", "propose", "auto"] = Field(
+        default="propose",
+        description="`observe` reports only; `link` also remembers matches; `propose` plans and waits for approval; "
+        "`auto` writes within the limits",
+    )
+    cutover: date | None = Field(
+        default=None, description="documents dated before it are never created on the other side"
+    )
+    linked_owner: Literal["left", "right", "none"] = Field(
+        default="none",
+        description="who owns documents that both books already held; `none`: differences are only reported",
+    )
+    stated_settlements: Literal["compare", "create"] = Field(
+        default="compare",
+        description="a settlement that a file states by date only: compared, or created as a payment elsewhere",
+    )
+    unattended: tuple[Literal["credit_memo", "write_off", "refund", "void"], ...] = Field(
+        default=(),
+        strict=False,
+        description="what mode `auto` may write without a person, beyond customers, invoices and payments",
+    )
+
+
+class PairSettings(PairTable):
+    """One pair with everything below it; plain data for the engine. `name` is the table's."""
+
+    name: str
+    flows: Mapping[str, Flow]
+    policy: Mapping[tuple[str, str], str]
+    codes: Mapping[str, Mapping[str, str]]
+    limits: LimitSettings
+    rounding: RoundingSettings | None
+    as_of: date | None
+
+
+class ConnectionSettings(Table):
+    """One connection: its kind and the options of that kind, secrets still as references."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+
+
+KINDS: Mapping[str, type[Table]] = {
+    "quickbooks": QuickBooksSettings,
+    "tabular": TabularSettings,
+    "memory": MemorySettings,
+}
+
+
+class Settings(Table):
+    """A whole tieout.toml. `path` is the file; relative paths in it were resolved against its folder."""
+
+    path: Path
+    company: CompanySettings
+    state: StateSettings
+    secrets: SecretsSettings
+    connections: Mapping[str, ConnectionSettings]
+    pairs: Mapping[str, PairSettings]
+
+    def connection(self, name: str) -> ConnectionSettings:
+        """The connection of that name. Raises ConfigError with the nearest names."""
+        if name not in self.connections:
+            raise _unknown("connection", name, self.connections, self.path)
+        return self.connections[name]
+
+    def pair(self, name: str) -> PairSettings:
+        """The pair of that name. Raises ConfigError with the nearest names."""
+        if name not in self.pairs:
+            raise _unknown("pair", name, self.pairs, self.path)
+        return self.pairs[name]
+
+
+def suggestion(word: str, known: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str:
+    """` (did you mean …?)`, or nothing where no known word is near."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any], path: Path) -> ConfigError:
+    names = ", ".join(known) or "none"
+    return ConfigError(f"{path.name} has no {what} {name!r}{suggestion(name, known)}", hint=f"{what}s there: {names}")
