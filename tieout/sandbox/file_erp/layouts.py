@@ -1,0 +1,224 @@
+"""What the file ERP exports: layouts (columns) in styles (encoding, delimiter, number and date formats).
+
+A cell is text, `Decimal`, `date` or None; the style prints it. Layouts: SAP's customer line items (FBL5N) under
+English or German headings, and the plain generic files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from importlib import import_module
+from typing import Any
+
+from tieout.sandbox.file_erp.books import ZERO, Books, Customer, Document
+
+Cell = str | Decimal | date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How cells are printed. `xlsx` has typed cells and ignores the rest; a trailing minus prints `12.00-`."""
+
+    suffix: str = "csv"
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    decimal: str = "."
+    group: str = ""
+    date_format: str = "%Y-%m-%d"
+    trailing_minus: bool = False
+
+    def text(self, cell: Cell) -> str:
+        if cell is None:
+            return ""
+        if isinstance(cell, date):
+            return cell.strftime(self.date_format)
+        if not isinstance(cell, Decimal):
+            return cell
+        plain = f"{abs(cell):,f}".replace(",", "\0").replace(".", self.decimal).replace("\0", self.group)
+        if cell >= 0:
+            return plain
+        return f"{plain}-" if self.trailing_minus else f"-{plain}"
+
+
+# SAP's "spreadsheet" local file: tab-separated UTF-16 under the name .xls.
+SAP_XLS_EN = Style("xls", "utf-16-le", "\t", ".", ",", "%m/%d/%Y", trailing_minus=True)
+SAP_XLS_DE = Style("xls", "utf-16-le", "\t", ",", ".", "%d.%m.%Y", trailing_minus=True)
+CSV_DE = Style("csv", "cp1252", ";", ",", ".", "%d.%m.%Y")
+CSV = Style()
+XLSX = Style("xlsx")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One exported row: a document, or the part of it that is set against one invoice."""
+
+    document: Document
+    item: int
+    amount: Decimal
+    invoice: str
+    cleared_with: str
+    cleared_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A file: its name stem, entity, and headings with what stands below them."""
+
+    stem: str
+    entity: str
+    headings: tuple[str, ...]
+    rows: Callable[[Books, date, str], Iterator[list[Cell]]]
+    amount: int | None
+    style: Style
+
+    def table(self, books: Books, as_of: date, scope: str) -> list[list[Cell]]:
+        return list(self.rows(books, as_of, scope))
+
+
+def lines(books: Books, as_of: date, scope: str) -> Iterator[Line]:
+    """Every line posted by the day, oldest number first. Scope `open` leaves out what is cleared by then.
+
+    A credit gives one line per standing application and one for the rest; reversal documents are not listed,
+    the reversed ones say so.
+    """
+    balances = books.balances(as_of)
+    cleared = _clearings(books, as_of, balances)
+    for doc in sorted(books.documents.values(), key=lambda d: (d.posting_date, d.number)):
+        if doc.posting_date > as_of:
+            continue
+        for item, (amount, invoice) in enumerate(_parts(doc, as_of), start=1):
+            clearing, on = cleared.get(invoice or doc.number, ("", None))
+            if doc.reversed_on and doc.reversed_on <= as_of:
+                clearing, on = doc.reversed_with, doc.reversed_on
+            if scope == "open" and clearing:
+                continue
+            yield Line(doc, item, amount if doc.debit else -amount, invoice, clearing, on)
+
+
+def _parts(doc: Document, as_of: date) -> list[tuple[Decimal, str]]:
+    if doc.is_invoice or doc.concerns:
+        return [(doc.amount, doc.concerns)]
+    parts = [(a.amount, a.invoice) for a in doc.applications if a.stands(as_of)]
+    rest = doc.amount - sum((amount for amount, _ in parts), ZERO)
+    return [*parts, (rest, "")] if rest or not parts else parts
+
+
+def _clearings(books: Books, as_of: date, balances: dict[str, Decimal]) -> dict[str, tuple[str, date | None]]:
+    """Invoice number → the last document that brought it to zero, and its day."""
+    last: dict[str, tuple[date, str]] = {}
+    for doc in books.documents.values():
+        if not books.counts(doc, as_of):
+            continue
+        against = [(a.on, a.invoice) for a in doc.applications if a.stands(as_of)]
+        for on, invoice in [*against, *([(doc.posting_date, doc.concerns)] if doc.concerns else [])]:
+            last[invoice] = max(last.get(invoice, (on, doc.number)), (on, doc.number))
+    done = {
+        number: (last[number][1], last[number][0]) for number, left in balances.items() if not left and number in last
+    }
+    stated = {d.number: ("", d.settled_on) for d in books.documents.values() if d.settled_on and d.settled_on <= as_of}
+    return {**done, **stated}
+
+
+# -- FBL5N
+
+PAYMENT_METHODS = {"check": "C", "card": "K", "ach": "A", "wire": "T", "cash": "B", "other": "O"}
+FBL5N = (
+    # English, German, value
+    ("Account", "Konto", lambda x: x.document.customer),
+    ("Company Code", "Buchungskreis", lambda x: x.document.company_code),
+    ("Document Number", "Belegnummer", lambda x: x.document.number),
+    ("Fiscal Year", "Geschäftsjahr", lambda x: str(x.document.fiscal_year)),
+    ("Item", "Position", lambda x: str(x.item)),
+    ("Document Type", "Belegart", lambda x: x.document.type),
+    ("Document Date", "Belegdatum", lambda x: x.document.document_date),
+    ("Posting Date", "Buchungsdatum", lambda x: x.document.posting_date),
+    ("Net due date", "Nettofälligkeit", lambda x: x.document.due or x.document.document_date),
+    ("Reference", "Referenz", lambda x: x.document.reference),
+    ("Assignment", "Zuordnung", lambda x: x.document.our_reference or x.document.assignment),
+    ("Amount in doc. curr.", "Betrag in Belegwährung", lambda x: x.amount),
+    ("Document currency", "Belegwährung", lambda x: x.document.currency),
+    ("Tax code", "Steuerkennzeichen", lambda x: x.document.tax_code),
+    ("Tax amount", "Steuerbetrag", lambda x: x.document.tax if x.item == 1 else ZERO),
+    ("Clearing Document", "Ausgleichsbeleg", lambda x: x.cleared_with),
+    ("Clearing date", "Ausgleichsdatum", lambda x: x.cleared_on),
+    ("Invoice reference", "Rechnungsbezug", lambda x: x.invoice),
+    ("Payment Method", "Zahlweg", lambda x: PAYMENT_METHODS.get(x.document.method, "")),
+    ("Reversed with", "Storniert mit", lambda x: x.document.reversed_with),
+    ("Text", "Text", lambda x: x.document.text),
+)
+"""Customer line items as the SAP screen names them (spec erps.md §1.1); debit positive, credit negative."""
+
+
+def _fbl5n(books: Books, as_of: date, scope: str) -> Iterator[list[Cell]]:
+    for line in lines(books, as_of, scope):
+        yield [value(line) for _, _, value in FBL5N]
+
+
+# -- generic
+
+CUSTOMERS: tuple[tuple[str, Callable[[Customer], Cell]], ...] = (
+    ("customer", lambda c: c.account),
+    ("name", lambda c: c.name),
+    ("email", lambda c: c.email),
+    ("phone", lambda c: c.phone),
+    ("street", lambda c: c.street),
+    ("city", lambda c: c.city),
+    ("region", lambda c: c.region),
+    ("postal_code", lambda c: c.postal_code),
+    ("country", lambda c: c.country),
+    ("currency", lambda c: c.currency),
+    ("terms", lambda c: c.terms),
+    ("tax_id", lambda c: c.tax_id),
+    ("active", lambda c: "yes" if c.active else "no"),
+    ("our_reference", lambda c: c.our_reference),
+)
+
+
+def _customers(books: Books, as_of: date, scope: str) -> Iterator[list[Cell]]:  # noqa: ARG001  one shape for layouts
+    for customer in books.customers.values():
+        yield [value(customer) for _, value in CUSTOMERS]
+
+
+def _heads(columns: Iterable[tuple[str, object]]) -> tuple[str, ...]:
+    return tuple(heading for heading, _ in columns)
+
+
+LAYOUTS = {
+    "customers": Layout("customers", "customer", _heads(CUSTOMERS), _customers, None, CSV),
+    "sap-fbl5n-en": Layout("fbl5n", "documents", tuple(en for en, _, _ in FBL5N), _fbl5n, 11, SAP_XLS_EN),
+    "sap-fbl5n-de": Layout("fbl5n", "documents", tuple(de for _, de, _ in FBL5N), _fbl5n, 11, SAP_XLS_DE),
+}
+
+
+def render(headings: Iterable[str], table: Iterable[list[Cell]], style: Style) -> bytes:
+    """The file's bytes: a header row and the table, in the style's encoding (UTF-16 with its byte order mark)."""
+    if style.suffix == "xlsx":
+        return _workbook(headings, table)
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=style.delimiter, lineterminator="\r\n")
+    writer.writerow(headings)
+    writer.writerows([style.text(cell) for cell in row] for row in table)
+    body = out.getvalue().encode(style.encoding)
+    return b"\xff\xfe" + body if style.encoding == "utf-16-le" else body
+
+
+def _workbook(headings: Iterable[str], table: Iterable[list[Cell]]) -> bytes:
+    """An .xlsx with typed cells; text stays text, even where it begins like a formula."""
+    openpyxl: Any = import_module("openpyxl")
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Export")
+    rows: list[list[Cell]] = [list(headings), *table]
+    for row in rows:
+        cells = [openpyxl.cell.WriteOnlyCell(sheet, value=value) for value in row]
+        for cell, value in zip(cells, row, strict=True):
+            if isinstance(value, str):
+                cell.data_type = "s"
+        sheet.append(cells)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
