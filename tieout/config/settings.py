@@ -54,7 +54,7 @@ def _percent(value: Decimal) -> Decimal:
 
 
 def _path(value: object) -> object:
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, Path) or (isinstance(value, str) and value.strip()):
         return Path(value)
     raise ValueError("should be a path in quotes")
 
