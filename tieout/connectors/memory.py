@@ -81,6 +81,7 @@ _BLANK: Mapping[str, Any] = {
     "tax_lines": (),
     "instalments": (),
     "applications": (),
+    "credits": (),
     "disputed": False,
     "active": True,
     "stated_by_source": False,

@@ -7,7 +7,7 @@ Nothing is random and time comes from the clock alone, so that a failing test ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -28,6 +28,7 @@ from tieout.model import (
     Application,
     ClosedPeriod,
     Company,
+    Credit,
     CreditMemo,
     Customer,
     Document,
@@ -284,6 +285,7 @@ class MemoryBooks:
         result: dict[tuple[Entity, str], Decimal] = {}
         applied: list[tuple[Entity, str, Application]] = []
         against: list[Adjustment] = []
+        used: list[Credit] = []
         for stored in self.everything():
             record = stored.record
             if isinstance(record, Customer):
@@ -295,12 +297,18 @@ class MemoryBooks:
                 result[key] -= record.deposit_applied
             if posted and isinstance(record, Payment | CreditMemo):
                 applied += [(*key, a) for a in record.applications if a.reversed_on is None]
+            if posted and isinstance(record, Payment):
+                result[key] += sum((c.amount for c in record.credits), ZERO)
+                used += record.credits
             if posted and isinstance(record, Adjustment) and record.document:
                 against.append(record)
         for entity, id, application in applied:
             result[entity, id] -= application.amount
             if (Entity.INVOICE, application.invoice) in result:
                 result[Entity.INVOICE, application.invoice] -= application.amount_invoice
+        for credit in used:
+            if (Entity.CREDIT_MEMO, credit.credit_memo) in result:
+                result[Entity.CREDIT_MEMO, credit.credit_memo] -= credit.amount
         for adjustment in against:
             target = (Entity.INVOICE, adjustment.document or "")
             if target in result:
@@ -472,7 +480,7 @@ class MemoryBooks:
                 raise Rejected("a customer cannot be voided")
             if stored.record.state is not PostingState.VOIDED:
                 self._check_period(stored.record)
-                if self.rules.void_applied == "reject" and self._applications_on(request.id):
+                if self.rules.void_applied == "reject" and self._settling(Entity.INVOICE, request.id):
                     raise Rejected(f"{request.id} has money applied to it")
                 self._void(request.entity, request.id, self.now().date(), **why)
         else:
@@ -535,9 +543,22 @@ class MemoryBooks:
                     continue
                 raise Rejected(f"{wanted.amount_invoice} is more than {wanted.invoice} has open ({room})", code="over")
             kept.append(wanted)
-        if sum((a.amount for a in kept if a.reversed_on is None), ZERO) > magnitude(record):
+        there_is = magnitude(record) + self._usable_credits(record, before)
+        if sum((a.amount for a in kept if a.reversed_on is None), ZERO) > there_is:
             raise Rejected("more is applied than there is", code="over")
         return record.model_copy(update={"applications": tuple(kept)})
+
+    def _usable_credits(self, record: Payment | CreditMemo, before: AnyRecord | None) -> Decimal:
+        if isinstance(record, CreditMemo):
+            return ZERO
+        already = {c.credit_memo: c.amount for c in before.credits} if isinstance(before, Payment) else {}
+        for credit in record.credits:
+            if not self._live(Entity.CREDIT_MEMO, credit.credit_memo):
+                raise Rejected(f"unknown credit memo {credit.credit_memo!r}", code="bad_reference")
+            room = self.open(Entity.CREDIT_MEMO, credit.credit_memo) + already.get(credit.credit_memo, ZERO)
+            if credit.amount > room:
+                raise Rejected(f"{credit.amount} is more than {credit.credit_memo} has left ({room})", code="over")
+        return sum((c.amount for c in record.credits), ZERO)
 
     def _check_period(self, record: AnyRecord) -> None:
         if isinstance(record, Customer) or self.closed_through is None:
@@ -582,13 +603,6 @@ class MemoryBooks:
     def _money_entity(self, id: str) -> Entity:
         return Entity.PAYMENT if id in self._stored[Entity.PAYMENT] else Entity.CREDIT_MEMO
 
-    def _applications_on(self, invoice: str) -> list[Stored]:
-        return [
-            s
-            for s in self.everything()
-            if isinstance(s.record, Payment | CreditMemo) and any(a.invoice == invoice for a in s.record.applications)
-        ]
-
     def _insert(
         self,
         record: AnyRecord,
@@ -612,7 +626,7 @@ class MemoryBooks:
         record = self._with_ref(record, id, 0)
         self._stored[entity][id] = Stored(record, 0, self.now(), _existence(record), dict(extra or {}))
         self._append("create", None, record, by=by, key=key, marker=marker)
-        self._bump_invoices((), _applications(record))
+        self._bump_settled(None, record)
         return record
 
     def _change(
@@ -625,7 +639,7 @@ class MemoryBooks:
         after = self._with_ref(_changed(before, changes), id, stored.version + 1)
         self._keep(stored, after, _existence(after))
         self._append("update", before, after, by=by, key=key, marker=marker)
-        self._bump_invoices(_applications(before), _applications(after))
+        self._bump_settled(before, after)
         return self.derived(after)
 
     def _void(self, entity: Entity, id: str, on: date, *, by: str, key: str = "", marker: str = "") -> AnyRecord:
@@ -636,10 +650,12 @@ class MemoryBooks:
         changes: dict[str, Any] = {"state": PostingState.VOIDED, "voided_on": on}
         if isinstance(before, Payment | CreditMemo):
             changes["applications"] = ()
+        if isinstance(before, Payment):
+            changes["credits"] = ()
         after = self._with_ref(_changed(before, changes), id, stored.version + 1)
         self._keep(stored, after, stored.existence)
         self._append("void", before, after, by=by, key=key, marker=marker)
-        self._bump_invoices(_applications(before), ())
+        self._bump_settled(before, None)
         self._unlink(entity, id)
         return self.derived(after)
 
@@ -648,22 +664,28 @@ class MemoryBooks:
         before = stored.record
         self._keep(stored, before, Existence.DELETED)
         self._append("delete", before, None, by=by, key=key, marker=marker)
-        self._bump_invoices(_applications(before), ())
+        self._bump_settled(before, None)
         self._unlink(entity, id)
 
     def _unlink(self, entity: Entity, id: str) -> None:
-        """Money on an invoice that is no more becomes unapplied: the server's doing."""
-        if entity is not Entity.INVOICE:
-            return
-        for stored in self._applications_on(id):
-            rest = tuple(a for a in _applications(stored.record) if a.invoice != id)
-            self._change(stored.record.entity, stored.record.ref.id, {"applications": rest}, by="server")
+        """Money on an invoice, or a credit in a payment, that is no more becomes unapplied: the server's doing."""
+        for stored in self._settling(entity, id):
+            record = stored.record
+            changes: dict[str, Any] = {"applications": tuple(a for a in _applications(record) if a.invoice != id)}
+            if isinstance(record, Payment) and entity is Entity.CREDIT_MEMO:
+                changes = {"credits": tuple(c for c in record.credits if c.credit_memo != id)}
+            self._change(record.entity, record.ref.id, changes, by="server")
 
-    def _bump_invoices(self, before: Iterable[Application], after: Iterable[Application]) -> None:
+    def _settling(self, entity: Entity, id: str) -> list[Stored]:
+        return [s for s in self.everything() if any(k[:2] == (entity, id) for k in _settled_by(s.record))]
+
+    def _bump_settled(self, before: AnyRecord | None, after: AnyRecord | None) -> None:
+        """What a settlement touches counts as changed, where the system does so."""
         if not self.rules.apply_bumps_invoice:
             return
-        for id in sorted({a.invoice for a in set(before) ^ set(after)}):
-            stored = self._stored[Entity.INVOICE].get(id)
+        touched = _settled_by(before) ^ _settled_by(after)
+        for entity, id in sorted({(entity, id) for entity, id, _ in touched}):
+            stored = self._stored[entity].get(id)
             if stored and stored.existence is not Existence.DELETED:
                 self._keep(stored, self._with_ref(stored.record, id, stored.version + 1), stored.existence)
 
@@ -698,6 +720,18 @@ def _existence(record: AnyRecord) -> Existence:
 
 def _applications(record: AnyRecord) -> tuple[Application, ...]:
     return record.applications if isinstance(record, Payment | CreditMemo) else ()
+
+
+def _settled_by(record: AnyRecord | None) -> set[tuple[Entity, str, Application | Credit]]:
+    """The invoices and credit memos that the record settles or uses."""
+    if not isinstance(record, Payment | CreditMemo):
+        return set()
+    settled: set[tuple[Entity, str, Application | Credit]] = {
+        (Entity.INVOICE, a.invoice, a) for a in record.applications
+    }
+    if isinstance(record, Payment):
+        settled |= {(Entity.CREDIT_MEMO, c.credit_memo, c) for c in record.credits}
+    return settled
 
 
 def date_of(record: Document) -> date:

@@ -39,6 +39,7 @@ from tieout.model import (
     Adjustment,
     AdjustmentKind,
     Application,
+    Credit,
     CreditMemo,
     Customer,
     Entity,
@@ -167,6 +168,29 @@ def test_balances_are_derived():
     b.void(Entity.INVOICE, "INV-1", on=date(2026, 2, 1))
     assert c.get(Entity.INVOICE, "INV-1").record.reported_open == 0
     assert c.get(Entity.PAYMENT, "PAY-1").record.reported_unapplied == D("40.00")
+
+
+def test_a_payment_uses_up_credit_memos():
+    c = opened()
+    b = c.books
+    b.put(invoice("100.00"))
+    b.put(credit("30.00"))
+    group = payment("70.00", applied("INV-1", "100.00"), credits=(Credit(credit_memo="CRM-1", amount=D("30.00")),))
+    with pytest.raises(Rejected):
+        c.create(
+            group.model_copy(update={"credits": (Credit(credit_memo="CRM-1", amount=D("30.01")),)}), key="a", marker="a"
+        )
+    with pytest.raises(Rejected):
+        c.create(group.model_copy(update={"credits": ()}), key="b", marker="b")
+    c.create(group, key="c", marker="c")
+    assert c.get(Entity.INVOICE, "INV-1").record.reported_open == 0
+    assert c.get(Entity.CREDIT_MEMO, "CRM-1").record.reported_open == 0
+    assert c.get(Entity.PAYMENT, "PAY-1").record.reported_unapplied == 0
+    assert b.stored(Entity.CREDIT_MEMO, "CRM-1").version == 1
+    b.void(Entity.CREDIT_MEMO, "CRM-1")
+    assert b.get(Entity.PAYMENT, "PAY-1").credits == ()
+    b.void(Entity.PAYMENT, "PAY-1")
+    assert c.get(Entity.INVOICE, "INV-1").record.reported_open == D("100.00")
 
 
 def test_a_reversed_application_is_kept_or_gone():
