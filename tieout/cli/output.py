@@ -155,8 +155,10 @@ class Out:
             stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
             stream.write(end)
             stream.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered has nowhere to go
+            if not isinstance(error, BrokenPipeError):
+                raise
 
 
 def common(function: Callable[..., int | None]) -> Callable[..., None]:

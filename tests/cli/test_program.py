@@ -1,0 +1,145 @@
+"""The program as installed: start, help, set-up, usage errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.conftest import PROGRAM, Ran
+from tieout.cli import cli
+
+Run = Callable[..., Ran]
+HEAVY = (
+    "duckdb",
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "requests",
+    "zeep",
+    "lxml",
+    "cryptography",
+    "keyring",
+    "openpyxl",
+)
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+        else:
+            found.append(((*path, name), command))
+    return found
+
+
+COMMANDS = commands()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loads = f"""
+import sys
+from click.testing import CliRunner
+from tieout.cli import cli
+for args in {[["--help"], *([*path, "--help"] for path, _ in COMMANDS)]!r}:
+    assert CliRunner().invoke(cli, args).exit_code == 0, args
+print(sorted(m for m in {HEAVY!r} if m in sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_the_installed_program_and_the_module_are_one(tieout: Run) -> None:
+    assert tieout("--help").stdout == tieout("-h").stdout
+    module = subprocess.run([sys.executable, "-m", "tieout", "--help"], capture_output=True, text=True, check=True)
+    assert module.stdout == tieout("--help").stdout
+    assert tieout("--version").stdout.startswith("tieout, version ")
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda v: "-".join(v) if isinstance(v, tuple) else "")
+def test_every_command_takes_json_quiet_and_debug(path: tuple[str, ...], command: click.Command) -> None:
+    options = {o for p in command.params for o in p.opts}
+    assert {"--json", "--quiet", "--debug"} <= options
+    assert command.help, path
+    assert len(command.get_short_help_str(limit=200)) <= 80, path
+
+
+def test_a_wrong_option_is_a_mistake_to_mend_not_a_difference(tieout: Run) -> None:
+    ran = tieout("check", "--no-such-option")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "--no-such-option" in ran.stderr
+
+
+def test_init_writes_what_check_reads(tieout: Run, tmp_path: Path) -> None:
+    made = tieout("init", "--json")
+    assert (made.returncode, json.loads(made.stdout)) == (0, {"path": "tieout.toml"})
+    before = (tmp_path / "tieout.toml").read_bytes()
+    again = tieout("init")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert (tmp_path / "tieout.toml").read_bytes() == before
+    checked = tieout("check", "--json")
+    found = json.loads(checked.stdout)
+    by_name = {c["name"]: c for c in found["checks"]}
+    assert checked.returncode == 2
+    assert found["ok"] is False
+    assert by_name["tieout.toml"]["exit"] == 0
+    assert "QBO_CLIENT_ID is not set" in by_name["quickbooks"]["detail"]
+    assert "QBO_CLIENT_SECRET is not set" in by_name["quickbooks"]["detail"]
+
+
+def test_check_lists_every_mistake_of_the_file_at_once(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text('[compny]\nname = "x"\n[connection.a]\nkind = "memry"\n')
+    ran = tieout("check", "--json")
+    error = json.loads(ran.stdout)["error"]
+    assert ran.returncode == 2
+    assert len(error["problems"]) == 3
+    assert "tieout.toml:1: compny" in "".join(error["problems"])
+    assert "tieout.toml:4: [connection.a] kind" in "".join(error["problems"])
+    assert "did you mean memory?" in ran.stderr
+
+
+def test_check_of_two_memory_books_passes(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(
+        '[company]\nname = "x"\n[connection.a]\nkind = "memory"\n[connection.b]\nkind = "memory"\n'
+        '[pair.main]\nleft = "a"\nright = "b"\n'
+    )
+    ran = tieout("check")
+    assert ran.returncode == 0, ran.stderr
+    assert "pair           main" in ran.stdout
+    assert tieout("check", "--quiet").stdout == ""
+    assert (tmp_path / "tieout.db").exists()
+
+
+def test_no_configuration_names_the_command_that_makes_one(tieout: Run) -> None:
+    ran = tieout("check")
+    assert ran.returncode == 2
+    assert "tieout init" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_reader_that_goes_away_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text('[company]\nname = "x"\n')
+    ran = subprocess.run(
+        f"set -o pipefail; {PROGRAM} check | true", shell=True, executable="/bin/bash", cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0
+    assert ran.stderr == ""
+
+
+def test_a_full_disk_behind_stdout_is_temporary(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    ran = subprocess.run(
+        f"{PROGRAM} init --json > /dev/full", shell=True, executable="/bin/bash", cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 3
+    assert "full" in ran.stderr
