@@ -25,5 +25,8 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/architecture
 
+docs: $(STAMP)
+	$(BIN)/python -m docs.generate
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
