@@ -1,0 +1,24 @@
+"""Two ledgers in; matches, discrepancies and the bridge out. A is the left ledger, B the right one.
+
+Load both sides (`load_records`, or the file loader of `connectors.files`) into one DuckDB connection, then `run`.
+"""
+
+from tieout.compare.engine import run
+from tieout.compare.match import match
+from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Totals
+from tieout.compare.tables import load_records
+
+__all__ = [
+    "Bridge",
+    "Discrepancy",
+    "Explained",
+    "Line",
+    "Match",
+    "Result",
+    "Rounding",
+    "Side",
+    "Totals",
+    "load_records",
+    "match",
+    "run",
+]

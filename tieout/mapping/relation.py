@@ -23,6 +23,7 @@ from tieout.model import (
     Payment,
     PostingState,
     magnitude,
+    settlements,
     sign,
 )
 
@@ -103,7 +104,8 @@ CUSTOMERS: Columns = (
     ("currency", "VARCHAR"),
     ("balance", _MONEY),
 )
-# source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`) · invoice: `documents.id`
+# source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`); `group:` before the kind where a group
+#   of money and credits leaves open which paid which invoice · invoice: `documents.id`; NULL only for such a credit
 # amount: in the source document's currency · amount_invoice: in the invoice's
 # applied_on: counts from then, inclusive · reversed_on: no longer counts from then; NULL if it stands
 APPLICATIONS: Columns = (
@@ -224,15 +226,21 @@ def customer_row(record: Customer, *, link: str | None = None) -> Row:
 
 
 def application_rows(record: Document) -> Iterator[Row]:
-    """The rows of `applications` of one record, in its own order; none for invoices and adjustments."""
-    applied: tuple[Application, ...] = record.applications if isinstance(record, Payment | CreditMemo) else ()
-    for a in applied:
-        yield (
-            record.entity.value,
-            record.ref.id,
-            a.invoice,
-            a.amount,
-            a.amount_invoice,
-            a.applied_on,
-            a.reversed_on,
-        )
+    """The rows of `applications` that one record states, in its own order; none for invoices and adjustments.
+
+    A group of money and credits that leaves open which paid which invoice gives rows of source kind
+    `group:payment` (with the invoices) and `group:credit_memo` (without): their targets are not compared.
+    """
+    stated = settlements(record)
+    if stated is not None:
+        for s in stated:
+            yield _application(s.source.value, s.source_id, s.application)
+    elif isinstance(record, Payment):
+        for a in record.applications:
+            yield _application("group:payment", record.ref.id, a)
+        for c in record.credits:
+            yield ("group:credit_memo", c.credit_memo, None, c.amount, None, record.posted, None)
+
+
+def _application(source_kind: str, source_id: str, a: Application) -> Row:
+    return (source_kind, source_id, a.invoice, a.amount, a.amount_invoice, a.applied_on, a.reversed_on)

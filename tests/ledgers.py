@@ -1,0 +1,132 @@
+"""Small ledgers for the comparison tests: records with every field that does not matter already set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from tieout import compare
+from tieout.model import (
+    Adjustment,
+    AdjustmentKind,
+    AnyRecord,
+    Application,
+    CreditMemo,
+    Customer,
+    Entity,
+    Invoice,
+    Method,
+    Payment,
+    PostingState,
+    Ref,
+)
+
+JAN31 = date(2026, 1, 31)
+
+
+def D(text: str | int | Decimal) -> Decimal:
+    return Decimal(text)
+
+
+def day(text: str | date) -> date:
+    return text if isinstance(text, date) else date.fromisoformat(text)
+
+
+def ref(id: str, number: str | None = None) -> Ref:
+    return Ref(connection="test", id=id, number=number, version=None)
+
+
+def customer(id: str, name: str, number: str | None = None, **more: Any) -> Customer:
+    base: dict[str, Any] = dict.fromkeys(
+        ("email", "phone", "billing_address", "currency", "terms", "tax_id", "parent", "reported_balance")
+    )
+    return Customer(**(base | {"ref": ref(id), "name": name, "number": number, "active": True} | more))
+
+
+def _common(id: str, who: str, more: dict[str, Any]) -> dict[str, Any]:
+    state = PostingState.VOIDED if more.get("voided_on") else PostingState.POSTED
+    return {
+        "ref": ref(id, more.get("number")),
+        "customer": who,
+        "entity_code": None,
+        "ar_account": None,
+        "currency": "USD",
+        "exchange_rate": None,
+        "state": state,
+        "voided_on": None,
+    } | more
+
+
+def invoice(id: str, who: str, total: str, on: str, *, tax: str = "0", due: str | None = None, **more: Any) -> Invoice:
+    more.setdefault("number", id)
+    fields = _common(id, who, more) | {"issued": day(on), "posted": day(more.get("posted", on))}
+    base: dict[str, Any] = dict.fromkeys(("payer", "memo", "po_number", "reported_open"))
+    base |= {"lines": (), "tax_lines": (), "subtotal": D(total) - D(tax), "discount": D(0), "tax": D(tax)}
+    base |= {"total": D(total), "due": due and day(due), "deposit_applied": D(0), "disputed": False}
+    return Invoice(**(base | fields))
+
+
+def credit(id: str, who: str, total: str, on: str, *, apps: Iterable[Application] = (), **more: Any) -> CreditMemo:
+    more.setdefault("number", id)
+    fields = _common(id, who, more) | {"issued": day(on), "posted": day(more.get("posted", on))}
+    base: dict[str, Any] = dict.fromkeys(("payer", "memo", "original_invoice", "reason", "reported_open"))
+    base |= {"lines": (), "tax_lines": (), "subtotal": D(total), "discount": D(0), "tax": D(0), "total": D(total)}
+    return CreditMemo(**(base | {"applications": tuple(apps)} | fields))
+
+
+def payment(id: str, who: str, amount: str, on: str, *, apps: Iterable[Application] = (), **more: Any) -> Payment:
+    more.setdefault("reference", id)
+    fields = _common(id, who, more) | {"received": day(on), "posted": day(more.get("posted", on))}
+    base: dict[str, Any] = dict.fromkeys(("payer", "reported_unapplied", "deposit_to", "memo"))
+    base |= {"method": Method.ACH, "amount": D(amount), "applications": tuple(apps)}
+    return Payment(**(base | fields))
+
+
+def adjustment(id: str, who: str, kind: str, amount: str, on: str, **more: Any) -> Adjustment:
+    up = {"refund", "returned_payment", "chargeback", "finance_charge", "debit_memo"}
+    more.setdefault("number", id)
+    fields = _common(id, who, more) | {"posted": day(on), "kind": AdjustmentKind(kind), "amount": D(amount)}
+    base: dict[str, Any] = dict.fromkeys(("document", "reason", "approver"))
+    return Adjustment(**(base | {"side": "debit" if kind in up else "credit"} | fields))
+
+
+def applied(invoice: str, amount: str, on: str, reversed_on: str | None = None) -> Application:
+    return Application(
+        invoice=invoice,
+        amount=D(amount),
+        amount_invoice=D(amount),
+        applied_on=day(on),
+        reversed_on=reversed_on and day(reversed_on),
+    )
+
+
+def load(
+    left: Iterable[AnyRecord],
+    right: Iterable[AnyRecord],
+    *,
+    left_links: dict[tuple[Entity, str], str] | None = None,
+    right_links: dict[tuple[Entity, str], str] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(config={"threads": 2})
+    compare.load_records(con, "left", left, customers=(), links=left_links or {})
+    compare.load_records(con, "right", right, customers=(), links=right_links or {})
+    return con
+
+
+def compared(
+    left: Iterable[AnyRecord], right: Iterable[AnyRecord], *, as_of: date | None = None, **more: Any
+) -> compare.Result:
+    links = {k: more.pop(k, None) for k in ("left_links", "right_links")}
+    con = load(left, right, **links)
+    result = compare.run(con, as_of=as_of, left_name="SAP", right_name="QuickBooks", **more)
+    for currency, bridge in result.bridge.items():
+        assert bridge.remainder == 0, (currency, bridge, result.by_code)
+    return result
+
+
+def codes(result: compare.Result) -> dict[str, int]:
+    return {code: entry["count"] for code, entry in result.by_code.items()}

@@ -1,0 +1,110 @@
+"""The rules of cash: applications of matched payments and credit memos, and each ledger's arithmetic by itself.
+
+None of these moves the total. A ledger without a single application is taken not to state them and is not asked.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from tieout.compare.tables import Connection
+from tieout.mapping.relation import SIDES
+
+# Applications that count on the day: from the latest of their date, the payment's and the invoice's, while both live.
+_STANDING = """
+CREATE OR REPLACE TEMP TABLE cmp_app_{side} AS
+SELECT s.rid AS source_rid, i.rid AS invoice_rid, sum(a.amount_invoice) AS amount,
+       max(greatest(a.applied_on, coalesce(s.posted, a.applied_on), coalesce(i.posted, a.applied_on))) AS since
+FROM {side}_applications AS a
+JOIN cmp_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id AND s.counts
+JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice AND i.counts
+CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS t
+WHERE (t.day IS NULL OR a.applied_on <= t.day)
+  AND (a.reversed_on IS NULL OR t.day < a.reversed_on)
+GROUP BY s.rid, i.rid
+"""
+# One row per (payment pair, invoice pair) that either side applies; where the other ledger lacks the invoice, none.
+_BOTH = """
+CREATE OR REPLACE TEMP TABLE cmp_app AS
+SELECT coalesce(l.left_source, r.left_source) AS left_source, coalesce(l.right_source, r.right_source) AS right_source,
+       coalesce(l.left_invoice, r.left_invoice) AS left_invoice, coalesce(l.amount, 0) AS l_amount,
+       coalesce(r.amount, 0) AS r_amount, l.since AS l_since, r.since AS r_since
+FROM (SELECT s.left_rid AS left_source, s.right_rid AS right_source, i.left_rid AS left_invoice, a.amount, a.since
+      FROM cmp_app_left AS a JOIN cmp_match AS s ON s.left_rid = a.source_rid
+      JOIN cmp_match AS i ON i.left_rid = a.invoice_rid JOIN cmp_right AS o ON o.rid = i.right_rid AND o.counts) AS l
+FULL JOIN (SELECT s.left_rid AS left_source, s.right_rid AS right_source, i.left_rid AS left_invoice, a.amount, a.since
+      FROM cmp_app_right AS a JOIN cmp_match AS s ON s.right_rid = a.source_rid
+      JOIN cmp_match AS i ON i.right_rid = a.invoice_rid JOIN cmp_left AS o ON o.rid = i.left_rid AND o.counts) AS r
+  ON l.left_source = r.left_source AND l.left_invoice = r.left_invoice
+"""
+_DIFFER = """
+INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, currency, clue)
+SELECT CASE WHEN (g.l_sum = 0 OR g.r_sum = 0) AND g.amounts > 0 THEN
+              CASE WHEN l.kind = 'payment' THEN 'UNAPPLIED_CASH' ELSE 'APPLICATION_MISSING' END
+            WHEN g.l_only > 0 AND g.r_only > 0 THEN 'MISAPPLIED'
+            WHEN g.l_only > 0 OR g.r_only > 0 THEN 'APPLICATION_MISSING'
+            WHEN g.amounts > 0 THEN 'APPLICATION_AMOUNT'
+            ELSE 'APPLICATION_DATE' END,
+       '', l.kind, g.left_source, g.right_source, CASE WHEN g.amounts > 0 THEN 'applied' ELSE 'applied_on' END,
+       CASE WHEN g.amounts > 0 THEN CAST(g.l_sum AS VARCHAR) ELSE CAST(g.l_since AS VARCHAR) END,
+       CASE WHEN g.amounts > 0 THEN CAST(g.r_sum AS VARCHAR) ELSE CAST(g.r_since AS VARCHAR) END,
+       0, l.currency, concat_ws(chr(31), 'left_to=' || replace(g.l_to, chr(31), ' '),
+                                'right_to=' || replace(g.r_to, chr(31), ' '))
+FROM (SELECT a.left_source, a.right_source, sum(a.l_amount) AS l_sum, sum(a.r_amount) AS r_sum,
+             sum(CASE WHEN a.l_amount <> a.r_amount THEN 1 ELSE 0 END) AS amounts,
+             sum(CASE WHEN a.l_amount <> 0 AND a.r_amount = 0 THEN 1 ELSE 0 END) AS l_only,
+             sum(CASE WHEN a.r_amount <> 0 AND a.l_amount = 0 THEN 1 ELSE 0 END) AS r_only,
+             sum(CASE WHEN a.l_since <> a.r_since THEN 1 ELSE 0 END) AS dates,
+             max(a.l_since) AS l_since, max(a.r_since) AS r_since,
+             string_agg(CASE WHEN a.l_amount <> 0 THEN coalesce(i.number, i.id) END, ', ' ORDER BY i.id) AS l_to,
+             string_agg(CASE WHEN a.r_amount <> 0 THEN coalesce(i.number, i.id) END, ', ' ORDER BY i.id) AS r_to
+      FROM cmp_app AS a JOIN cmp_left AS i ON i.rid = a.left_invoice GROUP BY a.left_source, a.right_source) AS g
+JOIN cmp_left AS l ON l.rid = g.left_source JOIN cmp_right AS r ON r.rid = g.right_source
+WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0)
+  AND NOT EXISTS (SELECT 1 FROM left_applications AS o WHERE o.source_kind = 'group:' || l.kind AND o.source_id = l.id)
+  AND NOT EXISTS (SELECT 1 FROM right_applications AS o WHERE o.source_kind = 'group:' || r.kind AND o.source_id = r.id)
+"""
+
+# What each ledger's own documents give today (all dates), beside what it reports.
+_INTERNAL = """
+INSERT INTO cmp_found (code, second, kind, {rid}, field, {value}, {other}, delta, currency, clue)
+SELECT CASE WHEN excess > 0 THEN 'OVER_APPLIED' ELSE 'BALANCE_MISMATCH_INTERNAL' END, '', kind, rid,
+       CASE WHEN excess > 0 THEN 'applied' WHEN kind = 'invoice' THEN 'open' ELSE 'unapplied' END,
+       CASE WHEN excess > 0 THEN CAST(taken AS VARCHAR) ELSE CAST(open AS VARCHAR) END, NULL, 0, currency,
+       concat_ws(chr(31), 'side={side}', 'derived=' || CAST(derived AS VARCHAR), 'of=' || CAST(total AS VARCHAR))
+FROM (
+  SELECT d.rid, d.kind, d.currency, d.total, d.open, coalesce(t.taken, 0) AS taken,
+         abs(d.full_ar) - coalesce(t.taken, 0) - coalesce(j.credited, 0) AS derived,
+         coalesce(t.taken, 0) + coalesce(j.credited, 0) - d.total AS excess
+  FROM cmp_{side} AS d
+  LEFT JOIN (
+    SELECT 'invoice' AS kind, a.invoice AS id, sum(a.amount_invoice) AS taken FROM {side}_applications AS a
+    JOIN cmp_{side} AS s ON s.kind = replace(a.source_kind, 'group:', '') AND s.id = a.source_id
+     AND s.state = 'posted'
+    WHERE a.reversed_on IS NULL GROUP BY a.invoice
+    UNION ALL
+    SELECT a.source_kind, a.source_id, sum(a.amount) FROM {side}_applications AS a
+    JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice AND i.state = 'posted'
+    WHERE a.reversed_on IS NULL GROUP BY a.source_kind, a.source_id) AS t ON t.kind = d.kind AND t.id = d.id
+  LEFT JOIN (
+    SELECT 'invoice' AS kind, concerns AS id, sum(-sign * total) AS credited FROM cmp_{side}
+    WHERE kind = 'adjustment' AND state = 'posted' AND concerns IS NOT NULL GROUP BY concerns) AS j
+    ON j.kind = d.kind AND j.id = d.id
+  WHERE d.state = 'posted' AND d.kind <> 'adjustment' AND d.settled_on IS NULL
+    AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
+                    WHERE g.source_kind = 'group:' || d.kind AND g.source_id = d.id)) AS f
+WHERE excess > 0 OR derived <> open
+"""
+
+
+def find(con: Connection, *, as_of: date | None) -> None:
+    """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`."""
+    stating = [side for side in SIDES if con.execute(f"SELECT count(*) FROM {side}_applications").fetchall()[0][0] > 0]
+    if len(stating) == len(SIDES):
+        for side in SIDES:
+            con.execute(_STANDING.format(side=side), [as_of])
+        con.execute(_BOTH)
+        con.execute(_DIFFER)
+    for side in stating:
+        other = "right" if side == "left" else "left"
+        con.execute(_INTERNAL.format(side=side, rid=f"{side}_rid", value=f"{side}_value", other=f"{other}_value"))

@@ -1,0 +1,73 @@
+"""Sentences: the likeliest causes of one finding with its evidence, and what to do next."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tieout.compare.codes import MONEY_FIELDS, of
+from tieout.compare.result import text
+from tieout.model import tidy
+
+Clue = dict[str, str]
+SEPARATOR = "\x1f"
+
+
+def value(field: str | None, raw: str | None) -> str | None:
+    """A compared value as text: money with two places or more, no needless zeros."""
+    if raw is None or field is None:
+        return raw
+    if field in MONEY_FIELDS or field == "existence":
+        return text(Decimal(raw))
+    return f"{Decimal(raw).normalize():f}" if field == "rate" else raw
+
+
+def clues(packed: str | None) -> Clue:
+    """The `key=value` parts of a finding's clue."""
+    return dict(part.split("=", 1) for part in (packed or "").split(SEPARATOR) if "=" in part)
+
+
+def cause(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+    """The ranked hypotheses of a code, after what this finding shows."""
+    usual = of(code).cause
+    seen = _seen(code, clue, left, right, names)
+    return f"{seen}; {usual}" if seen and usual else seen or usual
+
+
+def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+    match code:
+        case "TAX_AMOUNT":
+            rates = [_rate(tax, clue.get(net)) for tax, net in ((left, "left_net"), (right, "right_net"))]
+            return f"{rates[0]} of net against {rates[1]}" if all(rates) else ""
+        case "CHARGEBACK_NSF" if "memo" in clue:
+            return f"the voided payment's memo reads {clue['memo']!r}"
+        case "VOID_DATE_DIFF" if "offset" in clue:
+            voided, reversed_in = (names[1], names[0]) if clue["side"] == "left" else names
+            return (
+                f"voided in {voided} from {clue['from']} on, undone in {reversed_in} "
+                f"by {clue['offset']} of {clue['to']}: "
+                f"balances between the two dates differ by {text(Decimal(clue['moved']))}"
+            )
+        case "PAYMENT_DUPLICATED" | "DUPLICATE_WITHIN_LEDGER":
+            return f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
+        case "UNAPPLIED_CASH" | "MISAPPLIED" | "APPLICATION_AMOUNT" | "APPLICATION_MISSING" | "APPLICATION_DATE":
+            to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
+            return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"
+        case "OVER_APPLIED":
+            ledger = names[clue["side"] == "right"]
+            return f"applied or adjusted beyond its amount of {text(Decimal(clue['of']))} in {ledger}"
+        case "BALANCE_MISMATCH_INTERNAL":
+            return f"the documents of {names[clue['side'] == 'right']} give {text(Decimal(clue['derived']))}"
+        case "CUSTOMER_UNMAPPED":
+            return f"{clue['documents']} documents pair up between the two"
+        case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
+            return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
+        case "AMBIGUOUS_MATCH":
+            return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
+        case _:
+            return ""
+
+
+def _rate(tax: str | None, net: str | None) -> str:
+    if tax is None or net is None or not Decimal(net):
+        return ""
+    return f"{tidy(round(Decimal(tax) * 100 / Decimal(net), 3))} %"

@@ -1,0 +1,186 @@
+"""The codes of a comparison: class, severity, what usually causes each and what to do next.
+
+From discrepancies.md §8; A is the left ledger, B the right one. Class T changes the total of receivables, Z only
+moves between documents, customers or dates, N has no ledger effect. `confirmed` codes name what happened; the others
+say only that something differs, so their amounts stand as `unconfirmed` beside the bridge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """cause: hypotheses, likeliest first · remedy: the next step"""
+
+    class_: str
+    severity: str
+    confirmed: bool
+    cause: str
+    remedy: str
+
+
+def _t(severity: str, cause: str, remedy: str, *, confirmed: bool = True) -> Code:
+    return Code("T", severity, confirmed, cause, remedy)
+
+
+def _z(severity: str, cause: str, remedy: str) -> Code:
+    return Code("Z", severity, confirmed=True, cause=cause, remedy=remedy)
+
+
+def _n(severity: str, cause: str, remedy: str, *, confirmed: bool = True) -> Code:
+    return Code("N", severity, confirmed, cause, remedy)
+
+
+# In order of precedence: existence, lifecycle, currency, sign, timing, then the split of the amount; then what moves
+# no money.
+CODES: dict[str, Code] = {
+    "SYNC_IN_FLIGHT": _t("low", "on its way: planned or sent, not yet seen", "none now; the next run checks it"),
+    "SYNC_BLOCKED": _t("high", "the sync holds it back", "mend what blocks it, then run the sync again"),
+    "PERIOD_LOCKED": _t(
+        "high", "the target's books are closed for its date", "re-date with approval, or open the period"
+    ),
+    "OUT_OF_SCOPE": _t("low", "left out by a documented rule of scope", "confirm the rule"),
+    "AMBIGUOUS_MATCH": _n(
+        "medium",
+        "several documents are equally good candidates for each other",
+        "say which belong together",
+        confirmed=False,
+    ),
+    "PAYMENT_DUPLICATED": _t(
+        "high",
+        "one receipt entered twice: by two people, or again after a lost answer",
+        "check the bank statement; void the extra one",
+    ),
+    "DUPLICATE_WITHIN_LEDGER": _t(
+        "high",
+        "one event booked twice: entered again, or sent again after a lost answer",
+        "void the extra one and keep the one that has a counterpart",
+    ),
+    "PAYMENT_MISSING": _t(
+        "high",
+        "never synced; entered by hand on one side; booked under another customer",
+        "check the bank statement; enter it where it is missing, or void it",
+        confirmed=False,
+    ),
+    "MISSING_IN_A": _t(
+        "high",
+        "never synced; filtered out; entered by hand on the right only",
+        "create it on the left, or void it on the right",
+        confirmed=False,
+    ),
+    "MISSING_IN_B": _t(
+        "high",
+        "never synced; filtered out; entered by hand on the left only",
+        "create it on the right, or void it on the left",
+        confirmed=False,
+    ),
+    "WRITEOFF_ONE_SIDE": _t(
+        "high", "written off in one ledger only", "post the write-off on the other side, with approval, or reverse it"
+    ),
+    "DISCOUNT_TAKEN_DIFF": _t(
+        "medium", "a discount accepted in one ledger only", "post it on the other side, or collect the short payment"
+    ),
+    "REFUND_MISMATCH": _t(
+        "high", "a refund booked in one ledger only", "check the bank statement; post it on the other side"
+    ),
+    "WITHHOLDING_DIFF": _t("medium", "withholding booked in one ledger only", "map withholding, or post it"),
+    "FX_REALIZED": _t("medium", "exchange gain or loss booked on one side", "agree rate and date of the payment"),
+    "CHARGEBACK_NSF": _t(
+        "high",
+        "the payment came back (insufficient funds, chargeback) and only one ledger shows it",
+        "reverse the payment on the other side and collect again",
+    ),
+    "DRAFT_VS_POSTED": _t("medium", "posted in one ledger, a draft in the other", "approve and post the draft"),
+    "VOID_DATE_DIFF": _t(
+        "medium",
+        "undone in both ledgers, effective on different dates",
+        "none for today's balance; agree which period bears it, and adjust the opening if that period is closed",
+    ),
+    "VOID_VS_OPEN": _t(
+        "high",
+        "voided in one ledger only",
+        "void it in the other; where its period is closed, post a credit memo",
+    ),
+    "PAID_VS_OPEN": _t(
+        "high",
+        "settled in one ledger only: the payment or its application is missing in the other",
+        "find the payment; enter or apply it where it is missing",
+    ),
+    "CURRENCY_MISMATCH": _t(
+        "high", "the same document in two currencies", "void it and create it in the right currency"
+    ),
+    "AMOUNT_SIGN": _t(
+        "high",
+        "an invoice on one side, a credit memo on the other: a sign lost or misread",
+        "mend the mapping of sign or document type",
+    ),
+    "CUTOFF": _t(
+        "medium",
+        "posted on opposite sides of the comparison date",
+        "none if it reverses next period; else re-date with approval",
+    ),
+    "TAX_AMOUNT": _t(
+        "medium",
+        "tax differs, net is equal: another rate, another taxable base, or recalculation by one system",
+        "take the owner's tax; correct the other side",
+    ),
+    "AMOUNT_NET": _t(
+        "high",
+        "edited on one side after it was copied; a line, quantity, price, freight or discount differs",
+        "compare the lines; update the copy, or post a credit or debit memo",
+        confirmed=False,
+    ),
+    "PAYMENT_AMOUNT": _t(
+        "high",
+        "gross on one side, net of a fee on the other; keyed differently",
+        "check the bank statement; book the fee, or correct the amount",
+        confirmed=False,
+    ),
+    "ROUNDING": _t("low", "within the rounding policy", "accept, or book a rounding line"),
+    "FX_RATE": _t(
+        "medium",
+        "same amount, another exchange rate: daily against document rate, or the direction",
+        "agree the source of rates",
+    ),
+    "UNAPPLIED_CASH": _z(
+        "medium", "applied on one side, on account on the other", "apply it, or take the application back"
+    ),
+    "MISAPPLIED": _z("medium", "applied to different invoices", "re-apply on the side that is wrong"),
+    "APPLICATION_AMOUNT": _z("medium", "applied with different amounts", "re-apply on the side that is wrong"),
+    "APPLICATION_MISSING": _z("medium", "an application exists on one side only", "apply it on the other side"),
+    "APPLICATION_DATE": _z("low", "applied on different dates", "none unless aging at the date between matters"),
+    "CUSTOMER_MISMATCH": _z(
+        "high", "the same document on two customers", "move it to the right customer on one side"
+    ),
+    "OVER_APPLIED": _z(
+        "high",
+        "more is applied than there is: an application doubled, or a credit and a payment for one debt",
+        "take the excess application back",
+    ),
+    "DUE_DATE_DIFF": _z("low", "other payment terms, or a due date changed by hand", "agree the terms"),
+    "DATE_DIFF": _z("low", "entered with another date", "correct the copy, unless a closed period forbids it"),
+    "NUMBER_MISMATCH": _n("low", "renumbered on entry, or keyed wrongly", "confirm that they are one document"),
+    "STATUS_MISMATCH": _n("low", "the same balance under another label", "align the label"),
+    "CUSTOMER_FIELD_DIFF": _n("low", "master data changed on one side", "agree which one is right"),
+    "CUSTOMER_UNMAPPED": _n(
+        "medium",
+        "two customers share documents but neither number nor name",
+        "confirm that they are one customer",
+        confirmed=False,
+    ),
+    "BALANCE_MISMATCH_INTERNAL": _n(
+        "high",
+        "the ledger's reported balance is not what its own documents give: an unseen payment, credit or adjustment",
+        "find the document that was not exported",
+    ),
+}  # fmt: skip
+ORDER = {code: place for place, code in enumerate(CODES)}
+EXPLAINING = frozenset({"SYNC_IN_FLIGHT", "SYNC_BLOCKED", "PERIOD_LOCKED", "OUT_OF_SCOPE"})
+MONEY_FIELDS = frozenset({"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied"})
+
+
+def of(code: str) -> Code:
+    """The catalogue entry; a code that a caller explains a document with, and we do not know, counts as T, supposed."""
+    return CODES.get(code) or Code("T", "medium", confirmed=False, cause="", remedy="")

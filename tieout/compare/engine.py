@@ -1,0 +1,151 @@
+"""One comparison from beginning to end: prepare, match, find, and the bridge that proves that nothing was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+from tieout.compare import cash, codes, rules
+from tieout.compare.causes import cause, clues, value
+from tieout.compare.match import ladder
+from tieout.compare.result import (
+    Bridge,
+    Discrepancy,
+    Explained,
+    Line,
+    Result,
+    Rounding,
+    Side,
+    Totals,
+    identity,
+)
+from tieout.compare.tables import Connection, prepare
+from tieout.mapping.relation import SIDES
+from tieout.model import ZERO, tidy
+
+
+def run(
+    con: Connection,
+    *,
+    as_of: date | None,
+    left_name: str,
+    right_name: str,
+    rounding: Rounding | None = None,
+    explained: Iterable[Explained] = (),
+    rejected: tuple[int, int] = (0, 0),
+) -> Result:
+    """Compare the two sides that were loaded into `con`.
+
+    as_of: what counts is dated up to then, inclusive; None counts everything
+    explained: documents the caller already accounts for; their code replaces that of a missing document
+    rejected: rows of each side that could not be read
+    """
+    reasons = {(x.side, x.kind, x.id): x for x in explained}
+    prepare(con, as_of=as_of)
+    ladder(con)
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
+    if reasons:
+        con.executemany(
+            "INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*key, x.code) for key, x in sorted(reasons.items())]
+        )
+    rules.find(con, rounding=rounding)
+    cash.find(con, as_of=as_of)
+    left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
+    found = _discrepancies(con, (left_name, right_name), reasons)
+    return Result(
+        left=left,
+        right=right,
+        matched=con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0],
+        discrepancies=found,
+        bridge=_bridge(left, right, found),
+        as_of=as_of.isoformat() if as_of else None,
+    )
+
+
+def _side(con: Connection, side: str, name: str, rejected: int) -> Side:
+    rows = con.execute(
+        f"SELECT currency, count(CASE WHEN counts THEN 1 END), sum(billed), sum(eff), count(*) "
+        f"FROM cmp_{side} GROUP BY currency ORDER BY currency"
+    ).fetchall()
+    totals = {c: Totals(n, tidy(total), tidy(open)) for c, n, total, open, _ in rows}
+    return Side(name, sum(r[4] for r in rows), rejected, totals)
+
+
+_READ = """
+SELECT f.code, f.second, f.kind, coalesce(l.id, f.left_id), coalesce(r.id, f.right_id), coalesce(l.number, l.id),
+       coalesce(r.number, r.id), l.link, r.link, f.field, f.left_value, f.right_value, f.delta, f.currency, f.clue
+FROM cmp_found AS f LEFT JOIN cmp_left AS l ON l.rid = f.left_rid LEFT JOIN cmp_right AS r ON r.rid = f.right_rid
+"""
+
+
+def _discrepancies(
+    con: Connection, names: tuple[str, str], reasons: dict[tuple[str, str, str], Explained]
+) -> tuple[Discrepancy, ...]:
+    found = [_discrepancy(row, names, reasons) for row in con.execute(_READ).fetchall()]
+    return tuple(
+        sorted(found, key=lambda d: ("TZGN".index(d.class_), -abs(d.delta), codes.ORDER.get(d.code, 99), d.id))
+    )
+
+
+def _discrepancy(
+    row: tuple[object, ...], names: tuple[str, str], reasons: dict[tuple[str, str, str], Explained]
+) -> Discrepancy:
+    code, second, kind, left, right, llabel, rlabel, llink, rlink, field, lraw, rraw, delta, currency, packed = row
+    assert isinstance(code, str)
+    assert isinstance(delta, Decimal)
+    entry = codes.of(code)
+    clue = clues(_text(packed))
+    shown = _text(field)
+    lv, rv = value(shown, _text(lraw)), value(shown, _text(rraw))
+    said = reasons.get(("left", str(kind), str(left))) if right is None else None
+    said = said or (reasons.get(("right", str(kind), str(right))) if left is None else None)
+    return Discrepancy(
+        id=identity(code, kind, left, right, field, currency),
+        code=code,
+        secondary=tuple(s for s in str(second or "").split(",") if s),
+        class_="T" if delta and entry.class_ == "N" else entry.class_,
+        severity=entry.severity,
+        kind=str(kind),
+        left=_text(left),
+        right=_text(right),
+        left_label=_text(llabel) or _text(left),
+        right_label=_text(rlabel) or _text(right),
+        field=shown,
+        left_value=lv,
+        right_value=rv,
+        delta=tidy(delta),
+        currency=_text(currency),
+        cause=said.cause if said else cause(code, clue, lv, rv, names),
+        remedy=said.remedy if said else entry.remedy,
+        confirmed=bool(said) or entry.confirmed,
+        links=tuple(sorted({str(x) for x in (llink, rlink) if x})),
+    )
+
+
+def _text(raw: object) -> str | None:
+    return None if raw is None else str(raw)
+
+
+def _bridge(left: Side, right: Side, found: Iterable[Discrepancy]) -> dict[str, Bridge]:
+    """Per currency: totals summed from documents, lines from discrepancies, and what neither explains."""
+    lines: dict[str, dict[str, list[Decimal]]] = {}
+    loose: dict[str, Decimal] = {}
+    for d in found:
+        if d.currency is None:
+            continue
+        lines.setdefault(d.currency, {}).setdefault(d.code, []).append(d.delta)
+        if not d.confirmed:
+            loose[d.currency] = loose.get(d.currency, ZERO) + abs(d.delta)
+    out = {}
+    none = Totals(0, ZERO, ZERO)
+    for currency in sorted({*left.totals, *right.totals}):
+        a, b = left.totals.get(currency, none).open, right.totals.get(currency, none).open
+        of_code = lines.get(currency, {})
+        steps = tuple(
+            Line(code, tidy(sum(of_code[code], ZERO)), len(of_code[code]))
+            for code in sorted(of_code, key=lambda c: codes.ORDER.get(c, 99))
+        )
+        rest = b - a - sum((s.delta for s in steps), ZERO)
+        out[currency] = Bridge(a, steps, b, tidy(rest), tidy(loose.get(currency, ZERO)))
+    return out

@@ -1,0 +1,295 @@
+"""The match ladder: which document of one ledger is which of the other, strongest evidence first.
+
+Each rung asks for a key that is unique on both sides among the documents still unmatched; only documents that are
+equal in everything the rung looks at are paired in order. What several candidates could be is ambiguous, never a match.
+
+ 0 link            the sync knows the pair
+ 1 marker          our reference, or the other ledger's id or number, in a field of one side
+ 2 identical       kind, number, customer, currency, total and date; or all but the number where neither side has one
+ 3 near date       the same, dates up to 3 days apart
+ 4 other date      the same, any date
+ 5 other kind      the same, but one is an invoice and the other a credit memo
+ 6 other amount    kind, number and customer; first on the same date, then on any
+ 7 other customer  kind, number, currency and total
+ 8 no number       kind, customer, currency and total on the same or a near date, a number missing on one side
+ 9 other number    kind, customer, currency, total and date; the numbers differ
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tieout.compare.result import Match
+from tieout.compare.tables import Connection, prepare
+from tieout.mapping.relation import SIDES
+
+NEAR_DAYS = 3
+MOST_CANDIDATES = 50  # per key and side in a rung that joins on nearness: more are ambiguous anyway
+
+_NUMBER = ("kk", "number_key", "who", "currency", "total")
+_BARE = ("kk", "who", "currency", "total")
+_DETAIL = ("due", "tax", "net", "posted", "settled_on", "state", "open")
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One pass. key: columns equal and not NULL on both sides · how: `unique`, `ordinal` (equal rows in order), `near`.
+
+    where: condition on each side's rows, or (`on`) on the pair
+    """
+
+    no: int
+    rule: str
+    key: tuple[str, ...]
+    how: str = "unique"
+    where: str = "TRUE"
+    on: str = "TRUE"
+    automatic: bool = False
+
+
+_HAS = "number_key IS NOT NULL"
+_LACKS = "number_key IS NULL"
+_BILL = "kind IN ('invoice', 'credit_memo')"
+_NUMBER_SIGNLESS = ("number_key", "who", "currency", "total")
+STRONG: tuple[Rung, ...] = (
+    Rung(2, "identical", (*_NUMBER, "issued"), automatic=True),
+    Rung(2, "identical rows, in order", (*_NUMBER, "issued", "detail"), "ordinal"),
+    Rung(2, "identical rows, in order", (*_NUMBER, "issued"), "ordinal"),
+    Rung(2, "identical without a number", (*_BARE, "issued"), where=_LACKS),
+    Rung(2, "identical rows without a number, in order", (*_BARE, "issued", "detail"), "ordinal", _LACKS),
+    Rung(2, "identical rows without a number, in order", (*_BARE, "issued"), "ordinal", _LACKS),
+    Rung(3, "near date", _NUMBER, "near", automatic=True),
+    Rung(4, "other date", _NUMBER),
+    Rung(5, "other kind", (*_NUMBER_SIGNLESS, "issued"), where=_BILL, on="l.sign <> r.sign"),
+    Rung(5, "other kind", _NUMBER_SIGNLESS, where=_BILL, on="l.sign <> r.sign"),
+    Rung(
+        5,
+        "other kind, without a number",
+        ("who", "currency", "total", "issued"),
+        where=f"{_LACKS} AND {_BILL}",
+        on="l.sign <> r.sign",
+    ),
+)
+AMOUNT: tuple[Rung, ...] = (
+    Rung(6, "other amount", ("kk", "number_key", "who", "issued")),
+    Rung(6, "other amount", ("kk", "number_key", "who")),
+)
+WEAK: tuple[Rung, ...] = (
+    Rung(7, "other customer", ("kk", "number_key", "currency", "total", "issued")),
+    Rung(7, "other customer", ("kk", "number_key", "currency", "total")),
+    Rung(8, "no number", (*_BARE, "issued"), on="(l.number_key IS NULL OR r.number_key IS NULL)"),
+    Rung(8, "no number, near date", _BARE, "near", on="(l.number_key IS NULL OR r.number_key IS NULL)"),
+    Rung(9, "other number", (*_BARE, "issued"), where=_HAS),
+)
+_KNOWN: tuple[tuple[int, str, str, str], ...] = (
+    (0, "link", "link", "link"),
+    (1, "marker", "marker", "marker"),
+    (1, "marker is the other's id", "marker", "id"),
+    (1, "marker is the other's id", "id", "marker"),
+    (1, "marker is the other's number", "marker", "number"),
+    (1, "marker is the other's number", "number", "marker"),
+)
+
+
+def match(con: Connection) -> list[Match]:
+    """The ladder alone: customers first, then documents; ordered by kind, rung and left id.
+
+    For the sync's bootstrap. Unmatched records are in no entry; ambiguous groups are entries without a link.
+    """
+    prepare(con, as_of=None)
+    ladder(con)
+    found = [
+        Match(rung, rule, "customer", (left,), (right,), _evidence(name=ln, number=lno), bool(auto))
+        for rung, rule, left, right, ln, lno, auto in con.execute(_CUSTOMERS).fetchall()
+    ]
+    found += [
+        Match(
+            rung,
+            rule,
+            kind,
+            (left,),
+            (right,),
+            _evidence(number=number, total=f"{total} {currency}", date=issued, other_total=other, other_date=when),
+            bool(auto),
+        )
+        for rung, rule, kind, left, right, number, total, currency, issued, other, when, auto in con.execute(
+            _DOCUMENTS
+        ).fetchall()
+    ]
+    groups: dict[int, tuple[str, dict[str, list[str]]]] = {}
+    for gid, kind, side, id in con.execute(_AMBIGUOUS).fetchall():
+        groups.setdefault(gid, (kind, {"left": [], "right": []}))[1][side].append(id)
+    found += [
+        Match(9, "ambiguous", kind, tuple(ids["left"]), tuple(ids["right"]), {}, automatic=False, ambiguous=True)
+        for kind, ids in groups.values()
+    ]
+    return found
+
+
+def _evidence(**stated: object) -> dict[str, str]:
+    return {k: str(v) for k, v in stated.items() if v is not None}
+
+
+# A customer id stands for its link only where the ledger has no second id under the same key.
+_CUSTOMERS = """
+SELECT m.rung, m.rule, l.id, r.id, l.name, l.number, m.automatic AND l.ids = 1 AND r.ids = 1
+FROM cmp_customer_match AS m
+JOIN cmp_customer_left AS l ON l.cid = m.left_cid JOIN cmp_customer_right AS r ON r.cid = m.right_cid
+ORDER BY m.rung, l.id
+"""
+_DOCUMENTS = """
+SELECT m.rung, m.rule, l.kind, l.id, r.id, l.number, l.total, l.currency, l.issued,
+       CASE WHEN r.total <> l.total THEN r.total END, CASE WHEN r.issued <> l.issued THEN r.issued END,
+       m.automatic AND (m.rung < 2 OR l.known)
+FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+ORDER BY l.kind, m.rung, l.id
+"""
+_AMBIGUOUS = """
+SELECT a.gid, coalesce(l.kind, r.kind), a.side, coalesce(l.id, r.id) FROM cmp_ambiguous AS a
+LEFT JOIN cmp_left AS l ON a.side = 'left' AND l.rid = a.rid
+LEFT JOIN cmp_right AS r ON a.side = 'right' AND r.rid = a.rid
+ORDER BY a.gid, a.side, 4
+"""
+
+
+def ladder(con: Connection) -> None:
+    """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
+
+    Every row of `cmp_left` and `cmp_right` ends in at most one of the three. Needs `prepare`.
+    """
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE cmp_match "
+        "(left_rid BIGINT, right_rid BIGINT, rung INTEGER, rule VARCHAR, automatic BOOLEAN)"
+    )
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_dup (side VARCHAR, rid BIGINT, twin BIGINT)")
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_ambiguous (gid BIGINT, side VARCHAR, rid BIGINT)")
+    for side in SIDES:
+        con.execute(
+            f"""CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS
+                SELECT rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link,
+                       concat_ws('|', {", ".join(f"coalesce(CAST({c} AS VARCHAR), '')" for c in _DETAIL)}) AS detail
+                FROM cmp_{side}"""
+        )
+    for no, rule, left, right in _KNOWN:
+        _known(con, no, rule, left, right)
+    for rung in STRONG:
+        _climb(con, rung)
+    for rung in AMOUNT:
+        _climb(con, rung)
+    if _duplicates(con):
+        for rung in AMOUNT:
+            _climb(con, rung)
+    for rung in WEAK:
+        _climb(con, rung)
+    _ambiguous(con)
+
+
+def _pairs(con: Connection, sql: str) -> bool:
+    """Insert the pairs of `sql`, take them off the free rows, and say whether there were any."""
+    before = con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0]
+    con.execute(f"INSERT INTO cmp_match {sql}")
+    if con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0] == before:
+        return False
+    for side in SIDES:
+        _shrink(con, side, f"SELECT {side}_rid FROM cmp_match")
+    return True
+
+
+def _shrink(con: Connection, side: str, gone: str) -> None:
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
+        f"SELECT f.* FROM cmp_free_{side} AS f WHERE f.rid NOT IN ({gone})"
+    )
+
+
+def _known(con: Connection, no: int, rule: str, left: str, right: str) -> None:
+    def alone(side: str, column: str) -> str:
+        return (
+            f"(SELECT kind, {column} AS k, min(rid) AS rid FROM cmp_free_{side} WHERE {column} IS NOT NULL "
+            f"GROUP BY kind, {column} HAVING count(*) = 1)"
+        )
+
+    _pairs(
+        con,
+        f"SELECT l.rid, r.rid, {no}, $${rule}$$, TRUE FROM {alone('left', left)} AS l "
+        f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k",
+    )
+
+
+def _climb(con: Connection, rung: Rung) -> None:
+    given = " AND ".join(f"{c} IS NOT NULL" for c in rung.key if c != "detail")
+    same = " AND ".join(f"l.{c} = r.{c}" for c in rung.key)
+    key = ", ".join(rung.key)
+    where = f"{given} AND {rung.where}"
+    out = f"{rung.no}, $${rung.rule}$$, {rung.automatic}"
+    if rung.how == "unique":
+        rest = ", ".join(f"min({c}) AS {c}" for c in ("number_key", "sign") if c not in rung.key)
+        rest = f", {rest}" if rest else ""
+        one = [
+            f"(SELECT {key}, min(rid) AS rid{rest} FROM cmp_free_{side} WHERE {where} "
+            f"GROUP BY {key} HAVING count(*) = 1)"
+            for side in SIDES
+        ]
+        sql = f"SELECT l.rid, r.rid, {out} FROM {one[0]} AS l JOIN {one[1]} AS r ON {same} WHERE {rung.on}"
+    elif rung.how == "ordinal":
+        rows = [
+            f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY detail, id) AS nth "
+            f"FROM cmp_free_{side} WHERE {where})"
+            for side in SIDES
+        ]
+        sql = f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"
+    else:
+        few = [
+            f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM cmp_free_{side} WHERE {where}) "
+            f"AS f WHERE n <= {MOST_CANDIDATES})"
+            for side in SIDES
+        ]
+        sql = f"""SELECT left_rid, right_rid, {out} FROM (
+            SELECT l.rid AS left_rid, r.rid AS right_rid, count(*) OVER (PARTITION BY l.rid) AS ln,
+                   count(*) OVER (PARTITION BY r.rid) AS rn
+            FROM {few[0]} AS l JOIN {few[1]} AS r ON {same} AND abs(datediff('day', l.issued, r.issued)) <= {NEAR_DAYS}
+            WHERE {rung.on}) AS c WHERE ln = 1 AND rn = 1"""
+    _pairs(con, sql)
+
+
+def _duplicates(con: Connection) -> bool:
+    """Set aside each free row whose twin in its own ledger is matched: equal, dates up to NEAR_DAYS apart.
+
+    A number on both must be equal; rows without one need the same day, payments only a near one.
+    """
+    found = False
+    for side in SIDES:
+        con.execute(
+            f"""INSERT INTO cmp_dup
+                SELECT '{side}', f.rid, min(t.rid) FROM cmp_free_{side} AS f
+                JOIN cmp_{side} AS t ON t.kk = f.kk AND t.who = f.who AND t.currency = f.currency AND t.total = f.total
+                  AND abs(datediff('day', t.issued, f.issued)) <= {NEAR_DAYS}
+                  AND (t.number_key = f.number_key OR (f.number_key IS NULL AND t.number_key IS NULL
+                                                       AND (t.issued = f.issued OR f.kind = 'payment')))
+                JOIN cmp_match AS m ON m.{side}_rid = t.rid
+                GROUP BY f.rid"""
+        )
+        if con.execute(f"SELECT count(*) FROM cmp_dup WHERE side = '{side}'").fetchall()[0][0]:
+            _shrink(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")
+            found = True
+    return found
+
+
+def _ambiguous(con: Connection) -> None:
+    """Group what is left and could be each other: by number and customer, then by customer, amount and date."""
+    for key in (("kk", "number_key", "who"), (*_BARE, "issued")):
+        columns = ", ".join(key)
+        given = " AND ".join(f"{c} IS NOT NULL" for c in key)
+        rows = " UNION ALL ".join(
+            f"SELECT '{side}' AS side, rid, id, {columns} FROM cmp_free_{side} WHERE {given}" for side in SIDES
+        )
+        con.execute(
+            f"""INSERT INTO cmp_ambiguous
+                SELECT g.gid, f.side, f.rid FROM ({rows}) AS f JOIN (
+                  SELECT {columns}, coalesce((SELECT max(gid) FROM cmp_ambiguous), 0)
+                         + row_number() OVER (ORDER BY {columns}) AS gid
+                  FROM ({rows}) AS u GROUP BY {columns} HAVING count(DISTINCT side) = 2) AS g
+                ON {" AND ".join(f"f.{c} = g.{c}" for c in key)}"""
+        )
+        for side in SIDES:
+            _shrink(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")

@@ -1,0 +1,217 @@
+"""What a comparison yields: matches, discrepancies, totals and the bridge, as frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from tieout.model import ZERO, tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """A policy that moves small amount differences to `ROUNDING`; both limits inclusive, in document currency."""
+
+    per_document: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A document that the sync already accounts for: its code replaces `MISSING_IN_A` and its like.
+
+    side: `left` or `right`, the ledger that holds it · kind, id: as in `mapping.relation`
+    """
+
+    side: str
+    kind: str
+    id: str
+    code: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Records of both sides that are the same thing, or, if `ambiguous`, that could be in more than one way.
+
+    rung: the place in the ladder, 0 the strongest · rule: its name · kind: `customer` or a kind of document
+    left, right: ids, one each unless ambiguous · evidence: what was equal, by field
+    automatic: strong enough to be linked without a person
+    """
+
+    rung: int
+    rule: str
+    kind: str
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    evidence: Mapping[str, str]
+    automatic: bool
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One named difference. A = left, B = right.
+
+    id: the same in every run for the same code, documents, field and currency
+    class_: T moves the total, Z moves between documents, G subledger against ledger, N no ledger effect
+    left, right: document (or customer) ids, None where there is none · left_label, right_label: for people
+    delta: right − left effect on open receivables as of the comparison date, in `currency`; 0 for Z and N
+    confirmed: whether the cause is known rather than supposed · links: subject ids of the sync
+    """
+
+    id: str
+    code: str
+    secondary: tuple[str, ...]
+    class_: str
+    severity: str
+    kind: str
+    left: str | None
+    right: str | None
+    left_label: str | None
+    right_label: str | None
+    field: str | None
+    left_value: str | None
+    right_value: str | None
+    delta: Decimal
+    currency: str | None
+    cause: str
+    remedy: str
+    confirmed: bool
+    links: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of design.md §5, in its order; money as text."""
+        return {
+            "id": self.id,
+            "code": self.code,
+            "secondary": list(self.secondary),
+            "class": self.class_,
+            "severity": self.severity,
+            "left": self.left,
+            "right": self.right,
+            "field": self.field,
+            "left_value": self.left_value,
+            "right_value": self.right_value,
+            "delta": text(self.delta),
+            "currency": self.currency,
+            "cause": self.cause,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of one side in one currency: number of documents that count, their signed amounts, and what is open of them."""
+
+    documents: int
+    total: Decimal
+    open: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One ledger as it was read. records: rows compared · rejected: rows set aside as unreadable."""
+
+    name: str
+    records: int
+    rejected: int
+    totals: Mapping[str, Totals]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "rejected": self.rejected,
+            "totals": {
+                c: {"documents": t.documents, "total": text(t.total), "open": text(t.open)}
+                for c, t in sorted(self.totals.items())
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bridge: all discrepancies of one code."""
+
+    code: str
+    delta: Decimal
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """From the left open receivables to the right ones, in one currency.
+
+    remainder = right_total − left_total − Σ line deltas, each summed on its own; zero or tieout is wrong
+    unconfirmed: Σ |delta| of the discrepancies whose cause is only supposed (amounts that differ, missing and
+    ambiguous documents): listing them is not knowing why
+    """
+
+    left_total: Decimal
+    lines: tuple[Line, ...]
+    right_total: Decimal
+    remainder: Decimal
+    unconfirmed: Decimal
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "left_total": text(self.left_total),
+            "lines": [{"code": n.code, "delta": text(n.delta), "count": n.count} for n in self.lines],
+            "right_total": text(self.right_total),
+            "remainder": text(self.remainder),
+            "unconfirmed": text(self.unconfirmed),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole comparison. `discrepancies` are ordered by class, size of delta (largest first), code and id."""
+
+    left: Side
+    right: Side
+    matched: int
+    discrepancies: tuple[Discrepancy, ...]
+    bridge: Mapping[str, Bridge]
+    as_of: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_code(self) -> dict[str, dict[str, Any]]:
+        """Count and delta per currency of each code, largest count first."""
+        out: dict[str, dict[str, Any]] = {}
+        for d in self.discrepancies:
+            entry = out.setdefault(d.code, {"count": 0, "delta": {}})
+            entry["count"] += 1
+            if d.currency:
+                entry["delta"][d.currency] = entry["delta"].get(d.currency, ZERO) + d.delta
+        return dict(sorted(out.items(), key=lambda kv: (-kv[1]["count"], kv[0])))
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of design.md §5 for `compare`; money as text."""
+        return {
+            "left": self.left.as_json(),
+            "right": self.right.as_json(),
+            "matched": self.matched,
+            "discrepancies": [d.as_json() for d in self.discrepancies],
+            "by_code": {
+                code: {"count": v["count"], "delta": {c: text(m) for c, m in sorted(v["delta"].items())}}
+                for code, v in self.by_code.items()
+            },
+            "bridge": {c: b.as_json() for c, b in sorted(self.bridge.items())},
+        }
+
+
+def text(amount: Decimal) -> str:
+    """Money as text: plain digits, two places at least, no needless zeros beyond."""
+    value = f"{tidy(amount):f}"
+    return "0.00" if value == "-0.00" else value
+
+
+def identity(*parts: object) -> str:
+    """A stable id of a discrepancy from what it is about."""
+    joined = "\x1f".join("" if p is None else str(p) for p in parts)
+    return "D-" + sha256(joined.encode()).hexdigest()[:16]

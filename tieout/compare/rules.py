@@ -1,0 +1,301 @@
+"""The rules: from matches to findings, one SQL statement each, in the fixed precedence of `codes.CODES`.
+
+A finding is a row of `cmp_found`. `delta` is right − left effect on open receivables in `currency`. Every document
+whose effect differs is in exactly one finding with a delta, or in split ones that add up to its difference.
+`clue` is what a statement learned on the way: `key=value` parts joined by character 31, for `causes`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tieout.compare.result import Rounding
+from tieout.compare.tables import Connection
+from tieout.mapping.relation import SIDES
+
+_FOUND = """
+CREATE OR REPLACE TEMP TABLE cmp_found (code VARCHAR, second VARCHAR, kind VARCHAR, left_rid BIGINT, right_rid BIGINT,
+  left_id VARCHAR, right_id VARCHAR, field VARCHAR, left_value VARCHAR, right_value VARCHAR, delta DECIMAL(38,6),
+  currency VARCHAR, clue VARCHAR)
+"""
+_INTO = (
+    "INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, "
+    "currency, clue) "
+)
+_COMPARED = (
+    "id kind sign number number_key who known party_name customer_name issued posted due currency rate tax total "
+    "open state voided_on dead settled settled_on disputed due_by eff billed full_ar memo rid"
+).split(" ")  # noqa: SIM905  a list of names reads better as words
+# A memo that says that the bank returned the payment.
+NSF = "(^|[^a-z])(nsf|r/?d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
+
+# Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
+_PAIR = f"""
+CREATE OR REPLACE TEMP TABLE cmp_pair AS
+SELECT p.*, CASE
+         WHEN l_draft <> r_draft THEN 'DRAFT_VS_POSTED'
+         WHEN l_draft THEN NULL
+         WHEN l_dead <> r_dead THEN
+           CASE WHEN l_state = 'voided' AND r_state = 'voided' THEN 'VOID_DATE_DIFF'
+                WHEN l_kind = 'payment'
+                     AND regexp_matches(lower(coalesce(CASE WHEN l_dead THEN l_memo ELSE r_memo END, '')), '{NSF}')
+                  THEN 'CHARGEBACK_NSF'
+                ELSE 'VOID_VS_OPEN' END
+         WHEN l_dead THEN NULL
+         WHEN l_currency <> r_currency THEN 'CURRENCY_MISMATCH'
+         WHEN l_sign <> r_sign THEN 'AMOUNT_SIGN'
+         WHEN l_due_by <> r_due_by THEN 'CUTOFF'
+         WHEN l_settled <> r_settled THEN 'PAID_VS_OPEN'
+         WHEN l_total <> r_total OR l_eff <> r_eff OR l_tax <> r_tax THEN 'AMOUNT'
+       END AS main
+FROM (
+  SELECT m.rung, m.rule, l.state = 'draft' AS l_draft, r.state = 'draft' AS r_draft,
+         {", ".join(f"{s[0]}.{c} AS {s[0]}_{c}" for s in SIDES for c in _COMPARED)}
+  FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+  WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign
+     OR l.state <> r.state OR l.issued <> r.issued OR l.posted <> r.posted OR l.due <> r.due
+     OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
+     OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
+) AS p
+"""
+
+# Documents of one ledger that undo a matched document which the other ledger voided: they belong to that pair.
+_OFFSET = """
+INSERT INTO cmp_offset
+SELECT '{side}', min(o.rid), p.l_rid, p.r_rid FROM cmp_pair AS p
+JOIN cmp_{side} AS t ON t.rid = p.{s}_rid
+JOIN cmp_{side} AS o ON o.sign = -t.sign AND o.currency = t.currency AND o.total = t.total AND o.who = t.who
+ AND o.counts AND o.issued >= t.issued AND o.rid IN (SELECT rid FROM cmp_free_{side})
+ AND ((t.kind = 'invoice' AND (o.kind = 'credit_memo' OR o.subkind IN ('deduction', 'journal')))
+   OR (t.kind = 'payment' AND o.subkind IN ('returned_payment', 'chargeback', 'journal'))
+   OR (t.kind = 'credit_memo' AND o.kind = 'invoice' AND o.concerns = t.id))
+ AND (o.concerns IS NULL OR o.concerns = t.id)
+WHERE p.main IN ('VOID_VS_OPEN', 'CHARGEBACK_NSF') AND NOT p.{s}_dead
+GROUP BY p.l_rid, p.r_rid HAVING count(*) = 1
+"""
+_OFFSET_FOUND = (
+    _INTO
+    + """
+SELECT 'VOID_DATE_DIFF', CASE WHEN p.l_kind = 'payment' THEN 'CHARGEBACK_NSF' ELSE '' END, p.l_kind, p.l_rid, p.r_rid,
+       'voided_on',
+       CASE WHEN o.side = 'right' THEN coalesce(CAST(coalesce(p.l_voided_on, p.l_posted) AS VARCHAR), '')
+            ELSE CAST(d.posted AS VARCHAR) END,
+       CASE WHEN o.side = 'left' THEN coalesce(CAST(coalesce(p.r_voided_on, p.r_posted) AS VARCHAR), '')
+            ELSE CAST(d.posted AS VARCHAR) END,
+       p.r_eff - p.l_eff + CASE WHEN o.side = 'right' THEN d.eff ELSE -d.eff END, p.l_currency,
+       concat_ws(chr(31), 'offset=' || replace(coalesce(d.number, d.id), chr(31), ' '), 'side=' || o.side,
+                 'moved=' || CAST(d.total AS VARCHAR),
+                 'from=' || CAST(CASE WHEN o.side = 'left' THEN p.l_posted ELSE p.r_posted END AS VARCHAR),
+                 'to=' || CAST(d.posted AS VARCHAR))
+FROM cmp_offset AS o JOIN cmp_pair AS p ON p.l_rid = o.l_rid AND p.r_rid = o.r_rid
+JOIN (SELECT 'left' AS side, rid, number, id, posted, total, eff FROM cmp_left
+      UNION ALL SELECT 'right' AS side, rid, number, id, posted, total, eff FROM cmp_right) AS d
+  ON d.side = o.side AND d.rid = o.rid
+"""
+)
+
+_LIFECYCLE = (
+    _INTO
+    + """
+SELECT main, CASE WHEN main = 'CHARGEBACK_NSF' THEN 'VOID_VS_OPEN'
+                  WHEN l_total <> r_total AND main IN ('CUTOFF', 'AMOUNT_SIGN', 'PAID_VS_OPEN') THEN 'AMOUNT_NET'
+                  ELSE '' END,
+       l_kind, l_rid, r_rid,
+       CASE main WHEN 'AMOUNT_SIGN' THEN 'kind' WHEN 'CUTOFF' THEN 'posted' WHEN 'PAID_VS_OPEN' THEN 'settled_on'
+                 WHEN 'VOID_DATE_DIFF' THEN 'voided_on' ELSE 'state' END,
+       CASE main WHEN 'AMOUNT_SIGN' THEN l_kind WHEN 'CUTOFF' THEN CAST(l_posted AS VARCHAR)
+                 WHEN 'PAID_VS_OPEN' THEN CAST(l_settled_on AS VARCHAR)
+                 WHEN 'VOID_DATE_DIFF' THEN CAST(l_voided_on AS VARCHAR) ELSE l_state END,
+       CASE main WHEN 'AMOUNT_SIGN' THEN r_kind WHEN 'CUTOFF' THEN CAST(r_posted AS VARCHAR)
+                 WHEN 'PAID_VS_OPEN' THEN CAST(r_settled_on AS VARCHAR)
+                 WHEN 'VOID_DATE_DIFF' THEN CAST(r_voided_on AS VARCHAR) ELSE r_state END,
+       r_eff - l_eff, l_currency,
+       concat_ws(chr(31), 'memo=' || replace(CASE WHEN l_dead THEN l_memo WHEN r_dead THEN r_memo END, chr(31), ' '))
+FROM cmp_pair WHERE main IN ('DRAFT_VS_POSTED', 'VOID_VS_OPEN', 'CHARGEBACK_NSF', 'VOID_DATE_DIFF', 'AMOUNT_SIGN',
+                             'CUTOFF', 'PAID_VS_OPEN')
+  AND l_currency = r_currency
+  AND NOT EXISTS (SELECT 1 FROM cmp_offset AS o WHERE o.l_rid = cmp_pair.l_rid AND o.r_rid = cmp_pair.r_rid)
+"""
+)
+# A pair in two currencies is in two bridges: the left effect leaves one, the right effect enters the other.
+_CURRENCY = "".join(
+    f"""{_INTO if not n else " UNION ALL "}
+SELECT CASE WHEN main IN ('DRAFT_VS_POSTED', 'VOID_VS_OPEN', 'CHARGEBACK_NSF') THEN main ELSE 'CURRENCY_MISMATCH' END,
+       CASE WHEN main IN ('DRAFT_VS_POSTED', 'VOID_VS_OPEN', 'CHARGEBACK_NSF') THEN 'CURRENCY_MISMATCH' ELSE '' END,
+       l_kind, l_rid, r_rid, 'currency', l_currency, r_currency, {delta}, {currency}, ''
+FROM cmp_pair WHERE l_currency <> r_currency AND main IS NOT NULL"""
+    for n, (delta, currency) in enumerate((("-l_eff", "l_currency"), ("r_eff", "r_currency")))
+)
+
+# d = part of tax + part of net + what is settled otherwise. Without an effect on either side only values are reported.
+_AMOUNT = """
+CREATE OR REPLACE TEMP TABLE cmp_amount AS
+SELECT a.*, live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6))
+         AND sum(CASE WHEN settle = 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)) THEN abs(d) ELSE 0 END)
+             OVER (PARTITION BY l_currency ORDER BY abs(d), l_id, r_id ROWS UNBOUNDED PRECEDING)
+             <= CAST(? AS DECIMAL(38,6)) AS rounds
+FROM (
+  SELECT p.*, l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
+         coalesce(l_sign * (r_tax - l_tax), 0) AS tax_part,
+         l_sign * (r_total - l_total) - coalesce(l_sign * (r_tax - l_tax), 0) AS net_part,
+         CASE WHEN l_eff <> 0 OR r_eff <> 0 THEN r_eff - l_eff - l_sign * (r_total - l_total) ELSE 0 END AS settle
+  FROM cmp_pair AS p WHERE main = 'AMOUNT') AS a
+"""
+_AMOUNT_PARTS = (
+    _INTO
+    + """
+SELECT 'ROUNDING', '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR), CAST(r_total AS VARCHAR), d, l_currency,
+       '' FROM cmp_amount WHERE rounds
+UNION ALL
+SELECT 'TAX_AMOUNT', '', l_kind, l_rid, r_rid, 'tax', CAST(l_tax AS VARCHAR), CAST(r_tax AS VARCHAR),
+       CASE WHEN live THEN tax_part ELSE 0 END, l_currency,
+       concat_ws(chr(31), 'left_net=' || CAST(l_total - l_tax AS VARCHAR),
+                 'right_net=' || CAST(r_total - r_tax AS VARCHAR))
+FROM cmp_amount WHERE tax_part <> 0 AND NOT rounds
+UNION ALL
+SELECT CASE WHEN l_kind = 'payment' THEN 'PAYMENT_AMOUNT' ELSE 'AMOUNT_NET' END,
+       '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR), CAST(r_total AS VARCHAR),
+       CASE WHEN live THEN net_part ELSE 0 END, l_currency, '' FROM cmp_amount WHERE net_part <> 0 AND NOT rounds
+UNION ALL
+SELECT 'PAID_VS_OPEN', '', l_kind, l_rid, r_rid, 'open', CAST(abs(l_eff) AS VARCHAR), CAST(abs(r_eff) AS VARCHAR),
+       settle, l_currency, '' FROM cmp_amount WHERE settle <> 0 AND NOT rounds
+"""
+)
+
+# Differences that move no total. Where a document already has a code for its effect, these become its secondary ones.
+_FIELDS = (
+    _INTO
+    + """
+SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM (
+  SELECT p.*, 'DATE_DIFF' AS code, CASE WHEN l_issued <> r_issued THEN 'issued' ELSE 'posted' END AS field,
+         CAST(CASE WHEN l_issued <> r_issued THEN l_issued ELSE l_posted END AS VARCHAR) AS lv,
+         CAST(CASE WHEN l_issued <> r_issued THEN r_issued ELSE r_posted END AS VARCHAR) AS rv, '' AS clue
+  FROM cmp_pair AS p WHERE (l_issued <> r_issued OR l_posted <> r_posted) AND l_due_by = r_due_by
+  UNION ALL
+  SELECT p.*, 'DATE_DIFF', 'settled_on', CAST(l_settled_on AS VARCHAR), CAST(r_settled_on AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE l_settled_on IS DISTINCT FROM r_settled_on AND l_settled = r_settled
+  UNION ALL
+  SELECT p.*, 'VOID_DATE_DIFF', 'voided_on', CAST(l_voided_on AS VARCHAR), CAST(r_voided_on AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE l_dead AND r_dead AND coalesce(l_voided_on, l_posted) <> coalesce(r_voided_on, r_posted)
+  UNION ALL
+  SELECT p.*, 'DUE_DATE_DIFF', 'due', CAST(l_due AS VARCHAR), CAST(r_due AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE l_due <> r_due
+  UNION ALL
+  SELECT p.*, 'NUMBER_MISMATCH', 'number', l_number, r_number, 'rule=' || rule
+  FROM cmp_pair AS p WHERE l_number_key <> r_number_key
+  UNION ALL
+  SELECT p.*, 'FX_RATE', 'rate', CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE l_rate <> r_rate AND l_currency = r_currency
+  UNION ALL
+  SELECT p.*, 'STATUS_MISMATCH', 'disputed', CAST(l_disputed AS VARCHAR), CAST(r_disputed AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE l_disputed <> r_disputed
+  UNION ALL
+  SELECT p.*, 'CUSTOMER_MISMATCH', 'customer', coalesce(l_customer_name, l_who), coalesce(r_customer_name, r_who),
+         'rule=' || rule
+  FROM cmp_pair AS p WHERE l_who <> r_who AND coalesce(l_party_name <> r_party_name, TRUE)
+    AND NOT EXISTS (SELECT 1 FROM cmp_alias AS a WHERE a.left_who = l_who AND a.right_who = r_who)
+) AS f WHERE main IS NULL OR main = 'AMOUNT'
+"""
+)
+
+# Two unmatched customers whose documents pair with each other, at least twice and with nobody else's, are one under two
+# names: said once, not for each document.
+_ALIAS = """
+CREATE OR REPLACE TEMP TABLE cmp_alias AS
+SELECT l_who AS left_who, r_who AS right_who, count(*) AS documents, min(l_rid) AS left_rid, min(r_rid) AS right_rid
+FROM cmp_pair WHERE l_who <> r_who AND NOT l_known AND NOT r_known AND l_party_name <> r_party_name
+GROUP BY l_who, r_who HAVING count(*) > 1
+ AND NOT EXISTS (SELECT 1 FROM cmp_pair AS o WHERE o.l_who = cmp_pair.l_who AND o.r_who <> cmp_pair.r_who)
+ AND NOT EXISTS (SELECT 1 FROM cmp_pair AS o WHERE o.r_who = cmp_pair.r_who AND o.l_who <> cmp_pair.l_who)
+"""
+_ALIAS_FOUND = """
+INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
+SELECT 'CUSTOMER_UNMAPPED', '', 'customer', l.customer, r.customer, 'name', l.customer_name, r.customer_name, 0, NULL,
+       'documents=' || CAST(a.documents AS VARCHAR)
+FROM cmp_alias AS a JOIN cmp_left AS l ON l.rid = a.left_rid JOIN cmp_right AS r ON r.rid = a.right_rid
+"""
+_CUSTOMER_FIELDS = """
+INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
+SELECT 'CUSTOMER_FIELD_DIFF', '', 'customer', id, other, field, lv, rv, 0, NULL, 'rule=' || rule FROM (
+  SELECT l.id, r.id AS other, m.rule, 'name' AS field, l.name AS lv, r.name AS rv, l.name_key <> r.name_key AS differs
+  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
+  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
+  UNION ALL
+  SELECT l.id, r.id, m.rule, 'tax_id', l.tax_id, r.tax_id, l.tax_key <> r.tax_key
+  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
+  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
+  UNION ALL
+  SELECT l.id, r.id, m.rule, 'email', l.email, r.email, l.email <> r.email
+  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
+  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
+) AS f WHERE differs
+"""
+
+# Existence. What counts nothing on the day (drafts, later postings, voids) is no gap, nor is
+# a payment of nothing, which only applies credits.
+_ALONE = (
+    _INTO
+    + """
+SELECT CASE WHEN x.code IS NOT NULL THEN x.code
+            WHEN d.twin IS NOT NULL THEN CASE WHEN b.kind = 'payment' THEN 'PAYMENT_DUPLICATED'
+                                              ELSE 'DUPLICATE_WITHIN_LEDGER' END
+            WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING'
+            WHEN b.subkind = 'write_off' THEN 'WRITEOFF_ONE_SIDE'
+            WHEN b.subkind = 'discount' THEN 'DISCOUNT_TAKEN_DIFF'
+            WHEN b.subkind = 'refund' THEN 'REFUND_MISMATCH'
+            WHEN b.subkind IN ('returned_payment', 'chargeback') THEN 'CHARGEBACK_NSF'
+            WHEN b.subkind = 'withholding' THEN 'WITHHOLDING_DIFF'
+            WHEN b.subkind = 'fx_realized' THEN 'FX_REALIZED'
+            ELSE 'MISSING_IN_{absent}' END,
+       CASE WHEN x.code IS NULL THEN '' WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING' ELSE 'MISSING_IN_{absent}' END,
+       b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
+       concat_ws(chr(31), 'twin=' || replace(coalesce(t.number, t.id), chr(31), ' '),
+                 'concerns=' || replace(b.concerns, chr(31), ' '))
+FROM cmp_{side} AS b
+LEFT JOIN cmp_dup AS d ON d.side = '{side}' AND d.rid = b.rid
+LEFT JOIN cmp_{side} AS t ON t.rid = d.twin
+LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id
+WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
+  AND b.rid NOT IN (SELECT rid FROM cmp_ambiguous WHERE side = '{side}')
+  AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')
+  AND (b.counts AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code IS NOT NULL)
+"""
+)
+_AMBIGUOUS = """
+INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
+SELECT 'AMBIGUOUS_MATCH', '', min(kind), string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id),
+       string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id), 'candidates',
+       CAST(count(CASE WHEN side = 'left' THEN 1 END) AS VARCHAR),
+       CAST(count(CASE WHEN side = 'right' THEN 1 END) AS VARCHAR),
+       sum(CASE WHEN side = 'left' THEN -eff ELSE eff END), currency, 'number=' || replace(min(number), chr(31), ' ')
+FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.currency, d.number FROM cmp_ambiguous AS a JOIN (
+        SELECT 'left' AS side, rid, kind, id, eff, currency, number FROM cmp_left
+        UNION ALL SELECT 'right' AS side, rid, kind, id, eff, currency, number FROM cmp_right) AS d
+      ON d.side = a.side AND d.rid = a.rid) AS g
+GROUP BY gid, currency
+"""
+
+
+def find(con: Connection, *, rounding: Rounding | None) -> None:
+    """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code, cause, remedy)."""
+    con.execute(_FOUND)
+    con.execute(_PAIR)
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
+    for side in SIDES:
+        con.execute(_OFFSET.format(side=side, s=side[0]))
+    con.execute(_OFFSET_FOUND)
+    con.execute(_LIFECYCLE)
+    con.execute(_CURRENCY)
+    limit = rounding.per_document if rounding else Decimal(0)
+    con.execute(_AMOUNT, [limit, limit, rounding.total if rounding else Decimal(0)])
+    con.execute(_AMOUNT_PARTS)
+    con.execute(_ALIAS)
+    con.execute(_FIELDS)
+    con.execute(_ALIAS_FOUND)
+    con.execute(_CUSTOMER_FIELDS)
+    for side, absent, rids, values, minus in (
+        ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),
+        ("right", "A", "NULL, b.rid", "NULL, CAST(b.total AS VARCHAR)", ""),
+    ):
+        con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
+    con.execute(_AMBIGUOUS)

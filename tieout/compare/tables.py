@@ -1,0 +1,213 @@
+"""From the canonical relation to the working tables of a comparison: numbered rows, customers made one, dates applied.
+
+Working tables are temporary and named `cmp_*`. All text of SQL is constant; values are bound or come from columns.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tieout.mapping.relation import (
+    SIDES,
+    TABLES,
+    Row,
+    application_rows,
+    create_table,
+    customer_row,
+    document_row,
+    names,
+)
+from tieout.model import AnyRecord, Customer, Entity, Invoice, Payment
+
+Connection = Any  # a DuckDB connection; only `execute` and `fetchall` of it are used
+
+
+def load_records(
+    con: Connection,
+    side: str,
+    records: Iterable[AnyRecord],
+    *,
+    customers: Iterable[Customer] = (),
+    links: Mapping[tuple[Entity, str], str] | None = None,
+) -> None:
+    """Fill the tables of one side from records of one ledger. Replaces what was there.
+
+    customers: the ledger's customers (customers among `records` count too) · links: subject id by (entity, native id)
+    """
+    known = links or {}
+    kept = list(records)
+    party = {c.ref.id: c for c in customers} | {c.ref.id: c for c in kept if isinstance(c, Customer)}
+    shown = {
+        (a.invoice, a.applied_on) for r in kept if isinstance(r, Payment) and r.stated_by_source for a in r.applications
+    }
+    documents: list[Row] = []
+    applications: list[Row] = []
+    for r in kept:
+        if isinstance(r, Customer):
+            continue
+        stated = r.settled_on if isinstance(r, Invoice) else None
+        documents.append(
+            document_row(
+                r,
+                customer=party.get(r.customer),
+                link=known.get((r.entity, r.ref.id)),
+                customer_link=known.get((Entity.CUSTOMER, r.customer)),
+                settled_on=None if (r.ref.id, stated) in shown else stated,
+            )
+        )
+        applications.extend(application_rows(r))
+    rows = [customer_row(c, link=known.get((Entity.CUSTOMER, i))) for i, c in party.items()]
+    for table, content in (("documents", documents), ("customers", rows), ("applications", applications)):
+        insert(con, side, table, content)
+
+
+def insert(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
+    """Replace one table of a side by the rows, in column order, exactly: amounts travel as decimal text."""
+    con.execute(create_table(side, table))
+    columns = TABLES[table]
+    keys = names(columns)
+    handle, name = tempfile.mkstemp(suffix=".ndjson", prefix="tieout-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            encoder = msgspec.json.Encoder(enc_hook=_text)
+            for row in rows:
+                out.write(encoder.encode(dict(zip(keys, row, strict=True))))
+                out.write(b"\n")
+        if Path(name).stat().st_size:
+            # Everything arrives as text and is cast once: a JSON number would pass through a float.
+            raw = ", ".join(f"{k}: 'VARCHAR'" for k in keys)
+            cast = ", ".join(f'CAST("{k}" AS {kind}) AS "{k}"' for k, kind in columns)
+            con.execute(
+                f"INSERT INTO {side}_{table} SELECT {cast} FROM read_json(?, format='newline_delimited', "
+                f"columns={{{raw}}})",
+                [name],
+            )
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    raise TypeError(f"no text for {type(value).__name__}")
+
+
+def prepare(con: Connection, *, as_of: date | None) -> None:
+    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match` and `cmp_left`, `cmp_right`.
+
+    as_of: inclusive; None counts every date. `who` of a row is equal on both sides for one customer, NULL for none.
+    """
+    for side in SIDES:
+        con.execute(_PARTY.format(side=side))
+        con.execute(_CUSTOMER.format(side=side))
+    _match_customers(con)
+    # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
+    comparable = con.execute(_COMPARABLE).fetchall()[0][0]
+    for side in SIDES:
+        con.execute(_DOCUMENT.format(side=side, who=_WHO.format(side=side) if comparable else "'-'"), [as_of])
+
+
+# One row per customer id; `cid` joins spellings of one customer that the ledger itself does not tell apart.
+_PARTY = """
+CREATE OR REPLACE TEMP TABLE cmp_party_{side} AS
+SELECT p.*, CASE WHEN p.link IS NOT NULL THEN 'l:' || p.link
+                 WHEN p.number_key IS NOT NULL THEN 'k:' || p.number_key
+                 WHEN p.name_key IS NOT NULL THEN 'n:' || p.name_key
+                 ELSE 'i:' || p.id END AS cid
+FROM (SELECT id, max(name) AS name, max(name_key) AS name_key, max(number) AS number, max(number_key) AS number_key,
+             max(tax_id) AS tax_id, max(email) AS email, max(link) AS link
+      FROM (SELECT id, name, name_key, number, number_key, tax_id, email, link FROM {side}_customers
+            UNION ALL
+            SELECT DISTINCT coalesce(customer, customer_name) AS id, customer_name AS name,
+                   customer_name_key AS name_key, CAST(NULL AS VARCHAR) AS number, customer_key AS number_key,
+                   CAST(NULL AS VARCHAR) AS tax_id, CAST(NULL AS VARCHAR) AS email, customer_link AS link
+            FROM {side}_documents WHERE coalesce(customer, customer_name) IS NOT NULL) AS stated
+      GROUP BY id) AS p
+"""
+_CUSTOMER = """
+CREATE OR REPLACE TEMP TABLE cmp_customer_{side} AS
+SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS name_key, min(number) AS number,
+       min(number_key) AS number_key, min(lower(regexp_replace(tax_id, '[^0-9A-Za-z]', '', 'g'))) AS tax_key,
+       min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
+FROM cmp_party_{side} GROUP BY cid
+"""
+# (rule, key equal on both sides, condition on the pair, strong enough to link unasked); the order is the ladder.
+CUSTOMER_RUNGS: tuple[tuple[str, str, str, str], ...] = (
+    ("link", "link", "", "TRUE"),
+    ("number and name", "number_key || '|' || name_key", "", "TRUE"),
+    ("tax id", "nullif(tax_key, '')", "", "TRUE"),
+    (
+        "number",
+        "number_key",
+        # The same number on two differently named customers is a coincidence where each name is known elsewhere.
+        """AND NOT EXISTS (SELECT 1 FROM cmp_customer_right AS o WHERE o.name_key = l.name_key AND o.cid <> r.cid)
+           AND NOT EXISTS (SELECT 1 FROM cmp_customer_left AS o WHERE o.name_key = r.name_key AND o.cid <> l.cid)""",
+        "l.name_key IS NULL OR r.name_key IS NULL",
+    ),
+    ("name", "name_key", "", "TRUE"),
+)
+
+
+def _match_customers(con: Connection) -> None:
+    """Each rung pairs customers whose key is unique on both sides among those still unpaired."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE cmp_customer_match "
+        "(left_cid VARCHAR, right_cid VARCHAR, rung INTEGER, rule VARCHAR, automatic BOOLEAN)"
+    )
+    for rung, (rule, key, condition, automatic) in enumerate(CUSTOMER_RUNGS):
+        sides = [
+            f"""(SELECT k, min(cid) AS cid, min(name_key) AS name_key FROM
+                  (SELECT {key} AS k, c.cid, c.name_key FROM cmp_customer_{side} AS c
+                   WHERE NOT EXISTS (SELECT 1 FROM cmp_customer_match AS m WHERE m.{side}_cid = c.cid)) AS free
+                WHERE k IS NOT NULL GROUP BY k HAVING count(*) = 1)"""
+            for side in SIDES
+        ]
+        con.execute(
+            f"""INSERT INTO cmp_customer_match
+                SELECT l.cid, r.cid, {rung}, '{rule}', {automatic}
+                FROM {sides[0]} AS l JOIN {sides[1]} AS r ON l.k = r.k WHERE TRUE {condition}"""
+        )
+
+
+_COMPARABLE = """
+SELECT coalesce(bool_or(l.names AND r.names OR l.numbers AND r.numbers OR l.links AND r.links OR l.taxes AND r.taxes),
+                FALSE)
+FROM (SELECT count(name_key) > 0 AS names, count(number_key) > 0 AS numbers, count(link) > 0 AS links,
+             count(tax_key) > 0 AS taxes FROM cmp_customer_left) AS l
+CROSS JOIN (SELECT count(name_key) > 0 AS names, count(number_key) > 0 AS numbers, count(link) > 0 AS links,
+                   count(tax_key) > 0 AS taxes FROM cmp_customer_right) AS r
+"""
+_WHO = "CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || p.cid END"
+# What a document counts for on the day: drafts, later postings, voids and stated settlements count nothing.
+_DOCUMENT = """
+CREATE OR REPLACE TEMP TABLE cmp_{side} AS
+SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
+       CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff
+FROM (
+  SELECT row_number() OVER () AS rid, b.id, b.kind, b.subkind, b.kind || coalesce(':' || b.subkind, '') AS kk, b.sign,
+         b.customer, b.customer_name, p.cid, p.name_key AS party_name,
+         {who} AS who,
+         m.left_cid IS NOT NULL AS known,
+         b.number, b.number_key, b.marker, b.link, b.issued, b.posted, b.due, coalesce(b.currency, '') AS currency,
+         b.rate, b.net, b.tax,
+         b.discount, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on, b.concerns, b.memo, b.source,
+         b.entity_code, b.sign * b.total AS gross, coalesce(b.ar, b.sign * b.total) AS full_ar,
+         b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
+         b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,
+         a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
+         b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
+           AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
+  FROM {side}_documents AS b
+  CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS a
+  LEFT JOIN cmp_party_{side} AS p ON p.id = coalesce(b.customer, b.customer_name)
+  LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = p.cid
+) AS d
+"""
