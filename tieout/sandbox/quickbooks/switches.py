@@ -1,0 +1,78 @@
+"""What no one has verified about QuickBooks Online, as switches; the first value of each is the default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any, Literal, get_args, get_type_hints
+
+from tieout.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """One setting of every undecided behaviour. A connector must be right under each of them.
+
+    `book_close_date` seeds Preferences; later changes go through Preferences.
+    `rate_limits` published: 500 requests a minute, 10 a second, 40 batches a minute.
+    """
+
+    delete_invoice_with_payment: Literal["reject", "unlink"] = "reject"
+    void_invoice_with_payment: Literal["unlink", "reject"] = "unlink"
+    refresh_old_token: Literal["valid_24h", "invalid"] = "valid_24h"
+    rotate_refresh: Literal["every_24h", "every_call", "never"] = "every_24h"
+    throttle_format: Literal["xml-429", "json-429", "lower-json-429", "html-503"] = "xml-429"
+    retry_after: Literal["none", "60"] = "none"
+    auto_apply_credit: bool = True
+    auto_apply_payment_api: bool = False
+    apply_to_closed_invoice: Literal["reject", "drop_line"] = "reject"
+    payment_bumps_invoice_token: bool = True
+    numeric_filter_unquoted: Literal["accept", "4000"] = "accept"
+    total_count_on_rows: bool = False
+    requestid_changed_payload: Literal["replay", "600"] = "replay"
+    cdc_over_30_days: Literal["fault", "clamp"] = "fault"
+    custom_txn_numbers: bool = False
+    warn_duplicates: bool = True
+    book_close_date: date | None = None
+    book_close_code: Literal["6200", "6210"] = "6200"
+    country: Literal["US", "CA", "FR"] = "US"
+    ast: bool = False
+    legacy_tax_override: Literal["ignore", "honour"] = "ignore"
+    multicurrency: bool = False
+    subscription: Literal["active", "expired"] = "active"
+    filter_private_note: Literal["accept", "4001"] = "accept"
+    void_note_separator: Literal["space", "newline", "dash"] = "space"
+    second_void: Literal["no_op", "reject"] = "no_op"
+    rate_limits: Literal["off", "published"] = "off"
+
+    @classmethod
+    def parse(cls, settings: list[str] | tuple[str, ...]) -> Switches:
+        """From `name=value` texts; every wrong one is named in one ConfigError."""
+        hints, problems, values = get_type_hints(cls), [], {}
+        for setting in settings:
+            name, _, text = setting.partition("=")
+            name, text = name.strip().replace("-", "_"), text.strip()
+            if name not in hints:
+                problems.append(f"no switch {name!r}; there are: {', '.join(f.name for f in fields(cls))}")
+                continue
+            try:
+                values[name] = _value(hints[name], text)
+            except ValueError as why:
+                problems.append(f"switch {name}={text}: {why}")
+        if problems:
+            raise ConfigError("the sandbox switches are wrong", problems=tuple(problems))
+        return cls(**values)
+
+
+def _value(hint: Any, text: str) -> Any:
+    if hint is bool:
+        if text.lower() in {"true", "on", "yes", "1"}:
+            return True
+        if text.lower() in {"false", "off", "no", "0"}:
+            return False
+        raise ValueError("say true or false")
+    if date in get_args(hint):
+        return None if text.lower() in {"", "none"} else date.fromisoformat(text)
+    if text not in get_args(hint):
+        raise ValueError(f"one of {', '.join(get_args(hint))}")
+    return text
