@@ -1,0 +1,438 @@
+"""The contract for writing: sent once, refused in words that can be relied on, and nothing touched besides."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from tieout.connectors import Op, Strategy, Written
+from tieout.errors import (
+    DuplicateNumber,
+    NotFoundError,
+    NotProcessed,
+    NotSent,
+    PeriodClosed,
+    ReadOnlyError,
+    RecordError,
+    Rejected,
+    StaleWrite,
+    UnknownOutcome,
+    WriteError,
+)
+from tieout.model import ZERO, AnyRecord, Entity, Existence, Invoice, Payment
+from tieout.testing.bench import Bench, Trouble, difference, expect, key, marker, raises
+
+_MONEY_AND_DATES = frozenset(
+    {"total", "subtotal", "discount", "tax", "amount", "issued", "posted", "received", "due", "currency", "customer"}
+)
+
+
+def represents_idempotently(b: Bench) -> None:
+    """Representing twice is representing once; a plain sample is kept whole; money, dates and currency always are."""
+    for entity in b.able(Op.CREATE):
+        plain = b.sample(entity, 1)
+        lost = difference(plain, b.connector.represent(plain), b.fields(entity))
+        expect(not lost, f"a plain {entity} cannot be kept, though the field is declared: {lost}")
+        long = plain.model_copy(update=dict.fromkeys(_texts(plain), "Ab cd-" * 900))
+        once = b.connector.represent(long)
+        again = difference(once, b.connector.represent(once), frozenset(type(once).model_fields))
+        expect(not again, f"represent is not idempotent on {entity}: {again}")
+        facts = _MONEY_AND_DATES & b.fields(entity)
+        expect(not difference(long, once, facts), f"represent changes {difference(long, once, facts)}")
+
+
+def _texts(record: AnyRecord) -> list[str]:
+    return [n for n in ("name", "number", "reference", "memo", "reason") if isinstance(getattr(record, n, None), str)]
+
+
+def refuses_what_it_cannot_write(b: Bench) -> None:
+    """An operation outside the capabilities is ReadOnlyError before anything is sent."""
+    sent = b.harness.received()
+    for entity in Entity:
+        readable = entity in b.caps.reads
+        record = b.sample(entity, 1) if readable else None
+        seen = b.look(entity, b.put(entity, 2)) if readable else None
+        for op in Op:
+            if b.caps.can(entity, op) or record is None or seen is None or seen.record is None:
+                continue
+            if op is Op.UPDATE and isinstance(seen.record, RecordError):
+                continue
+            with raises(ReadOnlyError, doing=f"{op} of {entity}, which is not declared,"):
+                _perform(b, op, record, seen)
+    expect(b.connector.flush(run="none") == [], "a refused write was handed over")
+    expect(b.harness.received() == sent, "a refused write reached the system")
+
+
+def _perform(b: Bench, op: Op, record: AnyRecord, seen: Any) -> Written:
+    match op:
+        case Op.CREATE:
+            return b.connector.create(record, key=key("x"), marker=marker("x"))
+        case Op.UPDATE:
+            return b.connector.update(seen.record, before=seen, key=key("x"))
+        case Op.VOID:
+            return b.connector.void(seen, key=key("x"))
+        case Op.DELETE:
+            return b.connector.delete(seen, key=key("x"))
+
+
+def creates_what_it_was_given(b: Bench) -> None:
+    """Create, then read: represent(record) in every declared field, and one record more in the books."""
+    for entity in b.able(Op.CREATE):
+        there = b.harness.count(entity)
+        for n in (1, 2):
+            record = b.sample(entity, n)
+            there = b.harness.count(entity)
+            seen = b.create(record, key(entity, n), marker(entity, n))
+            held = b.record(entity, seen.id)
+            wrong = difference(b.connector.represent(record), held, b.fields(entity))
+            expect(not wrong, f"the {entity} just created: {wrong}")
+            expect(not b.voided(held), f"a posted {entity} is created as voided")
+            expect(b.harness.count(entity) == there + 1, f"one create made {b.harness.count(entity) - there} {entity}")
+            expect(seen.id in b.all(entity), f"the {entity} just created is not listed")
+
+
+def takes_money_applied(b: Bench) -> None:
+    """A payment's application lowers what is open; taking it off, where updates are possible, raises it again."""
+    if not b.caps.states_applications or "applications" not in b.fields(Entity.PAYMENT):
+        return
+    record = b.sample(Entity.PAYMENT, 1)
+    assert isinstance(record, Payment)
+    invoice = record.applications[0].invoice
+    total = _open(b, invoice)
+    seen = b.create(record, key("pay"), marker("pay"))
+    expect(_open(b, invoice) == total - record.applications[0].amount, "an application does not lower the open amount")
+    if b.caps.can(Entity.PAYMENT, Op.UPDATE):
+        bare = record.model_copy(update={"applications": ()})
+        after = b.update(bare, seen, key("unapply")).record
+        expect(isinstance(after, Payment) and after.applications == (), "an application cannot be taken off")
+        assert isinstance(after, Payment)
+        expect(after.amount == record.amount, f"unapplying changed the amount of the payment to {after.amount}")
+        expect(_open(b, invoice) == total, "taking an application off does not open the invoice again")
+
+
+def _open(b: Bench, id: str) -> Any:
+    held = b.record(Entity.INVOICE, id)
+    assert isinstance(held, Invoice)
+    return held.reported_open
+
+
+def keeps_its_marker_out_of_the_memo(b: Bench) -> None:
+    """The marker is read back as `marker`, not as part of any text, and survives an update of those texts."""
+    for entity in b.able(Op.CREATE):
+        mine = marker("memo", entity)
+        seen = b.create(b.sample(entity, 1), key("memo", entity), mine)
+        if seen.record is None or isinstance(seen.record, RecordError) or seen.record.marker is None:
+            expect(not b.caps.searchable, f"a {entity} created with a marker carries none")
+            continue
+        held = seen.record
+        expect(held.marker == mine, f"the marker {mine} comes back as {held.marker}")
+        texts = {name: str(getattr(held, name)) for name in b.fields(entity)}
+        found = [name for name, text in texts.items() if mine in text]
+        expect(not found, f"the marker of a {entity} shows in {found}")
+        if b.caps.can(entity, Op.UPDATE):
+            after = b.update(_changed(b, held, "told anew"), seen, key("memo2", entity)).record
+            kept = None if after is None or isinstance(after, RecordError) else after.marker
+            expect(kept == mine, f"an update turned the marker {mine} into {kept}")
+
+
+def _changed(b: Bench, held: AnyRecord, text: str) -> AnyRecord:
+    return held.model_copy(update={b.harness.editable[held.entity]: text})
+
+
+def writes_once_per_key(b: Bench) -> None:
+    """The same key again, at once and at the end of the window, is the same record; another key is another record."""
+    for entity in b.able(Op.CREATE):
+        record, other = b.sample(entity, 1), b.sample(entity, 2)
+        there = b.harness.count(entity)
+        first = b.connector.create(record, key=key(entity), marker=marker(entity))
+        b.harness.advance(b.caps.key_window - 1)
+        for again in (b.connector, b.harness.open()):
+            repeated = again.create(record, key=key(entity), marker=marker(entity))
+            expect(repeated.id == first.id, f"the same key made {first.id!r} and {repeated.id!r}")
+        expect(b.harness.count(entity) == there + 1, f"one key made {b.harness.count(entity) - there} {entity}")
+        second = b.connector.create(other, key=key(entity, 2), marker=marker(entity, 2))
+        expect(second.id != first.id, "another key is answered with the same record")
+        expect(b.harness.count(entity) == there + 2, "another key made no record")
+
+
+def refuses_a_number_in_use(b: Bench) -> None:
+    """The same number or marker again is DuplicateNumber, and one record is there."""
+    for entity in b.able(Op.CREATE):
+        record = b.sample(entity, 1)
+        there = b.harness.count(entity)
+        first = b.connector.create(record, key=key(entity), marker=marker(entity))
+        with raises(DuplicateNumber, doing=f"a second create of the same {entity}"):
+            try:
+                b.connector.create(record, key=key(entity), marker=marker(entity))
+            except DuplicateNumber as error:
+                expect(error.existing_id in (first.id, ""), f"the duplicate is said to be {error.existing_id!r}")
+                raise
+        expect(b.harness.count(entity) == there + 1, f"one number made {b.harness.count(entity) - there} {entity}")
+
+
+def says_unknown_when_an_answer_is_lost(b: Bench) -> None:
+    """A lost answer is UnknownOutcome after exactly one request; the record is found again, and not made twice."""
+    for entity in b.able(Op.CREATE):
+        record = b.sample(entity, 1)
+        there, sent = b.harness.count(entity), b.harness.received()
+        with (
+            b.harness.trouble(Trouble.LOST_ANSWER),
+            raises(UnknownOutcome, doing=f"a create of {entity} whose answer is lost"),
+        ):
+            b.connector.create(record, key=key(entity), marker=marker(entity))
+        tries = b.harness.received() - sent
+        expect(tries == 1, f"a create of {entity} without an answer was sent {tries} times")
+        b.harness.advance(b.caps.settle + 1)
+        found = [o.id for o in b.connector.search(entity, marker=marker(entity), like=record)]
+        expect(len(found) == 1, f"after a lost answer, search finds {len(found)} {entity}")
+        again = b.harness.open()
+        if b.caps.strategy is Strategy.IDEMPOTENCY_KEY and b.caps.settle < b.caps.key_window:
+            repeated = again.create(record, key=key(entity), marker=marker(entity))
+            expect(repeated.id == found[0], f"after a lost answer the same key makes {repeated.id!r}")
+        elif b.caps.strategy is Strategy.UNIQUE_NUMBER:
+            with raises(DuplicateNumber, doing=f"a repeated create of {entity} after a lost answer"):
+                again.create(record, key=key(entity), marker=marker(entity))
+        expect(b.harness.count(entity) == there + 1, f"{b.harness.count(entity) - there} {entity} after a lost answer")
+
+
+def says_unknown_when_an_update_is_lost(b: Bench) -> None:
+    """Updates and voids, too, are sent once, and a lost answer is UnknownOutcome."""
+    for entity in b.able(Op.CREATE, Op.UPDATE):
+        seen = b.create(b.sample(entity, 1), key(entity), marker(entity))
+        held = b.record(entity, seen.id)
+        sent = b.harness.received()
+        with b.harness.trouble(Trouble.LOST_ANSWER):
+            with raises(UnknownOutcome, doing=f"an update of {entity} whose answer is lost"):
+                b.connector.update(_changed(b, held, "unheard"), before=seen, key=key(entity, "u"))
+            tries = b.harness.received() - sent
+            expect(tries == 1, f"an update of {entity} without an answer was sent {tries} times")
+        now = b.record(entity, seen.id)
+        expect(getattr(now, b.harness.editable[entity]) == "unheard", "a lost update cannot be read back")
+
+
+def does_nothing_when_throttled(b: Bench) -> None:
+    """Throttled, a write is NotProcessed and had no effect; on an internal error nothing is claimed to be done."""
+    entity = b.able(Op.CREATE)[0]
+    record = b.sample(entity, 1)
+    there = b.harness.count(entity)
+    with b.harness.trouble(Trouble.THROTTLED), raises(NotProcessed, NotSent, doing="a create while throttled"):
+        b.connector.create(record, key=key("t"), marker=marker("t"))
+    with (
+        b.harness.trouble(Trouble.BROKEN),
+        raises(UnknownOutcome, NotProcessed, NotSent, doing="a create while broken"),
+    ):
+        b.connector.create(record, key=key("b"), marker=marker("b"))
+    expect(b.harness.count(entity) == there, "a refused create had an effect")
+
+
+def rejects_unknown_references(b: Bench) -> None:
+    """A document of a customer that does not exist is Rejected, with no effect."""
+    entity = b.document(Op.CREATE)
+    if entity is None:
+        return
+    record = b.sample(entity, 1).model_copy(update={"customer": "999999999"})
+    there = b.harness.count(entity)
+    with raises(Rejected, doing=f"a {entity} of a customer that does not exist"):
+        b.connector.create(record, key=key("ref"), marker=marker("ref"))
+    expect(b.harness.count(entity) == there, "a rejected create had an effect")
+
+
+def keeps_closed_periods(b: Bench) -> None:
+    """A document dated in a closed period (the closing day included) is PeriodClosed, with no effect."""
+    entity = b.document(Op.CREATE)
+    if entity is None:
+        return
+    record = b.sample(entity, 1)
+    day = getattr(record, "posted")  # noqa: B009  a customer has none, a document does
+    old = b.put(entity, 2)
+    seen = b.look(entity, old)
+    b.harness.close_books(day + timedelta(days=40))
+    there = b.harness.count(entity)
+    with raises(PeriodClosed, doing=f"a {entity} dated in a closed period"):
+        b.connector.create(record, key=key("closed"), marker=marker("closed"))
+    if b.caps.can(entity, Op.VOID):
+        with raises(PeriodClosed, doing=f"a void of a {entity} dated in a closed period"):
+            b.connector.void(seen, key=key("closed", "void"))
+        expect(not b.voided(b.record(entity, old)), "a void in a closed period was carried out")
+    expect(b.harness.count(entity) == there, "a create in a closed period had an effect")
+
+
+def updates_in_place(b: Bench) -> None:
+    """One field changes: same id, as many records as before, a new version, every other field as it was."""
+    for entity in b.able(Op.UPDATE):
+        id = b.put(entity, 1)
+        field = b.harness.editable[entity]
+        seen = b.look(entity, id)
+        held = b.record(entity, id)
+        there, kept = b.harness.count(entity), dict(b.harness.unmapped(entity, id))
+        expect(bool(kept), f"the harness shows no unmapped field of {entity}: the check would be empty")
+        after = b.update(_changed(b, held, "told anew"), seen, key(entity))
+        expect(b.harness.count(entity) == there, f"an update left {b.harness.count(entity) - there} {entity} more")
+        now = b.record(entity, id)
+        expect(getattr(now, field) == "told anew", f"the update of {field} reads as {getattr(now, field)!r}")
+        rest = frozenset(type(now).model_fields) - {field, "ref"}
+        wrong = difference(held, now, rest)
+        expect(not wrong, f"an update of {field} changed more: {wrong}")
+        expect(dict(b.harness.unmapped(entity, id)) == kept, f"an update of {entity} lost or changed unmapped fields")
+        if b.caps.versioned:
+            expect(after.version != seen.version, f"an updated {entity} keeps its version {seen.version!r}")
+
+
+def gives_a_new_version_to_each_change(b: Bench) -> None:
+    """A user's change, too, gives a new version."""
+    for entity in b.readable():
+        id = b.put(entity, 1)
+        versions = [b.look(entity, id).version]
+        for text in ("one", "two"):
+            b.edit(entity, id, text)
+            versions.append(b.look(entity, id).version)
+        expect(len(set(versions)) == 3, f"two changes of a {entity} give the versions {versions}")
+
+
+def refuses_stale_versions(b: Bench) -> None:
+    """A write on an older reading is StaleWrite, and nothing changed; on a new reading it goes through."""
+    for entity in b.able(Op.UPDATE):
+        id = b.put(entity, 1)
+        old = b.look(entity, id)
+        held = b.record(entity, id)
+        b.edit(entity, id, "theirs")
+        now = b.look(entity, id)
+        with raises(StaleWrite, doing=f"an update of a {entity} that moved"):
+            b.connector.update(_changed(b, held, "ours"), before=old, key=key(entity, "u"))
+        if b.caps.can(entity, Op.VOID):
+            with raises(StaleWrite, doing=f"a void of a {entity} that moved"):
+                b.connector.void(old, key=key(entity, "v"))
+        expect(b.look(entity, id).record == now.record, f"a refused update changed the {entity}")
+        expect(b.look(entity, id).version == now.version, f"a refused update moved the version of the {entity}")
+        b.update(_changed(b, b.record(entity, id), "ours"), now, key(entity, "w"))
+        expect(getattr(b.record(entity, id), b.harness.editable[entity]) == "ours", "a fresh update has no effect")
+
+
+def moves_only_what_differs(b: Bench) -> None:
+    """Without versions: a user's change of another field since the reading survives our update."""
+    for entity in b.able(Op.UPDATE):
+        mine = b.harness.editable[entity]
+        id = b.put(entity, 1)
+        old = b.look(entity, id)
+        held = b.record(entity, id)
+        b.edit(entity, id, "theirs")
+        now = b.update(held, old, key(entity)).record
+        expect(getattr(now, mine) == "theirs", f"an update that changes nothing put {mine} of the {entity} back")
+
+
+def voids_and_keeps_the_number(b: Bench) -> None:
+    """After a void the record is there, VOIDED, with its number and nothing open; a second void changes nothing."""
+    for entity in b.able(Op.CREATE, Op.VOID):
+        record = b.sample(entity, 1)
+        seen = b.create(record, key(entity), marker(entity))
+        number = getattr(seen.record, "number", None)
+        there = b.harness.count(entity)
+        after = b.void(seen, key(entity, "v"))
+        held = b.record(entity, seen.id)
+        expect(b.voided(held), f"a {entity} that was voided reads as {getattr(held, 'state', None)}")
+        expect(after.existence is Existence.LIVE, f"a voided {entity} is observed as {after.existence}")
+        expect(getattr(held, "number", None) == number, f"a voided {entity} has the number {number!r} no more")
+        expect(b.harness.count(entity) == there, f"a void removed a {entity} or made one")
+        expect(seen.id in b.all(entity), f"a voided {entity} is not listed")
+        with suppress(Rejected, StaleWrite):  # refusing is as good as doing nothing: both leave it as it is
+            b.void(b.look(entity, seen.id), key(entity, "again"))
+        expect(
+            b.record(entity, seen.id).model_copy(update={"ref": held.ref}) == held, "a second void changed the record"
+        )
+
+
+def frees_money_when_voiding(b: Bench) -> None:
+    """A voided payment leaves nothing on its invoice."""
+    if not (b.caps.can(Entity.PAYMENT, Op.VOID) and b.caps.states_applications and b.caps.derives_open):
+        return
+    record = b.sample(Entity.PAYMENT, 1)
+    assert isinstance(record, Payment)
+    invoice = record.applications[0].invoice
+    total = _open(b, invoice)
+    seen = b.create(record, key("p"), marker("p"))
+    b.void(seen, key("pv"))
+    held = b.record(Entity.PAYMENT, seen.id)
+    assert isinstance(held, Payment)
+    expect(not held.applications, "a voided payment still names invoices")
+    expect((held.reported_unapplied or ZERO) == ZERO, f"a voided payment has {held.reported_unapplied} unapplied")
+    expect(_open(b, invoice) == total, "a voided payment is still taken off its invoice")
+
+
+def deletes_one_record(b: Bench) -> None:
+    for entity in b.able(Op.CREATE, Op.DELETE):
+        if entity is Entity.CUSTOMER:
+            continue
+        kept = b.create(b.sample(entity, 1), key(entity, 1), marker(entity, 1))
+        gone = b.create(b.sample(entity, 2), key(entity, 2), marker(entity, 2))
+        there = b.harness.count(entity)
+        written = b.connector.delete(gone, key=key(entity, "d"))
+        if written.pending:
+            b.hand_over()
+        expect(b.harness.count(entity) == there - 1, f"one delete removed {there - b.harness.count(entity)} {entity}")
+        live = {i for i, o in b.all(entity).items() if o.existence is not Existence.DELETED}
+        expect(kept.id in live and gone.id not in live, f"a delete removed the wrong {entity}")
+        if b.caps.by_id:
+            with raises(NotFoundError, doing=f"get of the deleted {entity}"):
+                b.connector.get(entity, gone.id)
+
+
+def finds_by_marker(b: Bench) -> None:
+    """Search finds exactly the records that carry a marker, and by likeness those that could be the one."""
+    for entity in b.able(Op.CREATE):
+        first, second = b.sample(entity, 1), b.sample(entity, 2)
+        one = b.create(first, key(entity, 1), marker(entity, 1))
+        two = b.create(second, key(entity, 2), marker(entity, 2))
+        b.harness.advance(b.caps.settle + 1)
+        for seen, n in ((one, 1), (two, 2)):
+            found = [o.id for o in b.connector.search(entity, marker=marker(entity, n))]
+            expect(found == [seen.id], f"search for the marker of {entity} {seen.id!r} finds {found}")
+        found = [o.id for o in b.connector.search(entity, marker=marker("nobody"))]
+        expect(found == [], f"search for a marker that no {entity} carries finds {found}")
+        found = [o.id for o in b.connector.search(entity, like=second)]
+        expect(two.id in found, f"search for {entity} like {two.id!r} finds {found}")
+        expect(one.id not in found, f"search for {entity} like {two.id!r} finds {one.id!r}, which differs in amount")
+
+
+def is_pending_until_seen(b: Bench) -> None:
+    """Without acknowledgement an answer is pending, nothing shows before the import, one row is one record."""
+    for entity in b.able(Op.CREATE):
+        there = b.harness.count(entity)
+        written = b.connector.create(b.sample(entity, 1), key=key(entity), marker=marker(entity))
+        expect(written.pending, "a create without acknowledgement is not pending")
+        expect(b.harness.count(entity) == there, "a row had an effect before it was handed over")
+        expect(bool(b.connector.flush(run=f"r-{entity}")), "flush hands nothing over")
+        expect(b.connector.flush(run=f"s-{entity}") == [], "a second flush hands over again")
+        b.harness.exchange()
+        expect(b.harness.count(entity) == there + 1, f"one row made {b.harness.count(entity) - there} {entity}")
+        b.harness.exchange()
+        expect(b.harness.count(entity) == there + 1, f"a file that was loaded already made another {entity}")
+
+
+def hands_over_nothing_by_itself(b: Bench) -> None:
+    expect(b.connector.flush(run="r") == [], "flush of a synchronous connector names files")
+
+
+def keeps_its_secrets(b: Bench) -> None:
+    """No secret in a repr or an error. (Every check also looks for them in the logs and in each error it meets.)"""
+    texts = [repr(b.connector), str(b.connector), repr(b.caps), repr(b.connector.company())]
+    try:
+        b.harness.open("credentials").company()
+    except Exception as error:  # noqa: BLE001  whatever it is, it must not tell
+        texts += [str(error), repr(error)]
+    for entity in b.able(Op.CREATE)[:1]:
+        written = b.connector.create(b.sample(entity, 1), key=key("s"), marker=marker("s"))
+        texts.append(repr(written))
+        with b.harness.trouble(Trouble.BROKEN):
+            try:
+                b.connector.create(b.sample(entity, 2), key=key("s2"), marker=marker("s2"))
+            except WriteError as error:
+                texts += [str(error), repr(error), repr(vars(error))]
+    for secret in b.harness.canaries:
+        shown = [text[:60] for text in texts if secret in text]
+        expect(not shown, f"a secret shows in {len(shown)} texts, e.g. {shown[:1] and shown[0].replace(secret, '***')}")
+
+
+def closes_quietly(b: Bench) -> None:
+    b.connector.close()
+    b.connector.close()
