@@ -1,0 +1,158 @@
+"""One side of a pair as the state knows it: its records, in native and in shared form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from tieout.model import (
+    AnyRecord,
+    Application,
+    CreditMemo,
+    Customer,
+    Entity,
+    Existence,
+    Invoice,
+    Payment,
+    PostingState,
+    settlements,
+)
+from tieout.sync import schema
+from tieout.sync.facts import Shared, UnknownReferenceError, share
+from tieout.sync.fetch import record_of
+from tieout.sync.store import Store
+
+Key = tuple[Entity, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record as it was last seen. `record` is None if it never could be read; `error` says why it cannot be now."""
+
+    entity: Entity
+    id: str
+    record: AnyRecord | None
+    version: str | None
+    existence: Existence
+    error: str | None
+    marker: str | None
+
+    @property
+    def number(self) -> str | None:
+        record = self.record
+        if isinstance(record, Payment):
+            return record.reference or record.ref.number
+        if isinstance(record, Customer):
+            return record.name
+        return record.number if record is not None else None
+
+
+@dataclass(slots=True)
+class Book:
+    """All records of one connection. `subjects` maps (entity, native id) to the subject, `natives` the way back."""
+
+    connection: str
+    held: dict[Key, Held] = field(default_factory=dict)
+    subjects: dict[Key, str] = field(default_factory=dict)
+    natives: dict[str, str] = field(default_factory=dict)
+
+    def live(self) -> Iterator[Held]:
+        """Readable records that exist, and are more than the application of a credit."""
+        for one in self.held.values():
+            if one.record is not None and one.existence in (Existence.LIVE, Existence.INACTIVE) and not groups(one):
+                yield one
+
+    def subject_of(self, entity: Entity, id: str) -> str | None:
+        return self.subjects.get((entity, id))
+
+    def native_of(self, _entity: Entity, subject: str) -> str | None:
+        return self.natives.get(subject)
+
+    def shared(self, one: Held) -> Shared | None:
+        """The record in shared form; None if it refers to something unknown here."""
+        if one.record is None:
+            return None
+        try:
+            return share(one.record, self.subject_of)
+        except UnknownReferenceError:
+            return None
+
+    def room(self) -> dict[str, Decimal]:
+        """What each invoice can still take, by native id: its total less everything that stands against it."""
+        open_: dict[str, Decimal] = {}
+        for one in self.live():
+            record = one.record
+            if isinstance(record, Invoice) and record.state is PostingState.POSTED:
+                open_[one.id] = record.total - record.deposit_applied
+        for one in self.live():
+            for application in getattr(one.record, "applications", ()):
+                if application.reversed_on is None and application.invoice in open_:
+                    open_[application.invoice] -= application.amount_invoice
+        return open_
+
+
+def groups(one: Held) -> bool:
+    """Whether the record only applies credits: no cash, so nothing to carry over by itself."""
+    return isinstance(one.record, Payment) and not one.record.amount and bool(one.record.credits)
+
+
+def load(store: Store, connection: str) -> Book:
+    """The book of a connection from the state, with each credit's applications moved to the credit memo itself."""
+    t, x = schema.seen, schema.xref
+    book = Book(connection)
+    for row in store.rows(sa.select(t).where(t.c.connection == connection)):
+        entity = Entity(row["entity"])
+        book.held[(entity, row["native_id"])] = Held(
+            entity,
+            row["native_id"],
+            record_of(row),
+            row["version"],
+            Existence(row["existence"]),
+            row["error"],
+            row["marker"],
+        )
+    active = sa.select(x).where(x.c.connection == connection, x.c.state == "active")
+    for row in store.rows(active):
+        book.subjects[(Entity(row["entity"]), row["native_id"])] = row["subject"]
+        book.natives[row["subject"]] = row["native_id"]
+    _settle_credits(book)
+    return book
+
+
+def _settle_credits(book: Book) -> None:
+    """Where a payment group says uniquely which credit paid which invoice, the credit memo carries that."""
+    extra: dict[str, list[Application]] = {}
+    cash: dict[Key, tuple[Application, ...]] = {}
+    for key, one in book.held.items():
+        payment = one.record
+        if not isinstance(payment, Payment) or not payment.credits or one.existence is not Existence.LIVE:
+            continue
+        if payment.state is not PostingState.POSTED:
+            continue
+        split = settlements(payment)
+        if split is None:
+            continue
+        for s in split:
+            if s.source is Entity.CREDIT_MEMO:
+                extra.setdefault(s.source_id, []).append(s.application)
+        cash[key] = tuple(s.application for s in split if s.source is Entity.PAYMENT)
+    for key, kept in cash.items():
+        one = book.held[key]
+        assert one.record is not None
+        if isinstance(one.record, Payment) and one.record.amount:
+            _replace(book, key, {"applications": kept, "credits": ()})
+    for id, applications in extra.items():
+        memo = book.held.get((Entity.CREDIT_MEMO, id))
+        if memo is not None and isinstance(memo.record, CreditMemo):
+            merged = (*memo.record.applications, *applications)
+            _replace(book, (Entity.CREDIT_MEMO, id), {"applications": merged})
+
+
+def _replace(book: Book, key: Key, update: Mapping[str, object]) -> None:
+    one = book.held[key]
+    assert one.record is not None
+    record = one.record.model_copy(update=dict(update))
+    book.held[key] = Held(one.entity, one.id, record, one.version, one.existence, one.error, one.marker)

@@ -1,0 +1,310 @@
+"""The lasting list of differences: what the comparison finds, with what the sync knows of its cause.
+
+A discrepancy keeps its id as long as it lasts, with first and last seen. A decision holds until a side changes: an
+accepted difference opens again when its values do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.compare import Discrepancy
+from tieout.errors import ConfigError, RecordError, RefusedError
+from tieout.model import ZERO, Entity, micros
+from tieout.sync import schema
+from tieout.sync.facts import canonical, digest
+from tieout.sync.guard import Trip
+from tieout.sync.plan import Finding
+from tieout.sync.store import Store, Tx, loads
+
+OPEN_STATES = ("open", "acknowledged", "accepted")
+ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How a run moved the list: newly opened or re-opened, open now, closed."""
+
+    opened: int
+    open: int
+    closed: int
+
+    def as_json(self) -> dict[str, int]:
+        return {"opened": self.opened, "open": self.open, "closed": self.closed}
+
+
+def explain(found: Iterable[Discrepancy], findings: Iterable[Finding]) -> list[Discrepancy]:
+    """The comparison's discrepancies with the sync's causes, and the findings that it cannot see as their own."""
+    by_subject: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_subject.setdefault(finding.subject, []).append(finding)
+    out: list[Discrepancy] = []
+    used: set[str] = set()
+    for d in found:
+        known = [f for s in d.links for f in by_subject.get(s, ()) if f.cause]
+        used.update(s for s in d.links if s in by_subject)
+        causes = dict.fromkeys(f.cause for f in known if f.cause not in d.cause)
+        if causes:
+            remedy = next((f.remedy for f in known if f.remedy), d.remedy)
+            d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
+        out.append(d)
+    for subject, rest in by_subject.items():
+        if subject not in used:
+            out.extend(_own(f) for f in rest if f.cause)
+    return out
+
+
+def _own(f: Finding) -> Discrepancy:
+    """A finding that the comparison does not show: a field that it does not look at, or a refused write."""
+    code = f.code or ("CUSTOMER_FIELD_DIFF" if f.entity is Entity.CUSTOMER else _code_of(f))
+    return Discrepancy(
+        id=_id(code, f.subject, f.field),
+        code=code,
+        secondary=(),
+        class_="N",
+        severity="medium" if f.holds else "low",
+        kind=f.entity.value,
+        left=f.subject,
+        right=f.subject,
+        left_label=None,
+        right_label=None,
+        field=f.field or None,
+        left_value=f.left_value or None,
+        right_value=f.right_value or None,
+        delta=ZERO,
+        currency=None,
+        cause=f.cause,
+        remedy=f.remedy,
+        confirmed=True,
+        links=(f.subject,),
+    )
+
+
+def _code_of(f: Finding) -> str:
+    if f.field == "lines":
+        return "LINE_STRUCTURE"
+    if f.cause.startswith(("non_owner", "conflict")):
+        return "UNAUTHORISED_EDIT_AFTER_POST"
+    return "STATUS_MISMATCH"
+
+
+def unreadable(connection: str, errors: Sequence[RecordError]) -> list[Discrepancy]:
+    """One discrepancy for each record that could not be read."""
+    return [
+        Discrepancy(
+            id=_id("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value),
+            code="PARSE_REJECT",
+            secondary=(),
+            class_="N",
+            severity="high",
+            kind=e.entity or "record",
+            left=e.ref,
+            right=None,
+            left_label=connection,
+            right_label=None,
+            field=e.path,
+            left_value=e.value,
+            right_value=None,
+            delta=ZERO,
+            currency=None,
+            cause=f"bad_record: {e.source}: {e.reason}",
+            remedy="mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
+            confirmed=True,
+        )
+        for e in errors
+    ]
+
+
+def held_by_guards(trips: Iterable[Trip]) -> list[Discrepancy]:
+    """One discrepancy for each guard that holds operations."""
+    return [
+        Discrepancy(
+            id=_id("MASS_CHANGE_GUARD", t.name),
+            code="MASS_CHANGE_GUARD",
+            secondary=(),
+            class_="N",
+            severity="high",
+            kind="plan",
+            left=None,
+            right=None,
+            left_label=None,
+            right_label=None,
+            field=t.name,
+            left_value=str(len(t.keys)),
+            right_value=None,
+            delta=ZERO,
+            currency=None,
+            cause=f"{t.name}: {t.message}",
+            remedy=f"look at the plan; lift it with: tieout plan approve ID --accept-guard {t.name}",
+            confirmed=True,
+        )
+        for t in trips
+    ]
+
+
+def _id(*parts: str) -> str:
+    return "d" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:15]
+
+
+# ── the list ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _values(d: Discrepancy) -> str:
+    return digest([d.code, d.left_value, d.right_value, str(d.delta), d.currency])
+
+
+def _body(d: Discrepancy) -> dict[str, Any]:
+    return d.as_json() | {
+        "kind": d.kind,
+        "left_label": d.left_label,
+        "right_label": d.right_label,
+        "confirmed": d.confirmed,
+        "links": list(d.links),
+    }
+
+
+def record(tx: Tx, pair: str, run: str, found: Sequence[Discrepancy]) -> Changes:
+    """Bring the pair's list to what was found: open, re-open, carry on, close. Part of the caller's transaction."""
+    t = schema.discrepancy
+    known = {r["id"]: r for r in tx.all(sa.select(t).where(t.c.pair == pair))}
+    opened = closed = still = 0
+    current: dict[str, Discrepancy] = {d.id: d for d in found}
+    rows = []
+    for d in current.values():
+        before = known.get(d.id)
+        values = _values(d)
+        state, event = _next_state(before, values, tx.at)
+        opened += event in ("opened", "re-opened")
+        still += state != "accepted"
+        rows.append(_row(d, pair, run, tx.at, before=before, state=state, values=values))
+        if event:
+            tx.audit(event, "discrepancy", d.id, {"code": d.code, "delta": str(d.delta), "pair": pair})
+    tx.put_all(t, rows)
+    for id, row in known.items():
+        if id not in current and row["state"] in OPEN_STATES:
+            tx.db.execute(
+                t.update().where(t.c.id == id, t.c.pair == pair).values(state="closed", closed_at=tx.at, last_run=run)
+            )
+            tx.audit("closed", "discrepancy", id, {"code": row["code"], "pair": pair})
+            closed += 1
+    return Changes(opened, still, closed)
+
+
+def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tuple[str, str]:
+    """The state a discrepancy has now, and the event that brought it there ("" for none)."""
+    if before is None:
+        return "open", "opened"
+    if before["state"] == "closed":
+        return "open", "re-opened"
+    lapsed = before["accepted_until"] is not None and before["accepted_until"] < now
+    if before["state"] == "accepted" and (before["accepted_hash"] != values or lapsed):
+        return "open", "re-opened"
+    return before["state"], ""
+
+
+def _row(
+    d: Discrepancy,
+    pair: str,
+    run: str,
+    at: str,
+    *,
+    before: Mapping[str, Any] | None,
+    state: str,
+    values: str,
+) -> dict[str, Any]:
+    kept = before or {}
+    return {
+        "id": d.id,
+        "pair": pair,
+        "code": d.code,
+        "class": d.class_,
+        "severity": d.severity,
+        "body": canonical(_body(d)),
+        "values_hash": values,
+        "delta_micros": micros(d.delta),
+        "currency": d.currency or "",
+        "state": state,
+        "owner": kept.get("owner"),
+        "reason": kept.get("reason"),
+        "accepted_hash": kept.get("accepted_hash") if state == "accepted" else None,
+        "accepted_until": kept.get("accepted_until") if state == "accepted" else None,
+        "first_seen_at": kept.get("first_seen_at", at),
+        "last_seen_at": at,
+        "first_run": kept.get("first_run", run),
+        "last_run": run,
+        "closed_at": None,
+    }
+
+
+def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPEN_STATES) -> list[dict[str, Any]]:
+    """The discrepancies in the given states, largest movement first, with their history."""
+    t = schema.discrepancy
+    query = sa.select(t).where(t.c.state.in_(states))
+    if pair is not None:
+        query = query.where(t.c.pair == pair)
+    rows = store.rows(query)
+    out = [
+        loads(r["body"])
+        | {k: r[k] for k in ("pair", "state", "owner", "reason", "first_seen_at", "last_seen_at", "closed_at")}
+        for r in rows
+    ]
+    return sorted(out, key=lambda d: (-abs(Decimal(d["delta"])), d["code"], d["id"]))
+
+
+def decide(
+    store: Store,
+    id: str,
+    *,
+    action: str,
+    by: str,
+    reason: str,
+    owner: str | None = None,
+    until: str | None = None,
+    pair: str | None = None,
+) -> dict[str, Any]:
+    """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`.
+
+    Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
+    unknown id or action, RefusedError without a name or a reason.
+    """
+    if not by.strip() or (action == "accept" and not reason.strip()):
+        raise RefusedError("a decision needs a name, and accepting needs a reason", hint="add --by NAME --reason TEXT")
+    if action not in (*ACTIONS, "assign"):
+        raise ConfigError(f"unknown decision {action!r}", hint="use acknowledge, accept, reopen or assign")
+    t = schema.discrepancy
+    with store.writing(None, actor=by) as tx:
+        query = sa.select(t).where(t.c.id.startswith(id, autoescape=True), t.c.state.in_(OPEN_STATES))
+        rows = tx.all(query if pair is None else query.where(t.c.pair == pair))
+        if len(rows) != 1:
+            raise ConfigError(
+                f"{len(rows) or 'no'} open discrepancies match {id!r}", hint="see tieout discrepancies list"
+            )
+        row = rows[0]
+        values: dict[str, Any] = {"reason": reason or row["reason"]}
+        if action in ACTIONS:
+            values["state"] = ACTIONS[action]
+            values["accepted_hash"] = row["values_hash"] if action == "accept" else None
+            values["accepted_until"] = until if action == "accept" else None
+        if owner is not None:
+            values["owner"] = owner
+        tx.db.execute(t.update().where(t.c.id == row["id"], t.c.pair == row["pair"]).values(**values))
+        tx.db.execute(
+            schema.decision.insert().values(
+                pair=row["pair"],
+                discrepancy=row["id"],
+                at=tx.at,
+                actor=by,
+                action=action,
+                reason=reason,
+                values_hash=row["values_hash"],
+            )
+        )
+        payload = {"action": action, "reason": reason, "owner": owner, "values": row["values_hash"]}
+        tx.audit("decided", "discrepancy", row["id"], payload)
+    return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}

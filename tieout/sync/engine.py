@@ -1,0 +1,780 @@
+"""One run of one pair: recover → fetch → match → plan → guard → apply → confirm → discrepancies.
+
+Every phase can be killed: what it decided is in the state database before it acts, and the next run starts from
+there. A failure of one entity, or of one record, ends up in the report; it never stops the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from tieout import __version__, compare
+from tieout.compare import Discrepancy, Explained, Rounding
+from tieout.connectors import Connector, Op
+from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
+from tieout.model import Company, Entity, Existence, micros
+from tieout.sync import differences, schema
+from tieout.sync.apply import Applier, Target, set_base
+from tieout.sync.book import Book, groups, load
+from tieout.sync.facts import (
+    LEFT,
+    RIGHT,
+    Codes,
+    Facts,
+    Shared,
+    Which,
+    canonical,
+    digest,
+    facts,
+    realise,
+    recode,
+    share,
+)
+from tieout.sync.fetch import Fetched, fetch
+from tieout.sync.guard import Limits, Trip, check
+from tieout.sync.links import by_ladder, by_marker, joined, relation, store_links
+from tieout.sync.plan import Draft, Finding, Operation, OpKind, Rules, SideState, SubjectState, make
+from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id, stamp
+
+Mode = Literal["observe", "link", "propose", "auto"]
+Flow = Literal["both", "left_to_right", "right_to_left", "none"]
+PLAN_LIFE = timedelta(hours=24)
+ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
+_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
+_BY_PERSON = frozenset({"credit_memo", "adjustment"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two connections to keep in step, and what is allowed between them; plain data from the configuration.
+
+    cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
+    policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
+    unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
+    """
+
+    name: str
+    left: str
+    right: str
+    mode: Mode = "propose"
+    cutover: date | None = None
+    linked_owner: Literal["left", "right", "none"] = "none"
+    flows: Mapping[Entity, Flow] = field(default_factory=dict)
+    policy: Mapping[tuple[Entity, str], str] = field(default_factory=dict)
+    codes: Codes = field(default_factory=Codes)
+    limits: Limits = field(default_factory=Limits)
+    unattended: frozenset[str] = frozenset()
+    rounding: Rounding | None = None
+    as_of: date | None = None
+
+    @property
+    def config_hash(self) -> str:
+        """Digest of what decides writes; a plan made under another one is stale."""
+        return digest(
+            [
+                *(self.left, self.right, self.cutover.isoformat() if self.cutover else None, self.linked_owner),
+                sorted((e.value, f) for e, f in self.flows.items()),
+                sorted((e.value, n, o) for (e, n), o in self.policy.items()),
+                [sorted(t.items()) if t is not None else None for t in self._tables()],
+            ]
+        )
+
+    def _tables(self) -> tuple[Mapping[str, str] | None, ...]:
+        c = self.codes
+        return c.items, c.taxes, c.accounts, c.terms, c.methods
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run did. `as_json` has the keys of design.md §5, and `bridge`, `files`, `failures`, `waiting`."""
+
+    run: str
+    pair: str
+    mode: str
+    fetched: dict[str, dict[str, int]] = field(default_factory=dict)
+    plan_id: str | None = None
+    plan_hash: str | None = None
+    operations: list[Operation] = field(default_factory=list)
+    applied: Counter[str] = field(default_factory=Counter)
+    written: list[dict[str, Any]] = field(default_factory=list)
+    changes: differences.Changes = field(default_factory=lambda: differences.Changes(0, 0, 0))
+    requests: dict[str, int] = field(default_factory=dict)
+    comparison: compare.Result | None = None
+    discrepancies: list[Discrepancy] = field(default_factory=list)
+    trips: list[Trip] = field(default_factory=list)
+    waiting: int = 0
+    files: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    errors: list[TieoutError] = field(default_factory=list)
+    linked: int = 0
+
+    OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
+
+    @property
+    def exit_code(self) -> int:
+        """The highest that applies in the order 5, 4, 2, 3 (design.md §5); 0 if all is done."""
+        codes = {e.exit_code for e in self.errors}
+        if self.waiting or self.trips or self.applied["stuck"]:
+            codes.add(4)
+        return next((c for c in (5, 4, 2, 3) if c in codes), 0)
+
+    def as_json(self) -> dict[str, Any]:
+        bridge = self.comparison.as_json() if self.comparison else {}
+        return {
+            "run": self.run,
+            "pair": self.pair,
+            "mode": self.mode,
+            "fetched": self.fetched,
+            "plan": {
+                "id": self.plan_id,
+                "hash": self.plan_hash,
+                "operations": [o.as_json() for o in self.operations],
+            },
+            "applied": {name: self.applied.get(name, 0) for name in self.OUTCOMES},
+            "discrepancies": self.changes.as_json(),
+            "requests": self.requests,
+            "linked": self.linked,
+            "waiting": self.waiting,
+            "guards": [{"name": t.name, "message": t.message, "operations": len(t.keys)} for t in self.trips],
+            "left": bridge.get("left"),
+            "right": bridge.get("right"),
+            "by_code": bridge.get("by_code", {}),
+            "bridge": bridge.get("bridge", {}),
+            "files": self.files,
+            "failures": self.failures,
+        }
+
+
+def sync(
+    store: Store,
+    connectors: Mapping[str, Connector],
+    pair: Pair,
+    *,
+    apply: bool = False,
+    as_of: date | None = None,
+    sweep: bool = False,
+    heartbeat: bool = True,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Report:
+    """Run a pair once. Without `apply` nothing is written to either system, only planned.
+
+    as_of: the day of the comparison, inclusive; default the pair's, else everything
+    sweep: read everything, not only what changed · heartbeat: keep the lease alive from a thread of its own
+    Raises LeaseHeldError if another run has the pair or one of its connections; other trouble is in the report.
+    """
+    lease = store.take(sorted({f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"}))
+    run = _Run(store, lease, connectors, pair, apply=apply, as_of=as_of or pair.as_of, sweep=sweep, progress=progress)
+    try:
+        with _beating(store, lease, heartbeat):
+            return run.go()
+    finally:
+        store.release(lease)
+
+
+@contextlib.contextmanager
+def _beating(store: Store, lease: Lease, wanted: bool) -> Iterator[None]:
+    """Renew the lease every quarter of its life, until the block ends or the lease is lost."""
+    if not wanted:
+        yield
+        return
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                store.renew(lease)
+            except RetriableError:
+                # Lost, or the database is busy: every write checks the lease itself and stops there.
+                continue
+
+    thread = threading.Thread(target=beat, name="tieout-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+class _Run:
+    """The phases of one run, in the order of `go`."""
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        connectors: Mapping[str, Connector],
+        pair: Pair,
+        *,
+        apply: bool,
+        as_of: date | None,
+        sweep: bool,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.store, self.lease, self.pair = store, lease, pair
+        self.write = apply and pair.mode in ("propose", "auto")
+        self.as_of, self.sweep, self.progress = as_of, sweep, progress
+        self.id = new_id()
+        self.names: dict[Which, str] = {LEFT: pair.left, RIGHT: pair.right}
+        self.connectors: dict[Which, Connector] = {w: connectors[n] for w, n in self.names.items()}
+        self.companies: dict[Which, Company] = {}
+        self.books: dict[Which, Book] = {}
+        self.report = Report(self.id, pair.name, pair.mode)
+        self.findings: list[Finding] = []
+        self.unreadable: list[Discrepancy] = []
+        self.suspicious: list[str] = []
+        self.broken: set[tuple[Which, Entity]] = set()
+
+    def go(self) -> Report:
+        self._begin()
+        status = "ok"
+        try:
+            self._canary()
+            applier = self._recover()
+            self._fetch()
+            self._match()
+            self._settle(applier)
+            draft = self._plan()
+            trips = self._guard(draft)
+            approved = self._freeze(draft, trips)
+            if self.write:
+                self._apply(applier, approved)
+            self._discrepancies(applier, draft, trips)
+            status = "partial" if self.report.failures else "ok"
+        except TieoutError as error:
+            status = "aborted"
+            self._failed("", error)
+            raise
+        except BaseException:
+            status = "crashed"
+            raise
+        finally:
+            for which, connector in self.connectors.items():
+                self.report.requests[self.names[which]] = int(getattr(connector, "requests", 0))
+            if status != "crashed":
+                self._end(status)
+        return self.report
+
+    # ── begin and end ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        r = schema.run
+        with self.store.writing(self.lease, run=self.id) as tx:
+            left_over = tx.all(sa.select(r.c.id).where(r.c.pair == self.pair.name, r.c.status == "running"))
+            for row in left_over:
+                tx.db.execute(r.update().where(r.c.id == row["id"]).values(status="crashed", finished_at=tx.at))
+                tx.audit("crashed", "run", row["id"])
+            tx.db.execute(
+                r.insert().values(
+                    id=self.id,
+                    pair=self.pair.name,
+                    epoch=self.lease.epoch,
+                    mode=self.pair.mode,
+                    started_at=tx.at,
+                    status="running",
+                    config_hash=self.pair.config_hash,
+                    version=__version__,
+                )
+            )
+            tx.audit("started", "run", self.id, {"pair": self.pair.name, "mode": self.pair.mode})
+
+    def _end(self, status: str) -> None:
+        r = schema.run
+        with self.store.writing(self.lease, run=self.id) as tx:
+            report = self.report.as_json()
+            report["plan"] = {"id": self.report.plan_id, "hash": self.report.plan_hash}
+            reason = "; ".join(self.report.failures) or None
+            tx.db.execute(
+                r.update()
+                .where(r.c.id == self.id)
+                .values(status=status, finished_at=tx.at, report=canonical(report), abort_reason=reason)
+            )
+            tx.audit("ended", "run", self.id, {"status": status, "applied": report["applied"]})
+
+    def _failed(self, what: str, error: TieoutError) -> None:
+        self.report.failures.append(f"{what}: {error.message}" if what else error.message)
+        self.report.errors.append(error)
+
+    # ── read ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _canary(self) -> None:
+        """Read whose books these are before anything else; a changed company or currency ends the run."""
+        for which, connector in self.connectors.items():
+            company = connector.company()
+            self.companies[which] = company
+            last = self.store.rows(
+                sa.select(schema.audit_event.c.payload)
+                .where(
+                    schema.audit_event.c.action == "opened_company",
+                    schema.audit_event.c.object_id == connector.name,
+                )
+                .order_by(schema.audit_event.c.seq.desc())
+                .limit(1)
+            )
+            now = {"id": company.id, "home_currency": company.home_currency}
+            known = loads(last[0]["payload"]) if last else None
+            if known is not None and known != now:
+                raise AuthError(
+                    f"{connector.name} is now company {company.id} in {company.home_currency}; so far it was "
+                    f"{known['id']} in {known['home_currency']}",
+                    hint="nothing was read or written; use another state database for other books",
+                )
+            if known is None:
+                with self.store.writing(self.lease, run=self.id) as tx:
+                    tx.audit("opened_company", "connection", connector.name, now)
+
+    def _recover(self) -> Applier:
+        self.progress("recovering")
+        targets = {w: Target(w, c, Book(c.name), {}) for w, c in self.connectors.items()}
+        applier = Applier(self.store, self.lease, self.id, self.pair.name, targets, self._common)
+        self.open_intents = applier.recover()
+        return applier
+
+    def _entities(self, which: Which) -> list[Entity]:
+        return [e for e in ORDER if e in self.connectors[which].capabilities.reads]
+
+    def _fetch(self) -> None:
+        for which, connector in self.connectors.items():
+            counts = self.report.fetched.setdefault(connector.name, {})
+            for entity in self._entities(which):
+                self.progress(f"reading {entity} from {connector.name}")
+                try:
+                    got = fetch(self.store, self.lease, self.id, connector, entity, sweep=self.sweep)
+                except (RetriableError, RefusedError) as error:
+                    self.broken.add((which, entity))
+                    self._failed(f"{connector.name}/{entity}", error)
+                    if isinstance(error, RefusedError):
+                        raise
+                    continue
+                counts[entity.value] = got.rows
+                self._judge(which, got)
+            self.books[which] = load(self.store, connector.name)
+
+    def _judge(self, which: Which, got: Fetched) -> None:
+        self.unreadable += differences.unreadable(got.connection, got.rejected)
+        if got.suspicious:
+            self.suspicious.append(f"{got.connection}/{got.entity}: {got.suspicious}")
+        if not got.complete:
+            self.broken.add((which, got.entity))
+
+    # ── match ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _match(self) -> None:
+        self.progress("matching")
+        if self.pair.mode == "observe":
+            return
+        generations = {r["id"]: r["generation"] for r in self.store.rows(sa.select(schema.subject))}
+        links = by_marker(self.books, generations)
+        count = store_links(self.store, self.lease, self.id, self.books, links)
+        for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
+            links = by_ladder(self.books, wanted)
+            count += store_links(self.store, self.lease, self.id, self.books, links)
+        self.report.linked = count
+
+    def _settle(self, applier: Applier) -> None:
+        for which, target in applier.targets.items():
+            target.book = self.books[which]
+            target.room = target.book.room()
+        for intent in self.open_intents:
+            applier.settle(intent)
+        applier.flush()
+
+    # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _common(self, entity: Entity) -> frozenset[str]:
+        left, right = (c.capabilities.fields.get(entity, frozenset()) for c in self.connectors.values())
+        return left & right
+
+    def _plan(self) -> Draft:
+        self.progress("planning")
+        if self.pair.mode == "observe":
+            return Draft()
+        subjects = self._subjects()
+        self.comparison = self._compare(())
+        draft = make(subjects, self._rules(subjects))
+        self._adopt(draft, subjects)
+        return draft
+
+    def _subjects(self) -> list[SubjectState]:
+        rows = {
+            r["id"]: r for r in self.store.rows(sa.select(schema.subject).where(schema.subject.c.state == "active"))
+        }
+        b = schema.base
+        bases = {
+            (r["subject"], r["connection"]): r for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name))
+        }
+        i = schema.intent
+        open_ = sa.select(i.c.subject, i.c.connection).where(
+            i.c.connection.in_(self.names.values()),
+            i.c.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
+        )
+        busy = {r["subject"] for r in self.store.rows(open_)}
+        out = []
+        for subject in sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives}):
+            row = rows.get(subject)
+            if row is None:
+                continue
+            entity = Entity(row["entity"])
+            sides = {w: self._side(w, entity, subject, bases) for w in (LEFT, RIGHT)}
+            one = SubjectState(
+                id=subject,
+                entity=entity,
+                origin=(row["origin_connection"], row["origin_id"]),
+                owner=self._owner(row, sides),
+                left=sides[LEFT],
+                right=sides[RIGHT],
+                generation=row["generation"],
+                busy=subject in busy,
+            )
+            out.append(self._held_as(one))
+        return out
+
+    def _owner(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
+        for which in (LEFT, RIGHT):
+            if row["origin_connection"] == self.names[which] and (row["created_by"] or sides[_other(which)] is None):
+                return which
+        return None if self.pair.linked_owner == "none" else self.pair.linked_owner
+
+    def _side(
+        self, which: Which, entity: Entity, subject: str, bases: Mapping[tuple[str, str], Mapping[str, Any]]
+    ) -> SideState | None:
+        book = self.books[which]
+        native = book.natives.get(subject)
+        held = book.held.get((entity, native)) if native is not None else None
+        if held is None or groups(held):
+            return None
+        base = bases.get((subject, book.connection))
+        shared = book.shared(held)
+        readable = held.error is None and (shared is not None or held.existence is Existence.DELETED)
+        return SideState(
+            connection=book.connection,
+            id=held.id,
+            version=held.version,
+            existence=held.existence,
+            facts=facts(entity, shared, self._common(entity)) if shared is not None else None,
+            base=loads(base["facts"]) if base else None,
+            base_existence=Existence(base["existence"]) if base else None,
+            seen_as=None,
+            shared=shared,
+            number=held.number,
+            readable=readable,
+        )
+
+    def _held_as(self, s: SubjectState) -> SubjectState:
+        """Where the sides differ, what each would look like on the other."""
+        if s.left is None or s.right is None or s.left.facts is None or s.right.facts is None:
+            return s
+        if s.left.facts == s.right.facts:
+            return s
+        return replace(
+            s,
+            left=replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared)),
+            right=replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared)),
+        )
+
+    def _as_held_by(self, which: Which, entity: Entity, shared: Shared | None) -> Facts | None:
+        if shared is None:
+            return None
+        connector = self.connectors[which]
+        try:
+            encoded = self._encode(entity, shared, which)
+        except LookupError:
+            encoded = shared
+        ref = {"connection": connector.name, "id": "", "number": None, "version": None}
+        record = connector.represent(realise(entity, encoded, _same, ref=ref))
+        return facts(entity, share(record, _same), self._common(entity))
+
+    def _encode(self, entity: Entity, shared: Shared, to: Which) -> Shared:
+        held = self.connectors[to].capabilities.fields.get(entity, frozenset())
+        return recode(entity, shared, self.pair.codes, to, held)
+
+    def _rules(self, subjects: Sequence[SubjectState]) -> Rules:
+        flagged = self._flagged()
+        closed: dict[Which, str | None] = {}
+        for which, company in self.companies.items():
+            day = company.closed_through()
+            closed[which] = day.isoformat() if day and self.connectors[which].capabilities.periods_readable else None
+        linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if _alive(s.side(w))}
+        refused = self._refused()
+
+        def creatable(s: SubjectState) -> str | None:
+            only = s.left or s.right
+            assert only is not None
+            which: Which = LEFT if s.left is not None else RIGHT
+            if (which, s.entity) in self.broken or (_other(which), s.entity) in self.broken:
+                return "waits: not everything could be read in this run"
+            held = self.books[which].held[(s.entity, only.id)]
+            if getattr(held.record, "credits", ()):
+                return "group: which credit paid which invoice is not stated uniquely"
+            if (why := refused.get((s.id, digest(only.facts)))) is not None:
+                return why
+            return flagged.get((which, s.entity.value, only.id))
+
+        def flows(entity: Entity, target: Which) -> bool:
+            flow = self.pair.flows.get(entity, "both")
+            return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
+
+        return Rules(
+            owner_of=lambda entity, name: self.pair.policy.get((entity, name)),
+            flows=flows,
+            cutover=self.pair.cutover.isoformat() if self.pair.cutover else None,
+            closed=closed,
+            encode=self._encode,
+            creatable=creatable,
+            can=lambda which, entity, op: self.connectors[which].capabilities.can(entity, _OPS[op]),
+            fields=lambda which, entity: self.connectors[which].capabilities.fields.get(entity, frozenset()),
+            linked=lambda subject, which: (subject, which) in linked,
+            connections=self.names,
+        )
+
+    def _refused(self) -> dict[tuple[str, str], str]:
+        """Creates that the target refused for good, by subject and the facts they were made from."""
+        i = schema.intent
+        rows = self.store.rows(
+            sa.select(i).where(i.c.pair == self.pair.name, i.c.state == "rejected", i.c.op == OpKind.CREATE.value)
+        )
+        out = {}
+        for row in rows:
+            operation = loads(row["operation"])
+            out[(row["subject"], operation["expects"]["facts"])] = f"rejected: {row['last_error']}"
+        return out
+
+    def _flagged(self) -> dict[tuple[str, str, str], str]:
+        """One-sided records of which the comparison says more than that they are missing: not to be created."""
+        plain = {"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"}
+        out: dict[tuple[str, str, str], str] = {}
+        for d in self.comparison.discrepancies:
+            if d.code in plain or (d.class_ == "N" and d.code != "AMBIGUOUS_MATCH"):
+                continue
+            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+                if id is not None:
+                    out[(which, d.kind, id)] = f"{d.code}: {d.cause}"
+        return out
+
+    def _adopt(self, draft: Draft, subjects: Sequence[SubjectState]) -> None:
+        """Move bases to what both sides agree on by now."""
+        if not draft.adopt:
+            return
+        by_id = {s.id: s for s in subjects}
+        with self.store.writing(self.lease, run=self.id) as tx:
+            for subject, names in draft.adopt.items():
+                s = by_id[subject]
+                for which in (LEFT, RIGHT):
+                    side = s.side(which)
+                    if side is None:
+                        continue
+                    held = self.books[which].held[(s.entity, side.id)]
+                    chosen = None if side.base is None else set(names)
+                    now = side.facts or {}
+                    set_base(tx, self.pair.name, subject, side.connection, now=now, held=held, names=chosen)
+
+    # ── guard, freeze, apply ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _guard(self, draft: Draft) -> list[Trip]:
+        linked: Counter[Entity] = Counter()
+        for (entity, _), subject in self.books[LEFT].subjects.items():
+            linked[entity] += subject in self.books[RIGHT].natives
+        r = schema.run
+        last = self.store.rows(
+            sa.select(r.c.config_hash)
+            .where(r.c.pair == self.pair.name, r.c.status.in_(("ok", "partial")))
+            .order_by(r.c.started_at.desc())
+            .limit(1)
+        )
+        changed = bool(last) and last[0]["config_hash"] != self.pair.config_hash and self.pair.mode == "auto"
+        trips = check(
+            draft.operations, limits=self.pair.limits, linked=linked, empty=self.suspicious, config_changed=changed
+        )
+        held: dict[str, list[str]] = {}
+        for trip in trips:
+            for key in trip.keys:
+                held.setdefault(key, []).append(trip.name)
+        draft.operations = [replace(o, guards=tuple(held.get(o.key, ()))) for o in draft.operations]
+        return trips
+
+    def _freeze(self, draft: Draft, trips: Sequence[Trip]) -> list[Operation]:
+        """Store the plan (or find the identical one), and say which of its operations may run now."""
+        self.report.operations = draft.operations
+        p = schema.plan
+        if not draft.operations:
+            with self.store.writing(self.lease, run=self.id) as tx:
+                stale = p.c.pair == self.pair.name, p.c.status.in_(("draft", "approved"))
+                tx.db.execute(p.update().where(*stale).values(status="superseded"))
+            return []
+        body = {"config": self.pair.config_hash, "operations": [o.hash for o in draft.operations]}
+        plan_hash = digest(body)
+        with self.store.writing(self.lease, run=self.id) as tx:
+            live = tx.all(
+                sa.select(p).where(
+                    p.c.pair == self.pair.name,
+                    p.c.status.in_(("draft", "approved", "applying")),
+                    p.c.expires_at > tx.at,
+                    p.c.config_hash == self.pair.config_hash,
+                )
+            )
+            same = next((row for row in live if row["hash"] == plan_hash), None)
+            if same is None:
+                same = self._save_plan(tx, draft, trips, plan_hash)
+                for row in live:
+                    if row["status"] == "draft":
+                        tx.db.execute(p.update().where(p.c.id == row["id"]).values(status="superseded"))
+        self.report.plan_id, self.report.plan_hash = same["id"], plan_hash
+        approved: dict[str, set[str]] = {}
+        for row in [*live, same]:
+            for approval in loads(row["approvals"]):
+                for op_hash in loads(row["body"])["hashes"]:
+                    approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
+        return [o for o in draft.operations if self._allowed(o, approved.get(o.hash))]
+
+    def _save_plan(self, tx: Any, draft: Draft, trips: Sequence[Trip], plan_hash: str) -> dict[str, Any]:
+        row = {
+            "id": new_id(),
+            "pair": self.pair.name,
+            "run": self.id,
+            "hash": plan_hash,
+            "config_hash": self.pair.config_hash,
+            "status": "draft",
+            "body": canonical(
+                {
+                    "operations": [o.as_json() for o in draft.operations],
+                    "hashes": [o.hash for o in draft.operations],
+                    "guards": [{"name": t.name, "message": t.message} for t in trips],
+                }
+            ),
+            "approvals": "[]",
+            "created_at": tx.at,
+            "expires_at": stamp(self.store.clock() + PLAN_LIFE),
+        }
+        tx.db.execute(schema.plan.insert().values(**row))
+        tx.audit("planned", "plan", row["id"], {"hash": plan_hash, "operations": len(draft.operations)})
+        return row
+
+    def _allowed(self, o: Operation, approval: set[str] | None) -> bool:
+        """Whether an operation may run: approved with its guards accepted, or unattended in mode `auto`."""
+        if approval is not None:
+            return approval.issuperset(o.guards)
+        if self.pair.mode != "auto" or o.guards:
+            return False
+        name = f"{o.entity}.void" if o.op is OpKind.VOID else o.entity.value
+        needs_person = o.person or (o.entity.value in _BY_PERSON and o.op is OpKind.CREATE) or o.op is OpKind.VOID
+        return not needs_person or name in self.pair.unattended
+
+    def _apply(self, applier: Applier, approved: Sequence[Operation]) -> None:
+        plan = self.report.plan_id or ""
+        for index, operation in enumerate(approved):
+            self.progress(f"writing {index + 1} of {len(approved)}")
+            self.store.renew(self.lease)
+            applier.apply(operation, plan)
+        self.report.files = applier.flush()
+        if approved and len(approved) == len(self.report.operations):
+            p = schema.plan
+            with self.store.writing(self.lease, run=self.id) as tx:
+                tx.db.execute(p.update().where(p.c.id == plan).values(status="applied"))
+                tx.audit("applied", "plan", plan, dict(applier.counts))
+
+    # ── discrepancies ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _compare(self, explained: Sequence[Explained]) -> compare.Result:
+        con = relation(self.books, linked=joined(self.books))
+        try:
+            return compare.run(
+                con,
+                as_of=self.as_of,
+                left_name=self.pair.left,
+                right_name=self.pair.right,
+                rounding=self.pair.rounding,
+                explained=explained,
+            )
+        finally:
+            con.close()
+
+    def _discrepancies(self, applier: Applier, draft: Draft, trips: Sequence[Trip]) -> None:
+        self.progress("comparing")
+        # What was done is not waiting; what was refused or held says so where the difference is listed.
+        findings = [*draft.findings, *applier.findings]
+        done = {w["operation"]["key"] for w in applier.written}
+        waiting = [o for o in draft.operations if o.key not in done]
+        result = self._compare([*self._explained(findings), *self._in_flight(waiting, findings)])
+        found = differences.explain(result.discrepancies, findings)
+        found += self.unreadable + differences.held_by_guards(trips)
+        with self.store.writing(self.lease, run=self.id) as tx:
+            self.report.changes = differences.record(tx, self.pair.name, self.id, found)
+            self._control_totals(tx)
+        self.report.comparison, self.report.discrepancies = result, found
+        self.report.trips = [t for t in trips if not t.keys <= done]
+        self.report.applied, self.report.written = applier.counts, applier.written
+        settled = done | {o.key for o in waiting if self._is_settled(o)}
+        self.report.waiting = (
+            sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0
+        )
+
+    def _is_settled(self, o: Operation) -> bool:
+        """Whether an operation that was not confirmed waits for something else than a person."""
+        rows = self.store.rows(sa.select(schema.intent.c.state).where(schema.intent.c.key == o.key))
+        return bool(rows)
+
+    def _explained(self, findings: Sequence[Finding]) -> list[Explained]:
+        """One-sided documents whose reason the sync knows, for the comparison to name."""
+        out = []
+        for f in findings:
+            if not f.code or f.side is None or f.entity is Entity.CUSTOMER:
+                continue
+            native = self.books[f.side].natives.get(f.subject)
+            if native is not None and f.subject not in self.books[_other(f.side)].natives:
+                out.append(Explained(f.side, f.entity.value, native, f.code, f.cause, f.remedy))
+        return _first_each(out)
+
+    def _in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
+        blamed = {f.subject for f in findings if f.code}
+        out = []
+        for o in waiting:
+            side = _other(o.target)
+            native = self.books[side].natives.get(o.subject)
+            if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
+                why = (
+                    "handed over in a file; not seen in an export yet" if self.write else "planned; waits for approval"
+                )
+                remedy = "none; it follows" if self.write else "tieout plan show, then tieout plan approve"
+                out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
+        return out
+
+    def _control_totals(self, tx: Any) -> None:
+        """Keep what each system's own report says, beside what its documents add up to."""
+        for connector in self.connectors.values():
+            for balance in connector.control_balances(self.as_of or self.store.clock().date()):
+                tx.put(
+                    schema.control_total,
+                    {
+                        "run": self.id,
+                        "connection": connector.name,
+                        "account": balance.account,
+                        "currency": balance.currency,
+                        "as_of": balance.as_of.isoformat(),
+                        "amount_micros": micros(balance.amount),
+                        "report": balance.report,
+                    },
+                )
+
+
+def _first_each(rows: Sequence[Explained]) -> list[Explained]:
+    return list({(r.side, r.kind, r.id): r for r in reversed(rows)}.values())
+
+
+def _other(which: Which) -> Which:
+    return RIGHT if which == LEFT else LEFT
+
+
+def _same(_entity: Entity, id: str) -> str:
+    return id
+
+
+def _alive(side: SideState | None) -> bool:
+    return side is not None and side.existence in (Existence.LIVE, Existence.INACTIVE)

@@ -1,0 +1,280 @@
+"""What of a record is compared between two systems, in terms that both share.
+
+A record in *shared form* is its JSON with every reference (customer, invoice, …) replaced by the id of the subject it
+stands for, so that the same fact reads the same on either side. *Facts* are the compared fields of that form.
+Everything here is pure; what a system can hold is said by its `Capabilities.fields` and its `represent`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from tieout.model import AnyRecord, Customer, Entity, as_json, magnitude, sign, tidy, type_of
+
+Shared = dict[str, Any]
+Facts = dict[str, Any]
+Which = Literal["left", "right"]
+Resolve = Callable[[Entity, str], str | None]
+
+LEFT: Which = "left"
+RIGHT: Which = "right"
+
+COMPARED: Mapping[Entity, tuple[str, ...]] = {
+    Entity.CUSTOMER: ("name", "email", "phone", "currency", "terms", "tax_id", "parent", "active"),
+    Entity.INVOICE: (
+        *("number", "customer", "issued", "posted", "due", "currency", "subtotal", "discount", "tax", "total"),
+        *("lines", "po_number", "memo", "state"),
+    ),
+    Entity.CREDIT_MEMO: (
+        *("number", "customer", "issued", "posted", "currency", "subtotal", "discount", "tax", "total"),
+        *("lines", "memo", "state", "applications"),
+    ),
+    Entity.PAYMENT: (
+        *("reference", "customer", "received", "posted", "method", "amount", "currency", "memo", "state"),
+        "applications",
+    ),
+    Entity.ADJUSTMENT: ("kind", "side", "customer", "amount", "currency", "document", "posted", "state"),
+}
+# Fields that carry money, dates, the customer or tax: one owner or none, never two (design.md §4).
+GUARDED_FIELDS = frozenset(
+    {
+        *("customer", "issued", "posted", "due", "received", "currency", "subtotal", "discount", "tax", "total"),
+        *("lines", "amount", "applications", "state", "kind", "side", "document", "number"),
+    }
+)
+_REFERENCES: Mapping[Entity, Mapping[str, Entity]] = {
+    Entity.CUSTOMER: {"parent": Entity.CUSTOMER},
+    Entity.INVOICE: {"customer": Entity.CUSTOMER, "payer": Entity.CUSTOMER},
+    Entity.CREDIT_MEMO: {
+        "customer": Entity.CUSTOMER,
+        "payer": Entity.CUSTOMER,
+        "original_invoice": Entity.INVOICE,
+        "applications": Entity.INVOICE,
+    },
+    Entity.PAYMENT: {
+        "customer": Entity.CUSTOMER,
+        "payer": Entity.CUSTOMER,
+        "applications": Entity.INVOICE,
+        "credits": Entity.CREDIT_MEMO,
+    },
+    Entity.ADJUSTMENT: {"customer": Entity.CUSTOMER, "document": Entity.INVOICE},
+}
+_INNER = {"applications": "invoice", "credits": "credit_memo"}
+_ALWAYS = frozenset({"state", "active"})
+_NOT_SHARED = ("marker", "ref", "reported_balance", "reported_open", "reported_unapplied", "stated_by_source")
+
+
+class UnknownReferenceError(LookupError):
+    """A record refers to one that is not known on that side: it waits, it is not guessed."""
+
+    def __init__(self, entity: Entity, id: str) -> None:
+        super().__init__(f"{entity} {id!r} is not known")
+        self.entity = entity
+        self.id = id
+
+
+class UnmappedCodeError(LookupError):
+    """A code (item, tax, account, terms) has no counterpart in the pair's `codes` table."""
+
+    def __init__(self, table: str, value: str) -> None:
+        super().__init__(f"{value or 'a record without one'!r} has no entry in codes.{table}")
+        self.table = table
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Left code → right code, per table. A table that is None says that both systems use the same codes."""
+
+    items: Mapping[str, str] | None = field(default_factory=dict)
+    taxes: Mapping[str, str] | None = field(default_factory=dict)
+    accounts: Mapping[str, str] | None = field(default_factory=dict)
+    terms: Mapping[str, str] | None = field(default_factory=dict)
+    methods: Mapping[str, str] | None = None
+
+    @classmethod
+    def same(cls) -> Codes:
+        """Both systems use the same codes throughout."""
+        return cls(None, None, None, None, None)
+
+    def translate(self, table: str, value: str | None, to: Which) -> str | None:
+        """The counterpart of a code on the `to` side. Raises UnmappedCodeError; a missing code maps from `""` only."""
+        mapping: Mapping[str, str] | None = getattr(self, table)
+        if mapping is None:
+            return value
+        if to == RIGHT:
+            if (value or "") in mapping:
+                return mapping[value or ""] or None
+        else:
+            sources = [k for k, v in mapping.items() if v == (value or "")]
+            if len(sources) == 1:
+                return sources[0] or None
+            named = [k for k in sources if k]
+            if len(named) == 1:
+                return named[0]
+        if not value:
+            return None
+        raise UnmappedCodeError(table, value)
+
+
+def canonical(value: object) -> str:
+    """JSON in one spelling: sorted keys, no spaces; Decimals as text; floats are refused."""
+
+    def default(item: object) -> str:
+        if isinstance(item, Decimal):
+            return str(item)
+        raise TypeError(f"{type(item).__name__} has no canonical JSON")
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=default)
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def share(record: AnyRecord, resolve: Resolve) -> Shared:
+    """The record in shared form. Raises UnknownReferenceError for a reference that `resolve` does not know."""
+    data = as_json(record)
+    shared = _refer(record.entity, data, resolve)
+    for name in _NOT_SHARED:
+        shared.pop(name, None)
+    return shared
+
+
+def realise(entity: Entity, shared: Shared, resolve: Resolve, *, ref: Mapping[str, Any]) -> AnyRecord:
+    """The record of one connection that a shared form describes. `resolve` maps subjects to native ids there."""
+    data = _refer(entity, dict(shared), resolve)
+    kind = type_of[entity]
+    data["ref"] = dict(ref)
+    for name, info in kind.model_fields.items():
+        if name not in data and info.is_required():
+            data[name] = None
+    return kind.model_validate(data)  # type: ignore[return-value]
+
+
+def _refer(entity: Entity, data: Shared, resolve: Resolve) -> Shared:
+    out = dict(data)
+    for name, target in _REFERENCES[entity].items():
+        value = out.get(name)
+        if not value:
+            continue
+        if name in _INNER:
+            inner = _INNER[name]
+            out[name] = [{**part, inner: _resolved(resolve, target, part[inner])} for part in value]
+        else:
+            out[name] = _resolved(resolve, target, value)
+    return out
+
+
+def _resolved(resolve: Resolve, entity: Entity, id: str) -> str:
+    found = resolve(entity, id)
+    if found is None:
+        raise UnknownReferenceError(entity, id)
+    return found
+
+
+def needs(entity: Entity, shared: Shared) -> list[tuple[Entity, str]]:
+    """The subjects that a record in shared form refers to, each once, in field order."""
+    found: dict[tuple[Entity, str], None] = {}
+    for name, target in _REFERENCES[entity].items():
+        value = shared.get(name)
+        if not value:
+            continue
+        parts = [p[_INNER[name]] for p in value] if name in _INNER else [value]
+        for part in parts:
+            found[(target, part)] = None
+    return list(found)
+
+
+def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozenset[str]) -> Shared:
+    """The shared form with its codes as the `to` side spells them; codes that side does not hold are dropped.
+
+    held: the target's `Capabilities.fields` of the entity. Raises UnmappedCodeError.
+    """
+    out = dict(shared)
+
+    def code(table: str, value: str | None, *names: str) -> str | None:
+        return codes.translate(table, value, to) if held.intersection(names) else None
+
+    if "lines" in out:
+        out["lines"] = [
+            {
+                **line,
+                "item": code("items", line["item"], "lines", "lines.item"),
+                "tax_code": code("taxes", line["tax_code"], "lines", "lines.tax_code", "tax_lines"),
+                "revenue_account": code(
+                    "accounts", line["revenue_account"], "lines.revenue_account", "revenue_account"
+                ),
+            }
+            for line in out["lines"]
+        ]
+        out["tax_lines"] = [
+            {**part, "code": code("taxes", part["code"], "lines", "lines.tax_code", "tax_lines") or ""}
+            for part in out["tax_lines"]
+            if held.intersection(("lines", "lines.tax_code", "tax_lines"))
+        ]
+    for name, table in (("terms", "terms"), ("deposit_to", "accounts"), ("ar_account", "accounts")):
+        if name in out:
+            out[name] = code(table, out[name], name)
+    if entity is Entity.PAYMENT and codes.methods is not None:
+        out["method"] = codes.translate("methods", out["method"], to)
+    return out
+
+
+def facts(entity: Entity, shared: Shared, fields: frozenset[str]) -> Facts:
+    """The compared fields of a shared form that are in `fields` (and its state), each in one normal spelling.
+
+    Applications become {invoice subject: amount} of those that stand; lines become tuples in order.
+    """
+    held = fields | _ALWAYS
+    return {name: _normal(name, shared.get(name)) for name in COMPARED[entity] if name in held}
+
+
+def _normal(name: str, value: Any) -> Any:
+    if name == "applications":
+        return applications(value or [])
+    if name == "lines":
+        return [
+            [part["item"], _text(part["description"]), part["tax_code"], str(tidy(Decimal(part["net"])))]
+            for part in value or []
+        ]
+    if isinstance(value, str):
+        return _text(value)
+    return value
+
+
+def _text(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return " ".join(unicodedata.normalize("NFC", value).split()) or None
+
+
+def applications(parts: list[dict[str, Any]]) -> dict[str, str]:
+    """{invoice: amount as text} of the applications that stand; several on one invoice add up."""
+    sums: dict[str, Decimal] = {}
+    for part in parts:
+        if part["reversed_on"] is None:
+            sums[part["invoice"]] = sums.get(part["invoice"], Decimal(0)) + Decimal(part["amount"])
+    return {k: str(tidy(v)) for k, v in sorted(sums.items()) if v}
+
+
+def same_lines(left: list[list[Any]], right: list[list[Any]]) -> bool:
+    """Whether two documents' lines say the same: equal, or equal amounts where a side keeps no more than that."""
+    if left == right:
+        return True
+    bare = any(all(part[0] is None for part in lines) for lines in (left, right))
+    return bare and sorted(part[3] for part in left) == sorted(part[3] for part in right)
+
+
+def effect_of(record: AnyRecord) -> tuple[Decimal, str]:
+    """The signed amount by which writing the record would move receivables, and its currency; (0, "") for customers."""
+    if isinstance(record, Customer):
+        return Decimal(0), ""
+    return sign(record) * magnitude(record), record.currency

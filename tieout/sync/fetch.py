@@ -1,0 +1,362 @@
+"""Read one entity of one connection into the state: what was seen, what is gone, what could not be read.
+
+Absence is not deletion. A record that a complete snapshot does not show is asked for by id, or, where the system has
+no reading by id, must be missing from two complete snapshots of different dates. A tombstone is a claim and is read
+by id as well. A snapshot that is suddenly empty, or that lost many records at once, is believed by nobody.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.connectors import Connector, Observation, Pull
+from tieout.errors import NotFoundError, RecordError
+from tieout.model import AnyRecord, Customer, Entity, Existence, as_json, from_json
+from tieout.sync import schema
+from tieout.sync.facts import canonical, digest
+from tieout.sync.store import Lease, Store, Tx, instant, loads, new_id
+
+FULL_SWEEP = timedelta(hours=24)
+GONE = (Existence.DELETED.value, Existence.ABSENT.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one read of one entity brought. `suspicious` says why absences in it are not believed, "" if they are."""
+
+    connection: str
+    entity: Entity
+    rows: int
+    full: bool
+    complete: bool
+    scope: str
+    as_of: str | None
+    proof: dict[str, Any]
+    rejected: tuple[RecordError, ...] = ()
+    gone: tuple[str, ...] = ()
+    suspicious: str = ""
+
+
+@dataclass(slots=True)
+class _Reading:
+    connector: Connector
+    entity: Entity
+    known: dict[str, dict[str, Any]]
+    found: dict[str, Observation] = field(default_factory=dict)
+    rejected: list[RecordError] = field(default_factory=list)
+    nameless: bool = False
+    gone: list[str] = field(default_factory=list)
+    missed_once: list[str] = field(default_factory=list)
+    suspicious: str = ""
+
+
+def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: Entity, *, sweep: bool) -> Fetched:
+    """Pull an entity (since its cursor, unless a sweep is due) and store the outcome in one transaction.
+
+    Raises what `Connector.pull` raises; then nothing is stored and the cursor stays.
+    """
+    t = schema.seen
+    where = sa.and_(t.c.connection == connector.name, t.c.entity == entity.value)
+    known = {r["native_id"]: r for r in store.rows(sa.select(t).where(where))}
+    cursor = _cursor(store, connector, entity, sweep=sweep)
+    pull = connector.pull(entity, cursor)
+    reading = _Reading(connector, entity, known)
+    for observation in pull:
+        _take(reading, observation)
+    _confirm_tombstones(reading)
+    if pull.full:
+        _absences(reading, pull)
+    with store.writing(lease, run=run) as tx:
+        _save(tx, reading, pull)
+    return Fetched(
+        connector.name,
+        entity,
+        rows=len(reading.found) + len(reading.rejected),
+        full=pull.full,
+        complete=pull.complete,
+        scope=pull.scope,
+        as_of=pull.as_of.isoformat() if pull.as_of else None,
+        proof=pull.proof,
+        rejected=tuple(reading.rejected),
+        gone=tuple(reading.gone),
+        suspicious=reading.suspicious,
+    )
+
+
+def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) -> str | None:
+    """The stored cursor; None if the system has none, a full sweep is due, or the feed's horizon has passed."""
+    if sweep or not connector.capabilities.delta:
+        return None
+    t = schema.cursor
+    rows = store.rows(sa.select(t).where(t.c.connection == connector.name, t.c.entity == entity.value))
+    if not rows or rows[0]["watermark"] is None or rows[0]["last_full_at"] is None:
+        return None
+    if store.clock() - instant(rows[0]["last_full_at"]) >= FULL_SWEEP:
+        return None
+    watermark: str = rows[0]["watermark"]
+    return watermark
+
+
+def _take(reading: _Reading, observation: Observation) -> None:
+    if isinstance(observation.record, RecordError):
+        reading.rejected.append(observation.record)
+        id = observation.id or observation.record.ref or ""
+        if not id:
+            reading.nameless = True
+            return
+        reading.found[id] = observation
+        return
+    reading.found[observation.id] = observation
+
+
+def _confirm_tombstones(reading: _Reading) -> None:
+    claims = [o for o in reading.found.values() if o.existence is Existence.DELETED]
+    for claim in claims:
+        del reading.found[claim.id]
+        row = reading.known.get(claim.id)
+        if row is None or row["existence"] in GONE:
+            continue
+        _ask(reading, claim.id)
+
+
+def _ask(reading: _Reading, id: str) -> None:
+    """Read one record by id: gone only on a definite answer; any other trouble leaves it as it was."""
+    if not reading.connector.capabilities.by_id:
+        reading.missed_once.append(id)
+        return
+    try:
+        observation = reading.connector.get(reading.entity, id)
+    except NotFoundError:
+        reading.gone.append(id)
+        return
+    if observation.existence is Existence.DELETED:
+        reading.gone.append(id)
+    else:
+        reading.found[id] = observation
+
+
+def _absences(reading: _Reading, pull: Pull) -> None:
+    live = [id for id, row in reading.known.items() if row["existence"] not in GONE]
+    missing = [id for id in live if id not in reading.found]
+    if not missing:
+        return
+    if not pull.complete:
+        reading.suspicious = "the read is not proved complete"
+    elif reading.nameless:
+        reading.suspicious = "an unreadable row names no record, so that any of the missing ones may be it"
+    elif not reading.found:
+        reading.suspicious = "the source is suddenly empty"
+    elif len(missing) > max(3, len(live) // 100) and len(missing) * 2 > len(live):
+        reading.suspicious = f"{len(missing)} of {len(live)} records are missing at once"
+    elif pull.scope != "all":
+        reading.suspicious = ""
+    else:
+        for id in missing:
+            _ask(reading, id)
+
+
+def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
+    snapshot = new_id()
+    tx.put(
+        schema.snapshot,
+        {
+            "id": snapshot,
+            "run": tx.run,
+            "connection": reading.connector.name,
+            "entity": reading.entity.value,
+            "kind": "full" if pull.full else "delta",
+            "complete": int(pull.complete),
+            "proof": canonical(pull.proof),
+            "scope": pull.scope,
+            "as_of": pull.as_of.isoformat() if pull.as_of else None,
+            "rows": len(reading.found) + len(reading.rejected),
+            "read_at": tx.at,
+        },
+    )
+    changed = save_seen(tx, reading.connector.name, reading.found.values(), snapshot, reading.known)
+    first = [o for o in reading.found.values() if o.id not in reading.known and not isinstance(o.record, RecordError)]
+    _first_sight(tx, reading.connector.name, reading.entity, [o.id for o in first])
+    _save_gone(tx, reading, pull, snapshot)
+    full_at = tx.at if pull.full else None
+    if pull.full or pull.cursor is not None:
+        tx.put(
+            schema.cursor,
+            {
+                "connection": reading.connector.name,
+                "entity": reading.entity.value,
+                "watermark": pull.cursor if pull.complete else None,
+                "last_full_at": full_at if pull.complete else None,
+                "run": tx.run,
+            },
+            keep=() if pull.full else ("last_full_at",),
+        )
+    tx.audit(
+        "fetched",
+        "snapshot",
+        snapshot,
+        {
+            "connection": reading.connector.name,
+            "entity": reading.entity.value,
+            "rows": len(reading.found),
+            "changed": changed,
+            "rejected": len(reading.rejected),
+            "gone": sorted(reading.gone),
+            "sources": list(pull.sources),
+        },
+    )
+
+
+def save_seen(
+    tx: Tx,
+    connection: str,
+    observations: Iterable[Observation],
+    snapshot: str,
+    known: dict[str, dict[str, Any]],
+) -> int:
+    """Store what observations show, where it differs from what is known. Returns how many differed."""
+    rows, history, blobs = [], [], {}
+    for o in observations:
+        row = _seen_row(tx, connection, o, snapshot, known.get(o.id))
+        if row is None:
+            continue
+        body = canonical(o.raw)
+        blobs[row["raw_hash"]] = body
+        rows.append(row)
+        history.append(
+            {
+                k: row[k]
+                for k in ("connection", "entity", "native_id", "version", "existence", "record", "raw_hash", "error")
+            }
+            | {"snapshot": snapshot, "seen_at": tx.at}
+        )
+    tx.put_all(schema.seen, rows, keep=("first_seen_at",))
+    if history:
+        tx.db.execute(schema.observation.insert(), history)
+    packed = [{"hash": h, "body": zlib.compress(b.encode(), 6), "created_at": tx.at} for h, b in blobs.items()]
+    tx.put_new(schema.blob, packed)
+    return len(rows)
+
+
+def _seen_row(
+    tx: Tx, connection: str, o: Observation, snapshot: str, before: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """The row of an observation; None if it says nothing new."""
+    error = str(o.record) if isinstance(o.record, RecordError) else None
+    if isinstance(o.record, RecordError):
+        record = before["record"] if before else None
+        record_hash = before["record_hash"] if before else None
+        marker = before["marker"] if before else None
+    else:
+        record = canonical(as_json(o.record)) if o.record is not None else None
+        record_hash = digest(record) if record is not None else None
+        marker = o.record.marker if o.record is not None else None
+    existence = o.existence
+    if isinstance(o.record, Customer) and not o.record.active:
+        existence = Existence.INACTIVE
+    same = before is not None and (
+        (before["version"], before["existence"], before["record_hash"], before["error"])
+        == (o.version, existence.value, record_hash, error)
+    )
+    if same and before is not None and not before["absences"]:
+        return None
+    return {
+        "connection": connection,
+        "entity": o.entity.value,
+        "native_id": o.id,
+        "version": o.version,
+        "existence": existence.value,
+        "record": record,
+        "record_hash": record_hash,
+        "raw_hash": digest(o.raw),
+        "error": error,
+        "marker": marker,
+        "first_seen_at": tx.at,
+        "changed_at": tx.at,
+        "snapshot": snapshot,
+        "absences": 0,
+        "absent_as_of": None,
+    }
+
+
+def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> None:
+    """Give every new record a subject of its own; matching may join two later."""
+    x = schema.xref
+    held = set(
+        tx.db.execute(
+            sa.select(x.c.native_id).where(
+                x.c.connection == connection, x.c.entity == entity.value, x.c.state == "active"
+            )
+        ).scalars()
+    )
+    subjects, xrefs = [], []
+    for id in ids:
+        if id in held:
+            continue
+        subject = new_id()
+        subjects.append(
+            {
+                "id": subject,
+                "entity": entity.value,
+                "origin_connection": connection,
+                "origin_id": id,
+                "created_by": None,
+                "generation": 0,
+                "state": "active",
+                "created_at": tx.at,
+            }
+        )
+        xrefs.append(
+            {
+                "id": new_id(),
+                "subject": subject,
+                "connection": connection,
+                "entity": entity.value,
+                "native_id": id,
+                "state": "active",
+                "matched_by": "first sight",
+                "evidence": "{}",
+                "run": tx.run,
+            }
+        )
+    if subjects:
+        tx.db.execute(schema.subject.insert(), subjects)
+        tx.db.execute(schema.xref.insert(), xrefs)
+
+
+def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
+    as_of = pull.as_of.isoformat() if pull.as_of else tx.at
+    second = []
+    for id in reading.missed_once:
+        row = reading.known[id]
+        if row["absences"] and row["absent_as_of"] != as_of:
+            second.append(id)
+            continue
+        _mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
+    reading.gone.extend(second)
+    for id in reading.gone:
+        row = reading.known[id]
+        _mark(tx, row, {"existence": Existence.DELETED.value, "changed_at": tx.at, "snapshot": snapshot})
+        history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
+        history |= {"existence": Existence.DELETED.value, "snapshot": snapshot, "seen_at": tx.at}
+        tx.db.execute(schema.observation.insert().values(**history))
+
+
+def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
+    t = schema.seen
+    tx.db.execute(
+        t.update()
+        .where(t.c.connection == row["connection"], t.c.entity == row["entity"], t.c.native_id == row["native_id"])
+        .values(**values)
+    )
+
+
+def record_of(row: dict[str, Any]) -> AnyRecord | None:
+    """The canonical record of a row of `seen`, None if it never could be read."""
+    data = loads(row["record"])
+    return None if data is None else from_json(Entity(row["entity"]), data)

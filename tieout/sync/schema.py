@@ -1,0 +1,289 @@
+"""The tables of the state database: portable SQL for SQLite and PostgreSQL.
+
+Times are UTC text in ISO-8601 with `Z`; JSON is canonical text; money in columns is integer micro-units beside a
+currency. Subjects and cross-references belong to the company, bases and discrepancies to a pair.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+
+metadata = MetaData()
+
+LIVE_INTENTS = "state IN ('ready','sending','unknown','applied','emitted','stuck')"
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text),
+    Column("expires_at", Text),
+)
+run = Table(
+    "run",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("status", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("report", Text),
+    Column("abort_reason", Text),
+)
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("complete", Integer, nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("as_of", Text),
+    Column("rows", Integer, nullable=False),
+    Column("read_at", Text, nullable=False),
+)
+blob = Table(
+    "blob",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+# What each native record was when it last could be read; `error` holds the reason when it cannot be read now.
+seen = Table(
+    "seen",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("native_id", Text, primary_key=True),
+    Column("version", Text),
+    Column("existence", Text, nullable=False),
+    Column("record", Text),
+    Column("record_hash", Text),
+    Column("raw_hash", Text),
+    Column("error", Text),
+    Column("marker", Text),
+    Column("first_seen_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Column("snapshot", Text, nullable=False),
+    Column("absences", Integer, nullable=False, server_default="0"),
+    Column("absent_as_of", Text),
+)
+Index("seen_marker", seen.c.connection, seen.c.entity, seen.c.marker)
+# Every distinct reading of a record, so that a report can say what was known on a day.
+observation = Table(
+    "observation",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("native_id", Text, nullable=False),
+    Column("version", Text),
+    Column("existence", Text, nullable=False),
+    Column("record", Text),
+    Column("raw_hash", Text),
+    Column("error", Text),
+    Column("snapshot", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+)
+Index("observation_record", observation.c.connection, observation.c.entity, observation.c.native_id)
+subject = Table(
+    "subject",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("origin_connection", Text, nullable=False),
+    Column("origin_id", Text, nullable=False),
+    Column("created_by", Text),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+xref = Table(
+    "xref",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("native_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("matched_by", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("run", Text),
+)
+Index(
+    "xref_native",
+    xref.c.connection,
+    xref.c.entity,
+    xref.c.native_id,
+    unique=True,
+    sqlite_where=text("state = 'active'"),
+    postgresql_where=text("state = 'active'"),
+)
+Index(
+    "xref_subject",
+    xref.c.subject,
+    xref.c.connection,
+    unique=True,
+    sqlite_where=text("state = 'active'"),
+    postgresql_where=text("state = 'active'"),
+)
+base = Table(
+    "base",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("connection", Text, primary_key=True),
+    Column("facts", Text, nullable=False),
+    Column("existence", Text, nullable=False),
+    Column("version", Text),
+    Column("run", Text, nullable=False),
+    Column("verified_at", Text, nullable=False),
+)
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("watermark", Text),
+    Column("last_full_at", Text),
+    Column("run", Text, nullable=False),
+)
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("approvals", Text, nullable=False, server_default="[]"),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    UniqueConstraint("pair", "hash", "run", name="plan_once"),
+)
+intent = Table(
+    "intent",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("key", Text, nullable=False, unique=True),
+    Column("marker", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("before", Text),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("empty_searches", Integer, nullable=False, server_default="0"),
+    Column("first_sent_at", Text),
+    Column("send_by", Text),
+    Column("last_error", Text),
+    Column("error_class", Text),
+    Column("native_id", Text),
+    Column("delta_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+)
+Index(
+    "intent_open",
+    intent.c.subject,
+    intent.c.connection,
+    unique=True,
+    sqlite_where=text(LIVE_INTENTS),
+    postgresql_where=text(LIVE_INTENTS),
+)
+Index("intent_subject", intent.c.connection, intent.c.subject)
+intent_attempt = Table(
+    "intent_attempt",
+    metadata,
+    Column("intent", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sent_at", Text, nullable=False),
+    Column("send_by", Text, nullable=False),
+    Column("ended_at", Text),
+    Column("outcome", Text),
+    Column("code", Text),
+    Column("request_id", Text),
+)
+discrepancy = Table(
+    "discrepancy",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, primary_key=True),
+    Column("code", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("values_hash", Text, nullable=False),
+    Column("delta_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("owner", Text),
+    Column("reason", Text),
+    Column("accepted_hash", Text),
+    Column("accepted_until", Text),
+    Column("first_seen_at", Text, nullable=False),
+    Column("last_seen_at", Text, nullable=False),
+    Column("first_run", Text, nullable=False),
+    Column("last_run", Text, nullable=False),
+    Column("closed_at", Text),
+)
+decision = Table(
+    "decision",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("pair", Text, nullable=False),
+    Column("discrepancy", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("values_hash", Text, nullable=False),
+)
+control_total = Table(
+    "control_total",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("connection", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("as_of", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("report", Text, nullable=False),
+)
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("run", Text),
+    Column("payload", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)

@@ -1,0 +1,344 @@
+"""The state database: one writer, every change and its audit event in one transaction, fenced by a lease.
+
+`Store.writing(lease)` opens the only kind of transaction that changes anything; it rolls back with `LeaseHeldError`
+when another worker took the lease meanwhile. Nothing here talks to a remote: no transaction is open across a call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection as Db
+from sqlalchemy.engine import Engine, make_url
+
+from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableError
+from tieout.sync import schema
+from tieout.sync.facts import canonical
+
+Clock = Callable[[], datetime]
+Row = Mapping[str, Any]
+GENESIS = "0" * 64
+LEASE_SECONDS = 120
+
+
+def stamp(at: datetime) -> str:
+    """A UTC instant as text that sorts: 2026-02-02T09:00:00.000000Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def instant(text: str) -> datetime:
+    """The instant that `stamp` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write, held on several resources under one owner; `epochs` fence a worker that lost it."""
+
+    owner: str
+    epochs: Mapping[str, int]
+
+    @property
+    def epoch(self) -> int:
+        return max(self.epochs.values())
+
+
+class Store:
+    """The state of all pairs of one company."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+
+    def now(self) -> str:
+        return stamp(self.clock())
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Db]:
+        with _database_errors(), self.engine.connect() as db:
+            yield db
+
+    @contextlib.contextmanager
+    def writing(self, lease: Lease | None, *, run: str | None = None, actor: str = "tieout") -> Iterator[Tx]:
+        """A transaction. With a lease it is fenced; without one (decisions, approvals) it only serialises."""
+        with _database_errors(), self.engine.begin() as db:
+            tx = Tx(db, self, run, actor)
+            if lease is not None:
+                tx.fence(lease)
+            yield tx
+
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """The rows of a query, as dictionaries."""
+        with self.reading() as db:
+            return [dict(r) for r in db.execute(query).mappings()]
+
+    # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, resources: list[str]) -> Lease:
+        """Take all resources, in order of their names, or none. Raises LeaseHeldError naming the holder."""
+        owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        now, until = self.now(), stamp(self.clock() + timedelta(seconds=LEASE_SECONDS))
+        epochs: dict[str, int] = {}
+        t = schema.lease
+        with _database_errors(), self.engine.begin() as db:
+            for resource in sorted(resources):
+                held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().first()
+                if held is None:
+                    db.execute(t.insert().values(resource=resource, epoch=1, owner=owner, expires_at=until))
+                    epochs[resource] = 1
+                    continue
+                if held["owner"] is not None and held["expires_at"] > now:
+                    raise LeaseHeldError(
+                        f"another run holds {resource} (since it is {held['owner']}, until {held['expires_at']})",
+                        hint="wait for it to end; a lease that its worker lost expires by itself",
+                        retry_after=float(LEASE_SECONDS),
+                    )
+                epochs[resource] = held["epoch"] + 1
+                db.execute(
+                    t.update()
+                    .where(t.c.resource == resource)
+                    .values(epoch=epochs[resource], owner=owner, expires_at=until)
+                )
+        return Lease(owner, epochs)
+
+    def renew(self, lease: Lease) -> None:
+        """Extend a lease that is still ours. Raises LeaseHeldError if it is not."""
+        until = stamp(self.clock() + timedelta(seconds=LEASE_SECONDS))
+        with self.writing(lease) as tx:
+            for resource in lease.epochs:
+                tx.db.execute(schema.lease.update().where(schema.lease.c.resource == resource).values(expires_at=until))
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; one that was lost meanwhile is left to its new holder."""
+        t = schema.lease
+        with _database_errors(), self.engine.begin() as db:
+            for resource, epoch in lease.epochs.items():
+                db.execute(
+                    t.update().where(t.c.resource == resource, t.c.epoch == epoch).values(owner=None, expires_at=None)
+                )
+
+    # ── audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def audit_breaks(self) -> list[str]:
+        """What is wrong with the audit chain: [] if every event follows from the one before it."""
+        problems = []
+        previous, expected = GENESIS, 1
+        with self.reading() as db:
+            for event in db.execute(sa.select(schema.audit_event).order_by(schema.audit_event.c.seq)).mappings():
+                if event["seq"] != expected:
+                    problems.append(f"event {expected} is missing")
+                    expected = event["seq"]
+                if event["prev_hash"] != previous:
+                    problems.append(f"event {event['seq']} does not follow from the one before it")
+                if event["hash"] != _event_hash(dict(event)):
+                    problems.append(f"event {event['seq']} was altered")
+                previous, expected = event["hash"], expected + 1
+        return problems
+
+
+class Tx:
+    """One transaction of the store. Every change goes through `change`, which also writes its audit event."""
+
+    def __init__(self, db: Db, store: Store, run: str | None, actor: str) -> None:
+        self.db = db
+        self.store = store
+        self.run = run
+        self.actor = actor
+        self.at = store.now()
+
+    def fence(self, lease: Lease) -> None:
+        t = schema.lease
+        for resource, epoch in lease.epochs.items():
+            row = self.db.execute(
+                sa.select(t.c.epoch, t.c.owner).where(t.c.resource == resource).with_for_update()
+            ).first()
+            if row is None or row.epoch != epoch or row.owner != lease.owner:
+                raise LeaseHeldError(
+                    f"the lease on {resource} passed to another run; nothing more is written by this one",
+                    hint="run it again; what was sent is settled first",
+                )
+
+    def one(self, query: sa.Select[Any]) -> dict[str, Any] | None:
+        row = self.db.execute(query).mappings().first()
+        return dict(row) if row is not None else None
+
+    def all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        return [dict(r) for r in self.db.execute(query).mappings()]
+
+    def put(self, table: sa.Table, values: Mapping[str, Any], *, keep: tuple[str, ...] = ()) -> None:
+        """Insert a row, or replace the one with the same primary key; columns in `keep` stay as they were."""
+        self.put_all(table, [values], keep=keep)
+
+    def put_all(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: tuple[str, ...] = ()) -> None:
+        """`put` for many rows of the same columns."""
+        if not rows:
+            return
+        insert = _insert(self.db, table)
+        keys = [c.name for c in table.primary_key.columns]
+        changed = {k: insert.excluded[k] for k in rows[0] if k not in keys and k not in keep}
+        self.db.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), [dict(r) for r in rows])
+
+    def put_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose primary key is not there yet."""
+        if rows:
+            self.db.execute(_insert(self.db, table).on_conflict_do_nothing(), [dict(r) for r in rows])
+
+    def audit(self, action: str, kind: str, id: str, payload: Mapping[str, Any] | None = None) -> None:
+        """Append one event to the chain; part of this transaction."""
+        t = schema.audit_event
+        last = self.db.execute(sa.select(t.c.seq, t.c.hash).order_by(t.c.seq.desc()).limit(1)).first()
+        event: dict[str, Any] = {
+            "seq": last.seq + 1 if last else 1,
+            "at": self.at,
+            "actor": self.actor,
+            "action": action,
+            "object_type": kind,
+            "object_id": id,
+            "run": self.run,
+            "payload": canonical(payload or {}),
+            "prev_hash": last.hash if last else GENESIS,
+        }
+        event["hash"] = _event_hash(event)
+        self.db.execute(t.insert().values(**event))
+
+
+def new_id() -> str:
+    """An id that sorts by time of making (UUID version 7)."""
+    ms = int(datetime.now(UTC).timestamp() * 1000)
+    value = (ms << 80) | (0x7 << 76) | (uuid.uuid4().int & ((1 << 76) - 1))
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return str(uuid.UUID(int=value))
+
+
+def _event_hash(event: Mapping[str, Any]) -> str:
+    body = {k: event[k] for k in ("seq", "at", "actor", "action", "object_type", "object_id", "run", "payload")}
+    return hashlib.sha256((canonical(body) + event["prev_hash"]).encode()).hexdigest()
+
+
+def _insert(db: Db, table: sa.Table) -> Any:
+    if db.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415  only where that database is used
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
+    return insert(table)
+
+
+@contextlib.contextmanager
+def _database_errors() -> Iterator[None]:
+    """Database trouble as our own errors: a lock or a full disk passes, anything else ends the run."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        text = str(error.orig)
+        if any(word in text for word in ("locked", "full", "connection", "could not", "terminating", "busy")):
+            raise RetriableError(f"the state database is not available: {text}", hint="run again later") from error
+        raise FatalError(f"the state database failed: {text}") from error
+
+
+# ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_store(url: str, *, clock: Clock) -> Store:
+    """Open a state database, make or upgrade its tables. `sqlite:///path`, `sqlite://` (in memory) or PostgreSQL."""
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(
+            f"state.url {url!r} is no database URL", hint="use sqlite:///tieout.db or postgresql://…"
+        ) from error
+    engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    store = Store(engine, clock)
+    with _database_errors():
+        upgrade(engine)
+    return store
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    memory = not url.database or url.database == ":memory:"
+    if not memory:
+        path = Path(url.database or "").absolute()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.pool.StaticPool if memory else None,
+        connect_args={"timeout": 10, "check_same_thread": not memory, "isolation_level": None},
+    )
+
+    def pragmas(connection: Any, _record: Any) -> None:
+        import sqlite3  # noqa: PLC0415  only to ask for its version
+
+        run = connection.execute
+        # WAL loses commits in a race before 3.51.3 (and its two backports): rollback journal there (sync.md §8).
+        safe_wal = sqlite3.sqlite_version_info >= (3, 51, 3) or sqlite3.sqlite_version in ("3.44.6", "3.50.7")
+        run("PRAGMA journal_mode=WAL" if safe_wal else "PRAGMA journal_mode=DELETE")
+        run("PRAGMA synchronous=FULL" if safe_wal else "PRAGMA synchronous=EXTRA")
+        for pragma in ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
+            run(f"PRAGMA {pragma}")
+
+    sa.event.listen(engine, "connect", pragmas)
+    sa.event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _postgresql(url: sa.URL) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        engine = sa.create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"options": "-c synchronous_commit=on -c lock_timeout=10000 -c statement_timeout=600000"},
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError("PostgreSQL needs its driver", hint="pip install 'tieout[postgres]'") from error
+    return engine
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the tables to this version with Alembic. Two processes at once wait for each other."""
+    from alembic import command  # noqa: PLC0415  slow to import, needed once
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as db:
+        current = MigrationContext.configure(db).get_current_revision()
+        db.rollback()
+        if current == head:
+            return
+        known = {s.revision for s in ScriptDirectory.from_config(config).walk_revisions()}
+        if current is not None and current not in known:
+            raise ConfigError(
+                f"the state database was written by a newer tieout (revision {current})",
+                hint="upgrade tieout, or use another state database",
+            )
+    with engine.begin() as db:
+        if db.dialect.name == "postgresql":
+            db.exec_driver_sql("SELECT pg_advisory_xact_lock(7130251)")
+        config.attributes["connection"] = db
+        command.upgrade(config, "head")
+
+
+def loads(text: str | None) -> Any:
+    """JSON of a column, None for NULL."""
+    return None if text is None else json.loads(text)
