@@ -1,3 +1,197 @@
-"""(to come)"""
+"""`discrepancies`: the list of differences that people work through."""
 
-COMMANDS: tuple[()] = ()
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tieout.cli.output import Out, clean, common, encode, money, table
+from tieout.cli.state import by_option, clock, config_option, opened
+
+_STATES = ("open", "acknowledged", "accepted", "closed")
+_COLUMNS = (
+    *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "left_label", "right_label", "field"),
+    *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
+    *("last_seen_at", "closed_at"),
+)
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@click.group()
+def discrepancies() -> None:
+    """Work through the differences between the books."""
+
+
+_pair = click.argument("pair", required=False)
+_state = click.option(
+    "--state", "states", multiple=True, type=click.Choice(_STATES), help="Repeatable; default: all but closed."
+)
+
+
+def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
+    from tieout.config import load
+    from tieout.sync.differences import OPEN_STATES, listed
+
+    settings = load(config)
+    if pair is not None:
+        settings.pair(pair)
+    with opened(settings) as store:
+        database = store.engine.url.render_as_string(hide_password=True)
+        return listed(store, pair, states=tuple(states) or OPEN_STATES), database
+
+
+@discrepancies.command("list")
+@_pair
+@_state
+@click.option("--code", "codes", multiple=True, help="Only this code; repeatable.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many a person is shown.")
+@config_option
+@common
+def list_(
+    out: Out, *, pair: str | None, states: tuple[str, ...], codes: tuple[str, ...], limit: int, config: str | None
+) -> None:
+    """List differences, the largest movement first."""
+    found = [d for d in _found(config, pair, states)[0] if not codes or d["code"] in codes]
+    out.data({"discrepancies": found})
+    rows = [
+        (
+            d["id"][:12],
+            d["state"],
+            d["code"],
+            d["left_label"],
+            d["right_label"],
+            money(d["delta"]),
+            d["currency"],
+            d["cause"],
+        )
+        for d in found[:limit]
+    ]
+    out.lines(table(("id", "state", "code", "left", "right", "delta", "", "cause"), rows, right=(5,)))
+    if len(found) > limit:
+        out.line(f"… and {len(found) - limit:,} more (--limit)")
+    for currency, total in sorted(_sums(found).items()):
+        out.line(f"{len(found):,} differences, {money(total)} {currency} in all")
+
+
+def _sums(found: list[dict[str, Any]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for d in found:
+        if d["currency"]:
+            sums[d["currency"]] = sums.get(d["currency"], Decimal(0)) + Decimal(d["delta"])
+    return sums
+
+
+@discrepancies.command()
+@click.argument("id")
+@config_option
+@common
+def show(out: Out, id: str, config: str | None) -> None:
+    """Show one difference with both values, its cause and what to do. ID may be shortened."""
+    from tieout.errors import ConfigError
+
+    found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
+    if len({d["id"] for d in found}) != 1:
+        raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
+    out.data({"discrepancies": found})
+    for d in found:
+        width = max(map(len, _COLUMNS))
+        for name in _COLUMNS:
+            value = money(d["delta"]) if name == "delta" else ", ".join(d[name]) if name == "secondary" else d.get(name)
+            if value not in (None, ""):
+                out.line(f"{name.replace('_', ' '):<{width}}  {clean(value)}")
+
+
+@discrepancies.command()
+@click.argument("id")
+@click.argument("action", type=click.Choice(["acknowledge", "accept", "reopen", "assign"]))
+@by_option
+@click.option("--reason", default="", help="Why; needed to accept.")
+@click.option("--owner", help="Who works on it from now on.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Accept up to this day, inclusive (UTC).")
+@click.option("--pair", help="Where several pairs share the difference.")
+@config_option
+@common
+def decide(
+    out: Out,
+    *,
+    id: str,
+    action: str,
+    by: str,
+    reason: str,
+    owner: str | None,
+    until: datetime | None,
+    pair: str | None,
+    config: str | None,
+) -> None:
+    """Answer one difference.
+
+    An accepted one stays accepted until a value on either side changes. ID may be shortened.
+    """
+    from tieout.config import load
+    from tieout.sync import differences
+
+    last = f"{until:%Y-%m-%d}T23:59:59.999999Z" if until else None
+    with opened(load(config)) as store:
+        done = differences.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
+    out.data(done)
+    out.line(f"{done['id']}: {done['state']}")
+
+
+@discrepancies.command()
+@_pair
+@_state
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: the screen.")
+@config_option
+@common
+def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path | None, config: str | None) -> None:
+    """Write the differences as CSV for a spreadsheet.
+
+    Text that a spreadsheet would run as a formula gets a leading apostrophe. Beside FILE, FILE.provenance.json says
+    where the numbers come from.
+    """
+    from tieout.cli.provenance import provenance
+
+    if output is None and out.json:
+        raise click.UsageError("--json needs --output FILE: both would go to the screen")
+    found, database = _found(config, pair, states)
+    text = _csv(found)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    body = text.encode("utf-8-sig")
+    output.write_bytes(body)
+    sums = {c: format(v, "f") for c, v in sorted(_sums(found).items())}
+    sheet = {"path": str(output), "rows": len(found), "delta": sums, "sha256": hashlib.sha256(body).hexdigest()}
+    said = provenance(database, {"pair": pair, "states": list(states)}, at=clock())
+    Path(f"{output}.provenance.json").write_text(encode(sheet | said) + "\n", encoding="utf-8")
+    out.data(sheet)
+    out.line(f"wrote {len(found):,} differences to {output}")
+
+
+def _csv(found: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    for d in found:
+        writer.writerow([neutral(", ".join(d[c]) if c == "secondary" else d.get(c)) for c in _COLUMNS])
+    return buffer.getvalue()
+
+
+def neutral(value: object) -> str:
+    """A cell for people's spreadsheets: what would run as a formula is text, numbers stay numbers."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+COMMANDS = (discrepancies,)

@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.output import Out, common, gravest, table
+from tieout.cli.state import clock, config_option, opened
 
 if TYPE_CHECKING:
     from tieout.config import Settings
-
-config_option = click.option(
-    "-c",
-    "--config",
-    type=click.Path(dir_okay=False),
-    help="The configuration; default TIEOUT_CONFIG, else tieout.toml.",
-)
-
-
-def _clock() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
 
 
 @click.command()
@@ -90,19 +78,11 @@ def _failed(check: str, name: str, error: Exception) -> dict[str, Any]:
 
 
 def _check_state(settings: Settings) -> dict[str, Any]:
-    from tieout.config.opening import state_url
-    from tieout.sync.store import open_store
-
     try:
-        url = state_url(settings)
-        store = open_store(url, clock=_clock)
-        try:
-            breaks = store.audit_breaks()
-        finally:
-            store.close()
+        with opened(settings) as store:
+            kind, breaks = store.engine.dialect.name, store.audit_breaks()
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("state", "database", error)
-    kind = url.split(":", 1)[0]
     if breaks:
         return _check("state", kind, f"the audit log was altered: {breaks[0]}", exit_code=4, hint="restore a backup")
     return _check("state", kind, "readable, audit log unbroken")
@@ -113,7 +93,7 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
 
     kind = settings.connection(name).kind
     try:
-        connector = open_connection(settings, name, clock=_clock)
+        connector = open_connection(settings, name, clock=clock)
         try:
             company = connector.company()
             companies[name] = (company, connector.capabilities)

@@ -172,10 +172,20 @@ class TabularSettings(Table):
     outbox: FilePath | None = Field(
         default=None, description="where tieout leaves import files; without one nothing is written"
     )
-    company: str | None = Field(
-        default=None, min_length=1, description="the company as the ERP names it; default [company] name"
+    company: str | dict[str, str] | None = Field(
+        default=None,
+        description='the company as the ERP names it, or `{ id = "…", name = "…" }`: with an id, exports '
+        "that say another are refused; default [company] name",
     )
     currency: Currency = Field(description="home currency")
+    entity_code: str | None = Field(
+        default=None, min_length=1, description="the legal entity of records that name none"
+    )
+    closed_through: date | None = Field(default=None, description="the last closed day of the ERP's books, inclusive")
+    time_zone: str | None = Field(default=None, min_length=1, description="of the ERP, such as `Europe/Berlin`")
+    settle_seconds: Count = Field(
+        default=60, description="rest after which a file without a manifest counts as finished"
+    )
     exports: tuple[ExportSettings, ...] = Field(default=(), strict=False, min_length=1, description="the files to read")
     imports: dict[str, str] = Field(
         default_factory=dict,
@@ -190,24 +200,22 @@ class MemorySettings(Table):
 
 
 class LimitSettings(Table):
-    """What one run may do unasked, per connection and entity. Above it the plan waits for a person."""
+    """What one plan may do unasked. Above a limit the operations wait for a person, who lifts the guard by name."""
 
-    creates: Count = Field(default=50, description="new records")
+    creates: Count = Field(default=50, description="records made on the other side (guard `mass_create`)")
     creates_percent: Percent = Field(
         default=Decimal(10), description="… or this share of the records already linked, if that is more"
     )
-    deletions: Count = Field(default=3, description="records gone or voided")
-    deletions_percent: Percent = Field(
+    voids: Count = Field(default=3, description="documents voided (guard `mass_void`)")
+    voids_percent: Percent = Field(
         default=Decimal(1), description="… or this share of the linked records, if that is more"
     )
-    open_percent: Percent = Field(
-        default=Decimal("0.5"), description="share of the open receivables that gone or voided records may hold"
-    )
-    field_percent: Percent = Field(
-        default=Decimal(20), description="share of the linked records in which the same field may change"
+    same_field: Count = Field(default=10, description="records in which the same field changes (guard `mass_change`)")
+    same_field_percent: Percent = Field(
+        default=Decimal(20), description="… or this share of the linked records of the kind, if that is more"
     )
     money: dict[Currency, Amount] = Field(
-        default_factory=dict, description="the sum that one plan may move, per currency"
+        default_factory=dict, description="the sum of amounts that one plan may write, per currency (guard `money_cap`)"
     )
 
 
