@@ -26,7 +26,6 @@ from tieout.model import (
     ZERO,
     Adjustment,
     AnyRecord,
-    Application,
     CreditMemo,
     Customer,
     Entity,
@@ -221,18 +220,27 @@ def encode(profile: ImportProfile, records: Iterable[Sequence[Sequence[str]]]) -
 Share = tuple[str, Decimal] | None
 
 
+def standing(record: CreditMemo | Payment) -> dict[str, Decimal]:
+    """What stands applied, by invoice, in the record's order."""
+    found: dict[str, Decimal] = {}
+    for a in record.applications:
+        if a.reversed_on is None:
+            found[a.invoice] = found.get(a.invoice, ZERO) + a.amount
+    return found
+
+
 def _shares(record: AnyRecord) -> list[Share]:
     if isinstance(record, Customer):
         return [None]
-    standing: tuple[Application, ...] = ()
+    applied: dict[str, Decimal] = {}
     if isinstance(record, CreditMemo | Payment):
-        standing = tuple(a for a in record.applications if a.reversed_on is None)
-        if any(a.amount != a.amount_invoice for a in standing):
+        if any(a.amount != a.amount_invoice for a in record.applications):
             raise Rejected("an application in another currency than its invoice's does not fit an import file")
-    rest = magnitude(record) - sum((a.amount for a in standing), ZERO)
+        applied = standing(record)
+    rest = magnitude(record) - sum(applied.values(), ZERO)
     if rest < 0:
         raise Rejected(f"applications exceed the amount by {-rest}")
-    shares: list[Share] = [(a.invoice, a.amount) for a in standing]
+    shares: list[Share] = list(applied.items())
     return [*shares, ("", rest)] if rest or not shares else shares
 
 

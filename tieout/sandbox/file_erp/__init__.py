@@ -25,8 +25,8 @@ from tieout.sandbox.file_erp.layouts import (
     SAP_XLS_DE,
     SAP_XLS_EN,
     XLSX,
-    Cell,
     Layout,
+    Row,
     Style,
     render,
 )
@@ -127,13 +127,15 @@ class FileErp:
             self.books.loaded[path.name] = manifest["sha256"]
             self.books.last_sequence = int(manifest["sequence"])
             report.files.append(path.name)
-            for _ in range(2 if self.faults.duplicate_delivery else 1):
-                self._book_all(path.name, jobs, report)
+            for again in range(2 if self.faults.duplicate_delivery else 1):
+                self._book_all(path.name, jobs, report, again=bool(again))
             self._write_rejects(path.name, report, rejected)
         self.save()
         return report
 
-    def _book_all(self, name: str, jobs: Sequence[Job | tuple[dict[str, str], str]], report: LoadReport) -> None:
+    def _book_all(
+        self, name: str, jobs: Sequence[Job | tuple[dict[str, str], str]], report: LoadReport, *, again: bool
+    ) -> None:
         for number, job in enumerate(jobs, start=1):
             if not isinstance(job, Job):
                 report.rejected.append({"file": name, "record": str(number), "reference": "", "reason": job[1]})
@@ -143,7 +145,7 @@ class FileErp:
                 report.booked[job.our_reference] = book(
                     self.books,
                     job,
-                    renumber=self.faults.renumber,
+                    renumber=self.faults.renumber or again,
                     keep_reference=not self.faults.lose_reference,
                     change=self.faults.change_amount if job.kind != "customer" else ZERO,
                 )
@@ -214,28 +216,25 @@ class FileErp:
         return written
 
     def _write(self, path: Path, layout: Layout, style: Style, as_of: date, scope: str) -> dict[str, Any]:
-        table = layout.table(self.books, as_of, scope)
-        count, sums = len(table), _sums(layout, table)
+        table = list(layout.rows(self.books, as_of, scope))
+        count, sums = len(table), _sums(table)
         short = self.faults.partial_export or self.faults.silent_partial
         if short:
             table = table[:-short]
             if self.faults.silent_partial:
-                count, sums = len(table), _sums(layout, table)
-        data = render(layout.headings, table, style)
+                count, sums = len(table), _sums(table)
+        data = render(layout.headings, [row.cells for row in table], style)
         path.write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         return {"name": path.name, "entity": layout.entity, "rows": count, "totals": sums, "sha256": digest}
 
 
-def _sums(layout: Layout, table: list[list[Cell]]) -> dict[str, str]:
-    """Sum of the amount column per currency, as text; the currency stands in the next column."""
-    if layout.amount is None:
-        return {}
+def _sums(table: Sequence[Row]) -> dict[str, str]:
+    """What the rows add to receivables, per currency, as text."""
     sums: dict[str, Decimal] = {}
     for row in table:
-        amount, currency = row[layout.amount], row[layout.amount + 1]
-        if isinstance(amount, Decimal) and isinstance(currency, str):
-            sums[currency] = sums.get(currency, ZERO) + amount
+        if row.currency:
+            sums[row.currency] = sums.get(row.currency, ZERO) + row.effect
     return {currency: str(value) for currency, value in sorted(sums.items())}
 
 

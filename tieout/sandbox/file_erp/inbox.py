@@ -100,18 +100,22 @@ def totals(jobs: list[Job | tuple[Row, str]]) -> dict[str, Decimal]:
     return sums
 
 
-def book(books: Books, job: Job, *, renumber: bool, keep_reference: bool, change: Decimal) -> str:
-    """Book one record; returns the ERP's own number. Raises BooksError if the ERP's rules refuse it."""
+def book(books: Books, job: Job, *, renumber: bool = False, keep_reference: bool = True, change: Decimal = ZERO) -> str:
+    """Book one record; returns its number. Raises BooksError if the ERP's rules refuse it.
+
+    A plain file's invoice or credit memo keeps the number it came with; SAP gives each document its own.
+    """
     data = dict(job.fields)
     ours = job.our_reference if keep_reference else ""
     if job.kind == "customer":
         return books.enter_customer(**data, our_reference=ours, by="import")
     if data.pop("company_code") not in ("", books.company_code):
         raise BooksError(f"company code is not {books.company_code}")
+    own_number = data.pop("number", "")
     if renumber:
-        data["reference"] = ""
+        data["reference"] = own_number = ""
     amount = data.pop("amount") + change
-    common = {"our_reference": ours, "by": "import"} | data
+    common: dict[str, Any] = {"our_reference": ours, "by": "import", "number": own_number or None} | data
     if job.kind == "invoice":
         tax = common.pop("tax")
         return books.enter_invoice(net=amount - tax, tax=tax, type="DR", **common)
@@ -158,7 +162,7 @@ def _plain(ours: str, rows: list[Row]) -> Job:
     if kind == "payment":
         common["method"] = first["method"]
     else:
-        common |= {"tax": Decimal(first["tax"] or 0), "tax_code": first["tax_code"]}
+        common |= {"tax": Decimal(first["tax"] or 0), "tax_code": first["tax_code"], "number": first["number"]}
     if kind == "invoice":
         return Job(kind, ours, common | {"due": _day(first["due_date"])})
     return Job(kind, ours, common, tuple((r["applied_to"], Decimal(r["applied_amount"])) for r in rows))

@@ -66,18 +66,23 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """Cells of one row, and what it adds to receivables: the control total is the sum of it."""
+
+    cells: list[Cell]
+    currency: str = ""
+    effect: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """A file: its name stem, entity, and headings with what stands below them."""
+    """A file: its name stem, entity, headings and the rows below them."""
 
     stem: str
     entity: str
     headings: tuple[str, ...]
-    rows: Callable[[Books, date, str], Iterator[list[Cell]]]
-    amount: int | None
+    rows: Callable[[Books, date, str], Iterator[Row]]
     style: Style
-
-    def table(self, books: Books, as_of: date, scope: str) -> list[list[Cell]]:
-        return list(self.rows(books, as_of, scope))
 
 
 def lines(books: Books, as_of: date, scope: str) -> Iterator[Line]:
@@ -154,9 +159,9 @@ FBL5N = (
 """Customer line items as the SAP screen names them (spec erps.md §1.1); debit positive, credit negative."""
 
 
-def _fbl5n(books: Books, as_of: date, scope: str) -> Iterator[list[Cell]]:
+def _fbl5n(books: Books, as_of: date, scope: str) -> Iterator[Row]:
     for line in lines(books, as_of, scope):
-        yield [value(line) for _, _, value in FBL5N]
+        yield Row([value(line) for _, _, value in FBL5N], line.document.currency, line.amount)
 
 
 # -- generic
@@ -177,21 +182,90 @@ CUSTOMERS: tuple[tuple[str, Callable[[Customer], Cell]], ...] = (
     ("active", lambda c: "yes" if c.active else "no"),
     ("our_reference", lambda c: c.our_reference),
 )
+DOCUMENTS = (
+    "kind", "adjustment_kind", "side", "number", "customer", "customer_name", "document_date", "posting_date",
+    "due_date", "currency", "net", "tax_code", "tax", "total", "open", "invoice", "applied", "settled_on", "state",
+    "voided_on", "disputed", "company_code", "po_number", "memo", "our_reference",
+)  # fmt: skip
+PAYMENTS = (
+    "payment", "reference", "customer", "received", "posting_date", "method", "currency", "amount", "unapplied",
+    "invoice", "applied", "applied_on", "state", "voided_on", "company_code", "memo", "our_reference",
+)  # fmt: skip
+OPEN_ITEMS = (
+    "number", "customer", "customer_name", "document_date", "posting_date", "due_date", "currency", "amount", "open",
+    "company_code", "memo", "our_reference",
+)  # fmt: skip
 
 
-def _customers(books: Books, as_of: date, scope: str) -> Iterator[list[Cell]]:  # noqa: ARG001  one shape for layouts
+def _customers(books: Books, as_of: date, scope: str) -> Iterator[Row]:  # noqa: ARG001  one shape for layouts
     for customer in books.customers.values():
-        yield [value(customer) for _, value in CUSTOMERS]
+        yield Row([value(customer) for _, value in CUSTOMERS])
 
 
-def _heads(columns: Iterable[tuple[str, object]]) -> tuple[str, ...]:
-    return tuple(heading for heading, _ in columns)
+def _posted(books: Books, as_of: date) -> list[Document]:
+    found = [d for d in books.documents.values() if d.posting_date <= as_of]
+    return sorted(found, key=lambda d: (d.posting_date, d.number))
+
+
+def _state(doc: Document, as_of: date) -> tuple[str, date | None]:
+    gone = doc.reversed_on if doc.reversed_on and doc.reversed_on <= as_of else None
+    return ("voided" if gone else "posted"), gone
+
+
+def _documents(books: Books, as_of: date, scope: str) -> Iterator[Row]:
+    """Invoices, credit memos and adjustments; a credit memo set against one invoice names it, against several none."""
+    balances = books.balances(as_of)
+    for doc in _posted(books, as_of):
+        left = balances.get(doc.number, ZERO)
+        if doc.type == "DZ" or (scope == "open" and not left):
+            continue
+        kind = "invoice" if doc.is_invoice else "credit_memo" if doc.type == "DG" else "adjustment"
+        side = ("debit" if doc.debit else "credit") if kind == "adjustment" else ""
+        standing = [a for a in doc.applications if a.stands(as_of)]
+        only = standing[0] if len(standing) == 1 else None
+        settled = doc.settled_on if doc.settled_on and doc.settled_on <= as_of else None
+        cells: list[Cell] = [kind, doc.kind, side, doc.number, doc.customer, books.customers[doc.customer].name]
+        cells += [doc.document_date, doc.posting_date, doc.due, doc.currency]
+        cells += [doc.amount - doc.tax, doc.tax_code, doc.tax, doc.amount, left]
+        cells += [only.invoice if only else doc.concerns, only.amount if only else None, settled, *_state(doc, as_of)]
+        cells += ["yes" if doc.disputed else "", doc.company_code, doc.assignment, doc.text, doc.our_reference]
+        yield Row(cells, doc.currency, doc.signed())
+
+
+def _payments(books: Books, as_of: date, scope: str) -> Iterator[Row]:
+    balances = books.balances(as_of)
+    for doc in _posted(books, as_of):
+        left = balances.get(doc.number, ZERO)
+        if doc.type != "DZ" or (scope == "open" and not left):
+            continue
+        parts: list[tuple[str, Decimal, date | None]]
+        parts = [(a.invoice, a.amount, a.on) for a in doc.applications if a.stands(as_of)]
+        rest = doc.amount - sum((amount for _, amount, _ in parts), ZERO)
+        for at, (invoice, amount, on) in enumerate([*parts, ("", rest, None)] if rest or not parts else parts):
+            cells: list[Cell] = [doc.number, doc.reference if doc.reference != doc.number else "", doc.customer]
+            cells += [doc.document_date, doc.posting_date, doc.method, doc.currency, doc.amount, left, invoice, amount]
+            cells += [on, *_state(doc, as_of), doc.company_code, doc.text, doc.our_reference]
+            yield Row(cells, doc.currency, ZERO if at else doc.signed())
+
+
+def _open_items(books: Books, as_of: date, scope: str) -> Iterator[Row]:  # noqa: ARG001  it has one scope
+    balances = books.balances(as_of)
+    for doc in _posted(books, as_of):
+        left = balances.get(doc.number, ZERO)
+        if left:
+            sign = 1 if doc.debit else -1
+            cells: list[Cell] = [doc.number, doc.customer, books.customers[doc.customer].name, doc.document_date]
+            cells += [doc.posting_date, doc.due, doc.currency, sign * doc.amount, sign * left]
+            yield Row([*cells, doc.company_code, doc.text, doc.our_reference], doc.currency, doc.signed())
 
 
 LAYOUTS = {
-    "customers": Layout("customers", "customer", _heads(CUSTOMERS), _customers, None, CSV),
-    "sap-fbl5n-en": Layout("fbl5n", "documents", tuple(en for en, _, _ in FBL5N), _fbl5n, 11, SAP_XLS_EN),
-    "sap-fbl5n-de": Layout("fbl5n", "documents", tuple(de for _, de, _ in FBL5N), _fbl5n, 11, SAP_XLS_DE),
+    "customers": Layout("customers", "customer", tuple(heading for heading, _ in CUSTOMERS), _customers, CSV),
+    "documents": Layout("documents", "documents", DOCUMENTS, _documents, CSV),
+    "payments": Layout("payments", "payment", PAYMENTS, _payments, CSV),
+    "open-items": Layout("open-items", "open_items", OPEN_ITEMS, _open_items, CSV),
+    "sap-fbl5n-en": Layout("fbl5n", "documents", tuple(en for en, _, _ in FBL5N), _fbl5n, SAP_XLS_EN),
+    "sap-fbl5n-de": Layout("fbl5n", "documents", tuple(de for _, de, _ in FBL5N), _fbl5n, SAP_XLS_DE),
 }
 
 
