@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from tieout.compare import cash, codes, rules
 from tieout.compare.causes import cause, clues, value
@@ -34,12 +35,13 @@ def run(
     rounding: Rounding | None = None,
     explained: Iterable[Explained] = (),
     rejected: tuple[int, int] = (0, 0),
+    provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
     as_of: what counts is dated up to then, inclusive; None counts everything
     explained: documents the caller already accounts for; their code replaces that of a missing document
-    rejected: rows of each side that could not be read
+    rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     prepare(con, as_of=as_of)
@@ -60,6 +62,7 @@ def run(
         discrepancies=found,
         bridge=_bridge(left, right, found),
         as_of=as_of.isoformat() if as_of else None,
+        provenance=provenance or {},
     )
 
 

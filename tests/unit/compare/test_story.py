@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ledgers import D, JAN31, adjustment, applied, codes, compared, credit, customer, invoice, load, payment
+from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, load, payment
 
 from tieout import compare
 from tieout.model import Entity
@@ -123,7 +123,22 @@ def test_json_has_the_promised_keys(as_json):
     data = compared(sap(), qbo(), as_of=JAN31).as_json()
     assert list(data) == ["left", "right", "matched", "discrepancies", "by_code", "bridge"]
     assert list(data["discrepancies"][0]) == (
-        "id code secondary class severity left right field left_value right_value delta currency cause remedy".split()
+        [
+            "id",
+            "code",
+            "secondary",
+            "class",
+            "severity",
+            "left",
+            "right",
+            "field",
+            "left_value",
+            "right_value",
+            "delta",
+            "currency",
+            "cause",
+            "remedy",
+        ]
     )
     assert list(data["bridge"]["USD"]) == ["left_total", "lines", "right_total", "remainder", "unconfirmed"]
     assert all(isinstance(d["delta"], str) for d in data["discrepancies"])
