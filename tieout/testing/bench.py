@@ -264,6 +264,7 @@ class Bench:
     def create(self, record: AnyRecord, key: str, marker: str) -> Observation:
         """Create, hand over if need be, and read back: by the id of the answer, or by marker where it has none."""
         written = self.connector.create(record, key=key, marker=marker)
+        expect(written.pending is not self.caps.synchronous, "an answer is pending exactly where writes are buffered")
         if not written.pending:
             expect(bool(written.id), f"the create of a {record.entity} answers no id")
             return self.look(record.entity, written.id)
@@ -287,7 +288,7 @@ class Bench:
         return self.look(before.entity, before.id)
 
     def _finish(self, pending: bool) -> None:
-        expect(pending is not self.caps.synchronous, "an answer is pending exactly where writes are not synchronous")
+        expect(pending is not self.caps.synchronous, "an answer is pending exactly where writes are buffered")
         if pending:
             self.hand_over()
 

@@ -30,7 +30,8 @@ _TAX_RATE = Decimal("0.0825")
 
 
 def _day(n: int) -> date:
-    return FIRST_DAY + timedelta(days=n % 9)
+    """Early in January; the 50th and later are older than all that may be set against them."""
+    return FIRST_DAY + timedelta(days=1 + n % 8 if n < 50 else 0)
 
 
 def customer(n: int) -> Customer:
@@ -129,7 +130,7 @@ def payment(n: int, *, customer: str, invoice: str = "") -> Payment:
     """500.05 + n by check; 320.04 + n of it set against `invoice`, if one is given."""
     applied = Decimal("320.04") + n
     applications = (
-        Application(invoice=invoice, amount=applied, amount_invoice=applied, applied_on=_day(n) + timedelta(days=20)),
+        Application(invoice=invoice, amount=applied, amount_invoice=applied, applied_on=_day(n) + timedelta(days=1)),
     )
     return Payment(
         ref=NOWHERE,
@@ -138,8 +139,8 @@ def payment(n: int, *, customer: str, invoice: str = "") -> Payment:
         entity_code=None,
         ar_account=None,
         reference=f"CHK{1000 + n}",
-        received=_day(n) + timedelta(days=20),
-        posted=_day(n) + timedelta(days=20),
+        received=_day(n) + timedelta(days=1),
+        posted=_day(n) + timedelta(days=1),
         method=Method.CHECK,
         amount=Decimal("500.05") + n,
         currency="USD",
@@ -167,7 +168,7 @@ def adjustment(n: int, *, customer: str, invoice: str = "") -> Adjustment:
         currency="USD",
         exchange_rate=None,
         document=invoice or None,
-        posted=_day(n) + timedelta(days=40),
+        posted=_day(n) + timedelta(days=2),
         reason="small balance",
         approver=None,
         state=PostingState.POSTED,
