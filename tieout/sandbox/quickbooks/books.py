@@ -79,6 +79,7 @@ class Books:
         self.applied: defaultdict[Key, dict[str, Decimal]] = defaultdict(dict)  # -> payment id -> amount
         self.deposited: dict[Key, str] = {}
         self.opening: dict[str, Decimal] = {}  # customer -> balance loaded without its documents
+        self.stated: dict[str, Decimal] = {}  # customer -> balance a loaded backup states
         self.voided: set[Key] = set()
         self.numbers: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self.names: dict[str, Key] = {}
@@ -114,6 +115,10 @@ class Books:
     def reserve(self, sequence: str, number: int) -> None:
         """Later ids of the sequence are above `number`."""
         self._counters[sequence] = max(self._counters.get(sequence, 0), number)
+
+    def set_next(self, sequence: str, number: int) -> None:
+        """The next id of the sequence is `number`: for books that continue recorded ones."""
+        self._counters[sequence] = number - 1
 
     # ---- reading
 
@@ -441,9 +446,9 @@ class Books:
                     (self.children[parent].__setitem__(id, None) if add else self.children[parent].pop(id, None))
         if schema.ENTITIES[entity.lower()].names:
             if before is not None:
-                self.names.pop(before["DisplayName"].lower(), None)
+                self.names.pop(lists.title(before).lower(), None)
             if after is not None:
-                self.names[after["DisplayName"].lower()] = (entity, id)
+                self.names[lists.title(after).lower()] = (entity, id)
 
     def _log(self, entity: str, op: str, id: str, before: Doc | None, after: Doc | None) -> None:
         shown = after or before or {}

@@ -57,13 +57,13 @@ def changes(books: Books, entities: str, since: str) -> bytes:
     """The `CDCResponse` member: per entity, in the order asked, what changed at or after `since`, oldest first.
 
     Deleted objects stand last as stubs. Raises Refused for an unknown entity or a time further back than 30 days
-    (unless the switch says clamp).
+    (unless the switch says otherwise).
     """
     moment = parse_time(since)
     if moment is None:
         raise Refused(2060, f"Invalid Date : {since}", element="changedSince")
     oldest = books.now() - WINDOW
-    if moment < oldest:
+    if moment < oldest and books.switches.cdc_over_30_days != "ignore":
         if books.switches.cdc_over_30_days == "fault":
             raise Refused(
                 2060, "Invalid Date : changedSince can not be more than 30 days in the past", element="changedSince"

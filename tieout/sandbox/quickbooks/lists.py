@@ -136,9 +136,6 @@ def person(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
     done["DisplayName"] = active_name(done, old, "DisplayName")
     if any(c in done["DisplayName"] for c in ":\t\n"):
         raise Refused(2040, "Invalid name : colon, tab and newline are not allowed", element="DisplayName")
-    holder = books.names.get(done["DisplayName"].lower())
-    if holder is not None and (old is None or holder != (spec.name, old["Id"])):
-        raise Refused(6240, "The name supplied already exists. : null")
     renamed = old is not None and old["DisplayName"] != done["DisplayName"]
     if not doc.get("PrintOnCheckName") or (renamed and doc["PrintOnCheckName"] == old["PrintOnCheckName"]):  # type: ignore[index]  # renamed implies old
         plain = done["DisplayName"].removesuffix(REMOVED)
@@ -146,6 +143,9 @@ def person(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
     done = _DEFAULTS[spec.name](books, done, old)
     if spec.name == "Customer":
         done = _customer(books, done, old)
+    holder = books.names.get(title(done).lower())
+    if holder is not None and (old is None or holder != (spec.name, old["Id"])):
+        raise Refused(6240, "The name supplied already exists. : null")
     if renamed:
         _rename(books, spec.name, old or {}, done)
     return {k: v for k, v in done.items() if k not in {"Balance", "BalanceWithJobs"}}

@@ -37,6 +37,9 @@ def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
     if spec.kind != "txn":
         if spec.kind == "list":
             return {"Active": True, **doc}
+        if spec.name == "Attachable" and "AttachableRef" in doc:
+            refs = [{"IncludeOnSend": False, **ref} for ref in doc["AttachableRef"]]
+            return {**doc, "AttachableRef": refs}
         return doc
     done = dict(doc)
     done.setdefault("TxnDate", books.today().isoformat())
@@ -230,8 +233,13 @@ def tax_service(books: Books, given: Doc) -> Doc:
 def load(books: Books, spec: Entity, docs: list[Doc]) -> None:
     from .books import Row  # noqa: PLC0415  (books imports this module)
 
+    derived = ("Balance", "BalanceWithJobs", "CurrentBalance", "CurrentBalanceWithSubAccounts")
     for doc in docs:
         id = str(doc["Id"])
+        if spec.name == "Customer":
+            books.stated[id] = cents(Decimal(doc.get("Balance", 0)))
+        if spec.name in {"Customer", "Account"}:
+            doc = {k: v for k, v in doc.items() if k not in derived}
         moment = parse_time(str(doc.get("MetaData", {}).get("LastUpdatedTime", "")))
         before = books.doc(spec.name, id)
         lines = max((int(line["Id"]) for line in doc.get("Line", ()) if "Id" in line), default=0)
@@ -244,11 +252,9 @@ def load(books: Books, spec: Entity, docs: list[Doc]) -> None:
             books.series["sales"] = max(books.series["sales"], int(number))
         if spec.name != "Customer":
             books.repost(spec.name, id)
-    for id, row in books.tables["Customer"].items():
-        if "Balance" in row.doc:
-            known = books.ledger.customers[id] - books.opening.get(id, ZERO)
-            books.opening[id] = cents(Decimal(row.doc["Balance"])) - known
-            books.repost("Customer", id)
+    for id, stated in books.stated.items():
+        books.opening[id] = stated - (books.ledger.customers[id] - books.opening.get(id, ZERO))
+        books.repost("Customer", id)
 
 
 def quote(books: Books, params: Mapping[str, str]) -> Doc:

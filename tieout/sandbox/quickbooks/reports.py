@@ -67,7 +67,10 @@ def open_items(books: Books, as_of: date, currency: str) -> Iterator[Open]:
                 continue
             whole = _whole(entity, doc) - (applied[entity, id] if entity != "Payment" else ZERO)
             if whole:
-                issued, due = date.fromisoformat(doc["TxnDate"]), date.fromisoformat(str(doc.get("DueDate", doc["TxnDate"])))
+                issued, due = (
+                    date.fromisoformat(doc["TxnDate"]),
+                    date.fromisoformat(str(doc.get("DueDate", doc["TxnDate"]))),
+                )
                 number = str(doc.get("DocNumber", doc.get("PaymentRefNum", "")))
                 total = sign * Decimal(doc["TotalAmt"])
                 yield Open(entity, id, doc["CustomerRef"]["value"], issued, due, number, total, sign * whole)

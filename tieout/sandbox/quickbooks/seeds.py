@@ -1,4 +1,4 @@
-"""Our own invented books: `empty`, `small`, and generated ones of any size, the same for the same seed."""
+"""Our own invented books: `small`, `empty` (no customers), `bare` (nobody at all), and generated ones of any size."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .switches import Switches
 if TYPE_CHECKING:
     from .books import Books
 
-SEEDS = "small, empty, generate:CUSTOMERS:INVOICES:SEED"
+SEEDS = "small, empty, bare, generate:CUSTOMERS:INVOICES:SEED"
 
 
 def plant(books: Books, seed: str) -> None:
     """Fills fresh books. Raises ConfigError for a seed that is none of SEEDS."""
     kind, *sizes = seed.split(":")
-    if kind not in {"small", "empty", "generate"} or (kind == "generate") != bool(sizes):
+    if kind not in {"small", "empty", "bare", "generate"} or (kind == "generate") != bool(sizes):
         raise ConfigError(f"there are no books {seed!r}", hint=f"one of: {SEEDS}")
     try:
         numbers = [int(size) for size in sizes]
@@ -31,7 +31,8 @@ def plant(books: Books, seed: str) -> None:
         raise ConfigError(f"there are no books {seed!r}", hint=f"one of: {SEEDS}") from error
     now = books.now()
     books.pin(now - timedelta(days=500))
-    _company(books)
+    books.reserve("attachable", 5 * 10**18)
+    _company(books, people=kind != "bare")
     if kind == "small":
         _small(books, now)
     elif kind == "generate":
@@ -73,7 +74,7 @@ def tax_code(name: str, rates: list[str]) -> Doc:
     }
 
 
-def _company(books: Books) -> None:
+def _company(books: Books, *, people: bool) -> None:
     """Accounts first (nothing else can be referred to before), then the lists and the two singletons."""
     switches = books.switches
     put(books, "Preferences", "1", company.preferences(switches))
@@ -111,10 +112,9 @@ def _company(books: Books) -> None:
         )
     _taxes(books, switches)
     put(books, "CustomerType", "1", {"Name": "General"})
-    books.reserve("names", 0)
-    for name in ("Tidewater Nursery", "Quarry & Sons", "Lumen Electric"):
+    for name in ("Tidewater Nursery", "Quarry & Sons", "Lumen Electric") if people else ():
         books.create(schema.ENTITIES["vendor"], {"DisplayName": name, "CompanyName": name})
-    for given, family in (("Emil", "Hart"), ("Jona", "Platt")):
+    for given, family in (("Emil", "Hart"), ("Jona", "Platt")) if people else ():
         books.create(schema.ENTITIES["employee"], {"GivenName": given, "FamilyName": family})
     put(books, "Class", "1", {"Name": "North", "FullyQualifiedName": "North"})
     put(books, "Department", "1", {"Name": "Main", "FullyQualifiedName": "Main"})

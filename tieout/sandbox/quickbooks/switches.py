@@ -30,7 +30,7 @@ class Switches:
     numeric_filter_unquoted: Literal["accept", "4000"] = "accept"
     total_count_on_rows: bool = False
     requestid_changed_payload: Literal["replay", "600"] = "replay"
-    cdc_over_30_days: Literal["fault", "clamp"] = "fault"
+    cdc_over_30_days: Literal["fault", "clamp", "ignore"] = "fault"
     custom_txn_numbers: bool = False
     warn_duplicates: bool = True
     book_close_date: date | None = None

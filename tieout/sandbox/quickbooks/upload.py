@@ -41,10 +41,11 @@ def _attach(books: Books, realm: str, text: bytes, content: bytes, files: dict[s
     except msgspec.DecodeError as error:
         return {"Fault": Refused(2010, f"Property Name:{error} specified is unsupported or invalid").fault()}
     id = made["Id"]
+    row = books.tables["Attachable"][id]
     files[id] = f"https://files.sandbox.invalid/{id}".encode()
-    made["FileAccessUri"] = f"/v3/company/{realm}/download/{id}"
-    made["TempDownloadUri"] = files[id].decode()
-    return {"Attachable": made}
+    links = {"FileAccessUri": f"/v3/company/{realm}/download/{id}", "TempDownloadUri": files[id].decode()}
+    row.doc, row.text = {**row.doc, **links}, None
+    return {"Attachable": {**made, **links}}
 
 
 def _parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
@@ -56,8 +57,13 @@ def _parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
         head, gap, content = _split(chunk.lstrip(b"\r\n"))
         name = re.search(rb'name="([^"]+)"', head)
         if gap and name:
-            found[name[1].decode("latin-1")] = content.rstrip(b"\r\n")
+            found[name[1].decode("latin-1")] = _chomp(content)
     return found
+
+
+def _chomp(content: bytes) -> bytes:
+    """Without the one line end that belongs to the boundary after it."""
+    return content[:-2] if content.endswith(b"\r\n") else content.removesuffix(b"\n")
 
 
 def _split(chunk: bytes) -> tuple[bytes, bytes, bytes]:
