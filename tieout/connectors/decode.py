@@ -1,0 +1,197 @@
+"""Bytes of a file to text, without guessing and without silent replacement.
+
+Order: byte-order mark, NUL pattern of UTF-16, strict UTF-8, the declared code page, else refusal with a sample.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tieout.errors import ProfileError
+
+_CHUNK = 4 << 20
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_MAGIC = (
+    (b"PK\x03\x04", "xlsx"),
+    (b"\xd0\xcf\x11\xe0", "xls"),
+    (b"%PDF", "pdf"),
+    (b"\x1f\x8b", "gzip"),
+    (b"<?xml", "xml"),
+    (b"<html", "html"),
+    (b"<!DOCTYPE html", "html"),
+)
+_NOT_TABLES = {
+    "xls": "an old Excel workbook: save it as .xlsx or as CSV",
+    "pdf": "a PDF: export the list as CSV or Excel",
+    "gzip": "compressed: unpack it first",
+    "xml": "XML: export the list as CSV or .xlsx",
+    "html": "a web page, not a table: export the list as CSV or .xlsx",
+}
+_CONTROLS = tuple(bytes([n]) for n in (*range(9), 11, 12, *range(14, 32), 127))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file as UTF-8 text. path: the file itself, or a transcoded copy · plain: DuckDB may split it as it is
+
+    plain means: no control characters, no blank lines, no lone carriage returns.
+    """
+
+    path: Path
+    encoding: str
+    sha256: str
+    plain: bool
+    temporary: bool
+
+
+def kind(path: Path) -> str:
+    """`xlsx` or `text` by the first bytes. Raises ProfileError for anything that is no table, or no regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise ProfileError(f"{path}: not a regular file")
+    try:
+        with path.open("rb") as f:
+            head = f.read(64)
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from None
+    found = next((name for magic, name in _MAGIC if head.lstrip().startswith(magic)), "text")
+    if found in _NOT_TABLES:
+        raise ProfileError(f"{path}: {_NOT_TABLES[found]}")
+    return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def decode(path: Path, declared: str | None) -> Text:
+    """The text of a file. Raises ProfileError, with a sample, where the encoding is not certain."""
+    with path.open("rb") as f:
+        head = f.read(4096)
+    if not head.strip(b"\0 \r\n\t"):
+        raise ProfileError(f"{path}: the file is empty" if not head else f"{path}: the file holds no text")
+    marked = next((name for mark, name in _BOMS if head.startswith(mark)), None) or _utf16_by_nul(head)
+    if marked and marked != "utf-8-sig":
+        return _transcode(path, marked)
+    found = _scan(path)
+    if found is not None:
+        return Text(path, marked or "utf-8", found[0], found[1], temporary=False)
+    if marked is None and declared is not None:
+        return _transcode(path, declared)
+    number, sample = _first_bad_line(path)
+    raise ProfileError(
+        f"{path}: not UTF-8 (line {number}: {sample!r})",
+        hint='name the code page in the profile, for instance [file] encoding = "cp1252"; '
+        "`tieout profile infer` shows how the text would read",
+    )
+
+
+def _utf16_by_nul(head: bytes) -> str | None:
+    """UTF-16 without a mark: nearly every other byte is NUL, always on the same side."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    half = max(1, len(head) // 2)
+    if odd > 0.6 * half and even < 0.05 * half:
+        return "utf-16-le"
+    if even > 0.6 * half and odd < 0.05 * half:
+        return "utf-16-be"
+    return None
+
+
+def _scan(path: Path) -> tuple[str, bool] | None:
+    """(sha256, plain) of a UTF-8 file in one pass; None if it is not UTF-8."""
+    sha = hashlib.sha256()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    plain, tail, ascii_so_far = True, b"\n", True
+    with path.open("rb") as f:
+        while chunk := f.read(_CHUNK):
+            sha.update(chunk)
+            if not (ascii_so_far and chunk.isascii()):
+                ascii_so_far = False
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError:
+                    return None
+            if plain:
+                plain = _plain(tail + chunk)
+            tail = chunk[-2:]
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return None
+    return sha.hexdigest(), plain
+
+
+def _plain(chunk: bytes) -> bool:
+    if b"\n\n" in chunk or b"\n\r\n" in chunk or any(c in chunk for c in _CONTROLS):
+        return False
+    returns = chunk.count(b"\r")
+    # Every line ends the same way: DuckDB and csv may differ on mixed ends. A return cut off by the chunk is let be.
+    pairs = chunk.count(b"\r\n") + chunk.endswith(b"\r")
+    newlines = chunk.count(b"\n") - chunk.startswith(b"\n")
+    return returns == pairs and (not returns or newlines <= pairs + 1)
+
+
+def _transcode(path: Path, encoding: str) -> Text:
+    """A UTF-8 copy. Raises ProfileError at the first byte that the encoding does not have."""
+    sha = hashlib.sha256()
+    decoder = codecs.getincrementaldecoder(encoding)()
+    handle, name = tempfile.mkstemp(prefix="tieout-", suffix=".txt")
+    plain, tail, offset = True, b"\n", 0
+    try:
+        with path.open("rb") as source, os.fdopen(handle, "wb") as target:
+            while True:
+                chunk = source.read(_CHUNK)
+                sha.update(chunk)
+                out = decoder.decode(chunk, final=not chunk).encode()
+                target.write(out)
+                plain = plain and _plain(tail + out)
+                tail = out[-2:] or tail
+                offset += len(chunk)
+                if not chunk:
+                    break
+    except UnicodeError as error:
+        Path(name).unlink()
+        number, sample = _first_bad_line(path, encoding)
+        raise ProfileError(
+            f"{path}: not {encoding} (line {number}: {sample!r}): {getattr(error, 'reason', error)}",
+            hint="the file has another encoding than its profile says",
+        ) from None
+    return Text(Path(name), encoding, sha.hexdigest(), plain, temporary=True)
+
+
+def _first_bad_line(path: Path, encoding: str = "utf-8") -> tuple[int, str]:
+    """(1-based number, beginning as latin-1) of the first line that does not decode."""
+    with path.open("rb") as f:
+        for number, line in enumerate(f, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeError:
+                bad = re.search(rb"[^\x00-\x7f]", line)
+                start = max(0, (bad.start() if bad else 0) - 20)
+                return number, line[start : start + 60].decode("latin-1").strip()
+    return 0, ""
+
+
+def lines(text: Text) -> Iterator[str]:
+    """The file's lines with their ends as they are, as the csv module wants them."""
+    with text.path.open(encoding="utf-8-sig", newline="") as f:
+        yield from f

@@ -1,0 +1,143 @@
+"""What became of every row of a file: accepted, skipped or rejected; and the reading of rows in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tieout.connectors.tables import Skip, Table
+from tieout.mapping import fields
+from tieout.mapping.fields import strip
+from tieout.mapping.tabular import Profile
+from tieout.mapping.tabular_documents import Rejected
+from tieout.mapping.tabular_rows import Binding, Problem, Row, is_null, read_row
+from tieout.model import tidy
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What a reading found. rows = accepted + rejected + skipped; rows are numbered in the file from 1.
+
+    totals: per currency, rows accepted and the signed sum of their effect on receivables; of customers, balances
+    documents: how many documents the accepted rows make · header_row: of the last heading row
+    """
+
+    path: Path
+    profile: str
+    sha256: str
+    encoding: str
+    delimiter: str
+    header_row: int
+    rows: int = 0
+    accepted: int = 0
+    documents: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[str, dict[str, Any]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of `profile check`; sums as decimal text."""
+        return {
+            "file": str(self.path),
+            "profile": self.profile,
+            "sha256": self.sha256,
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "header_row": self.header_row,
+            "rows": self.rows,
+            "accepted": self.accepted,
+            "documents": self.documents,
+            "rejected": self.rejected,
+            "skipped": self.skipped,
+            "totals": {
+                currency: {"count": t["count"], "sum": str(t["sum"])} for currency, t in sorted(self.totals.items())
+            },
+            "warnings": self.warnings,
+        }
+
+    def reject(self, rejected: Iterable[Rejected]) -> None:
+        for r in rejected:
+            p = r.problem
+            self.rejected.append({"row": r.row, "column": p.column, "value": p.value, "reason": p.reason})
+
+    def skip(self, row: int, reason: str) -> None:
+        self.skipped.append({"row": row, "reason": reason})
+
+    def add_total(self, currency: str, count: int, amount: Decimal) -> None:
+        had = self.totals.setdefault(currency, {"count": 0, "sum": Decimal("0.00")})
+        had["count"] += count
+        had["sum"] = tidy(had["sum"] + amount)
+
+    def finish(self) -> None:
+        """Put rows in order and check that they add up."""
+        self.rejected.sort(key=lambda r: r["row"])
+        self.skipped.sort(key=lambda r: r["row"])
+        if self.rows != self.accepted + len(self.rejected) + len(self.skipped):
+            raise AssertionError(
+                f"{self.path}: {self.rows} rows are not {self.accepted} accepted, {len(self.rejected)} rejected "
+                f"and {len(self.skipped)} skipped"
+            )
+
+
+def report_of(table: Table) -> FileReport:
+    return FileReport(
+        path=table.path,
+        profile=table.profile.name,
+        sha256=table.sha256,
+        encoding=table.encoding,
+        delimiter="tab" if table.delimiter == "\t" else table.delimiter,
+        header_row=table.header_row,
+        warnings=[*table.warnings, *table.binding.warnings],
+    )
+
+
+def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequence[str]]]:
+    """(number, what it is, its cells) of every row, totals told from rows by the sum so far."""
+    running = Decimal(0)
+    for number, cells in table.rows():
+        if isinstance(cells, Problem | Skip):
+            yield number, cells, ()
+            continue
+        found = read_row(table.binding, number, cells)
+        if isinstance(found, Problem) and is_footer(table.binding, cells, lambda so_far=running: so_far):
+            yield number, Skip("footer: the sum of the rows above"), cells
+            continue
+        running += found.amount if isinstance(found, Row) else readable_amount(table.binding, cells)
+        yield number, found, cells
+
+
+def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal:
+    """The amount of a row that is rejected for another reason; 0 if it has none that can be read."""
+    profile = binding.profile
+    column = "balance" if profile.entity == "customers" else "total"
+    spec = profile.columns.get(column)
+    raw = binding.cell(cells, column)
+    if spec is None or is_null(profile, spec, raw):
+        return Decimal(0)
+    a = profile.amounts
+    try:
+        return fields.decimal(raw, decimal_sep=a.decimal, group_sep=a.group, sign=a.signs, drop=a.symbols)
+    except ValueError:
+        return Decimal(0)
+
+
+def footer_columns(profile: Profile) -> tuple[str, ...]:
+    """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
+    if profile.footer:
+        return profile.footer
+    told = [c for c in ("issued", "posted", *profile.key) if c in profile.columns and profile.columns[c].names]
+    return tuple(dict.fromkeys(told))
+
+
+def is_footer(binding: Binding, cells: Sequence[str], running: Callable[[], Decimal]) -> bool:
+    """Whether a row is a total: its footer columns are empty and its amount is the sum of the rows before it."""
+    columns = footer_columns(binding.profile)
+    if not columns or any(strip(binding.cell(cells, c)) for c in columns):
+        return False
+    if not any(strip(binding.cell(cells, c)) for c in ("total", "balance")):
+        return False
+    return readable_amount(binding, cells) == running()

@@ -1,0 +1,628 @@
+"""Rows of an exported file to documents: lines grouped, signs checked, applications told apart. Pure.
+
+A `Doc` is what one document of a file says; it becomes a record for the sync and a row of the canonical relation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+from pydantic import ValidationError
+
+from tieout.mapping import relation
+from tieout.mapping.keys import customer_number_key, name_key, number_key
+from tieout.mapping.tabular import LINE_COLUMNS, Profile
+from tieout.mapping.tabular_rows import Binding, Problem, Row, Value, convert, is_null
+from tieout.model import (
+    Address,
+    Adjustment,
+    AdjustmentKind,
+    Application,
+    CreditMemo,
+    Customer,
+    Document,
+    Entity,
+    Instalment,
+    Invoice,
+    Line,
+    Method,
+    Payment,
+    PostingState,
+    Ref,
+    magnitude,
+    sign,
+)
+
+ZERO = Decimal(0)
+TOO_LARGE = Decimal(10) ** 15
+# What an adjustment does to receivables where only its kind is given. The others need a side.
+NATURAL = {
+    **dict.fromkeys(("discount", "write_off", "withholding", "deduction"), -1),
+    **dict.fromkeys(("finance_charge", "debit_memo", "refund", "returned_payment", "chargeback"), 1),
+}
+_SIGN = {"invoice": 1, "credit_memo": -1, "payment": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """One document of a file. sign: +1 raises receivables · amounts are magnitudes; None = not stated
+
+    rows: its rows in file order · applied: (reference as printed, amount, on, reversed on)
+    """
+
+    id: str
+    key: str
+    kind: str
+    subkind: str | None
+    sign: int
+    total: Decimal
+    open: Decimal | None
+    net: Decimal | None
+    tax: Decimal | None
+    discount: Decimal | None
+    rows: tuple[Row, ...]
+    applied: tuple[tuple[str, Decimal, date | None, date | None], ...]
+    concerns: str | None
+
+    def get(self, column: str) -> Value:
+        """The document's value of a header column: the first that a row states."""
+        for row in self.rows:
+            if (found := row.values.get(column)) is not None:
+                return found
+        return None
+
+    def text(self, column: str) -> str | None:
+        return cast("str | None", self.get(column))
+
+    def day(self, column: str) -> date | None:
+        return cast("date | None", self.get(column))
+
+    @property
+    def number(self) -> str | None:
+        return self.text("number") or self.text("document")
+
+    @property
+    def customer(self) -> str:
+        return self.text("customer") or self.text("customer_name") or ""
+
+    @property
+    def issued(self) -> date:
+        return cast("date", self.day("issued") or self.day("posted"))
+
+    @property
+    def posted(self) -> date:
+        return cast("date", self.day("posted") or self.day("issued"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row set aside. `key`: of the document it belongs to, None if that could not be read."""
+
+    row: int
+    problem: Problem
+    key: str | None = None
+
+
+def documents(
+    profile: Profile, rows: Iterable[Row], broken_keys: Mapping[str, int]
+) -> tuple[list[Doc], list[Rejected]]:
+    """Every document the rows make, in file order, and the rows that make none.
+
+    broken_keys: keys of documents of which a row was rejected already, with that row: the rest of them goes too,
+    for a document without one of its lines is another document.
+    """
+    groups = _groups(profile, rows)
+    docs: list[Doc] = []
+    rejected: list[Rejected] = []
+    for key, group in groups:
+        found: Doc | Problem
+        if profile.rows == "lines" and key in broken_keys:
+            found = Problem("row", key, f"row {broken_keys[key]} of the same document was rejected")
+        else:
+            found = document(profile, key, group)
+        if isinstance(found, Doc):
+            docs.append(found)
+        else:
+            rejected += [Rejected(row.number, found, key or None) for row in group]
+    docs, repeated = _identify(profile, docs)
+    return resolve(profile, docs), rejected + repeated
+
+
+def _groups(profile: Profile, rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    if profile.rows == "documents":
+        return [(row.key, [row]) for row in rows]
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_key[row.key].append(row)
+    return list(by_key.items())
+
+
+def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
+    """One document from its rows, or why they make none."""
+    if disagreeing := _disagreement(profile, rows):
+        return disagreeing
+    total = _sum(profile, "total", [r.effect for r in rows])
+    meaning = rows[0].values.get("kind") or profile.entity.removesuffix("s")
+    sub = rows[0].values.get("subkind")
+    signed = _signed_file(profile, rows[0])
+    found = kind_of(str(meaning), str(sub) if sub else None, total, signed=signed)
+    if isinstance(found, str):
+        return Problem("kind" if "kind" in rows[0].values else "total", f"{meaning} {total}"[:80], found)
+    kind, subkind, sign = found
+    size = abs(total)
+    if size >= TOO_LARGE:
+        return Problem("total", str(size), "beyond 10^15")
+    parts = _parts(profile, rows, total)
+    if isinstance(parts, Problem):
+        return parts
+    net, tax, discount, opened = parts
+    applied = _applications(profile, kind, rows)
+    if isinstance(applied, Problem):
+        return applied
+    if sum((a for _, a, _, _ in applied), ZERO) > size:
+        return Problem("applied", str(sum(a for _, a, _, _ in applied)), f"more is applied than the {size} there is")
+    concerns = next((r.values.get("concerns") for r in rows if r.values.get("concerns")), None)
+    if concerns is None and kind in ("credit_memo", "adjustment") and not applied:
+        concerns = next((r.values.get("invoice") for r in rows if r.values.get("invoice")), None)
+    return Doc(
+        id=key,
+        key=key,
+        kind=kind,
+        subkind=subkind,
+        sign=sign,
+        total=size,
+        open=opened,
+        net=net,
+        tax=tax,
+        discount=discount,
+        rows=tuple(rows),
+        applied=applied,
+        concerns=str(concerns) if concerns else None,
+    )
+
+
+def _signed_file(profile: Profile, row: Row) -> bool:
+    return profile.amounts.direction != "magnitude" or row.values.get("side") is not None
+
+
+def _disagreement(profile: Profile, rows: Sequence[Row]) -> Problem | None:
+    first = rows[0].values
+    for name, column in profile.columns.items():
+        if name in LINE_COLUMNS or per(profile, name) == "line" or column.value is not None:
+            continue
+        for row in rows[1:]:
+            if row.values.get(name) != first.get(name):
+                shown = f"{first.get(name)} / {row.values.get(name)}"[:80]
+                return Problem(name, shown, f"rows {rows[0].number} and {row.number} of one document disagree")
+    return None
+
+
+def per(profile: Profile, name: str) -> str:
+    """Whether a column states something of its line or of its whole document."""
+    if profile.rows == "documents":
+        return "document"
+    if name not in ("total", "open", "net", "tax", "discount", "due"):
+        return "line" if name in LINE_COLUMNS else "document"
+    column = profile.columns.get(name)
+    total = profile.columns.get("total")
+    asked = (column.per if column else None) or (total.per if total else None)
+    return asked or "line"
+
+
+def _sum(profile: Profile, name: str, amounts: Sequence[Decimal]) -> Decimal:
+    return amounts[0] if per(profile, name) == "document" else sum(amounts, ZERO)
+
+
+def _parts(
+    profile: Profile, rows: Sequence[Row], total: Decimal
+) -> tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None] | Problem:
+    """Net, tax, discount and open, as magnitudes; None where the file does not say."""
+    found: dict[str, Decimal | None] = {}
+    for name in ("net", "tax", "discount", "open"):
+        stated = [_turned(profile, r, cast("Decimal", v)) for r in rows if (v := r.values.get(name)) is not None]
+        part = _sum(profile, name, stated) if stated else None
+        found[name] = -part if part and total < 0 else part
+        if part and (found[name] or ZERO) < 0:
+            return Problem(name, str(part), f"its sign is not that of the total of {total}")
+    size = abs(total)
+    net, tax, discount, opened = (found[n] for n in ("net", "tax", "discount", "open"))
+    if net is None and tax is not None:
+        net = size - tax
+    elif tax is None and net is not None:
+        tax = size - net
+    if net is not None and tax is not None and (net + tax != size or net < 0 or tax < 0):
+        return Problem("net", f"{net} + {tax}", f"net and tax do not make the total of {size}")
+    if opened is not None and opened > size:
+        return Problem("open", f"{opened}", f"more is open than the total of {size}")
+    return net, tax, discount, opened
+
+
+def _turned(profile: Profile, row: Row, amount: Decimal) -> Decimal:
+    """An amount of a row, signed by the row's side and the file's direction as the row's total is."""
+    if row.values.get("side") == "credit":
+        amount = -amount
+    return -amount if profile.amounts.direction == "credit_positive" else amount
+
+
+def kind_of(meaning: str, sub: str | None, amount: Decimal, *, signed: bool) -> tuple[str, str | None, int] | str:
+    """(kind, kind of adjustment, sign) of a document with this effect, or why it has none.
+
+    meaning: `kind`, or `kind|kind with the opposite sign` · signed: whether the amount carries its sign
+    """
+    way = 0 if not signed or not amount else (1 if amount > 0 else -1)
+    if not signed and amount < 0:
+        return "a negative amount where the kind carries the sign"
+    for part in meaning.split("|"):
+        kind, _, own = part.partition(":")
+        subkind, _, side = own.partition(":")
+        if kind == Entity.ADJUSTMENT:
+            subkind = subkind or sub or ""
+            if not subkind:
+                return "an adjustment without its kind"
+            natural = {"debit": 1, "credit": -1}.get(side) or NATURAL.get(subkind)
+            sign = way or natural
+            if sign is None:
+                return f"a {subkind} needs a side: debit or credit"
+            return kind, subkind, sign
+        sign = _SIGN[kind]
+        if way in (0, sign):
+            return kind, None, sign
+    return f"{meaning.replace('|', ' or ')} cannot have this sign"
+
+
+def _applications(
+    profile: Profile, kind: str, rows: Sequence[Row]
+) -> tuple[tuple[str, Decimal, date | None, date | None], ...] | Problem:
+    """What a payment or credit memo is set against; a row without an invoice is unapplied and yields none.
+
+    Without an `applied` column a payment's row applies its own amount, and a credit memo's none.
+    """
+    if kind not in ("payment", "credit_memo") or "invoice" not in profile.columns:
+        return ()
+    found = []
+    for row in rows:
+        invoice = row.values.get("invoice")
+        applied = row.values.get("applied")
+        if applied is None and "applied" not in profile.columns and kind == "payment":
+            applied = -row.effect if _signed_file(profile, row) else row.effect
+        if invoice is None:
+            continue
+        if applied is None:
+            if kind == "credit_memo":
+                continue
+            return Problem("applied", "", f"row {row.number} names invoice {invoice} but no amount")
+        amount = cast("Decimal", applied)
+        if amount < 0:
+            return Problem("applied", str(amount), f"row {row.number} applies a negative amount")
+        on, back = row.values.get("applied_on"), row.values.get("reversed_on")
+        found.append((str(invoice), amount, cast("date | None", on), cast("date | None", back)))
+    return tuple(found)
+
+
+def _identify(profile: Profile, docs: list[Doc]) -> tuple[list[Doc], list[Rejected]]:
+    """Give each document its id: its key, and from the second of one kind and key on an ordinal; or reject repeats."""
+    counts = Counter((d.kind, d.key) for d in docs)
+    first: dict[tuple[str, str], int] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    kept: list[Doc] = []
+    rejected: list[Rejected] = []
+    for doc in docs:
+        identity = (doc.kind, doc.key)
+        seen[identity] += 1
+        row = doc.rows[0].number
+        first.setdefault(identity, row)
+        if profile.unique and counts[identity] > 1:
+            why = f"one of {counts[identity]} documents of this key, the first in row {first[identity]}"
+            rejected += [Rejected(r.number, Problem("row", doc.key[:80], why), doc.key) for r in doc.rows]
+        else:
+            kept.append(replace(doc, id=doc_id(doc.key, seen[identity], row, unkeyed=not profile.key)))
+    return kept, rejected
+
+
+def doc_id(key: str, ordinal: int, row: int, *, unkeyed: bool) -> str:
+    """The id of the n-th document of one kind and key; without a key, its row."""
+    if unkeyed or not key:
+        return f"row-{row}"
+    return key if ordinal == 1 else f"{key}#{ordinal}"
+
+
+def resolve(profile: Profile, docs: list[Doc]) -> list[Doc]:
+    """Turn references to invoices into ids: an id as it is, else the only invoice of that number and entity."""
+    if not {"invoice", "concerns"} & set(profile.columns):
+        return docs
+    ids = {d.id for d in docs if d.kind == "invoice"}
+    by_number: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    for d in docs:
+        if d.kind == "invoice":
+            for number in {d.text("document"), d.text("number")} - {None}:
+                by_number[(d.text("entity_code"), str(number))].add(d.id)
+
+    def target(doc: Doc, ref: str) -> str:
+        if ref in ids:
+            return ref
+        found = by_number.get((doc.text("entity_code"), ref), set())
+        return next(iter(found)) if len(found) == 1 else ref
+
+    return [
+        replace(
+            d,
+            applied=tuple((target(d, ref), amount, on, back) for ref, amount, on, back in d.applied),
+            concerns=target(d, d.concerns) if d.concerns else None,
+        )
+        if d.applied or d.concerns
+        else d
+        for d in docs
+    ]
+
+
+def readable_key(binding: Binding, cells: Sequence[str]) -> str | None:
+    """The key of a row that is rejected for another reason; None if any part of it cannot be read."""
+    parts = []
+    for name in binding.profile.key:
+        column = binding.profile.columns[name]
+        raw = column.value if column.value is not None else binding.cell(cells, name)
+        if is_null(binding.profile, column, raw):
+            if column.required or name == binding.profile.key[0]:
+                return None
+            continue
+        try:
+            parts.append(str(convert(binding, name, raw)))
+        except ValueError:
+            return None
+    return "/".join(parts) or None
+
+
+def customers(rows: Iterable[Row]) -> list[tuple[Row, Problem | None]]:
+    """Rows of a customers file with the reason why one is set aside: a key that stands for two things."""
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_key[row.key].append(row)
+    found: list[tuple[Row, Problem | None]] = []
+    for key, group in by_key.items():
+        for row in group:
+            others = [r.number for r in group if r is not row]
+            why = f"row {others[0]} has the same key" if others else ""
+            found.append((row, Problem("row", key[:80], why) if others else None))
+    return sorted(found, key=lambda pair: pair[0].number)
+
+
+def signed_total(found: Document) -> Decimal:
+    """The document's full amount as it moves receivables."""
+    return sign(found) * magnitude(found)
+
+
+def relation_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
+    """The document as a row of `relation.DOCUMENTS`; what the file does not state is None."""
+    number = doc.number
+    name = doc.text("customer_name")
+    by_number = doc.text("customer")
+    state = doc.text("state") or "posted"
+    opening = doc.open if profile.scope == "open" and doc.open is not None and doc.kind != "payment" else doc.total
+    return (
+        doc.id,
+        doc.kind,
+        doc.subkind,
+        doc.sign,
+        doc.customer,
+        name,
+        name_key(name) or None if name else None,
+        customer_number_key(by_number) or None if by_number else None,
+        number,
+        number_key(number) or None if number else None,
+        doc.text("marker"),
+        None,
+        None,
+        doc.issued,
+        doc.posted,
+        doc.day("due"),
+        doc.text("currency"),
+        cast("Decimal | None", doc.get("rate")),
+        doc.net,
+        doc.tax,
+        doc.discount,
+        doc.total,
+        doc.open,
+        ZERO if state == "draft" else doc.sign * opening,
+        state,
+        doc.day("voided_on"),
+        cast("bool | None", doc.get("disputed")) if doc.kind == "invoice" else None,
+        doc.day("settled_on"),
+        doc.text("entity_code"),
+        doc.concerns,
+        doc.text("memo") or doc.text("reason"),
+        (doc.text("method") or "other") if doc.kind == "payment" else None,
+        f"{source}:{doc.rows[0].number}",
+    )
+
+
+def application_rows(doc: Doc) -> list[relation.Row]:
+    """The document's applications as rows of `relation.APPLICATIONS`."""
+    return [(doc.kind, doc.id, ref, amount, amount, on or doc.posted, back) for ref, amount, on, back in doc.applied]
+
+
+def customer_row(row: Row) -> relation.Row:
+    """A row of a customers file as a row of `relation.CUSTOMERS`."""
+    v = row.values
+    number = cast("str | None", v.get("number") or v.get("customer"))
+    name = cast("str", v.get("name") or number)
+    return (
+        row.key,
+        name,
+        name_key(name) or None,
+        number,
+        customer_number_key(number) or None if number else None,
+        cast("str | None", v.get("tax_id")),
+        cast("str | None", v.get("email")),
+        cast("str | None", v.get("terms")),
+        None,
+        cast("str | None", v.get("currency")),
+        cast("Decimal | None", v.get("balance")),
+    )
+
+
+def record(doc: Doc, connection: str) -> Document | Problem:
+    """The document as a record of the model, or why the model refuses it."""
+    try:
+        return cast("Document", _BUILD[doc.kind](doc, connection))
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Problem(str(first["loc"][0]) if first["loc"] else "row", str(first.get("input"))[:80], str(first["msg"]))
+
+
+def _ref(doc: Doc, connection: str) -> Ref:
+    return Ref(connection=connection, id=doc.id, number=doc.number, version=None)
+
+
+def _common(doc: Doc, connection: str) -> dict[str, Any]:
+    state = PostingState(doc.text("state") or "posted")
+    return {
+        "ref": _ref(doc, connection),
+        "customer": doc.customer,
+        "entity_code": doc.text("entity_code"),
+        "ar_account": doc.text("ar_account"),
+        "posted": doc.posted,
+        "currency": doc.text("currency"),
+        "exchange_rate": doc.get("rate"),
+        "state": state,
+        "voided_on": doc.day("voided_on"),
+        "marker": doc.text("marker"),
+    }
+
+
+def _billed(doc: Doc, connection: str) -> dict[str, Any]:
+    tax, discount = doc.tax or ZERO, doc.discount or ZERO
+    return {
+        **_common(doc, connection),
+        "payer": doc.text("payer"),
+        "number": doc.number,
+        "issued": doc.issued,
+        "lines": _lines(doc),
+        "tax_lines": (),
+        "subtotal": doc.total - tax + discount,
+        "discount": discount,
+        "tax": tax,
+        "total": doc.total,
+        "memo": doc.text("memo"),
+        "reported_open": doc.open,
+    }
+
+
+def _lines(doc: Doc) -> tuple[Line, ...]:
+    """The lines that the file states; none where it states only the whole document."""
+    if not any(
+        {"item", "description", "line_net", "tax_code", "revenue_account", "unit_price"} & set(r.values)
+        for r in doc.rows
+    ):
+        return ()
+    lines = []
+    for row in doc.rows:
+        v: dict[str, Any] = row.values
+        net = v.get("line_net")
+        tax = v.get("line_tax")
+        if net is None and len(doc.rows) == 1:
+            net, tax = doc.total - (doc.tax or ZERO) + (doc.discount or ZERO), doc.tax
+        elif net is None:
+            net = doc.sign * row.effect - (tax or ZERO)
+        lines.append(
+            Line(
+                item=v.get("item"),
+                description=v.get("description"),
+                quantity=v.get("quantity"),
+                unit_price=v.get("unit_price"),
+                net=net,
+                tax_code=v.get("tax_code"),
+                tax=tax,
+                revenue_account=v.get("revenue_account"),
+            )
+        )
+    return tuple(lines)
+
+
+def _applied(doc: Doc) -> tuple[Application, ...]:
+    return tuple(
+        Application(invoice=ref, amount=amount, amount_invoice=amount, applied_on=on or doc.posted, reversed_on=back)
+        for ref, amount, on, back in doc.applied
+    )
+
+
+def _invoice(doc: Doc, connection: str) -> Invoice:
+    dues = {cast("date", d) for r in doc.rows if (d := r.values.get("due")) is not None}
+    parts = [(r.values.get("due"), abs(r.effect)) for r in doc.rows] if len(dues) > 1 else []
+    return Invoice(
+        **_billed(doc, connection),
+        due=doc.day("due"),
+        instalments=tuple(Instalment(due=cast("date", d), amount=a) for d, a in parts if d is not None),
+        deposit_applied=ZERO,
+        po_number=doc.text("po_number"),
+        disputed=bool(doc.get("disputed")),
+        settled_on=doc.day("settled_on"),
+    )
+
+
+def _credit_memo(doc: Doc, connection: str) -> CreditMemo:
+    return CreditMemo(
+        **_billed(doc, connection),
+        original_invoice=doc.concerns,
+        reason=doc.text("reason"),
+        applications=_applied(doc),
+    )
+
+
+def _payment(doc: Doc, connection: str) -> Payment:
+    return Payment(
+        **_common(doc, connection),
+        payer=doc.text("payer"),
+        reference=doc.number,
+        received=doc.issued,
+        method=Method(doc.text("method") or "other"),
+        amount=doc.total,
+        applications=_applied(doc),
+        reported_unapplied=doc.open,
+        deposit_to=doc.text("deposit_to"),
+        memo=doc.text("memo"),
+    )
+
+
+def _adjustment(doc: Doc, connection: str) -> Adjustment:
+    side: Literal["debit", "credit"] = "debit" if doc.sign > 0 else "credit"
+    return Adjustment(
+        **_common(doc, connection),
+        kind=AdjustmentKind(str(doc.subkind)),
+        side=side,
+        number=doc.number,
+        amount=doc.total,
+        document=doc.concerns,
+        reason=doc.text("reason") or doc.text("memo"),
+        approver=doc.text("approver"),
+    )
+
+
+_BUILD = {"invoice": _invoice, "credit_memo": _credit_memo, "payment": _payment, "adjustment": _adjustment}
+
+
+def customer_record(row: Row, connection: str) -> Customer:
+    """A row of a customers file as a record. Raises pydantic's ValidationError."""
+    v: dict[str, Any] = row.values
+    lines = tuple(v[c] for c in ("address1", "address2", "address3") if v.get(c))
+    place = {k: v.get(k) for k in ("city", "region", "postal_code", "country")}
+    number = v.get("number") or v.get("customer")
+    return Customer(
+        ref=Ref(connection=connection, id=row.key, number=number, version=None),
+        name=str(v.get("name") or number),
+        number=number,
+        email=v.get("email"),
+        phone=v.get("phone"),
+        billing_address=Address(lines=lines, **place) if lines or any(place.values()) else None,
+        currency=v.get("currency"),
+        terms=v.get("terms"),
+        tax_id=v.get("tax_id"),
+        parent=v.get("parent"),
+        active=True if v.get("active") is None else bool(v["active"]),
+        reported_balance=v.get("balance"),
+        marker=v.get("marker"),
+    )

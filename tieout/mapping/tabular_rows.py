@@ -1,0 +1,218 @@
+"""One row of an exported file to typed values, by its profile. Pure; the bulk reader in SQL is held to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from tieout.errors import ProfileError
+from tieout.mapping import fields
+from tieout.mapping.tabular import MEANINGS, PLACES, Column, Profile, heading_key
+
+Value = str | Decimal | date | bool | None
+SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row is rejected: its canonical column (or `row`), the raw text shortened, the reason."""
+
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One accepted row. number: 1-based in the file, headings counted · key: of its document
+
+    amount: what the row says, with the file's own sign · effect: the same as it moves receivables
+    """
+
+    number: int
+    key: str
+    amount: Decimal
+    effect: Decimal
+    values: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where each canonical column of a profile stands in one file. width: cells that a row must have."""
+
+    profile: Profile
+    headings: tuple[str, ...]
+    index: dict[str, int]
+    width: int
+    warnings: tuple[str, ...] = ()
+    choices: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def cell(self, cells: Sequence[str], column: str) -> str:
+        at = self.index.get(column)
+        return cells[at] if at is not None and at < len(cells) else ""
+
+
+def known_headings(profile: Profile) -> frozenset[str]:
+    """The keys of every heading that the profile names."""
+    return frozenset(heading_key(h) for c in profile.columns.values() for h in c.names)
+
+
+def headers_found(profile: Profile, cells: Sequence[str]) -> int:
+    """How many of the profile's columns find a heading in these cells."""
+    have = {heading_key(c) for c in cells}
+    return sum(1 for c in profile.columns.values() if any(heading_key(h) in have for h in c.names))
+
+
+def headers_needed(profile: Profile) -> int:
+    """Known headings that make a header row: what the profile says, else most of the columns that must be there."""
+    if profile.file.min_headers is not None:
+        return profile.file.min_headers
+    must = sum(1 for c in profile.columns.values() if c.names and not c.optional)
+    return max(1, min(must, 3))
+
+
+def bind(profile: Profile, headings: Sequence[str]) -> Binding:
+    """Match a profile's columns to the headings of a file; wholly empty trailing headings are not counted.
+
+    Raises ProfileError naming every column that is missing or stands twice.
+    """
+    keys = [heading_key(h) for h in headings]
+    width = max((i + 1 for i, k in enumerate(keys) if k), default=0)
+    index: dict[str, int] = {}
+    problems: list[str] = []
+    for name, column in profile.columns.items():
+        if not column.names:
+            continue
+        found = [i for h in column.names for i, k in enumerate(keys) if k == heading_key(h)]
+        if not found:
+            if not column.optional:
+                problems.append(f"[columns.{name}]: no heading {' or '.join(map(repr, column.names))}")
+        elif keys.count(keys[found[0]]) > 1:
+            problems.append(f"[columns.{name}]: the heading {headings[found[0]]!r} stands twice")
+        else:
+            index[name] = found[0]
+    if problems:
+        shown = ", ".join(repr(fields.strip(h)[:40]) for h in headings[:30])
+        raise ProfileError(
+            f"the file does not fit profile {profile.name}",
+            problems=tuple(problems),
+            hint=f"headings in the file: {shown}",
+        )
+    choices = {n: _meanings(n, c) for n, c in profile.columns.items() if profile.type_of(n) == "choice"}
+    return Binding(profile, tuple(headings[:width]), index, width, choices=choices)
+
+
+def _meanings(name: str, column: Column) -> dict[str, str]:
+    if column.values:
+        return dict(column.values)
+    if name == "kind":
+        return {k: k for k in ("invoice", "credit_memo", "payment", "adjustment")}
+    return {m: m for m in MEANINGS[name]}
+
+
+def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Problem:
+    """The typed values of one row, or the first problem in it."""
+    profile = binding.profile
+    values: dict[str, Value] = {}
+    for name, column in profile.columns.items():
+        raw = column.value if column.value is not None else binding.cell(cells, name)
+        if column.value is None and is_null(profile, column, raw):
+            raw = column.empty or ""
+            if not raw:
+                if column.required or name in profile.key[:1]:
+                    return Problem(name, "", "empty, but needed")
+                values[name] = None
+                continue
+        try:
+            values[name] = convert(binding, name, raw)
+        except ValueError as error:
+            return Problem(name, raw[:SHOWN], str(error))
+    return _finish(profile, number, values)
+
+
+def is_null(profile: Profile, column: Column, raw: str) -> bool:
+    """Whether the text means "nothing": empty, or declared so."""
+    bare = fields.strip(raw)
+    return not bare or bare in profile.file.null or bare in column.null
+
+
+def convert(binding: Binding, name: str, raw: str) -> Value:
+    """The typed value of one cell. Raises ValueError with the reason."""
+    profile = binding.profile
+    match profile.type_of(name):
+        case "id":
+            return fields.identifier(raw)
+        case "text":
+            return fields.text(raw)
+        case "decimal":
+            a = profile.amounts
+            return fields.decimal(
+                raw,
+                decimal_sep=a.decimal,
+                group_sep=a.group,
+                sign=a.signs,
+                drop=a.symbols,
+                places=PLACES.get(name, 6),
+            )
+        case "date":
+            return fields.day(raw, profile.date_format(name))
+        case "currency":
+            return fields.currency(raw)
+        case "flag":
+            return fields.flag(raw)
+        case "choice":
+            if name == "kind" and profile.columns[name].value is not None:
+                return raw
+            return fields.choice(raw, binding.choices[name])
+
+
+def _finish(profile: Profile, number: int, values: dict[str, Value]) -> Row | Problem:
+    """Check what one row must say for itself, and work out its amount."""
+    key = "/".join(str(values[k]) for k in profile.key if values.get(k) is not None)
+    if profile.entity == "customers":
+        if not any(values.get(k) for k in ("customer", "number", "name")):
+            return Problem("customer", "", "neither number nor name")
+        balance = values.get("balance")
+        amount = balance if isinstance(balance, Decimal) else Decimal(0)
+        return Row(
+            number, key or str(values.get("customer") or values.get("number") or values["name"]), amount, amount, values
+        )
+    for needed, or_else in (("customer", "customer_name"), ("issued", "posted"), ("currency", "currency")):
+        if values.get(needed) is None and values.get(or_else) is None:
+            return Problem(needed if needed in profile.columns else or_else, "", "empty, but needed")
+    found = _amount(values)
+    if isinstance(found, Problem):
+        return found
+    return Row(number, key, found, _effect(profile, values, found), values)
+
+
+def _amount(values: dict[str, Value]) -> Decimal | Problem:
+    total, debit, credit = values.get("total"), values.get("debit"), values.get("credit")
+    quantity, price = values.get("quantity"), values.get("unit_price")
+    if isinstance(total, Decimal):
+        return total
+    if "total" in values:
+        return Problem("total", "", "empty, but needed")
+    if "debit" in values or "credit" in values:
+        if isinstance(debit, Decimal) and isinstance(credit, Decimal) and debit and credit:
+            return Problem("debit", f"{debit} / {credit}", "both a debit and a credit")
+        if not isinstance(debit, Decimal) and not isinstance(credit, Decimal):
+            return Problem("debit", "", "neither a debit nor a credit")
+        return (debit if isinstance(debit, Decimal) else Decimal(0)) - (
+            credit if isinstance(credit, Decimal) else Decimal(0)
+        )
+    if isinstance(quantity, Decimal) and isinstance(price, Decimal):
+        product = quantity * price
+        if product != round(product, 6):
+            return Problem("unit_price", f"{quantity} × {price}", "more than 6 decimal places")
+        return product
+    return Problem("quantity" if quantity is None else "unit_price", "", "empty, but needed")
+
+
+def _effect(profile: Profile, values: dict[str, Value], amount: Decimal) -> Decimal:
+    """The row's amount as the profile's direction and a debit/credit column sign it; a bare magnitude stays one."""
+    if values.get("side") == "credit":
+        amount = -amount
+    return -amount if profile.amounts.direction == "credit_positive" else amount
