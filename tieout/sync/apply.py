@@ -520,6 +520,7 @@ class Applier:
             self._close_attempt(tx, intent, "done", "", "")
             tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
         self._take_room(intent, target, held)
+        target.book.touched(held)
         self.counts["done"] += 1
         self.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 

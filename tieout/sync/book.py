@@ -80,6 +80,18 @@ class Book:
         except UnknownReferenceError:
             return None
 
+    def touched(self, one: Held) -> None:
+        """Forget the balances that the system reported for what this write settles: they were read before it."""
+        record = one.record
+        stale: list[Key] = [(Entity.CUSTOMER, getattr(record, "customer", ""))]
+        stale += [(Entity.INVOICE, a.invoice) for a in getattr(record, "applications", ())]
+        stale += [(Entity.CREDIT_MEMO, c.credit_memo) for c in getattr(record, "credits", ())]
+        for key in stale:
+            held = self.held.get(key)
+            if held is not None and held.record is not None:
+                name = "reported_balance" if key[0] is Entity.CUSTOMER else "reported_open"
+                _replace(self, key, {name: None})
+
     def room(self) -> dict[str, Decimal]:
         """What each invoice can still take, by native id: its total less everything that stands against it."""
         open_: dict[str, Decimal] = {}

@@ -7,7 +7,7 @@ accepted difference opens again when its values do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -39,16 +39,22 @@ class Changes:
         return {"opened": self.opened, "open": self.open, "closed": self.closed}
 
 
-def explain(found: Iterable[Discrepancy], findings: Iterable[Finding]) -> list[Discrepancy]:
-    """The comparison's discrepancies with the sync's causes, and the findings that it cannot see as their own."""
+def explain(
+    found: Iterable[Discrepancy], findings: Iterable[Finding], subjects: Callable[[Discrepancy], set[str]]
+) -> list[Discrepancy]:
+    """The comparison's discrepancies with the sync's causes, and the findings that it cannot see as their own.
+
+    subjects: the subjects that a discrepancy is about
+    """
     by_subject: dict[str, list[Finding]] = {}
     for finding in findings:
         by_subject.setdefault(finding.subject, []).append(finding)
     out: list[Discrepancy] = []
     used: set[str] = set()
     for d in found:
-        known = [f for s in d.links for f in by_subject.get(s, ()) if f.cause]
-        used.update(s for s in d.links if s in by_subject)
+        about = sorted(subjects(d))
+        known = [f for s in about for f in by_subject.get(s, ()) if f.cause]
+        used.update(s for s in about if s in by_subject)
         causes = dict.fromkeys(f.cause for f in known if f.cause not in d.cause)
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)

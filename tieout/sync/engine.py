@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained, Rounding
 from tieout.connectors import Connector, Op
-from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
+from tieout.errors import AuthError, NotFoundError, RecordError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, Entity, Existence, micros
 from tieout.sync import differences, schema
 from tieout.sync.apply import Applier, Target, set_base
@@ -38,7 +38,7 @@ from tieout.sync.facts import (
     recode,
     share,
 )
-from tieout.sync.fetch import Fetched, fetch
+from tieout.sync.fetch import Fetched, fetch, save_seen
 from tieout.sync.guard import Limits, Trip, check
 from tieout.sync.links import by_ladder, by_marker, joined, relation, store_links
 from tieout.sync.plan import Draft, Finding, Operation, OpKind, Rules, SideState, SubjectState, make
@@ -47,6 +47,7 @@ from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id, stamp
 Mode = Literal["observe", "link", "propose", "auto"]
 Flow = Literal["both", "left_to_right", "right_to_left", "none"]
 PLAN_LIFE = timedelta(hours=24)
+READ_AGAIN = 200
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
@@ -228,6 +229,7 @@ class _Run:
         self.companies: dict[Which, Company] = {}
         self.books: dict[Which, Book] = {}
         self.report = Report(self.id, pair.name, pair.mode)
+        self.comparison: compare.Result | None = None
         self.findings: list[Finding] = []
         self.unreadable: list[Discrepancy] = []
         self.suspicious: list[str] = []
@@ -398,7 +400,8 @@ class _Run:
         if self.pair.mode == "observe":
             return Draft()
         subjects = self._subjects()
-        self.comparison = self._compare(())
+        one_sided = any(_alive(s.left) != _alive(s.right) and s.entity is not Entity.CUSTOMER for s in subjects)
+        self.comparison = self._compare(()) if one_sided else None
         draft = make(subjects, self._rules(subjects))
         self._adopt(draft, subjects)
         return draft
@@ -516,10 +519,10 @@ class _Run:
                 return "group: which credit paid which invoice is not stated uniquely"
             if (why := refused.get((s.id, digest(only.facts)))) is not None:
                 return why
-            return flagged.get((which, s.entity.value, only.id))
+            return "" if (which, s.entity.value, only.id) in flagged else None
 
         def flows(entity: Entity, target: Which) -> bool:
-            flow = self.pair.flows.get(entity, "both")
+            flow = self.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
             return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
 
         return Rules(
@@ -547,16 +550,16 @@ class _Run:
             out[(row["subject"], operation["expects"]["facts"])] = f"rejected: {row['last_error']}"
         return out
 
-    def _flagged(self) -> dict[tuple[str, str, str], str]:
+    def _flagged(self) -> set[tuple[str, str, str]]:
         """One-sided records of which the comparison says more than that they are missing: not to be created."""
         plain = {"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"}
-        out: dict[tuple[str, str, str], str] = {}
-        for d in self.comparison.discrepancies:
+        out: set[tuple[str, str, str]] = set()
+        for d in self.comparison.discrepancies if self.comparison else ():
             if d.code in plain or (d.class_ == "N" and d.code != "AMBIGUOUS_MATCH"):
                 continue
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:
-                    out[(which, d.kind, id)] = f"{d.code}: {d.cause}"
+                    out.add((which, d.kind, id))
         return out
 
     def _adopt(self, draft: Draft, subjects: Sequence[SubjectState]) -> None:
@@ -702,8 +705,11 @@ class _Run:
         findings = [*draft.findings, *applier.findings]
         done = {w["operation"]["key"] for w in applier.written}
         waiting = [o for o in draft.operations if o.key not in done]
-        result = self._compare([*self._explained(findings), *self._in_flight(waiting, findings)])
-        found = differences.explain(result.discrepancies, findings)
+        explained = [*self._explained(findings), *self._in_flight(waiting, findings)]
+        result = self._compare(explained)
+        if self._read_again(result):
+            result = self._compare(explained)
+        found = differences.explain(result.discrepancies, findings, self._subjects_of)
         found += self.unreadable + differences.held_by_guards(trips)
         with self.store.writing(self.lease, run=self.id) as tx:
             self.report.changes = differences.record(tx, self.pair.name, self.id, found)
@@ -715,6 +721,47 @@ class _Run:
         self.report.waiting = (
             sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0
         )
+
+    def _subjects_of(self, d: Discrepancy) -> set[str]:
+        """The subjects that a discrepancy of the comparison is about."""
+        kinds = {e.value: e for e in Entity}
+        found = set(d.links)
+        for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+            if id is not None and d.kind in kinds:
+                found.add(self.books[which].subjects.get((kinds[d.kind], id), ""))
+        return found - {""}
+
+    def _read_again(self, result: compare.Result) -> bool:
+        """Read by id what seems to contradict itself: one half may have been read before a change and one after."""
+        torn = [d for d in result.discrepancies if d.code == "BALANCE_MISMATCH_INTERNAL"][:READ_AGAIN]
+        moved = False
+        for d in torn:
+            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+                entity = Entity(d.kind) if d.kind in set(Entity) else None
+                if id is not None and entity is not None and self.connectors[which].capabilities.by_id:
+                    moved = self._reread(which, entity, id) or moved
+        return moved
+
+    def _reread(self, which: Which, entity: Entity, id: str) -> bool:
+        connector, book = self.connectors[which], self.books[which]
+        held = book.held.get((entity, id))
+        try:
+            now = connector.get(entity, id)
+        except (NotFoundError, RetriableError):
+            return False
+        if held is None or now.record is None or isinstance(now.record, RecordError):
+            return False
+        t = schema.seen
+        where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.native_id == id
+        with self.store.writing(self.lease, run=self.id) as tx:
+            known = tx.one(sa.select(t).where(*where))
+            if not save_seen(tx, connector.name, [now], self.id, {id: known} if known else {}):
+                return False
+        name = "reported_unapplied" if entity is Entity.PAYMENT else "reported_open"
+        if held.record is not None and hasattr(now.record, name):
+            record = held.record.model_copy(update={name: getattr(now.record, name)})
+            book.held[(entity, id)] = replace(held, record=record, version=now.version)
+        return True
 
     def _is_settled(self, o: Operation) -> bool:
         """Whether an operation that was not confirmed waits for something else than a person."""

@@ -97,7 +97,9 @@ def by_marker(books: Mapping[Which, Book], generations: Mapping[str, int]) -> li
 
 def by_ladder(books: Mapping[Which, Book], entities: Iterable[Entity]) -> list[Link]:
     """Unique matches of the comparison's ladder among records that are not linked yet."""
-    wanted = set(entities)
+    wanted = {e for e in entities if all(_unlinked(books, which, e) for which in (LEFT, RIGHT))}
+    if not wanted:
+        return []
     con = relation(books, linked=joined(books))
     links = []
     try:
@@ -114,6 +116,15 @@ def by_ladder(books: Mapping[Which, Book], entities: Iterable[Entity]) -> list[L
     finally:
         con.close()
     return links
+
+
+def _unlinked(books: Mapping[Which, Book], which: Which, entity: Entity) -> bool:
+    """Whether a side holds a record of the entity that the other side does not know."""
+    other = books[RIGHT if which == LEFT else LEFT]
+    return any(
+        one.entity is entity and books[which].subjects.get((entity, one.id)) not in other.natives
+        for one in books[which].live()
+    )
 
 
 def _free(books: Mapping[Which, Book], kind: Entity, left: str, right: str) -> bool:

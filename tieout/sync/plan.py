@@ -193,7 +193,8 @@ class Rules:
     owner_of: the configured owner of (entity, field), or None for the default · flows: allowed directions of creates
     cutover: documents before it are never created · closed: last closed day per side, inclusive
     encode: shared form → the target's codes; raises LookupError with a readable message
-    creatable: whether a one-sided record is plainly missing on the other side (comparison found nothing else)
+    creatable: None if a one-sided record is plainly missing on the other side, else why it is not carried over
+    ("" where the comparison says so itself)
     can: whether a side takes the operation · fields: what each side holds per entity
     linked: whether a subject has a live record on that side · connections: the name of each side
     """
