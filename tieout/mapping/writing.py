@@ -196,6 +196,8 @@ def rows(profile: ImportProfile, record: AnyRecord, *, marker: str) -> Rows:
         raise Rejected(f"import profile {profile.name} does not carry a {record.entity.value}")
     if isinstance(record, Adjustment):
         raise Rejected("adjustments are not written to import files")
+    if isinstance(record, Payment) and record.credits:
+        raise Rejected("credits: a payment that settles with credit memos does not fit an import file")
     shares = _shares(record) if profile.rows == "applications" else [None]
     if profile.rows == "records" and isinstance(record, CreditMemo | Payment) and record.applications:
         raise Rejected(f"import profile {profile.name} has no place for applications")
