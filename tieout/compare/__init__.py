@@ -4,6 +4,7 @@ Load both sides (`load_records`, or the file loader of `connectors.files`) into 
 """
 
 from tieout.compare.engine import run
+from tieout.compare.files import compare_files
 from tieout.compare.match import match
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Totals
 from tieout.compare.tables import load_records
@@ -18,6 +19,7 @@ __all__ = [
     "Rounding",
     "Side",
     "Totals",
+    "compare_files",
     "load_records",
     "match",
     "run",

@@ -172,27 +172,30 @@ def ladder(con: Connection) -> None:
         )
     for no, rule, left, right in _KNOWN:
         _known(con, no, rule, left, right)
-    for rung in STRONG:
-        _climb(con, rung)
-    for rung in AMOUNT:
-        _climb(con, rung)
+    _climb(con, (*STRONG, *AMOUNT))
     if _duplicates(con):
-        for rung in AMOUNT:
-            _climb(con, rung)
-    for rung in WEAK:
-        _climb(con, rung)
-    _ambiguous(con)
+        _climb(con, AMOUNT)
+    _climb(con, WEAK)
+    if _both_free(con):
+        _ambiguous(con)
 
 
-def _pairs(con: Connection, sql: str) -> bool:
-    """Insert the pairs of `sql`, take them off the free rows, and say whether there were any."""
-    before = con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0]
-    con.execute(f"INSERT INTO cmp_match {sql}")
-    if con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0] == before:
-        return False
-    for side in SIDES:
-        _shrink(con, side, f"SELECT {side}_rid FROM cmp_match")
-    return True
+def _both_free(con: Connection) -> bool:
+    return all(con.execute(f"SELECT 1 FROM cmp_free_{side} LIMIT 1").fetchall() for side in SIDES)
+
+
+def _climb(con: Connection, rungs: tuple[Rung, ...]) -> None:
+    for rung in rungs:
+        if not _both_free(con):
+            return
+        _pairs(con, _sql(rung))
+
+
+def _pairs(con: Connection, sql: str) -> None:
+    """Insert the pairs of `sql` and take them off the free rows."""
+    if con.execute(f"INSERT INTO cmp_match {sql}").fetchall()[0][0]:
+        for side in SIDES:
+            _shrink(con, side, f"SELECT {side}_rid FROM cmp_match")
 
 
 def _shrink(con: Connection, side: str, gone: str) -> None:
@@ -216,7 +219,7 @@ def _known(con: Connection, no: int, rule: str, left: str, right: str) -> None:
     )
 
 
-def _climb(con: Connection, rung: Rung) -> None:
+def _sql(rung: Rung) -> str:
     given = " AND ".join(f"{c} IS NOT NULL" for c in rung.key if c != "detail")
     same = " AND ".join(f"l.{c} = r.{c}" for c in rung.key)
     key = ", ".join(rung.key)
@@ -230,26 +233,24 @@ def _climb(con: Connection, rung: Rung) -> None:
             f"GROUP BY {key} HAVING count(*) = 1)"
             for side in SIDES
         ]
-        sql = f"SELECT l.rid, r.rid, {out} FROM {one[0]} AS l JOIN {one[1]} AS r ON {same} WHERE {rung.on}"
-    elif rung.how == "ordinal":
+        return f"SELECT l.rid, r.rid, {out} FROM {one[0]} AS l JOIN {one[1]} AS r ON {same} WHERE {rung.on}"
+    if rung.how == "ordinal":
         rows = [
             f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY detail, id) AS nth "
             f"FROM cmp_free_{side} WHERE {where})"
             for side in SIDES
         ]
-        sql = f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"
-    else:
-        few = [
-            f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM cmp_free_{side} WHERE {where}) "
-            f"AS f WHERE n <= {MOST_CANDIDATES})"
-            for side in SIDES
-        ]
-        sql = f"""SELECT left_rid, right_rid, {out} FROM (
+        return f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"
+    few = [
+        f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM cmp_free_{side} WHERE {where}) "
+        f"AS f WHERE n <= {MOST_CANDIDATES})"
+        for side in SIDES
+    ]
+    return f"""SELECT left_rid, right_rid, {out} FROM (
             SELECT l.rid AS left_rid, r.rid AS right_rid, count(*) OVER (PARTITION BY l.rid) AS ln,
                    count(*) OVER (PARTITION BY r.rid) AS rn
             FROM {few[0]} AS l JOIN {few[1]} AS r ON {same} AND abs(datediff('day', l.issued, r.issued)) <= {NEAR_DAYS}
             WHERE {rung.on}) AS c WHERE ln = 1 AND rn = 1"""
-    _pairs(con, sql)
 
 
 def _duplicates(con: Connection) -> bool:
@@ -259,7 +260,7 @@ def _duplicates(con: Connection) -> bool:
     """
     found = False
     for side in SIDES:
-        con.execute(
+        doubled = con.execute(
             f"""INSERT INTO cmp_dup
                 SELECT '{side}', f.rid, min(t.rid) FROM cmp_free_{side} AS f
                 JOIN cmp_{side} AS t ON t.kk = f.kk AND t.who = f.who AND t.currency = f.currency AND t.total = f.total
@@ -268,8 +269,8 @@ def _duplicates(con: Connection) -> bool:
                                                        AND (t.issued = f.issued OR f.kind = 'payment')))
                 JOIN cmp_match AS m ON m.{side}_rid = t.rid
                 GROUP BY f.rid"""
-        )
-        if con.execute(f"SELECT count(*) FROM cmp_dup WHERE side = '{side}'").fetchall()[0][0]:
+        ).fetchall()
+        if doubled[0][0]:
             _shrink(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")
             found = True
     return found
