@@ -20,7 +20,7 @@ from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
-from tieout.model import Customer, Entity, Ref
+from tieout.model import Customer, Entity, Existence, Ref
 
 __all__ = ["FileReport", "Table", "customers", "load", "open_table", "records"]
 
@@ -101,7 +101,8 @@ def _customers(
                 problem = Problem("row", row.key[:80], str(error.errors()[0]["msg"]))
             else:
                 raw = _raw(table, [cells[row.number]])
-                found.append((row.number, Observation(Entity.CUSTOMER, row.key, raw, record, None)))
+                existence = Existence.LIVE if record.active else Existence.INACTIVE
+                found.append((row.number, Observation(Entity.CUSTOMER, row.key, raw, record, None, existence)))
         if problem is not None:
             rejected.append(Rejected(row.number, problem, row.key))
     found += _errors(table, rejected, cells)

@@ -165,6 +165,7 @@ class Bench:
         self.connector = harness.open()
         self.caps: Capabilities = self.connector.capabilities
         self._customer = ""
+        self._invoices = 0
         self._runs = 0
 
     # --- what there is to check
@@ -196,7 +197,8 @@ class Bench:
             return self.harness.sample(entity, n)
         customer, invoice = self.customer(), ""
         if entity in (Entity.PAYMENT, Entity.ADJUSTMENT) and self.caps.states_applications:
-            invoice = self.harness.put(self.harness.sample(Entity.INVOICE, 50 + n, customer_id=customer))
+            self._invoices += 1
+            invoice = self.harness.put(self.harness.sample(Entity.INVOICE, 50 + self._invoices, customer_id=customer))
         self.harness.exchange()
         return self.harness.sample(entity, n, customer_id=customer, invoice_id=invoice)
 
@@ -212,7 +214,8 @@ class Bench:
     # --- the connector's end
 
     def pull(self, entity: Entity, cursor: str | None = None) -> tuple[dict[str, Observation], Pull]:
-        """All observations by id, after checking that each is in order and none comes twice."""
+        """All observations by id, after checking that each is in order and none comes twice. Starts as a run does."""
+        self.connector.company()
         pull = self.connector.pull(entity, cursor)
         found: dict[str, Observation] = {}
         for seen in pull:

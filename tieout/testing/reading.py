@@ -220,6 +220,7 @@ def sets_bad_records_aside(b: Bench) -> None:
         ids = [b.put(entity, n) for n in (1, 2, 3)]
         b.harness.corrupt(entity, ids[1])
         b.harness.exchange()
+        b.connector.company()
         errors, good = [], set()
         for seen in b.connector.pull(entity):
             if isinstance(seen.record, RecordError):
@@ -259,6 +260,7 @@ def _raises_or_admits(b: Bench, entity: Entity, what: str, *, may_admit: bool = 
     """Raise, or (files, and lists that came without error) admit that the list is not complete."""
     admitted = may_admit or not b.caps.synchronous
     try:
+        b.connector.company()
         pull = b.connector.pull(entity)
         ids = [seen.id for seen in pull]
     except TieoutError as error:
