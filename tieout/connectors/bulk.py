@@ -28,7 +28,7 @@ from tieout.mapping import keys, relation
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc, Rejected
-from tieout.mapping.tabular_rows import Problem, Row, read_row
+from tieout.mapping.tabular_rows import Problem, Row, convert, read_row
 
 Connection = Any
 _ROW_LIMIT = 16 << 20  # bytes of one row
@@ -133,7 +133,7 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
         cell = f"t_{name}"
         trimmed.append(f"trim(c{binding.index[name]}) AS {cell}")
         null = sql.is_null(profile, column, cell)
-        empty = f"CAST({sql.literal(column.empty)} AS VARCHAR)" if column.empty else "NULL"
+        empty = _constant(table, name)
         values.append(
             f"CAST(CASE WHEN {null} THEN {empty} ELSE {sql.value(binding, name, cell)} END "
             f"AS {sql.sql_type(profile, name)}) AS v_{name}"
@@ -151,6 +151,7 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
             sound.append(f"coalesce({', '.join(f'v_{c}' for c in (a, b) if c in profile.columns)}) IS NOT NULL")
     key = ", ".join(f"v_{k}" for k in profile.key)
     cells = ", ".join(f"c{i}" for i in range(binding.width))
+    listed = ", ".join(f"v_{c}" for c in profile.columns)
     return f"""
         CREATE OR REPLACE TABLE {target} AS
         SELECT * EXCLUDE (cells, sound) REPLACE (CAST(amount AS {sql.MONEY}) AS amount),
@@ -160,7 +161,7 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
         FROM (
             SELECT * EXCLUDE (cells, sound), {amount} AS amount, cells, sound
             FROM (
-                SELECT {"n" if numbered else "CAST(NULL AS BIGINT) AS n"}, {", ".join(f"v_{c}" for c in profile.columns)}, [{cells}] AS cells,
+                SELECT {"n" if numbered else "CAST(NULL AS BIGINT) AS n"}, {listed}, [{cells}] AS cells,
                     coalesce({" AND ".join(sound)}, false) AS sound
                 FROM (SELECT *, {", ".join(values)} FROM (SELECT *, {", ".join(trimmed) or "1 AS t_"} FROM {source}))
             )
@@ -168,11 +169,10 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
 
 
 def _constant(table: Table, name: str) -> str:
-    """A constant of the profile as the converters read it; a broken one is every row's problem, so NULL."""
+    """What a column says that the file does not hold, as SQL."""
     column = table.profile.columns[name]
-    if column.value is None:
-        return sql.literal(column.empty) if column.empty else "NULL"
-    return sql.literal(column.value)
+    said = column.value if column.value is not None else column.empty
+    return "NULL" if said is None else sql.literal(str(convert(table.binding, name, said)))
 
 
 def _stage_hard(con: Connection, staged: Staged) -> None:

@@ -53,11 +53,12 @@ def strip(text: str) -> str:
     return text.strip().strip(_ZERO_WIDTH).strip()
 
 
-def _guard(text: str, *, lines: bool = False) -> None:
+def _guard(text: str, *, free: bool = False) -> None:
     if len(text) > LONGEST:
         raise ValueError(f"{len(text):,} characters, more than the {LONGEST:,} of a cell")
     for c in text:
-        if unicodedata.category(c) == "Cc" and not (lines and c in "\t\n\r"):
+        # Free text may break lines, and may hold C1 controls: what is left of a code page that someone misread.
+        if unicodedata.category(c) == "Cc" and not (free and (c in "\t\n\r" or c >= "\x80")):
             raise ValueError(f"a control character (U+{ord(c):04X})")
     if found := _BIDI.search(text):
         raise ValueError(f"a character that reverses text (U+{ord(found[0]):04X})")
@@ -71,7 +72,7 @@ def text(raw: str) -> str:
     if raw.isascii() and raw.isprintable() and len(raw) <= LONGEST:
         found = raw.strip()
     else:
-        _guard(raw, lines=True)
+        _guard(raw, free=True)
         found = strip(re.sub(r"[\t\r\n]+", " ", raw))
     if found in _ERROR_CELLS:
         raise ValueError("an error cell of a spreadsheet")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import date
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -66,10 +68,12 @@ MEANINGS: dict[str, frozenset[str]] = {
     "subkind": frozenset(AdjustmentKind),
 }
 # Columns that belong to one line of a document where `rows = "lines"`; all others must agree on every row of it.
+# Of those that a document has but once (memo, marker, method …), the first that a row states counts.
 LINE_COLUMNS = frozenset(
     {
         "line", "item", "description", "quantity", "unit_price", "line_net", "line_tax", "tax_code", "revenue_account",
-        "invoice", "invoice_year", "applied", "applied_on", "reversed_on", "side", "debit", "credit",
+        "invoice", "invoice_year", "applied", "applied_on", "reversed_on", "side", "debit", "credit", "memo", "marker",
+        "clearing", "method",
     }
 )  # fmt: skip
 
@@ -86,6 +90,7 @@ class Column(_Strict):
     required: no cell may be empty · format: of a date · null: texts that mean "nothing", beside the file's own
     empty: what an empty cell stands for, stated by whoever knows the file
     values: what each code means · per: whether an amount stands for its row or repeats its document's
+    unsigned: an amount printed without the sign of its total, where the total carries one
     """
 
     names: tuple[str, ...] = ()
@@ -98,6 +103,7 @@ class Column(_Strict):
     null: tuple[str, ...] = ()
     values: dict[str, str] = Field(default_factory=dict)
     per: Literal["line", "document"] | None = None
+    unsigned: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -233,6 +239,7 @@ class Profile(_Strict):
             if c in known and column.type not in (None, known[c])
         ]
         found += [f"key: {c!r} is no column of this profile" for c in self.key if c not in self.columns]
+        found += [f"key: {c!r} is an amount" for c in self.key if known.get(c) in ("decimal", "flag")]
         return found + [f"footer: {c!r} is no column of this profile" for c in self.footer if c not in self.columns]
 
     def _unreadable(self) -> list[str]:
@@ -244,11 +251,23 @@ class Profile(_Strict):
             if name == "kind":
                 meanings = [*column.values.values(), *([column.value] if column.value else [])]
                 found += [f"[columns.kind]: {m!r}: {why}" for m in meanings if (why := _kind_problem(m))]
-            elif name in MEANINGS and (bad := sorted(set(column.values.values()) - MEANINGS[name])):
+            elif type_ is not None and (why := self._constant_problem(name, type_, column)):
+                found.append(f"[columns.{name}] {why}")
+            if name in MEANINGS and (bad := sorted(set(column.values.values()) - MEANINGS[name])):
                 found.append(
                     f"[columns.{name}] values: {', '.join(bad)}: not one of {', '.join(sorted(MEANINGS[name]))}"
                 )
         return found
+
+    def _constant_problem(self, name: str, type_: Type, column: Column) -> str | None:
+        for place, text in (("value", column.value), ("empty", column.empty)):
+            if text is None:
+                continue
+            try:
+                parse(self, name, type_, text)
+            except ValueError as error:
+                return f"{place}: {text!r}: {error}"
+        return None
 
     def _missing(self) -> list[str]:
         has = set(self.columns)
@@ -291,6 +310,39 @@ class Profile(_Strict):
 
     def type_of(self, column: str) -> Type:
         return COLUMNS[self.entity][column]
+
+
+def parse(profile: Profile, name: str, type_: Type, raw: str) -> str | Decimal | date | bool:
+    """The typed value of one cell of a column. Raises ValueError with the reason."""
+    match type_:
+        case "id":
+            return fields.identifier(raw)
+        case "text":
+            return fields.text(raw)
+        case "decimal":
+            a = profile.amounts
+            places = PLACES.get(name, 6)
+            return fields.decimal(
+                raw, decimal_sep=a.decimal, group_sep=a.group, sign=a.signs, drop=a.symbols, places=places
+            )
+        case "date":
+            return fields.day(raw, profile.date_format(name))
+        case "currency":
+            return fields.currency(raw)
+        case "flag":
+            return fields.flag(raw)
+        case "choice":
+            return fields.choice(raw, meanings(name, profile.columns[name]))
+
+
+def meanings(name: str, column: Column) -> dict[str, str]:
+    """What the codes of a column of codes mean: as declared, else our own words for themselves."""
+    if column.value is not None:
+        return {column.value: column.value}
+    if column.values:
+        return dict(column.values)
+    known = ("invoice", "credit_memo", "payment", "adjustment") if name == "kind" else sorted(MEANINGS[name])
+    return {str(m): str(m) for m in known}
 
 
 def heading_key(text: str) -> str:

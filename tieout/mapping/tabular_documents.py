@@ -224,9 +224,14 @@ def _parts(
     """Net, tax, discount and open, as magnitudes; None where the file does not say."""
     found: dict[str, Decimal | None] = {}
     for name in ("net", "tax", "discount", "open"):
-        stated = [_turned(profile, r, cast("Decimal", v)) for r in rows if (v := r.values.get(name)) is not None]
+        plain = name in profile.columns and profile.columns[name].unsigned
+        stated = [
+            cast("Decimal", v) if plain else _turned(profile, r, cast("Decimal", v))
+            for r in rows
+            if (v := r.values.get(name)) is not None
+        ]
         part = _sum(profile, name, stated) if stated else None
-        found[name] = -part if part and total < 0 else part
+        found[name] = -part if part and total < 0 and not plain else part
         if part and (found[name] or ZERO) < 0:
             return Problem(name, str(part), f"its sign is not that of the total of {total}")
     size = abs(total)
@@ -527,7 +532,8 @@ def _lines(doc: Doc) -> tuple[Line, ...]:
         if net is None and len(doc.rows) == 1:
             net, tax = doc.total - (doc.tax or ZERO) + (doc.discount or ZERO), doc.tax
         elif net is None:
-            net = doc.sign * row.effect - (tax or ZERO)
+            tax = tax if tax is not None else v.get("tax")
+            net = abs(row.effect) - (tax or ZERO)
         lines.append(
             Line(
                 item=v.get("item"),

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tieout.errors import ProfileError
 from tieout.mapping import fields
-from tieout.mapping.tabular import MEANINGS, PLACES, Column, Profile, heading_key
+from tieout.mapping.tabular import Column, Profile, heading_key, meanings, parse
 
 Value = str | Decimal | date | bool | None
 SHOWN = 80
@@ -100,16 +100,8 @@ def bind(profile: Profile, headings: Sequence[str]) -> Binding:
             problems=tuple(problems),
             hint=f"headings in the file: {shown}",
         )
-    choices = {n: _meanings(n, c) for n, c in profile.columns.items() if profile.type_of(n) == "choice"}
+    choices = {n: meanings(n, c) for n, c in profile.columns.items() if profile.type_of(n) == "choice"}
     return Binding(profile, tuple(headings[:width]), index, width, choices=choices)
-
-
-def _meanings(name: str, column: Column) -> dict[str, str]:
-    if column.values:
-        return dict(column.values)
-    if name == "kind":
-        return {k: k for k in ("invoice", "credit_memo", "payment", "adjustment")}
-    return {m: m for m in MEANINGS[name]}
 
 
 def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Problem:
@@ -140,32 +132,9 @@ def is_null(profile: Profile, column: Column, raw: str) -> bool:
 
 def convert(binding: Binding, name: str, raw: str) -> Value:
     """The typed value of one cell. Raises ValueError with the reason."""
-    profile = binding.profile
-    match profile.type_of(name):
-        case "id":
-            return fields.identifier(raw)
-        case "text":
-            return fields.text(raw)
-        case "decimal":
-            a = profile.amounts
-            return fields.decimal(
-                raw,
-                decimal_sep=a.decimal,
-                group_sep=a.group,
-                sign=a.signs,
-                drop=a.symbols,
-                places=PLACES.get(name, 6),
-            )
-        case "date":
-            return fields.day(raw, profile.date_format(name))
-        case "currency":
-            return fields.currency(raw)
-        case "flag":
-            return fields.flag(raw)
-        case "choice":
-            if name == "kind" and profile.columns[name].value is not None:
-                return raw
-            return fields.choice(raw, binding.choices[name])
+    if name in binding.choices:
+        return fields.choice(raw, binding.choices[name])
+    return parse(binding.profile, name, binding.profile.type_of(name), raw)
 
 
 def _finish(profile: Profile, number: int, values: dict[str, Value]) -> Row | Problem:
