@@ -1,0 +1,149 @@
+"""A comparison as JSON, CSV or a table on a terminal. What ledgers say in text is hostile until it is made plain.
+
+JSON keeps text as it is. CSV keeps a spreadsheet from running it; the terminal table from steering the terminal.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from tieout.compare.codes import MONEY_FIELDS
+from tieout.compare.result import Bridge, Discrepancy, Result, Side, text
+
+COLUMNS = (
+    "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
+    "left_value", "right_value", "delta", "currency", "cause", "remedy",
+)  # fmt: skip
+_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\u2212", "\uff0b", "\uff0d", "\uff1d", "\uff20")
+_SHOWN = 200
+_WIDEST = 40
+
+
+def to_json(result: Result) -> str:
+    """The keys of design.md §5, indented; money as text."""
+    return json.dumps(result.as_json(), indent=2, ensure_ascii=False)
+
+
+def neutral(value: str | None) -> str:
+    """Text for a cell: an apostrophe before whatever a spreadsheet might run. Amounts do not go through here."""
+    if not value:
+        return ""
+    return f"'{value}" if value.lstrip(" \u00a0").startswith(_RUNS) or value.startswith(_RUNS) else value
+
+
+def to_csv(result: Result) -> str:
+    """One row per discrepancy, with a heading; amounts exact, text neutral; comma, quotes where needed, CRLF."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for d in result.discrepancies:
+        exact = d.field in MONEY_FIELDS or d.field == "existence"
+        values = [(v or "") if exact else neutral(v) for v in (d.left_value, d.right_value)]
+        marks = (d.id, d.code, " ".join(d.secondary), d.class_, d.severity, d.kind)
+        who = (neutral(x) for x in (d.left, d.left_label, d.right, d.right_label, d.field))
+        writer.writerow([*marks, *who, *values, text(d.delta), d.currency or "", neutral(d.cause), neutral(d.remedy)])
+    return out.getvalue()
+
+
+def plain(value: str | None, most: int = _WIDEST) -> str:
+    """Text for a terminal: control and bidirectional characters as escapes, line breaks too, cut to `most` columns."""
+    made = "".join(_plain_character(c) for c in value or "")
+    if _width(made) <= most:
+        return made
+    while _width(made) > most - 1:
+        made = made[:-1]
+    return made + "…"
+
+
+def _plain_character(c: str) -> str:
+    if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        return f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}"
+    return c
+
+
+def _width(value: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in value)
+
+
+def money(raw: str) -> str:
+    """Digits in groups of three."""
+    sign, digits = ("-", raw[1:]) if raw.startswith("-") else ("", raw)
+    whole, _, places = digits.partition(".")
+    return f"{sign}{int(whole):,}.{places or '00'}"
+
+
+def grid(rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Lines of aligned columns, two spaces apart; `right` names the columns set flush right."""
+    kept = [list(r) for r in rows]
+    widths = [max(_width(c) for c in column) for column in zip(*kept, strict=True)]
+    lines = []
+    for row in kept:
+        cells = []
+        for n, cell in enumerate(row):
+            gap = " " * (widths[n] - _width(cell))
+            cells.append(gap + cell if n in right else cell + gap)
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def to_table(result: Result, *, most: int = _SHOWN) -> str:
+    """The comparison for a terminal: both sides, the discrepancies (at most `most`), the bridge."""
+    out = ["A = left, B = right" + (f", as of {result.as_of}" if result.as_of else ""), ""]
+    out += grid(_sides(result), frozenset({2, 3, 4, 6, 7}))
+    out += ["", f"{result.matched:,} matched, {len(result.discrepancies):,} discrepancies"]
+    shown = result.discrepancies[:most]
+    if shown:
+        out += [
+            "",
+            *grid([("code", "A", "B", "what", "A says", "B says", "delta", ""), *map(_row, shown)], frozenset({6})),
+        ]
+    if len(result.discrepancies) > len(shown):
+        out.append(f"… {len(result.discrepancies) - len(shown):,} more; --json or a CSV file has them all")
+    for currency, bridge in sorted(result.bridge.items()):
+        out += ["", *grid(bridge_rows(currency, bridge, result), frozenset({1, 2}))]
+    return "\n".join(out) + "\n"
+
+
+def _sides(result: Result) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("", "ledger", "records", "rejected", "documents", "", "billed", "open")]
+    for letter, side in (("A", result.left), ("B", result.right)):
+        first = (letter, plain(side.name), f"{side.records:,}", f"{side.rejected:,}")
+        rows += _totals(first, side)
+    return rows
+
+
+def _totals(first: tuple[str, ...], side: Side) -> list[tuple[str, ...]]:
+    rows = [
+        (f"{t.documents:,}", plain(currency), money(text(t.total)), money(text(t.open)))
+        for currency, t in sorted(side.totals.items())
+    ] or [("0", "", "", "")]
+    return [(*(first if not n else ("", "", "", "")), *row) for n, row in enumerate(rows)]
+
+
+def _row(d: Discrepancy) -> tuple[str, ...]:
+    return (
+        d.code,
+        plain(d.left_label),
+        plain(d.right_label),
+        plain(d.field),
+        plain(d.left_value, 24),
+        plain(d.right_value, 24),
+        money(text(d.delta)),
+        plain(d.currency),
+    )
+
+
+def bridge_rows(currency: str, bridge: Bridge, result: Result) -> list[tuple[str, str, str]]:
+    """The bridge as rows of (label, count, amount), A first."""
+    return [
+        (f"A  {plain(result.left.name)}, open {plain(currency)}", "", money(text(bridge.left_total))),
+        *((f"   {line.code}", f"{line.count:,}", money(text(line.delta))) for line in bridge.lines),
+        ("   remainder", "", money(text(bridge.remainder))),
+        (f"B  {plain(result.right.name)}, open {plain(currency)}", "", money(text(bridge.right_total))),
+        ("   of this without confirmed cause", "", money(text(bridge.unconfirmed))),
+    ]
