@@ -63,6 +63,7 @@ class Line:
     invoice: str
     cleared_with: str
     cleared_on: date | None
+    reversed_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,24 @@ def lines(books: Books, as_of: date, scope: str) -> Iterator[Line]:
             continue
         for item, (amount, invoice) in enumerate(_parts(doc, as_of), start=1):
             clearing, on = cleared.get(invoice or doc.number, ("", None))
-            if doc.reversed_on and doc.reversed_on <= as_of:
-                clearing, on = doc.reversed_with, doc.reversed_on
+            _, gone = _state(doc, as_of)
+            if gone:
+                clearing, on = doc.reversed_with, gone
             if scope == "open" and clearing:
                 continue
-            yield Line(doc, item, amount if doc.debit else -amount, invoice, clearing, on)
+            yield Line(doc, item, amount if doc.debit else -amount, invoice, clearing, on, gone)
+
+
+def _state(doc: Document, as_of: date) -> tuple[str, date | None]:
+    gone = doc.reversed_on if doc.reversed_on and doc.reversed_on <= as_of else None
+    return ("voided" if gone else "posted"), gone
+
+
+def _tax(line: Line) -> Cell:
+    """Tax stands on the first line of an invoice or credit memo, and nowhere else."""
+    if not line.document.is_invoice and line.document.type != "DG":
+        return None
+    return line.document.tax if line.item == 1 else ZERO
 
 
 def _parts(doc: Document, as_of: date) -> list[tuple[Decimal, str]]:
@@ -131,7 +145,7 @@ def _clearings(books: Books, as_of: date, balances: dict[str, Decimal]) -> dict[
 
 # -- FBL5N
 
-PAYMENT_METHODS = {"check": "C", "card": "K", "ach": "A", "wire": "T", "cash": "B", "other": "O"}
+PAYMENT_METHODS = {"check": "C", "card": "K", "ach": "E", "wire": "T", "cash": "B", "other": ""}
 FBL5N = (
     # English, German, value
     ("Account", "Konto", lambda x: x.document.customer),
@@ -148,12 +162,14 @@ FBL5N = (
     ("Amount in doc. curr.", "Betrag in Belegwährung", lambda x: x.amount),
     ("Document currency", "Belegwährung", lambda x: x.document.currency),
     ("Tax code", "Steuerkennzeichen", lambda x: x.document.tax_code),
-    ("Tax amount", "Steuerbetrag", lambda x: x.document.tax if x.item == 1 else ZERO),
+    ("Tax amount", "Steuerbetrag", _tax),
     ("Clearing Document", "Ausgleichsbeleg", lambda x: x.cleared_with),
     ("Clearing date", "Ausgleichsdatum", lambda x: x.cleared_on),
     ("Invoice reference", "Rechnungsbezug", lambda x: x.invoice),
     ("Payment Method", "Zahlweg", lambda x: PAYMENT_METHODS.get(x.document.method, "")),
-    ("Reversed with", "Storniert mit", lambda x: x.document.reversed_with),
+    ("Reversed with", "Storniert mit", lambda x: x.document.reversed_with if x.reversed_on else ""),
+    ("Reversal date", "Stornodatum", lambda x: x.reversed_on),
+    ("Reversal indicator", "Stornokennzeichen", lambda x: "X" if x.reversed_on else ""),
     ("Text", "Text", lambda x: x.document.text),
 )
 """Customer line items as the SAP screen names them (spec erps.md §1.1); debit positive, credit negative."""
@@ -205,11 +221,6 @@ def _customers(books: Books, as_of: date, scope: str) -> Iterator[Row]:  # noqa:
 def _posted(books: Books, as_of: date) -> list[Document]:
     found = [d for d in books.documents.values() if d.posting_date <= as_of]
     return sorted(found, key=lambda d: (d.posting_date, d.number))
-
-
-def _state(doc: Document, as_of: date) -> tuple[str, date | None]:
-    gone = doc.reversed_on if doc.reversed_on and doc.reversed_on <= as_of else None
-    return ("voided" if gone else "posted"), gone
 
 
 def _documents(books: Books, as_of: date, scope: str) -> Iterator[Row]:

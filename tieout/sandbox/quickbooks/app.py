@@ -50,6 +50,7 @@ class Site:
         self.recent: deque[float] = deque()
         self.batches: deque[float] = deque()
         self.uploads: dict[str, bytes] = {}
+        self.broken: list[AssertionError] = []
 
     # ---- the company's resources
 
@@ -63,6 +64,9 @@ class Site:
             answer = self._route(request, body)
         except Refused as fault:
             return self._fault(fault, began)
+        except AssertionError as error:
+            self.broken.append(error)
+            raise
         if isinstance(answer, Response):
             return answer
         time_ = b',"time":' + dumps(stamp(began, "milliseconds"))

@@ -286,6 +286,16 @@ class Books:
         self.remove(spec.name, key[1])
         return {"domain": "QBO", "status": "Deleted", "Id": key[1]}
 
+    def close_through(self, day: date | None) -> None:
+        """The owner closes the books through a day (inclusive) on the website, or opens them again with None."""
+        with self.lock:
+            row = self.tables["Preferences"]["1"]
+            accounting = {k: v for k, v in row.doc["AccountingInfoPrefs"].items() if k != "BookCloseDate"}
+            if day is not None:
+                accounting["BookCloseDate"] = day.isoformat()
+            done = {**row.doc, "AccountingInfoPrefs": accounting}
+            self.store("Preferences", "1", self.seal(schema.ENTITIES["preferences"], "1", done, row.doc), "update")
+
     # ---- the storage under the rules
 
     def seal(self, spec: Entity, id: str, doc: Doc, old: Doc | None) -> Doc:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import lists, schema, tax
 from .encode import ZERO, Doc, cents, money, short
-from .faults import Refused, business, missing
+from .faults import Refused, business, missing, too_long
 from .schema import Entity
 
 if TYPE_CHECKING:
@@ -239,6 +239,9 @@ _ADDED = frozenset(("SalesItemLineDetail", "GroupLineDetail", "DescriptionOnly")
 
 def _defaults(books: Books, spec: Entity, done: Doc) -> None:
     done.setdefault("ApplyTaxAfterDiscount", False)
+    memo = str(done.get("CustomerMemo", {}).get("value", ""))
+    if len(memo) > 1000:
+        raise too_long("CustomerMemo", 1000, len(memo))
     done.setdefault("PrintStatus", "NeedToPrint")
     done.setdefault("EmailStatus", "NotSet")
     if done["EmailStatus"] == "NeedToSend" and "BillEmail" not in done:

@@ -37,13 +37,18 @@ class Running:
 
 @contextlib.contextmanager
 def running(books: Books, *, faults: Faults | None = None, port: int = 0) -> Iterator[Running]:
-    """Serves the books on 127.0.0.1 until the `with` ends; port 0 takes a free one."""
+    """Serves the books on 127.0.0.1 until the `with` ends; port 0 takes a free one.
+
+    A broken invariant answers 500 to its request and is raised (AssertionError) when the `with` ends.
+    """
     faults = faults or Faults()
     authority = Authority(books.switches, books.now, REALM, CLIENT, SECRET)
     site = Site(books, authority)
     with listening(application(site, faults), port=port) as bound:
         url = f"http://127.0.0.1:{bound}"
         yield Running(url, REALM, books, faults, CLIENT, SECRET, authority.connect(), authority)
+    if site.broken:
+        raise site.broken[0]
 
 
 def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
