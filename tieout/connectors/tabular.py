@@ -32,7 +32,17 @@ from tieout.errors import (
 from tieout.mapping import written
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.writing import ImportProfile, Rows, encode, load_import_profile, rows
-from tieout.model import AnyRecord, ClosedPeriod, Company, ControlBalance, Customer, Entity, magnitude
+from tieout.model import (
+    AnyRecord,
+    ClosedPeriod,
+    Company,
+    ControlBalance,
+    Customer,
+    Entity,
+    Existence,
+    Payment,
+    magnitude,
+)
 
 Clock = Callable[[], datetime]
 _LOG = logging.getLogger(__name__)
@@ -264,15 +274,21 @@ class TabularConnector:
         return _Reading(chosen, unique, tuple(reports), tuple(doubts), left_out)
 
     def _own(self, seen: Observation, export: Export) -> Observation | None:
-        """The observation with the entity code that the export declares, or None if it belongs to another."""
+        """The observation as this connection holds it, or None if it belongs to another kind or entity code."""
         if export.entity not in (None, seen.entity):
             return None
         code, record = self._code(export), seen.record
-        if code is None or record is None or isinstance(record, RecordError | Customer):
+        if record is None or isinstance(record, RecordError):
             return seen
-        if record.entity_code is None:
-            return replace(seen, record=record.model_copy(update={"entity_code": code}))
-        return seen if record.entity_code == code or export.entity_code is None else None
+        if isinstance(record, Customer):
+            return seen if record.active else replace(seen, existence=Existence.INACTIVE)
+        if isinstance(record, Payment) and record.reference in seen.id.split("/"):
+            record = record.model_copy(update={"reference": None})  # its own number, where the file gives no reference
+        if code is not None and record.entity_code is None:
+            record = record.model_copy(update={"entity_code": code})
+        if export.entity_code is not None and record.entity_code != export.entity_code:
+            return None
+        return replace(seen, record=record)
 
     def get(self, entity: Entity, id: str) -> Observation:
         """The record as the newest set has it. NotFoundError only if that set is complete and holds everything."""

@@ -602,3 +602,51 @@ def test_plain_files_there_and_back(tmp_path_factory: pytest.TempPathFactory, re
     world = World(tmp_path_factory.mktemp("w"))
     world.books.enter_invoice("200001", "1000.00", on=JAN, number="OLD")
     round_trip(world, records)
+
+
+@pytest.mark.parametrize("layout", ["sap-fbl5n-en", "sap-fbl5n-de"])
+def test_what_sap_lists_is_read_by_kind(tmp_path: Path, layout: str) -> None:
+    world = World(tmp_path, layouts=("customers", layout))
+    books = world.books
+    one, two = (books.enter_invoice("200001", "100.00", on=JAN, tax="8.25", tax_code="A1") for _ in range(2))
+    paid = books.enter_payment("200001", "150.00", on=END, applications={one: "108.25", two: "40.00"}, method="ach")
+    credit = books.enter_credit_memo("200001", "10.00", on=JAN, reference="CM 1", applications={two: "10.00"})
+    off = books.write_off(two, "1.25", on=END)
+    gone = books.enter_invoice("200001", "77.00", on=JAN)
+    books.reverse(gone, on=END)
+    world.export()
+    connector = world.open(imports=dict(SAP_IMPORTS))
+
+    def id(number: str) -> str:
+        return f"1000/{number}/2026"
+
+    invoices = found(connector, Entity.INVOICE)
+    assert (invoices[id(one)].total, invoices[id(one)].tax) == (Decimal("108.25"), Decimal("8.25"))
+    assert (invoices[id(gone)].state, invoices[id(gone)].voided_on) == (PostingState.VOIDED, END)
+    read = found(connector, Entity.PAYMENT)[id(paid)]
+    assert (read.amount, read.method, read.reference) == (Decimal("150.00"), Method.ACH, None)
+    assert [(a.invoice, a.amount) for a in read.applications] == [
+        (id(one), Decimal("108.25")),
+        (id(two), Decimal("40.00")),
+    ]
+    assert found(connector, Entity.CREDIT_MEMO)[id(credit)].number == "CM 1"
+    assert found(connector, Entity.ADJUSTMENT)[id(off)].document == id(two)
+    pull = connector.pull(Entity.INVOICE)
+    assert list(pull)
+    assert pull.complete, pull.proof
+
+
+@settings(max_examples=60)
+@given(books_to_write())
+def test_sap_posting_files_there_and_back(tmp_path_factory: pytest.TempPathFactory, records: list[AnyRecord]) -> None:
+    world = World(tmp_path_factory.mktemp("w"), layouts=SAP, imports=dict(SAP_IMPORTS))
+    old = world.books.enter_invoice("200001", "1000.00", on=JAN)
+    id = f"1000/{old}/2026"
+
+    def known(record: AnyRecord) -> AnyRecord:
+        if not isinstance(record, CreditMemo | Payment):
+            return record
+        moved = tuple(a.model_copy(update={"invoice": id}) for a in record.applications)
+        return record.model_copy(update={"applications": moved})
+
+    round_trip(world, [known(r) for r in records])
