@@ -7,22 +7,16 @@ besides is a `dataclasses.replace` of `Capabilities` or `Rules` away. `Faults` s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
-from typing import Any, get_args
+from typing import Any
 
-from tieout.connectors import Capabilities, Connector, Observation, Op, Pull, Strategy, Written
-from tieout.connectors.memory_books import (
-    Clock,
-    Logged,
-    ManualClock,
-    MemoryBooks,
-    Request,
-    Rules,
-    Stored,
-    date_of,
-)
+from tieout.connectors import Capabilities, Connector, Observation, Op, Pull, Written
+from tieout.connectors.memory_books import MemoryBooks
+from tieout.connectors.memory_faults import Fault, FaultKind, Faults, SimulatedCrash
+from tieout.connectors.memory_gate import cut
+from tieout.connectors.memory_profiles import BLANK, DROPPABLE, FIELDS, PROFILES, STATED_ONLY, MemoryProfile
+from tieout.connectors.memory_types import Clock, Logged, ManualClock, Request, Rules, Stored, date_of
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -37,18 +31,15 @@ from tieout.errors import (
     UnknownOutcome,
 )
 from tieout.model import (
-    ZERO,
     AnyRecord,
     Company,
     ControlBalance,
     Customer,
     Entity,
     Existence,
-    Method,
     Ref,
     as_json,
     magnitude,
-    type_of,
 )
 
 __all__ = [
@@ -68,166 +59,6 @@ __all__ = [
     "open_books",
     "open_memory",
 ]
-
-# Nobody writes these: identity, what is derived, what only a void sets, and what only a source can state.
-_STATED_ONLY = frozenset({"settled_on", "stated_by_source"})
-_NEVER_WRITTEN = _STATED_ONLY | frozenset(
-    {"ref", "marker", "reported_balance", "reported_open", "reported_unapplied", "state", "voided_on"}
-)
-FIELDS: Mapping[Entity, frozenset[str]] = {e: frozenset(t.model_fields) - _NEVER_WRITTEN for e, t in type_of.items()}
-# What a field holds that a system does not keep; None for those not listed.
-_BLANK: Mapping[str, Any] = {
-    "lines": (),
-    "tax_lines": (),
-    "instalments": (),
-    "applications": (),
-    "credits": (),
-    "disputed": False,
-    "active": True,
-    "stated_by_source": False,
-    "deposit_applied": ZERO,
-    "method": Method.OTHER,
-}
-# Facts without which there is no document (amounts, dates, currency, customer) are kept by every system.
-_DROPPABLE: Mapping[Entity, frozenset[str]] = {
-    entity: frozenset(
-        n for n in names if n in _BLANK or type(None) in get_args(type_of[entity].model_fields[n].annotation)
-    )
-    for entity, names in FIELDS.items()
-}
-_TXN_OPS = frozenset(Op)
-_WRITES = {e: _TXN_OPS - {Op.VOID} if e is Entity.CUSTOMER else _TXN_OPS for e in Entity}
-
-
-class SimulatedCrash(BaseException):
-    """The process dies here. Not an Exception, so that no handler of ours can survive it."""
-
-
-class FaultKind(StrEnum):
-    """What goes wrong with one call.
-
-    writes: NOT_SENT, LOSE_REQUEST, LOSE_RESPONSE (after the commit), LATE (no answer; committed `seconds` later),
-    THROTTLE, SIGNED_OUT, CRASH_BEFORE and CRASH_AFTER the commit
-    reads: LOSE_REQUEST, THROTTLE, SIGNED_OUT, CRASH_BEFORE, CRASH_AFTER; pulls also TRUNCATE (raises after half of
-    the records), SHORT_LIST (lacks the last record, without error), EMPTY (an empty list that looks like success, not
-    proved complete), BAD_RECORD, TOMBSTONE_LIE (a record is said to be deleted that is not), STALE_LIST (records as
-    they were one change ago)
-    """
-
-    NOT_SENT = "not_sent"
-    LOSE_REQUEST = "lose_request"
-    LOSE_RESPONSE = "lose_response"
-    LATE = "late"
-    THROTTLE = "throttle"
-    SIGNED_OUT = "signed_out"
-    CRASH_BEFORE = "crash_before"
-    CRASH_AFTER = "crash_after"
-    BAD_RECORD = "bad_record"
-    TRUNCATE = "truncate"
-    SHORT_LIST = "short_list"
-    EMPTY = "empty"
-    TOMBSTONE_LIE = "tombstone_lie"
-    STALE_LIST = "stale_list"
-
-
-WRITE_OPS = frozenset(op.value for op in Op)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault, for the `nth` matching call (from 1) after it was armed.
-
-    op: `company, pull, get, search, create, update, void, delete, flush`, `write` (any write) or `any`
-    entity: None for any · id: the record that BAD_RECORD and TOMBSTONE_LIE mean, "" for the first
-    """
-
-    kind: FaultKind
-    op: str = "write"
-    nth: int = 1
-    entity: Entity | None = None
-    id: str = ""
-    seconds: float = 30.0
-
-    def matches(self, op: str, entity: Entity | None) -> bool:
-        named = self.op in (op, "any") or (self.op == "write" and op in WRITE_OPS)
-        return named and self.entity in (None, entity)
-
-
-class Faults:
-    """A script of faults, each struck once. `calls` lists every call a connector made, `struck` what hit."""
-
-    def __init__(self, *faults: Fault) -> None:
-        self._armed: list[tuple[Fault, int]] = []
-        self.calls: list[tuple[str, Entity | None]] = []
-        self.struck: list[Fault] = []
-        for fault in faults:
-            self.arm(fault)
-
-    def arm(self, fault: Fault) -> None:
-        self._armed.append((fault, 0))
-
-    @property
-    def armed(self) -> list[Fault]:
-        return [fault for fault, _ in self._armed]
-
-    def strike(self, op: str, entity: Entity | None) -> Fault | None:
-        """Count one call; the fault that is due on it, or None. Two due at once: the one armed first."""
-        self.calls.append((op, entity))
-        due: Fault | None = None
-        left = []
-        for fault, seen in self._armed:
-            seen += fault.matches(op, entity)
-            if due is None and seen >= fault.nth and fault.matches(op, entity):
-                due = fault
-                self.struck.append(fault)
-            else:
-                left.append((fault, seen))
-        self._armed = left
-        return due
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryProfile:
-    capabilities: Capabilities
-    rules: Rules
-
-
-_BASE = Capabilities(
-    reads=frozenset(Entity),
-    writes=_WRITES,
-    fields=FIELDS,
-    strategy=Strategy.SEARCHABLE_MARKER,
-    searchable=True,
-    settle=120,
-    periods_readable=True,
-    derives_open=True,
-)
-# One for each way to keep a create single; the first is closest to QuickBooks, the last to an ERP that loads files.
-PROFILES: Mapping[str, MemoryProfile] = {
-    "idempotency_key": MemoryProfile(
-        replace(_BASE, strategy=Strategy.IDEMPOTENCY_KEY, key_window=3600, delta=True, versioned=True, horizon_days=30),
-        Rules(key_window=3600, number_limit=21),
-    ),
-    "unique_number": MemoryProfile(
-        replace(_BASE, strategy=Strategy.UNIQUE_NUMBER, versioned=True),
-        Rules(unique_numbers=True, unique_markers=True, number_limit=30, memo_limit=250),
-    ),
-    "searchable_marker": MemoryProfile(
-        replace(_BASE, periods_readable=False), Rules(number_limit=20, memo_limit=100, apply_bumps_invoice=False)
-    ),
-    "file": MemoryProfile(
-        replace(
-            _BASE,
-            strategy=Strategy.FILE,
-            by_id=False,
-            searchable=False,
-            synchronous=False,
-            periods_readable=False,
-            writes={e: ops - {Op.DELETE} for e, ops in _WRITES.items()},
-        ),
-        Rules(number_limit=16, memo_limit=50),
-    ),
-}
 
 
 class MemoryConnector:
@@ -395,9 +226,9 @@ class MemoryConnector:
 
     def represent(self, record: AnyRecord) -> AnyRecord:
         kept = self._capabilities.fields.get(record.entity, frozenset())
-        lost = (_DROPPABLE[record.entity] - kept) | (_STATED_ONLY & set(type(record).model_fields))
-        blank = {name: _BLANK.get(name) for name in lost if getattr(record, name) != _BLANK.get(name)}
-        return self.books.cut(record.model_copy(update=blank) if blank else record)
+        lost = (DROPPABLE[record.entity] - kept) | (STATED_ONLY & set(type(record).model_fields))
+        blank = {name: BLANK.get(name) for name in lost if getattr(record, name) != BLANK.get(name)}
+        return cut(self.books.rules, record.model_copy(update=blank) if blank else record)
 
     def control_balances(self, as_of: date) -> list[ControlBalance]:
         self._read("company", None)

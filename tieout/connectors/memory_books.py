@@ -7,16 +7,29 @@ Nothing is random and time comes from the clock alone, so that a failing test ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from tieout.connectors import Op, Written
+from tieout.connectors.memory_balances import Balances, balances
+from tieout.connectors.memory_gate import Gate, cut
+from tieout.connectors.memory_types import (
+    Clock,
+    Logged,
+    ManualClock,
+    Received,
+    Request,
+    Rules,
+    Stored,
+    applications_of,
+    changed,
+    existence_of,
+    settled_by,
+)
 from tieout.errors import (
-    DuplicateNumber,
-    PeriodClosed,
     Rejected,
     StaleWrite,
     WriteError,
@@ -28,10 +41,8 @@ from tieout.model import (
     Application,
     ClosedPeriod,
     Company,
-    Credit,
     CreditMemo,
     Customer,
-    Document,
     Entity,
     Existence,
     Invoice,
@@ -39,13 +50,9 @@ from tieout.model import (
     PostingState,
     Ref,
     effects,
-    exponent,
-    finer_than_currency,
-    magnitude,
     tidy,
 )
 
-Clock = Callable[[], datetime]
 PREFIX = {
     Entity.CUSTOMER: "CUS",
     Entity.INVOICE: "INV",
@@ -53,105 +60,6 @@ PREFIX = {
     Entity.PAYMENT: "PAY",
     Entity.ADJUSTMENT: "ADJ",
 }
-
-
-class ManualClock:
-    """A clock that stands still until `tick`. Aware, UTC."""
-
-    def __init__(self, start: datetime = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)) -> None:
-        self.now = start
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def tick(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How these books behave: each switch is a behaviour that some real system has.
-
-    unique_numbers, unique_markers, unique_names: a second holder is refused (names: customers)
-    over_application: `reject` the write, or `drop` the application and accept the rest
-    apply_bumps_invoice: (un)applying money changes the invoice's version and its time of change
-    auto_apply_credits: a new invoice takes the customer's open credits and unapplied money, oldest first
-    tax_rate: the server computes tax itself, whatever it is sent · auto_number: it numbers what has no number
-    void_applied: voiding an invoice with money on it unlinks the money, or is refused
-    key_window: seconds for which a repeated key replays the first answer, even if the record is gone by then
-    *_limit: characters kept, the rest is cut off · search_lag: seconds until a change can be found by search
-    """
-
-    unique_numbers: bool = False
-    unique_markers: bool = False
-    unique_names: bool = True
-    over_application: Literal["reject", "drop"] = "reject"
-    apply_bumps_invoice: bool = True
-    auto_apply_credits: bool = False
-    tax_rate: Decimal | None = None
-    auto_number: bool = False
-    void_applied: Literal["unlink", "reject"] = "unlink"
-    key_window: int = 0
-    number_limit: int | None = None
-    memo_limit: int | None = None
-    name_limit: int | None = None
-    search_lag: int = 0
-
-
-@dataclass(slots=True)
-class Stored:
-    """A record as these books hold it. `extra`: native fields that no canonical field maps."""
-
-    record: AnyRecord
-    version: int
-    changed: datetime
-    existence: Existence = Existence.LIVE
-    extra: dict[str, Any] = field(default_factory=dict)
-    unreadable: str | None = None
-    previous: Stored | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A write as it arrives. `changes`: canonical field → value; `record` for creates only."""
-
-    op: Op
-    entity: Entity
-    id: str = ""
-    record: AnyRecord | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    version: str | None = None
-    key: str = ""
-    marker: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """Ground truth: one effect on one record, in order. `by`: `person`, `connector` or `server` (its own doing).
-
-    before, after: the record, or None where it did not or does not exist
-    """
-
-    seq: int
-    at: datetime
-    by: str
-    op: str
-    entity: Entity
-    id: str
-    key: str
-    marker: str
-    before: AnyRecord | None
-    after: AnyRecord | None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A write request that reached the server, whatever became of it."""
-
-    seq: int
-    at: datetime
-    request: Request
-    outcome: str
 
 
 class MemoryBooks:
@@ -184,8 +92,8 @@ class MemoryBooks:
         self._next_number = 1001
         self._answers: dict[str, tuple[datetime, Written]] = {}
         self._late: list[tuple[datetime, Request]] = []
-        self._open_at = -1
-        self._open: dict[tuple[Entity, str], Decimal] = {}
+        self._balances: Balances | None = None
+        self._balances_at = 0
 
     # --- time
 
@@ -275,53 +183,21 @@ class MemoryBooks:
 
     # --- derived balances
 
+    def balances(self) -> Balances:
+        if self._balances is None or self._balances_at != len(self.log):
+            self._balances = balances([stored.record for stored in self.everything()])
+            self._balances_at = len(self.log)
+        return self._balances
+
     def open(self, entity: Entity, id: str) -> Decimal:
         """Open amount of a document: what it is for, less what is set against it. Zero when voided or a draft."""
-        if self._open_at != len(self.log):
-            self._open, self._open_at = self._compute_open(), len(self.log)
-        return self._open.get((entity, id), ZERO)
-
-    def _compute_open(self) -> dict[tuple[Entity, str], Decimal]:
-        result: dict[tuple[Entity, str], Decimal] = {}
-        applied: list[tuple[Entity, str, Application]] = []
-        against: list[Adjustment] = []
-        used: list[Credit] = []
-        for stored in self.everything():
-            record = stored.record
-            if isinstance(record, Customer):
-                continue
-            key = (record.entity, record.ref.id)
-            posted = record.state is PostingState.POSTED
-            result[key] = magnitude(record) if posted else ZERO
-            if posted and isinstance(record, Invoice):
-                result[key] -= record.deposit_applied
-            if posted and isinstance(record, Payment | CreditMemo):
-                applied += [(*key, a) for a in record.applications if a.reversed_on is None]
-            if posted and isinstance(record, Payment):
-                result[key] += sum((c.amount for c in record.credits), ZERO)
-                used += record.credits
-            if posted and isinstance(record, Adjustment) and record.document:
-                against.append(record)
-        for entity, id, application in applied:
-            result[entity, id] -= application.amount
-            if (Entity.INVOICE, application.invoice) in result:
-                result[Entity.INVOICE, application.invoice] -= application.amount_invoice
-        for credit in used:
-            if (Entity.CREDIT_MEMO, credit.credit_memo) in result:
-                result[Entity.CREDIT_MEMO, credit.credit_memo] -= credit.amount
-        for adjustment in against:
-            target = (Entity.INVOICE, adjustment.document or "")
-            if target in result:
-                result[target] += adjustment.amount if adjustment.side == "debit" else -adjustment.amount
-                result[Entity.ADJUSTMENT, adjustment.ref.id] = ZERO
-        return result
+        return self.balances().open.get((entity, id), ZERO)
 
     def balance(self, customer: str) -> Decimal:
         """What the customer owes by effects, all dates, in the customer's currency."""
         holder = self._stored[Entity.CUSTOMER][customer].record
         currency = (holder.currency if isinstance(holder, Customer) else None) or self.home_currency
-        moves = (e for s in self.everything() for e in effects(s.record))
-        return tidy(sum((e.amount for e in moves if e.customer == customer and e.currency == currency), ZERO))
+        return tidy(self.balances().owed.get((customer, currency), ZERO))
 
     def receivables(self, as_of: date) -> dict[str, Decimal]:
         """Total of the receivables account by currency, `as_of` inclusive."""
@@ -449,7 +325,7 @@ class MemoryBooks:
             record = request.record.model_copy(update={"marker": request.marker or None})
             if not isinstance(record, Customer) and record.state is PostingState.VOIDED:
                 raise Rejected("a voided document cannot be created", code="state")
-            record = self._accepted(self.cut(record), None)
+            record = self._gate().accept(cut(self.rules, record), None)
             record = self._insert(record, by="connector", key=request.key, marker=request.marker)
             if isinstance(record, Invoice) and self.rules.auto_apply_credits:
                 self._auto_apply(record)
@@ -470,118 +346,25 @@ class MemoryBooks:
             raise StaleWrite(f"{request.entity} {request.id} is at version {stored.version}, not {request.version}")
         why = {"by": "connector", "key": request.key, "marker": request.marker}
         if request.op is Op.UPDATE:
-            wanted = _changed(stored.record, request.changes)
-            self._check_period(stored.record)
-            accepted = self._accepted(self.cut(wanted), stored.record)
+            wanted = changed(stored.record, request.changes)
+            self._gate().check_period(stored.record)
+            accepted = self._gate().accept(cut(self.rules, wanted), stored.record)
             moved = {f: getattr(accepted, f) for f in type(accepted).model_fields if f != "ref"}
             self._change(request.entity, request.id, moved, **why)
         elif request.op is Op.VOID:
             if isinstance(stored.record, Customer):
                 raise Rejected("a customer cannot be voided")
             if stored.record.state is not PostingState.VOIDED:
-                self._check_period(stored.record)
+                self._gate().check_period(stored.record)
                 if self.rules.void_applied == "reject" and self._settling(Entity.INVOICE, request.id):
                     raise Rejected(f"{request.id} has money applied to it")
                 self._void(request.entity, request.id, self.now().date(), **why)
         else:
-            self._check_period(stored.record)
+            self._gate().check_period(stored.record)
             self._delete(request.entity, request.id, **why)
 
-    def cut(self, record: AnyRecord) -> AnyRecord:
-        """The record as these books can hold it: texts cut to their limits. Idempotent."""
-        limits = {
-            "number": self.rules.number_limit,
-            "reference": self.rules.number_limit,
-            "memo": self.rules.memo_limit,
-            "name": self.rules.name_limit,
-        }
-        cuts = {
-            name: getattr(record, name)[:limit].rstrip()
-            for name, limit in limits.items()
-            if limit is not None and getattr(record, name, None) is not None
-        }
-        return record.model_copy(update=cuts) if cuts else record
-
-    def _accepted(self, record: AnyRecord, before: AnyRecord | None) -> AnyRecord:
-        """The record as the server books it, or the refusal."""
-        self._check_period(record)
-        self._check_unique(record, before)
-        if isinstance(record, Customer):
-            if record.parent and not self._live(Entity.CUSTOMER, record.parent):
-                raise Rejected(f"unknown parent customer {record.parent!r}", code="bad_reference")
-            return record
-        if not self._live(Entity.CUSTOMER, record.customer):
-            raise Rejected(f"unknown customer {record.customer!r}", code="bad_reference")
-        if finer_than_currency(magnitude(record), record.currency):
-            raise Rejected(f"{magnitude(record)} is finer than {record.currency} has", code="bad_amount")
-        if isinstance(record, Adjustment) and record.document and not self._live(Entity.INVOICE, record.document):
-            raise Rejected(f"unknown invoice {record.document!r}", code="bad_reference")
-        if isinstance(record, Invoice | CreditMemo) and self.rules.tax_rate is not None:
-            tax = round(record.subtotal * self.rules.tax_rate, exponent(record.currency))
-            total = record.subtotal - record.discount + tax
-            record = _changed(record, {"tax": tax, "total": total, "tax_lines": ()})
-        if isinstance(record, Payment | CreditMemo):
-            record = self._with_valid_applications(record, before)
-        return record
-
-    def _with_valid_applications(self, record: Payment | CreditMemo, before: AnyRecord | None) -> Payment | CreditMemo:
-        already = before.applications if isinstance(before, Payment | CreditMemo) else ()
-        kept: list[Application] = []
-        for wanted in record.applications:
-            if wanted.reversed_on is not None:
-                kept.append(wanted)
-                continue
-            if not self._live(Entity.INVOICE, wanted.invoice):
-                raise Rejected(f"unknown invoice {wanted.invoice!r}", code="bad_reference")
-            invoice = self._stored[Entity.INVOICE][wanted.invoice].record
-            standing = (a.amount_invoice for a in already if a.invoice == wanted.invoice and a.reversed_on is None)
-            taken = (a.amount_invoice for a in kept if a.invoice == wanted.invoice and a.reversed_on is None)
-            room = self.open(Entity.INVOICE, wanted.invoice) + sum(standing, ZERO) - sum(taken, ZERO)
-            assert isinstance(invoice, Invoice)
-            if wanted.amount_invoice > room or invoice.state is not PostingState.POSTED:
-                if self.rules.over_application == "drop":
-                    continue
-                raise Rejected(f"{wanted.amount_invoice} is more than {wanted.invoice} has open ({room})", code="over")
-            kept.append(wanted)
-        there_is = magnitude(record) + self._usable_credits(record, before)
-        if sum((a.amount for a in kept if a.reversed_on is None), ZERO) > there_is:
-            raise Rejected("more is applied than there is", code="over")
-        return record.model_copy(update={"applications": tuple(kept)})
-
-    def _usable_credits(self, record: Payment | CreditMemo, before: AnyRecord | None) -> Decimal:
-        if isinstance(record, CreditMemo):
-            return ZERO
-        already = {c.credit_memo: c.amount for c in before.credits} if isinstance(before, Payment) else {}
-        for credit in record.credits:
-            if not self._live(Entity.CREDIT_MEMO, credit.credit_memo):
-                raise Rejected(f"unknown credit memo {credit.credit_memo!r}", code="bad_reference")
-            room = self.open(Entity.CREDIT_MEMO, credit.credit_memo) + already.get(credit.credit_memo, ZERO)
-            if credit.amount > room:
-                raise Rejected(f"{credit.amount} is more than {credit.credit_memo} has left ({room})", code="over")
-        return sum((c.amount for c in record.credits), ZERO)
-
-    def _check_period(self, record: AnyRecord) -> None:
-        if isinstance(record, Customer) or self.closed_through is None:
-            return
-        if record.posted <= self.closed_through:
-            raise PeriodClosed(f"the books are closed through {self.closed_through}", code="closed")
-
-    def _check_unique(self, record: AnyRecord, before: AnyRecord | None) -> None:
-        fields = []
-        if self.rules.unique_names and isinstance(record, Customer):
-            fields.append("name")
-        if self.rules.unique_numbers:
-            fields.append("reference" if isinstance(record, Payment) else "number")
-        if self.rules.unique_markers:
-            fields.append("marker")
-        for stored in self._stored[record.entity].values():
-            if stored.existence is Existence.DELETED or (before and stored.record.ref.id == before.ref.id):
-                continue
-            for name in fields:
-                value = getattr(record, name)
-                if value is not None and getattr(stored.record, name) == value:
-                    holder = stored.record.ref.id
-                    raise DuplicateNumber(f"{name} {value!r} is taken by {holder}", existing_id=holder, code=name)
+    def _gate(self) -> Gate:
+        return Gate(self.rules, self.closed_through, self._stored, self.open)
 
     def _auto_apply(self, invoice: Invoice) -> None:
         for entity in (Entity.CREDIT_MEMO, Entity.PAYMENT):
@@ -595,10 +378,6 @@ class MemoryBooks:
                     self.apply(record.ref.id, invoice.ref.id, part, by="server")
 
     # --- changes, logged
-
-    def _live(self, entity: Entity, id: str) -> bool:
-        stored = self._stored[entity].get(id)
-        return stored is not None and stored.existence is not Existence.DELETED
 
     def _money_entity(self, id: str) -> Entity:
         return Entity.PAYMENT if id in self._stored[Entity.PAYMENT] else Entity.CREDIT_MEMO
@@ -621,10 +400,10 @@ class MemoryBooks:
             raise ValueError(f"{entity} {id} exists")
         number = "reference" if isinstance(record, Payment) else "number"
         if self.rules.auto_number and getattr(record, number) is None:
-            record = _changed(record, {number: str(self._next_number)})
+            record = changed(record, {number: str(self._next_number)})
             self._next_number += 1
         record = self._with_ref(record, id, 0)
-        self._stored[entity][id] = Stored(record, 0, self.now(), _existence(record), dict(extra or {}))
+        self._stored[entity][id] = Stored(record, 0, self.now(), existence_of(record), dict(extra or {}))
         self._append("create", None, record, by=by, key=key, marker=marker)
         self._bump_settled(None, record)
         return record
@@ -636,8 +415,8 @@ class MemoryBooks:
         if stored.existence is Existence.DELETED:
             raise KeyError(id)
         before = stored.record
-        after = self._with_ref(_changed(before, changes), id, stored.version + 1)
-        self._keep(stored, after, _existence(after))
+        after = self._with_ref(changed(before, changes), id, stored.version + 1)
+        self._keep(stored, after, existence_of(after))
         self._append("update", before, after, by=by, key=key, marker=marker)
         self._bump_settled(before, after)
         return self.derived(after)
@@ -652,7 +431,7 @@ class MemoryBooks:
             changes["applications"] = ()
         if isinstance(before, Payment):
             changes["credits"] = ()
-        after = self._with_ref(_changed(before, changes), id, stored.version + 1)
+        after = self._with_ref(changed(before, changes), id, stored.version + 1)
         self._keep(stored, after, stored.existence)
         self._append("void", before, after, by=by, key=key, marker=marker)
         self._bump_settled(before, None)
@@ -671,19 +450,19 @@ class MemoryBooks:
         """Money on an invoice, or a credit in a payment, that is no more becomes unapplied: the server's doing."""
         for stored in self._settling(entity, id):
             record = stored.record
-            changes: dict[str, Any] = {"applications": tuple(a for a in _applications(record) if a.invoice != id)}
+            changes: dict[str, Any] = {"applications": tuple(a for a in applications_of(record) if a.invoice != id)}
             if isinstance(record, Payment) and entity is Entity.CREDIT_MEMO:
                 changes = {"credits": tuple(c for c in record.credits if c.credit_memo != id)}
             self._change(record.entity, record.ref.id, changes, by="server")
 
     def _settling(self, entity: Entity, id: str) -> list[Stored]:
-        return [s for s in self.everything() if any(k[:2] == (entity, id) for k in _settled_by(s.record))]
+        return [s for s in self.everything() if any(k[:2] == (entity, id) for k in settled_by(s.record))]
 
     def _bump_settled(self, before: AnyRecord | None, after: AnyRecord | None) -> None:
         """What a settlement touches counts as changed, where the system does so."""
         if not self.rules.apply_bumps_invoice:
             return
-        touched = _settled_by(before) ^ _settled_by(after)
+        touched = settled_by(before) ^ settled_by(after)
         for entity, id in sorted({(entity, id) for entity, id, _ in touched}):
             stored = self._stored[entity].get(id)
             if stored and stored.existence is not Existence.DELETED:
@@ -707,33 +486,3 @@ class MemoryBooks:
         assert of is not None
         seq = len(self.log) + 1
         self.log.append(Logged(seq, self.now(), by, op, of.entity, of.ref.id, key, marker, before, after))
-
-
-def _changed(record: AnyRecord, changes: Mapping[str, Any]) -> AnyRecord:
-    """A checked copy; pydantic's own `model_copy` would let a float or a wrong name through."""
-    return type(record).model_validate({**dict(record), **changes}) if changes else record
-
-
-def _existence(record: AnyRecord) -> Existence:
-    return Existence.INACTIVE if isinstance(record, Customer) and not record.active else Existence.LIVE
-
-
-def _applications(record: AnyRecord) -> tuple[Application, ...]:
-    return record.applications if isinstance(record, Payment | CreditMemo) else ()
-
-
-def _settled_by(record: AnyRecord | None) -> set[tuple[Entity, str, Application | Credit]]:
-    """The invoices and credit memos that the record settles or uses."""
-    if not isinstance(record, Payment | CreditMemo):
-        return set()
-    settled: set[tuple[Entity, str, Application | Credit]] = {
-        (Entity.INVOICE, a.invoice, a) for a in record.applications
-    }
-    if isinstance(record, Payment):
-        settled |= {(Entity.CREDIT_MEMO, c.credit_memo, c) for c in record.credits}
-    return settled
-
-
-def date_of(record: Document) -> date:
-    """The date a person would look the document up by."""
-    return record.received if isinstance(record, Payment) else getattr(record, "issued", record.posted)
