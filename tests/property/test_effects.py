@@ -1,0 +1,172 @@
+"""Open receivables by effects equal open receivables by items, as of any date; and what breaks in one ledger is said."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import D, adjustment, applied, credit, customer, day, invoice, payment
+
+from tieout.mapping.balances import open_amount, open_amounts, open_items, open_receivables
+from tieout.mapping.invariants import broken
+from tieout.model import ZERO, Entity, Line, TaxLine
+
+START = date(2026, 1, 1)
+offsets = st.integers(0, 60)
+amounts = st.integers(1, 50_000).map(lambda n: Decimal(n) / 100)
+
+
+def on(n):
+    return (START + timedelta(days=n)).isoformat()
+
+
+def voided(draw, record):
+    """The record, sometimes voided, at any day from its posting on or from an unstated one."""
+    if not draw(st.booleans()):
+        return record
+    when = draw(st.none() | st.integers(0, 30).map(lambda n: record.posted + timedelta(days=n)))
+    return type(record).model_validate(record.model_dump() | {"state": "voided", "voided_on": when})
+
+
+@st.composite
+def ledgers(draw):
+    who = customer("C1", "One", "1")
+    bills = [
+        voided(draw, invoice(f"I{n}", draw(st.sampled_from(["C1", "C2"])), str(draw(amounts)), on(draw(offsets))))
+        for n in range(draw(st.integers(1, 4)))
+    ]
+    records = [who, customer("C2", "Two", "2"), *bills]
+    targets = st.sampled_from([*(b.ref.id for b in bills), "gone"])
+    for n in range(draw(st.integers(0, 5))):
+        # Applied, taken back, applied again elsewhere: any dates, any amounts, over-applied ones too.
+        apps = [
+            applied(
+                draw(targets),
+                str(draw(amounts)),
+                on(start := draw(offsets)),
+                draw(st.none() | st.integers(0, 20).map(lambda k, s=start: on(s + k))),
+            )
+            for _ in range(draw(st.integers(0, 3)))
+        ]
+        make, id = draw(st.sampled_from([(payment, "P"), (credit, "K")]))
+        records.append(voided(draw, make(f"{id}{n}", "C1", str(draw(amounts)), on(draw(offsets)), apps=apps)))
+    kinds = st.sampled_from(
+        ["discount", "write_off", "refund", "returned_payment", "withholding", "finance_charge", "journal"]
+    )
+    for n in range(draw(st.integers(0, 4))):
+        concerned = draw(st.none() | targets)
+        made = adjustment(f"A{n}", "C1", draw(kinds), str(draw(amounts)), on(draw(offsets)), document=concerned)
+        records.append(voided(draw, made))
+    return records
+
+
+@settings(max_examples=200)
+@given(ledgers(), st.integers(-1, 95))
+def test_open_by_effects_is_open_by_items(ledger, n):
+    as_of = START + timedelta(days=n)
+    by_items = sum((i.amount for i in open_items(ledger, as_of)), ZERO)
+    assert open_receivables(ledger, as_of).get("USD", ZERO) == by_items
+    assert not [b for b in broken(ledger, as_of) if b.invariant == "I13"]
+
+
+@given(ledgers(), st.integers(0, 95))
+def test_before_the_first_document_and_after_a_void_nothing_is_open(ledger, n):
+    assert open_receivables(ledger, START - timedelta(days=1)) == {}
+    as_of = START + timedelta(days=n)
+    for r in ledger:
+        gone = getattr(r, "state", None) == "voided" and max(r.voided_on or r.posted, r.posted) <= as_of
+        if gone:
+            assert open_amount(r, ledger, as_of) == 0
+
+
+def test_each_movement_moves_the_invoice_on_its_day():
+    ledger = [
+        customer("C1", "One"),
+        invoice("I", "C1", "100", "2026-01-10"),
+        # Paid early: counts from the invoice's day; taken back on the 20th and given again on the 25th.
+        payment(
+            "P",
+            "C1",
+            "60",
+            "2026-01-05",
+            apps=[applied("I", "60", "2026-01-05", "2026-01-20"), applied("I", "50", "2026-01-25")],
+        ),
+        adjustment("D", "C1", "discount", "2", "2026-01-25", document="I"),
+        adjustment("W", "C1", "write_off", "8", "2026-02-01", document="I"),
+        adjustment("R", "C1", "refund", "10", "2026-02-02"),
+        credit("K", "C1", "40", "2026-02-03", apps=[applied("I", "40", "2026-02-03")], voided_on="2026-02-10"),
+    ]
+    expected = {
+        "2026-01-09": (ZERO, D(-60)),
+        "2026-01-10": (D(40), ZERO),
+        "2026-01-19": (D(40), ZERO),
+        "2026-01-20": (D(100), D(-60)),
+        "2026-01-25": (D(48), D(-10)),
+        "2026-02-01": (D(40), D(-10)),
+        "2026-02-03": (ZERO, D(-10)),
+        "2026-02-10": (D(40), D(-10)),
+    }
+    for when, (bill, cash) in expected.items():
+        amounts_ = open_amounts(ledger, day(when))
+        assert amounts_.get((Entity.INVOICE, "I"), ZERO) == bill, when
+        assert amounts_.get((Entity.PAYMENT, "P"), ZERO) == cash, when
+    assert open_receivables(ledger, day("2026-02-10")) == {"USD": D(40)}  # 100 − 60 − 2 − 8 + 10
+
+
+def line(net):
+    return Line(
+        item=None,
+        description=None,
+        quantity=None,
+        unit_price=None,
+        net=D(net),
+        tax_code=None,
+        tax=None,
+        revenue_account=None,
+    )
+
+
+GOOD = [
+    customer("C1", "One"),
+    customer("C2", "Child", parent="C1"),
+    invoice(
+        "I",
+        "C2",
+        "110",
+        "2026-01-10",
+        tax="10",
+        lines=(line("70"), line("30")),
+        tax_lines=(TaxLine(code="T", rate=None, base=D(100), amount=D(10)),),
+        reported_open=D(50),
+    ),
+    payment("P", "C1", "60", "2026-01-12", apps=[applied("I", "60", "2026-01-12")], reported_unapplied=D(0)),
+]
+
+
+def test_a_sound_ledger_breaks_nothing():
+    assert broken(GOOD, day("2026-01-31"), home_currency="USD") == []
+
+
+@pytest.mark.parametrize(
+    ("invariant", "change"),
+    [
+        ("I1", [invoice("X", "C1", "10", "2026-01-01", subtotal=D(9))]),
+        ("I2", [invoice("X", "C1", "10", "2026-01-01", lines=(line("9"),))]),
+        ("I2", [invoice("X", "C1", "10", "2026-01-01", tax="1", tax_lines=(TaxLine(code="T", rate=None, base=D(9), amount=D(2)),))]),
+        ("I4", [payment("X", "C1", "5", "2026-01-12", apps=[applied("I", "6", "2026-01-12")])]),
+        ("I5", [invoice("X", "C1", "10", "2026-01-01", reported_open=D(9))]),
+        ("I6", [payment("X", "C1", "90", "2026-01-12", apps=[applied("I", "90", "2026-01-12")])]),
+        ("I7", [payment("X", "C1", "5", "2026-01-12", apps=[applied("absent", "5", "2026-01-12")])]),
+        ("I7", [customer("C3", "Stranger"), payment("X", "C3", "5", "2026-01-12", apps=[applied("I", "5", "2026-01-12")])]),
+        ("I8", [payment("X", "C1", "5", "2026-01-12", apps=[applied("I", "5", "2026-01-12")], voided_on="2026-01-13")]),
+        ("I10", [invoice("X", "C1", "10", "2026-01-01", currency="EUR", exchange_rate=D(1))]),
+        ("I11", [invoice("X", "C1", "10", "2026-01-01", number="7"), invoice("Y", "C1", "10", "2026-01-01", number="007")]),
+    ],
+)  # fmt: skip
+def test_each_breach_is_named(invariant, change):
+    found = {b.invariant for b in broken([*GOOD, *change], day("2026-01-31"), home_currency="USD")}
+    assert invariant in found
+    assert found <= {invariant, "I5"}  # a wrong application also makes the reported balance wrong
