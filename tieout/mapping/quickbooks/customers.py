@@ -40,11 +40,9 @@ def get(native: Native, books: Books) -> Customer:
     active = native.get("Active", True)
     if not isinstance(active, bool):
         raise Unreadable("Active", active, "should be true or false")
-    shown = text(native, "DisplayName") or (text(native, "FullyQualifiedName") or "").rpartition(":")[2]
-    if not active:
-        shown = shown.removesuffix(_INACTIVE)
-    if not name(shown):
-        raise Unreadable("DisplayName", shown, "is missing")
+    shown = _name(native, active=active)
+    if not shown:
+        raise Unreadable("DisplayName", native.get("DisplayName"), "is missing")
     own = number(native, "Balance")
     return Customer(
         ref=Ref(
@@ -53,7 +51,7 @@ def get(native: Native, books: Books) -> Customer:
             number=text(native, "AcctNum"),
             version=text(native, "SyncToken"),
         ),
-        name=name(shown),
+        name=shown,
         number=identifying(text(native, "AcctNum"), NUMBER_LENGTH),
         email=email(_part(native, "PrimaryEmailAddr", "Address")),
         phone=one_line(_part(native, "PrimaryPhone", "FreeFormNumber"), PHONE_LENGTH),
@@ -66,6 +64,11 @@ def get(native: Native, books: Books) -> Customer:
         reported_balance=None if own is None else tidy(own),
         marker=split_note(text(native, "Notes"))[1],
     )
+
+
+def _name(native: Native, *, active: bool) -> str:
+    shown = text(native, "DisplayName") or (text(native, "FullyQualifiedName") or "").rpartition(":")[2]
+    return name(shown if active else shown.removesuffix(_INACTIVE))
 
 
 def _address(native: Native) -> Address | None:
@@ -131,7 +134,7 @@ def put(record: Customer, native: Native, books: Books) -> dict[str, Any]:
     if not held.name:
         raise Unwritable("the customer has no name")
     out = dict(native)
-    if held.name != now.name:
+    if held.name != _name(native, active=held.active):
         out["DisplayName"] = held.name
     if held.active != now.active:
         out["Active"] = held.active

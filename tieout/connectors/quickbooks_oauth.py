@@ -1,0 +1,447 @@
+"""Signing in to QuickBooks: the redirect, the exchange, and access tokens that stay fresh (sync.md §10.2).
+
+Intuit changes the refresh token about once a day, and whoever loses the new value must sign in again. So a new value
+is written durably to a rescue entry first, then to the token entry, and only then used. One refresh happens at a time
+across processes; nothing is ever deleted on failure, and the value before the last one is kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import secrets
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tieout.connectors.http import Answer, Lost, Transport, Unsent, checked_url, is_loopback, redact
+from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
+
+log = logging.getLogger("tieout.quickbooks")
+
+Clock = Callable[[], datetime]
+TOKENS, RESCUE = "tokens", "tokens.rescue"
+FRESH = timedelta(minutes=15)  # less than this left of an hour: renew
+SCOPE = "com.intuit.quickbooks.accounting"
+AUTHORIZE_URL = "https://appcenter.intuit.com/connect/oauth2"
+TOKEN_URL = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105  an address
+REDIRECT_URI = "http://localhost:8765/callback"
+IDLE_DAYS = 100
+
+
+class Kept(Protocol):
+    """What a store holds under one name. `previous` is the value before `current`."""
+
+    @property
+    def current(self) -> str: ...
+    @property
+    def previous(self) -> str | None: ...
+
+
+class TokenStore(Protocol):
+    """Where sign-ins are kept: encrypted, durable when `write` returns, locked across processes by `lock`."""
+
+    def read(self, connection: str, name: str) -> Kept | None: ...
+    def write(self, connection: str, name: str, value: str) -> object: ...
+    def probe(self) -> None: ...
+    def lock(self, connection: str) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A sign-in to one company. serial: counts refreshes · times are UTC"""
+
+    realm: str
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+    access_until: datetime
+    refresh_until: datetime
+    obtained: datetime
+    serial: int = 1
+
+    def as_text(self) -> str:
+        data = asdict(self)
+        return json.dumps({k: v.isoformat() if isinstance(v, datetime) else v for k, v in data.items()})
+
+    @classmethod
+    def from_text(cls, text: str) -> Tokens:
+        data = json.loads(text)
+        times = {k: datetime.fromisoformat(data[k]) for k in ("access_until", "refresh_until", "obtained")}
+        return cls(**{**data, **times})
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Our registration with Intuit, and where it is used."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = TOKEN_URL
+    authorize_url: str = AUTHORIZE_URL
+
+    @property
+    def basic(self) -> str:
+        return "Basic " + b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+
+
+def app_of(settings: Mapping[str, Any], secret: Mapping[str, str], transport: Transport, *, sign_in: bool) -> App:
+    """The registration that the settings name. sign_in: the consent page is needed too. Raises ConfigError.
+
+    A discovery document, if one is configured, gives the addresses that are not configured themselves.
+    """
+    given = {**settings, **secret}
+    missing = [key for key in ("client_id", "client_secret") if not given.get(key)]
+    if missing:
+        raise ConfigError("the connection lacks secrets", problems=tuple(f"{key} is not given" for key in missing))
+    token_url, authorize_url = settings.get("token_url"), AUTHORIZE_URL
+    if settings.get("discovery_url") and (sign_in or not token_url):
+        found = _discovered(str(settings["discovery_url"]), transport)
+        token_url = token_url or found["token_endpoint"]
+        authorize_url = found["authorization_endpoint"]
+    return App(
+        given["client_id"],
+        given["client_secret"],
+        checked_url(token_url or TOKEN_URL, "token_url"),
+        checked_url(authorize_url, "the consent page"),
+    )
+
+
+def _discovered(url: str, transport: Transport) -> dict[str, str]:
+    try:
+        answer = transport.send("GET", checked_url(url, "discovery_url"), headers={"Accept": "application/json"})
+    except (Unsent, Lost) as why:
+        raise RetriableError(f"the discovery document cannot be read: {why}") from None
+    found = _json(answer)
+    if answer.status != 200 or not all(
+        isinstance(found.get(key), str) for key in ("token_endpoint", "authorization_endpoint")
+    ):
+        raise ConfigError(f"no discovery document at {redact(url)} (HTTP {answer.status})")
+    return found
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        parsed = json.loads(answer.text)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+class _Refused(Exception):
+    """Intuit refused a grant. `error` is OAuth's word for it."""
+
+    def __init__(self, error: str, status: int) -> None:
+        super().__init__(error)
+        self.error, self.status = error, status
+
+
+def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[str, Any]:
+    """The token endpoint's answer. Raises _Refused for a definite no, RetriableError for anything else."""
+    headers = {
+        "Authorization": app.basic,
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    try:
+        answer = transport.send("POST", app.token_url, headers=headers, body=urlencode(form).encode())
+    except (Unsent, Lost) as why:
+        raise RetriableError(f"Intuit's token service: {why}", hint="run again later") from None
+    found = _json(answer)
+    if answer.status in (400, 401, 403):
+        raise _Refused(redact(str(found.get("error") or f"HTTP {answer.status}"), 60), answer.status)
+    if answer.status != 200 or not all(isinstance(found.get(k), str) for k in ("access_token", "refresh_token")):
+        raise RetriableError(f"Intuit's token service answered HTTP {answer.status}", hint="run again later")
+    return found
+
+
+def _tokens(found: Mapping[str, Any], realm: str, serial: int, now: datetime) -> Tokens:
+    def seconds(key: str, otherwise: int) -> timedelta:
+        value = found.get(key)
+        return timedelta(seconds=value if isinstance(value, int) and value > 0 else otherwise)
+
+    return Tokens(
+        realm=realm,
+        access=found["access_token"],
+        refresh=found["refresh_token"],
+        access_until=now + seconds("expires_in", 3600),
+        refresh_until=now + seconds("x_refresh_token_expires_in", IDLE_DAYS * 86400),
+        obtained=now,
+        serial=serial,
+    )
+
+
+class TokenManager:
+    """Access tokens of one connection, renewed when due. Thread-safe; processes are ordered by the store's lock."""
+
+    def __init__(
+        self,
+        connection: str,
+        *,
+        company_id: str,
+        app: Callable[[], App],
+        store: TokenStore,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._connection, self._company = connection, company_id
+        self._app, self._store = app, store
+        self._transport, self._clock = transport, clock
+        self._held: Tokens | None = None
+        self._unkept: Tokens | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"TokenManager({self._connection!r})"
+
+    def access(self, refused: str | None = None) -> str:
+        """An access token. refused: one that Intuit just refused; another is given.
+
+        Raises SignInRequired, AuthError (wrong client or company), or RetriableError where a later run may succeed.
+        """
+        with self._lock:
+            if self._held and self._usable(self._held, refused, FRESH):
+                return self._held.access
+            with self._store.lock(self._connection):
+                held = self._adopted()
+                if not self._usable(held, refused, FRESH):
+                    held = self._renewed(held, refused)
+            self._held = held
+            return held.access
+
+    def signed_in(self) -> Tokens:
+        """The sign-in as kept, without using it. Raises SignInRequired if there is none."""
+        with self._lock:
+            return self._newest()
+
+    def _usable(self, tokens: Tokens, refused: str | None, left: timedelta) -> bool:
+        life = tokens.access_until - tokens.obtained
+        return tokens.access != refused and tokens.access_until - self._clock() > min(left, life / 4)
+
+    def _known(self) -> list[Tokens]:
+        """Every sign-in that is kept, newest first: rescued, current, previous."""
+        found: list[Tokens] = []
+        for name in (RESCUE, TOKENS):
+            kept = self._store.read(self._connection, name)
+            texts = (kept.current, kept.previous) if kept else ()
+            found.extend(Tokens.from_text(text) for text in texts if text)
+        if self._unkept:
+            found.append(self._unkept)
+        return sorted(found, key=lambda t: (t.serial, t.obtained), reverse=True)
+
+    def _newest(self) -> Tokens:
+        known = self._known()
+        if not known:
+            raise self._sign_in("is not signed in")
+        return known[0]
+
+    def _adopted(self) -> Tokens:
+        """The newest sign-in; one that only the rescue entry holds is moved to where it belongs."""
+        newest = self._newest()
+        if newest.realm != self._company:
+            raise AuthError(
+                f"connection {self._connection} is signed in to company {redact(newest.realm, 40)}, "
+                f"not to {self._company}",
+                hint=f"mend company_id, or: tieout connect {self._connection}",
+            )
+        kept = self._store.read(self._connection, TOKENS)
+        if kept is None or Tokens.from_text(kept.current).serial < newest.serial:
+            log.warning("connection %s: a renewed sign-in was rescued", self._connection)
+            self._keep(newest)
+        return newest
+
+    def _renewed(self, held: Tokens, refused: str | None) -> Tokens:
+        """Ask for a new sign-in; the old one goes on as long as it works if that fails for now."""
+        try:
+            self._store.probe()
+            return self._asked(held)
+        except RetriableError as why:
+            if self._usable(held, refused, timedelta(seconds=30)):
+                log.warning("connection %s: sign-in not renewed yet: %s", self._connection, why.message)
+                return held
+            raise
+
+    def _asked(self, held: Tokens) -> Tokens:
+        tried: set[str] = set()
+        app = self._app()
+        while True:
+            others = [t for t in self._known() if t.refresh not in tried]  # read again: another may have renewed it
+            if not others:
+                raise self._sign_in("was signed out, or its sign-in expired")
+            tried.add(others[0].refresh)
+            form = {"grant_type": "refresh_token", "refresh_token": others[0].refresh}
+            try:
+                found = _request(app, self._transport, form)
+            except _Refused as why:
+                if why.error != "invalid_grant":
+                    raise AuthError(
+                        f"connection {self._connection}: Intuit refuses our app ({why.error})",
+                        hint="check client_id and client_secret",
+                    ) from None
+                log.warning("connection %s: a refresh token was refused", self._connection)
+                continue
+            new = _tokens(found, held.realm, max(t.serial for t in self._known()) + 1, self._clock())
+            self._keep(new)
+            return new
+
+    def _keep(self, tokens: Tokens) -> None:
+        """Rescue entry first, token entry second; both durable. What cannot be kept stays in memory for next time."""
+        self._unkept = tokens
+        self._store.write(self._connection, RESCUE, tokens.as_text())
+        self._store.write(self._connection, TOKENS, tokens.as_text())
+        self._unkept = None
+
+    def _sign_in(self, why: str) -> SignInRequired:
+        return SignInRequired(
+            f"connection {self._connection} {why}", hint=f"sign in: tieout connect {self._connection}"
+        )
+
+
+def store_tokens(connection: str, tokens: Tokens, store: TokenStore) -> None:
+    """Keep a new sign-in, as the newest one there is."""
+    with store.lock(connection):
+        store.probe()
+        newest = 0
+        for name in (RESCUE, TOKENS):
+            kept = store.read(connection, name)
+            newest = max(newest, Tokens.from_text(kept.current).serial if kept else 0)
+        text = replace(tokens, serial=newest + 1).as_text()
+        store.write(connection, RESCUE, text)
+        store.write(connection, TOKENS, text)
+
+
+def authorize(
+    name: str,
+    *,
+    settings: Mapping[str, Any],
+    secrets_: Mapping[str, str],
+    store: TokenStore,
+    open_browser: Callable[[str], object],
+    say: Callable[[str], object] = print,
+    clock: Clock = lambda: datetime.now(UTC),
+    transport: Transport | None = None,
+    seconds: float = 300,
+) -> Tokens:
+    """Sign in through the browser, and keep the sign-in. Returns the tokens.
+
+    Waits at the redirect address, on this machine only. Raises AuthError for another company than the configured one,
+    RefusedError when the person says no or does nothing within `seconds`.
+    """
+    transport = transport or Transport()
+    store.probe()
+    app = app_of(settings, secrets_, transport, sign_in=True)
+    redirect = str(settings.get("redirect_uri") or REDIRECT_URI)
+    state = secrets.token_urlsafe(32)
+    with _Landing(redirect, state) as landing:
+        query = {"client_id": app.client_id, "response_type": "code", "scope": SCOPE}
+        url = f"{app.authorize_url}?{urlencode({**query, 'redirect_uri': landing.redirect_uri, 'state': state})}"
+        say(f"Sign in to QuickBooks for connection {name}:\n  {url}")
+        open_browser(url)
+        found = landing.wait(seconds)
+    if found.get("error"):
+        raise RefusedError(f"QuickBooks: {redact(found['error'], 60)}", hint=f"try again: tieout connect {name}")
+    realm, wanted = found.get("realmId", ""), str(settings["company_id"])
+    if realm != wanted:
+        raise AuthError(
+            f"signed in to company {redact(realm, 40)}, but connection {name} is for company {wanted}",
+            hint="choose the other company on Intuit's page, or mend company_id",
+        )
+    form = {"grant_type": "authorization_code", "code": found.get("code", ""), "redirect_uri": landing.redirect_uri}
+    try:
+        answer = _request(app, transport, form)
+    except _Refused as why:
+        raise AuthError(f"Intuit refuses the sign-in ({why.error})", hint="check client_id and client_secret") from None
+    tokens = _tokens(answer, realm, 1, clock())
+    store_tokens(name, tokens, store)
+    return tokens
+
+
+class _Landing:
+    """The redirect address, listening on loopback until one browser comes back with our state."""
+
+    def __init__(self, redirect_uri: str, state: str) -> None:
+        parts = urlsplit(redirect_uri)
+        if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+            raise ConfigError(
+                f"redirect_uri {redact(redirect_uri)} is not on this machine",
+                hint=f"register {REDIRECT_URI} with your app, or sign in where the redirect leads",
+            )
+        self._path, self._state = parts.path or "/", state
+        self._found: dict[str, str] = {}
+        self._done = threading.Event()
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", parts.port or 80), self._handler())
+        except OSError as why:
+            raise RetriableError(
+                f"port {parts.port} of redirect_uri cannot be used: {why.strerror}",
+                hint="end the program that uses it, or register another redirect_uri",
+            ) from None
+        port = self._server.server_address[1]
+        self.redirect_uri = redirect_uri if parts.port else f"http://{parts.hostname}:{port}{self._path}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def wait(self, seconds: float) -> dict[str, str]:
+        if not self._done.wait(seconds):
+            raise RefusedError("nobody finished signing in", hint="run the command again")
+        return self._found
+
+    def land(self, target: str) -> tuple[int, str]:
+        """(status, text) for one request; an answer with our state ends the wait, any other changes nothing."""
+        parts = urlsplit(target)
+        if parts.path != self._path:
+            return 404, "Nothing is here."
+        given = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if not hmac.compare_digest(given.get("state", "").encode(), self._state.encode()):
+            return 400, "This answer does not belong to the sign-in that tieout waits for."
+        if not self._done.is_set():
+            self._found = given
+            self._done.set()
+        return 200, "Signed in, back to tieout." if "code" in given else "Not signed in."
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        landing = self
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 10
+
+            def do_GET(self) -> None:
+                status, text = landing.land(self.path)
+                body = f"<!doctype html><title>tieout</title><p>{escape(text)}</p>".encode()
+                self.send_response(status)
+                for key, value in _PAGE_HEADERS.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing: the request line carries the code."""
+
+        return Handler
+
+
+_PAGE_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'",
+    "Connection": "close",
+}
+__all__ = ["App", "TokenManager", "TokenStore", "Tokens", "app_of", "authorize"]
+__all__ += ["store_tokens"]
