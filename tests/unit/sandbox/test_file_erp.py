@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tieout.sandbox.file_erp import CSV_DE, SAP_XLS_DE, XLSX, Books, BooksError, FileErp, serve_folder
+from tieout.sandbox.file_erp import CSV_DE, SAP_XLS_DE, XLSX, Books, BooksError, FileErp, generate, serve_folder
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 JAN = date(2026, 1, 15)
@@ -296,3 +296,15 @@ def test_it_serves_a_folder(books: Books, tmp_path: Path) -> None:
     serve_folder(tmp_path, as_of=lambda: END, rounds=2, layouts=["documents"], tell=told.append, clock=lambda: NOW)
     assert told == ["loaded 1 files, booked 1, exported 2 files", "loaded 0 files, booked 0, exported 2 files"]
     assert len(list((tmp_path / "export").glob("documents_*.csv"))) == 2
+
+
+def test_sample_books_are_the_same_for_the_same_seed_and_add_up() -> None:
+    first, again = Books(), Books()
+    for books in (first, again):
+        generate(books, customers=8, invoices=200, through=END, seed=7)
+    assert first.as_json() == again.as_json()
+    kinds = {d.type for d in first.documents.values()}
+    assert kinds == {"RV", "DZ", "DG", "WO"}
+    assert all(d.posting_date <= END for d in first.documents.values())
+    signed = {n: left if first.document(n).debit else -left for n, left in first.balances(END).items()}
+    assert sum(signed.values()) == first.receivables(END)["USD"]
