@@ -1,0 +1,172 @@
+"""Real ledgers compared: with their other copy, with themselves, and with a copy that the test damages in known ways."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tieout import compare
+from tieout.mapping.tabular import Profile, load_profile
+
+pytestmark = pytest.mark.external
+PROFILES = Path(__file__).parent / "profiles"
+EACH = 6
+
+
+@dataclass(frozen=True)
+class Ledger:
+    profile: str
+    file: str
+    number: str
+    date: str
+    amount: str
+    name: str
+    format: str = "%Y-%m-%d"
+    encoding: str = "utf-8"
+
+
+UK = "ar/uk_public_payments"
+LEDGERS = [
+    Ledger("leeds-2010-12", f"{UK}/leeds_raw_2010-12.csv", "Transaction number", "Date paid", "Net amount", "Supplier name", "%d/%m/%Y", "cp1252"),
+    Ledger("sheffield", f"{UK}/sheffield_clean_2011-07.csv", "Invoice No.", "GL Date", "Invoiced Value", "Supplier Name"),
+    Ledger("tfl", f"{UK}/tfl_clean_2022-P05.csv", "Document Number", "Clearing Date", "Amount", "Vendor Name"),
+    Ledger("london-2013", f"{UK}/london_clean_2013-P01.csv", "Document No", "Clearing Date", "Amount", "Vendor Name"),
+]  # fmt: skip
+
+
+def profile(name: str) -> Profile:
+    """The profile, told to keep repeated keys: a doubled document is to be found, not refused at the door."""
+    return load_profile(PROFILES / f"{name}.toml").model_copy(update={"unique": False})
+
+
+def found(file: Path, by: Profile) -> Path:
+    if not file.is_file():
+        pytest.skip(f"test data absent: {file}")
+    return file
+
+
+def day(text: str) -> date:
+    return datetime.strptime(text, "%m/%d/%Y").date()
+
+
+@pytest.mark.parametrize("as_of", [None, date(2013, 6, 30)])
+def test_two_copies_of_one_ledger_agree(data_dir, as_of):
+    folder = data_dir / "ar" / "ibm_watson"
+    mdy, dmy = profile("ibm-mdy"), profile("ibm-dmy")
+    left, right = found(folder / "pthiagu2__WA_AR.csv", mdy), found(folder / "pedroteles__WA_AR.csv", dmy)
+    result = compare.compare_files(left, mdy, right, dmy, as_of)
+    assert result.discrepancies == ()
+    assert result.matched == result.left.records == result.right.records == 2466
+    for side in (result.left, result.right):
+        if as_of is None:
+            assert (side.totals["USD"].documents, side.totals["USD"].total) == (2466, Decimal("147703.18"))
+            assert side.totals["USD"].open == 0  # every invoice states its settlement
+        else:
+            with left.open(newline="") as file:
+                dates = [(day(r["InvoiceDate"]), day(r["SettledDate"]), r) for r in csv.DictReader(file)]
+            unpaid = [Decimal(r["InvoiceAmount"]) for issued, settled, r in dates if issued <= as_of < settled]
+            assert side.totals["USD"].open == sum(unpaid) > 0
+    assert result.bridge["USD"].remainder == 0
+
+
+def test_settlements_blanked_on_one_side_are_open_there(data_dir, tmp_path):
+    left = found(data_dir / "ar" / "ibm_watson" / "pthiagu2__WA_AR.csv", profile("ibm-mdy"))
+    rows = list(csv.DictReader(io.StringIO(left.read_text())))
+    for row in rows:
+        if day(row["SettledDate"]) > date(2013, 6, 30):
+            row["SettledDate"] = ""
+    with (blanked := tmp_path / "blanked.csv").open("w", newline="") as out:
+        writer = csv.DictWriter(out, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    result = compare.compare_files(left, profile("ibm-mdy"), blanked, profile("ibm-mdy"))
+    assert result.by_code == {"PAID_VS_OPEN": {"count": 620, "delta": {"USD": Decimal("37378.44")}}}
+    assert result.bridge["USD"].remainder == 0
+
+
+@pytest.mark.parametrize("ledger", LEDGERS, ids=lambda x: x.profile)
+def test_a_ledger_agrees_with_itself(data_dir, ledger):
+    file, by = found(data_dir / ledger.file, profile(ledger.profile)), profile(ledger.profile)
+    result = compare.compare_files(file, by, file, by)
+    assert result.discrepancies == ()
+    assert result.matched == result.left.records > 1000
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("ledger", LEDGERS, ids=lambda x: x.profile)
+def test_every_damage_is_found_and_nothing_else(data_dir, tmp_path, ledger, seed):
+    file, by = found(data_dir / ledger.file, profile(ledger.profile)), profile(ledger.profile)
+    copy = tmp_path / "damaged.csv"
+    expected, money = damage(ledger, file, copy, random.Random(seed))
+    result = compare.compare_files(file, by, copy, by)
+    seen = {code: entry["count"] for code, entry in result.by_code.items()}
+    assert seen == expected
+    assert {code: entry["delta"].get("GBP", 0) for code, entry in result.by_code.items()} == money
+    assert result.bridge["GBP"].remainder == 0
+
+
+def damage(ledger: Ledger, source: Path, copy: Path, rng: random.Random) -> tuple[Counter[str], dict[str, Decimal]]:
+    """Write a damaged copy; returns how many of each code, and the sum of their deltas, must be reported."""
+    head, *rows = csv.reader(io.StringIO(source.read_bytes().decode(ledger.encoding)))
+    place = {h.strip(): n for n, h in enumerate(head)}
+    number, dated, amount, name = (place[c] for c in (ledger.number, ledger.date, ledger.amount, ledger.name))
+    plain = re.compile(r"-?[0-9,]+\.[0-9]+")
+    whole = [
+        n
+        for n, r in enumerate(rows)
+        if len(r) == len(head)
+        and plain.fullmatch(r[amount].strip())
+        and all(r[i].strip() for i in (number, dated, name))
+    ]
+    value = {n: Decimal(rows[n][amount].replace(",", "").strip()) for n in whole}
+    key = {n: (rows[n][dated], value[n].copy_abs(), rows[n][name].casefold()) for n in whole}
+    same = Counter(key.values())
+    # Documents equal but for their number cannot be told apart once one is lost and the other renumbered.
+    alone = [n for n in whole if same[key[n]] == 1 and value[n]]
+    kinds = ["drop", "double", "redate", "reprice", "resign", "rekey", "recase"] * EACH
+    plan = dict(zip(rng.sample(alone, len(kinds)), kinds, strict=True))
+    out: list[list[str]] = []
+    count: Counter[str] = Counter()
+    money: dict[str, Decimal] = {}
+
+    def expect(code: str, delta: Decimal = Decimal(0)) -> None:
+        count[code] += 1
+        money[code] = money.get(code, Decimal(0)) + delta
+
+    for n, row in enumerate(rows):
+        new = list(row)
+        match plan.get(n):
+            case "drop":
+                expect("MISSING_IN_B", -value[n])
+                continue
+            case "double":
+                expect("DUPLICATE_WITHIN_LEDGER", value[n])
+                out.append(row)
+            case "redate":
+                expect("DATE_DIFF")
+                moved = datetime.strptime(row[dated].strip(), ledger.format) + timedelta(days=rng.choice([1, 3, 9, 40]))
+                new[dated] = moved.strftime(ledger.format)
+            case "reprice":
+                expect("AMOUNT_NET", value[n] + Decimal("0.01"))
+                new[amount] = str(value[n] * 2 + Decimal("0.01"))
+            case "resign":
+                expect("AMOUNT_SIGN", -2 * value[n])
+                new[amount] = str(-value[n])
+            case "rekey":
+                expect("NUMBER_MISMATCH")
+                new[number] = f"{row[number]}9"
+            case "recase":
+                new[name] = row[name].swapcase()
+        out.append(new)
+    with copy.open("w", encoding=ledger.encoding, newline="") as handle:
+        csv.writer(handle).writerows([head, *out])
+    return count, money
