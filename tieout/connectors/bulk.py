@@ -1,54 +1,44 @@
 """A whole file into the canonical relation, in columns: SQL for plain rows and documents, Python for all others.
 
-1. stage: every row typed by one pass of SQL; rows that it does not read go through the Python converters, which
-   alone reject.   2. assemble: plain documents by SQL, the others by `mapping.tabular_documents`.
-3. fill: ids, keys and references, and the three tables `{side}_documents`, `{side}_customers`, `{side}_applications`.
+1. stage: every row typed (`bulk_stage`).   2. assemble: plain documents by SQL, the others by
+`mapping.tabular_documents`, which alone rejects.   3. finish: ids, references and keys into the tables
+`{side}_documents`, `{side}_customers` and `{side}_applications`.
 """
 
 from __future__ import annotations
 
-import csv
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import msgspec
-
 from tieout.connectors import bulk_sql as sql
-from tieout.connectors.reading import FileReport, is_footer, readable_amount, report_of
-from tieout.connectors.tables import Skip, Table, open_table
+from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
+from tieout.connectors.reading import FileReport
+from tieout.connectors.tables import open_table
 from tieout.mapping import keys, relation
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc, Rejected
-from tieout.mapping.tabular_rows import Problem, Row, convert, read_row
+from tieout.mapping.tabular_rows import Problem
 
 Connection = Any
-_ROW_LIMIT = 16 << 20  # bytes of one row
-
-
-@dataclass(slots=True)
-class Staged:
-    """Rows read so far. typed: SQL table of plain rows · rows: those that Python read · rejected: those it refused"""
-
-    typed: str
-    table: Table
-    report: FileReport
-    rows: list[Row] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+# A document before its id and keys are known. doc_key: of its rows · first_row, row_count: where it stands
+_EXTRA = (
+    ("doc_key", "VARCHAR"),
+    ("first_row", "BIGINT"),
+    ("row_count", "BIGINT"),
+    ("document", "VARCHAR"),
+    ("customer_number", "VARCHAR"),
+)
+_KEYS = ("customer_name_key", "customer_key", "number_key")
+_DRAFT = tuple((n, t) for n, t in relation.DOCUMENTS if n not in _KEYS) + _EXTRA
+_APPLIED = (("first_row", "BIGINT"), *relation.APPLICATIONS)
 
 
 def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> FileReport:
     """Fill the three tables of a side from one file, replacing what they held, and say what became of each row.
 
-    Row order, ids and values are those of `files.records`. Raises ProfileError where the file does not fit.
+    Ids and values are those of `files.records`. Raises ProfileError where the file does not fit its profile.
     """
     with open_table(Path(path), profile) as table:
         for name in relation.TABLES:
@@ -58,251 +48,212 @@ def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> F
             _fill_customers(con, staged, side)
         else:
             _fill_documents(con, staged, side)
-        con.execute(f"DROP TABLE IF EXISTS {staged.typed}")
+        con.execute(f"DROP TABLE {staged.typed}")
         staged.report.reject(staged.rejected)
         staged.report.finish()
         return staged.report
 
 
-# ── stage ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def stage(con: Connection, table: Table, side: str) -> Staged:
-    """Type every row of an opened file; the plain ones in SQL table `{side}__typed`."""
-    report = report_of(table)
-    staged = Staged(f"{side}__typed", table, report)
-    if not (table.plain and table.raw_width == table.binding.width and _stage_direct(con, table, staged)):
-        staged.rejected.clear()
-        report.skipped.clear()
-        _stage_split(con, table, staged)
-    _stage_hard(con, staged)
-    return staged
-
-
-def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:
-    """Let DuckDB split the file. False if it finds a row it cannot cut: then Python has to say which, and why."""
-    assert table.text is not None
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
-    source = _read_csv(table.text.path, columns, table.delimiter, table.profile.file.quote, skip=table.lines)
-    try:
-        con.execute(_stage_statement(table, staged.typed, source, numbered=False))
-    except duckdb.Error:
-        return False
-    staged.report.rows = con.execute(f"SELECT count(*) FROM {staged.typed}").fetchall()[0][0]
-    return True
-
-
-def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
-    """Split in Python, hand DuckDB a clean copy with row numbers."""
-    width = table.binding.width
-    with _scratch() as path:
-        with path.open("w", encoding="utf-8", newline="") as f:
-            write = csv.writer(f, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow
-            for number, cells in table.rows():
-                staged.report.rows += 1
-                if isinstance(cells, Skip):
-                    staged.report.skip(number, cells.reason)
-                elif isinstance(cells, Problem):
-                    staged.rejected.append(Rejected(number, cells))
-                else:
-                    write([number, *cells[:width]])
-        columns = "'n': 'BIGINT', " + ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-        source = _read_csv(path, columns, ",", '"', skip=0)
-        con.execute(_stage_statement(table, staged.typed, source, numbered=True))
-
-
-def _read_csv(path: Path, columns: str, delimiter: str, quote: str, *, skip: int) -> str:
-    q = sql.literal(quote)
-    return (
-        f"read_csv({sql.literal(str(path))}, auto_detect=false, header=false, skip={skip}, columns={{{columns}}}, "
-        f"delim={sql.literal(delimiter)}, quote={q}, escape={q}, nullstr='\x01\x02', allow_quoted_nulls=false, "
-        f"strict_mode=true, null_padding=false, compression='none', encoding='utf-8', max_line_size={_ROW_LIMIT})"
-    )
-
-
-def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) -> str:
-    """CREATE TABLE of typed rows. Columns: n (row number; NULL: header_row + rowid + 1), v_* typed values,
-    amount, effect, key, cells (all raw cells of a row that SQL does not read; NULL for the others).
-    """
-    binding, profile = table.binding, table.profile
-    trimmed, values, sound = [], [], []
-    for name, column in profile.columns.items():
-        if column.value is not None or name not in binding.index:
-            values.append(f"CAST({_constant(table, name)} AS {sql.sql_type(profile, name)}) AS v_{name}")
-            continue
-        cell = f"t_{name}"
-        trimmed.append(f"trim(c{binding.index[name]}) AS {cell}")
-        null = sql.is_null(profile, column, cell)
-        empty = _constant(table, name)
-        values.append(
-            f"CAST(CASE WHEN {null} THEN {empty} ELSE {sql.value(binding, name, cell)} END "
-            f"AS {sql.sql_type(profile, name)}) AS v_{name}"
-        )
-        needed = (column.required or name in profile.key[:1]) and not column.empty
-        sound.append(f"v_{name} IS NOT NULL" if needed else f"(v_{name} IS NOT NULL OR {null})")
-    if profile.entity == "customers":
-        amount = "coalesce(v_balance, 0)" if "balance" in profile.columns else "0"
-        effect = "amount"
-        names = [f"v_{c}" for c in ("customer", "number", "name") if c in profile.columns]
-        sound.append(f"coalesce({', '.join(names)}) IS NOT NULL")
-    else:
-        amount, effect = sql.amount(profile), sql.effect(profile)
-        for a, b in (("customer", "customer_name"), ("issued", "posted"), ("currency", "currency")):
-            sound.append(f"coalesce({', '.join(f'v_{c}' for c in (a, b) if c in profile.columns)}) IS NOT NULL")
-    key = ", ".join(f"v_{k}" for k in profile.key)
-    cells = ", ".join(f"c{i}" for i in range(binding.width))
-    listed = ", ".join(f"v_{c}" for c in profile.columns)
-    return f"""
-        CREATE OR REPLACE TABLE {target} AS
-        SELECT * EXCLUDE (cells, sound) REPLACE (CAST(amount AS {sql.MONEY}) AS amount),
-            CAST({effect} AS {sql.MONEY}) AS effect,
-            {f"concat_ws('/', {key})" if key else "''"} AS key,
-            CASE WHEN sound AND amount IS NOT NULL THEN NULL ELSE cells END AS cells
-        FROM (
-            SELECT * EXCLUDE (cells, sound), {amount} AS amount, cells, sound
-            FROM (
-                SELECT {"n" if numbered else "CAST(NULL AS BIGINT) AS n"}, {listed}, [{cells}] AS cells,
-                    coalesce({" AND ".join(sound)}, false) AS sound
-                FROM (SELECT *, {", ".join(values)} FROM (SELECT *, {", ".join(trimmed) or "1 AS t_"} FROM {source}))
-            )
-        )"""
-
-
-def _constant(table: Table, name: str) -> str:
-    """What a column says that the file does not hold, as SQL."""
-    column = table.profile.columns[name]
-    said = column.value if column.value is not None else column.empty
-    return "NULL" if said is None else sql.literal(str(convert(table.binding, name, said)))
-
-
-def _stage_hard(con: Connection, staged: Staged) -> None:
-    """Read in Python what SQL did not, in file order, and drop it from the SQL table."""
-    first = staged.table.header_row + 1
-    found = con.execute(
-        f"SELECT coalesce(n, rowid + {first}) AS n, cells FROM {staged.typed} WHERE cells IS NOT NULL ORDER BY 1"
-    )
-    running = Decimal(0)
-    for number, raw in _batches(found):
-        cells = staged.table.judge(raw)
-        if isinstance(cells, Skip):
-            staged.report.skip(number, cells.reason)
-            continue
-        row = cells if isinstance(cells, Problem) else read_row(staged.table.binding, number, cells)
-        if isinstance(row, Problem) and not isinstance(cells, Problem):
-            so_far = partial(_sum_before, con, staged, number, running)
-            if is_footer(staged.table.binding, cells, so_far):
-                staged.report.skip(number, "footer: the sum of the rows above")
-                continue
-            running += readable_amount(staged.table.binding, cells)
-        if isinstance(row, Row):
-            running += row.amount
-            staged.rows.append(row)
-        else:
-            key = None if isinstance(cells, Problem) else docs.readable_key(staged.table.binding, cells)
-            staged.rejected.append(Rejected(number, row, key))
-
-
-def _sum_before(con: Connection, staged: Staged, number: int, others: Decimal) -> Decimal:
-    """The sum of the amounts before a row: of the rows in SQL, and `others`."""
-    at = f"coalesce(n, rowid + {staged.table.header_row + 1})"
-    query = f"SELECT coalesce(sum(amount), 0) FROM {staged.typed} WHERE cells IS NULL AND {at} < ?"
-    return Decimal(con.execute(query, [number]).fetchall()[0][0]) + others
-
-
-def _batches(found: Connection) -> Iterator[tuple[Any, ...]]:
-    yield from found.fetchall()
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="tieout-") as folder:
-        yield Path(folder) / "rows"
-
-
-def insert(con: Connection, table: str, columns: relation.Columns, rows: Iterable[Sequence[object]]) -> None:
-    """Append rows to a table by way of a JSON file: exact, and hundreds of times faster than row by row."""
-    names = relation.names(columns)
-    encoder = msgspec.json.Encoder(decimal_format="string")
-    with _scratch() as path:
-        count = 0
-        with path.open("wb") as f:
-            for row in rows:
-                f.write(encoder.encode(dict(zip(names, row, strict=True))) + b"\n")
-                count += 1
-        if count:
-            typed = ", ".join(f"'{name}': '{kind}'" for name, kind in columns)
-            listed = ", ".join(f'"{n}"' for n in names)
-            con.execute(
-                f"INSERT INTO {table} ({listed}) SELECT {listed} FROM read_json({sql.literal(str(path))}, "
-                f"format='newline_delimited', columns={{{typed}}}, maximum_object_size={_ROW_LIMIT})"
-            )
-
-
-# ── assemble and fill ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _rows_of(con: Connection, staged: Staged, where: str = "true") -> Iterator[Row]:
-    """Typed rows as Python has them, in file order."""
-    profile = staged.table.profile
-    names = list(profile.columns)
-    first = staged.table.header_row + 1
-    columns = ", ".join(f"v_{n}" for n in names)
-    query = (
-        f"SELECT coalesce(n, rowid + {first}), key, amount, effect, {columns} FROM {staged.typed} "
-        f"WHERE cells IS NULL AND ({where}) ORDER BY 1"
-    )
-    for number, key, amount, effect, *values in _batches(con.execute(query)):
-        yield Row(number, key, amount, effect, dict(zip(names, values, strict=True)))
-
-
 def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
-    profile, report = staged.table.profile, staged.report
+    draft, applied = f"{side}__draft", f"{side}__applied"
+    for name, columns in ((draft, _DRAFT), (applied, _APPLIED)):
+        con.execute(f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{n} {t}' for n, t in columns)})")
+    _assemble_plain(con, staged, draft, applied)
+    _assemble_rest(con, staged, draft, applied)
+    _identify(con, staged, draft)
+    _resolve(con, staged.table.profile, draft, applied)
+    _finish(con, side, draft, applied)
+    _count(con, staged.report, draft)
+    for name in (draft, applied):
+        con.execute(f"DROP TABLE {name}")
+
+
+def _assemble_plain(con: Connection, staged: Staged, draft: str, applied: str) -> None:
+    """Documents whose every rule SQL can see to hold."""
+    profile = staged.table.profile
+    groups = _lines(con, staged) if profile.rows == "lines" else _single_rows(staged)
+    source = sql.literal(staged.table.path.name)
+    listed = ", ".join(n for n, _ in _DRAFT)
+    con.execute(f"""
+        INSERT INTO {draft} ({listed})
+        SELECT {sql.draft(profile, source)} FROM (
+            SELECT *, abs(effect) AS size, {sql.kind_and_sign(profile)} AS k FROM ({groups})
+        ) WHERE {sql.plain_document(profile)}""")
+    if profile.rows == "lines" and "invoice" in profile.columns:
+        con.execute(f"""
+            INSERT INTO {applied}
+            SELECT d.first_row, d.kind, d.doc_key, t.v_invoice, {sql.applied(profile)}, {sql.applied(profile)},
+                coalesce({sql.column(profile, "applied_on", "t.")}, d.posted),
+                {sql.column(profile, "reversed_on", "t.")}
+            FROM {staged.typed} t JOIN {draft} d ON d.doc_key = t.key
+            WHERE t.cells IS NULL AND d.kind = 'payment' AND t.v_invoice IS NOT NULL
+            ORDER BY {staged.number("t")}""")
+
+
+def _single_rows(staged: Staged) -> str:
+    profile = staged.table.profile
+    parts = ", ".join(f"{sql.turned(profile, c)} AS p_{c}" for c in sql.parts(profile))
+    return (
+        f"SELECT {staged.number('t')} AS n, 1 AS row_count, key, effect, true AS agree, "
+        f"{', '.join(f'v_{c}' for c in profile.columns)}{', ' + parts if parts else ''} "
+        f"FROM {staged.typed} t WHERE cells IS NULL"
+    )
+
+
+def _lines(con: Connection, staged: Staged) -> str:
+    """One row for each document of several rows. Documents of which Python read or refused a row are left out."""
+    profile = staged.table.profile
+    theirs = {r.key for r in staged.rows} | {r.key for r in staged.rejected if r.key}
+    insert(con, _fresh(con, f"{staged.typed}_theirs"), (("key", "VARCHAR"),), ((k,) for k in sorted(theirs)))
+    return f"""
+        SELECT {sql.grouped(profile)}
+        FROM (SELECT *, {staged.number("t")} AS number_in_file FROM {staged.typed} t)
+        WHERE cells IS NULL AND key NOT IN (FROM {staged.typed}_theirs)
+        GROUP BY key"""
+
+
+def _fresh(con: Connection, name: str) -> str:
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} (key VARCHAR)")
+    return name
+
+
+def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) -> None:
+    """The other documents, by the rules in Python, and the rows that make none."""
+    profile = staged.table.profile
+    plain, typed = con.execute(
+        f"SELECT (SELECT coalesce(sum(row_count), 0) FROM {draft}), "
+        f"(SELECT count(*) FROM {staged.typed} WHERE cells IS NULL)"
+    ).fetchall()[0]
+    rows = list(staged.rows)
+    if plain != typed:
+        found = f"SELECT 1 FROM {draft} d WHERE " + (
+            "d.doc_key = t.key" if profile.rows == "lines" else f"d.first_row = {staged.number('t')}"
+        )
+        rows += rows_of(con, staged, f"NOT EXISTS ({found})")
     broken = {r.key: r.row for r in reversed(staged.rejected) if r.key}
-    rows = sorted([*_rows_of(con, staged), *staged.rows], key=lambda r: r.number)
-    made, failed = docs.documents(profile, rows, broken)
+    made, failed = docs.assemble(profile, sorted(rows, key=lambda r: r.number), broken)
     staged.rejected += failed
     source = staged.table.path.name
-    insert(con, f"{side}_documents", relation.DOCUMENTS, (docs.relation_row(profile, d, source) for d in made))
-    insert(con, f"{side}_applications", relation.APPLICATIONS, (a for d in made for a in docs.application_rows(d)))
-    _count(report, made)
-    _derive_customers(con, side)
+    insert(con, draft, _DRAFT, (_draft_row(profile, d, source) for d in made))
+    insert(con, applied, _APPLIED, ((d.rows[0].number, *a) for d in made for a in docs.application_rows(d)))
 
 
-def _count(report: FileReport, made: Sequence[Doc]) -> None:
-    counts: Counter[str] = Counter()
-    for doc in made:
-        currency = str(doc.get("currency"))
-        counts[currency] += len(doc.rows)
-        report.add_total(currency, 0, doc.sign * doc.total)
-    for currency, count in counts.items():
-        report.add_total(currency, count, docs.ZERO)
-    report.accepted = counts.total()
-    report.documents = len(made)
+def _draft_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
+    row = dict(zip(relation.names(relation.DOCUMENTS), docs.relation_row(profile, doc, source), strict=True))
+    extra = (doc.key, doc.rows[0].number, len(doc.rows), doc.text("document"), doc.text("customer"))
+    return (*(row[n] for n, _ in _DRAFT[: -len(_EXTRA)]), *extra)
 
 
-def _derive_customers(con: Connection, side: str) -> None:
-    """The customers that documents name, each once, under the first name the file gives."""
+def _identify(con: Connection, staged: Staged, draft: str) -> None:
+    """Ids as `tabular_documents` gives them: key, key and ordinal, or row; repeats of a unique key are rejected."""
+    profile = staged.table.profile
+    if not profile.key:
+        con.execute(f"UPDATE {draft} SET id = 'row-' || first_row")
+        return
+    repeats = f"SELECT kind, doc_key FROM {draft} GROUP BY ALL HAVING count(*) > 1"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {draft}_repeats AS {repeats}")
+    if con.execute(f"SELECT count(*) FROM {draft}_repeats").fetchall()[0][0]:
+        con.execute(f"""
+            CREATE OR REPLACE TEMP TABLE {draft}_again AS
+            SELECT d.rowid AS at, d.first_row, d.doc_key, row_number() OVER w AS ordinal,
+                count(*) OVER (PARTITION BY d.kind, d.doc_key) AS many,
+                min(d.first_row) OVER (PARTITION BY d.kind, d.doc_key) AS lowest
+            FROM {draft} d JOIN {draft}_repeats r ON r.kind = d.kind AND r.doc_key = d.doc_key
+            WINDOW w AS (PARTITION BY d.kind, d.doc_key ORDER BY d.first_row)""")
+        if profile.unique:
+            _reject_repeats(con, staged, draft)
+        else:
+            con.execute(
+                f"UPDATE {draft} SET id = a.doc_key || '#' || a.ordinal FROM {draft}_again a "
+                f"WHERE a.at = {draft}.rowid AND a.ordinal > 1 AND a.doc_key <> ''"
+            )
+        con.execute(f"DROP TABLE {draft}_again")
+    con.execute(f"UPDATE {draft} SET id = 'row-' || first_row WHERE doc_key = ''")
+
+
+def _reject_repeats(con: Connection, staged: Staged, draft: str) -> None:
+    found = con.execute(f"SELECT first_row, doc_key, many, lowest FROM {draft}_again ORDER BY 1").fetchall()
+    for row, key, many, lowest in found:
+        problem = Problem("row", key[:80], docs.repeated(many, lowest))
+        staged.rejected.append(Rejected(row, problem, key))
+    con.execute(f"DELETE FROM {draft} WHERE rowid IN (SELECT at FROM {draft}_again)")
+
+
+def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> None:
+    """References to invoices become ids: an id as it is, else the only invoice of that number and entity."""
+    if not {"invoice", "concerns"} & set(profile.columns):
+        return
     con.execute(f"""
-        INSERT INTO {side}_customers (id, name, name_key, number, number_key)
-        SELECT customer, coalesce(name, customer), NULL, number, key FROM (
-            SELECT customer, first(customer_name ORDER BY rowid) FILTER (customer_name IS NOT NULL) AS name,
-                any_value(CASE WHEN customer_key IS NOT NULL THEN customer END) AS number,
-                any_value(customer_key) AS key,
-                min(rowid) AS first_row
-            FROM {side}_documents GROUP BY customer
-        ) ORDER BY first_row""")
-    names = con.execute(f"SELECT id, name FROM {side}_customers").fetchall()
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {side}__names (id VARCHAR, key VARCHAR)")
-    columns = (("id", "VARCHAR"), ("key", "VARCHAR"))
-    insert(con, f"{side}__names", columns, ((id, keys.name_key(name) or None) for id, name in names))
-    con.execute(f"UPDATE {side}_customers c SET name_key = k.key FROM {side}__names k WHERE k.id = c.id")
-    con.execute(f"DROP TABLE {side}__names")
+        CREATE OR REPLACE TEMP TABLE {draft}_numbers AS
+        SELECT entity_code, ref, min(id) AS id FROM (
+            SELECT DISTINCT entity_code, ref, id FROM (
+                SELECT entity_code, document AS ref, id FROM {draft} WHERE kind = 'invoice'
+                UNION ALL SELECT entity_code, number AS ref, id FROM {draft} WHERE kind = 'invoice'
+            ) WHERE ref IS NOT NULL
+        ) GROUP BY ALL HAVING count(*) = 1""")
+    known = f"(SELECT id FROM {draft} WHERE kind = 'invoice')"
+    con.execute(f"""
+        UPDATE {draft} SET concerns = n.id FROM {draft}_numbers n
+        WHERE n.ref = {draft}.concerns AND n.entity_code IS NOT DISTINCT FROM {draft}.entity_code
+            AND {draft}.concerns NOT IN {known}""")
+    con.execute(f"""
+        UPDATE {applied} SET invoice = n.id FROM {draft}_numbers n, {draft} d
+        WHERE d.first_row = {applied}.first_row AND n.ref = {applied}.invoice
+            AND n.entity_code IS NOT DISTINCT FROM d.entity_code AND {applied}.invoice NOT IN {known}""")
+    con.execute(f"DROP TABLE {draft}_numbers")
+
+
+def _finish(con: Connection, side: str, draft: str, applied: str) -> None:
+    """The tables of the side, with their keys."""
+    computed = {
+        "number_key": _keyed(con, draft, "number", keys.number_key, keys.number_key_sql),
+        "customer_name_key": _keyed(con, draft, "customer_name", keys.name_key, keys.name_key_sql),
+        "customer_key": _keyed(con, draft, "customer_number", keys.customer_number_key, keys.number_key_sql),
+    }
+    listed = relation.names(relation.DOCUMENTS)
+    maps = " ".join(
+        f"LEFT JOIN {draft}_{c} ON {draft}_{c}.raw = d.{c}" for c in ("number", "customer_name", "customer_number")
+    )
+    con.execute(
+        f"INSERT INTO {side}_documents ({', '.join(listed)}) "
+        f"SELECT {', '.join(computed.get(n, 'd.' + n) for n in listed)} FROM {draft} d {maps}"
+    )
+    con.execute(f"""
+        INSERT INTO {side}_applications
+        SELECT a.source_kind, d.id, a.invoice, a.amount, a.amount_invoice, a.applied_on, a.reversed_on
+        FROM {applied} a JOIN {draft} d ON d.first_row = a.first_row""")
+    found = con.execute(f"""
+        SELECT customer, first(customer_name ORDER BY first_row) FILTER (customer_name IS NOT NULL),
+            any_value(customer_number)
+        FROM {draft} GROUP BY customer ORDER BY min(first_row)""").fetchall()
+    insert(con, f"{side}_customers", relation.CUSTOMERS, (docs.derived_customer_row(*row) for row in found))
+
+
+def _keyed(con: Connection, draft: str, column: str, key: Callable[[str], str], key_sql: Callable[[str], str]) -> str:
+    """SQL of the key of a column of alias `d`: its twin in SQL, or Python's for text beyond ASCII."""
+    name, d = f"{draft}_{column}", f"d.{column}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} (raw VARCHAR, key VARCHAR)")
+    unusual = con.execute(
+        f"SELECT DISTINCT {d} FROM {draft} d WHERE {d} IS NOT NULL AND NOT {keys.plain_sql(d)}"
+    ).fetchall()
+    insert(con, name, (("raw", "VARCHAR"), ("key", "VARCHAR")), ((raw, key(raw)) for (raw,) in unusual))
+    return f"nullif(CASE WHEN {keys.plain_sql(d)} THEN {key_sql(d)} ELSE {name}.key END, '')"
+
+
+def _count(con: Connection, report: FileReport, draft: str) -> None:
+    found = con.execute(
+        f"SELECT currency, sum(row_count), sum(sign * total), count(*) FROM {draft} GROUP BY currency ORDER BY currency"
+    )
+    for currency, rows, amount, documents in found.fetchall():
+        report.add_total(currency, int(rows), amount)
+        report.accepted += int(rows)
+        report.documents += documents
 
 
 def _fill_customers(con: Connection, staged: Staged, side: str) -> None:
     report = staged.report
-    rows = sorted([*_rows_of(con, staged), *staged.rows], key=lambda r: r.number)
-    kept: list[Row] = []
+    rows = sorted([*rows_of(con, staged), *staged.rows], key=lambda r: r.number)
+    kept = []
     for row, problem in docs.customers(rows):
         if problem is None:
             kept.append(row)

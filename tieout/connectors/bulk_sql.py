@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from tieout.mapping import tabular_documents as docs
 from tieout.mapping.fields import LONGEST, YEARS
-from tieout.mapping.tabular import Column, Profile
+from tieout.mapping.tabular import LINE_COLUMNS, Column, Profile
 from tieout.mapping.tabular_documents import NATURAL
 from tieout.mapping.tabular_rows import Binding
 
@@ -219,3 +220,159 @@ def _kind_whens(said: str, part: str, way: str, *, has_sub: bool) -> list[str]:
     return [
         f"WHEN {said} AND {name} IS NOT NULL AND {sign_sql} IS NOT NULL THEN {_struct(literal(kind), name, sign_sql)}"
     ]
+
+
+# ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_PARTS = ("net", "tax", "discount", "open")
+
+
+def column(profile: Profile, name: str, alias: str = "") -> str:
+    """A typed column, or NULL of its type where the profile has none."""
+    return f"{alias}v_{name}" if name in profile.columns else f"CAST(NULL AS {sql_type(profile, name)})"
+
+
+def parts(profile: Profile) -> tuple[str, ...]:
+    """The partial amounts that the profile reads."""
+    return tuple(c for c in _PARTS if c in profile.columns)
+
+
+def turned(profile: Profile, name: str) -> str:
+    """A partial amount of a row, signed as its total is."""
+    v = f"v_{name}"
+    if profile.columns[name].unsigned:
+        return v
+    if "side" in profile.columns:
+        v = f"CASE WHEN v_side = 'credit' THEN -{v} ELSE {v} END"
+    return f"-({v})" if profile.amounts.direction == "credit_positive" else v
+
+
+def _part(profile: Profile, name: str) -> str:
+    """A partial amount of a document as a magnitude; negative where its sign is not its total's."""
+    if name not in profile.columns:
+        return f"CAST(NULL AS {MONEY})"
+    return f"p_{name}" if profile.columns[name].unsigned else f"CASE WHEN effect < 0 THEN -p_{name} ELSE p_{name} END"
+
+
+def _net_and_tax(profile: Profile) -> tuple[str, str]:
+    net, tax = _part(profile, "net"), _part(profile, "tax")
+    return f"coalesce({net}, size - {tax})", f"coalesce({tax}, size - {net})"
+
+
+def grouped(profile: Profile) -> str:
+    """Select list that makes one row of a document's rows: first row, count, effect, values, and whether they agree."""
+    names, agree = [], []
+    for name, spec in profile.columns.items():
+        v = f"v_{name}"
+        names.append(f"arg_min({v}, number_in_file) AS {v}")
+        if name == "side":
+            agree.append(f"count({v}) IN (0, count(*))")
+        elif name not in LINE_COLUMNS and docs.per(profile, name) != "line" and spec.value is None:
+            agree.append(f"(count({v}) = 0 OR (count({v}) = count(*) AND min({v}) = max({v})))")
+    sums = [
+        f"{'any_value' if docs.per(profile, c) == 'document' else 'sum'}({turned(profile, c)}) AS p_{c}"
+        for c in parts(profile)
+    ]
+    whole = "any_value(effect)" if docs.per(profile, "total") == "document" else "sum(effect)"
+    applied_sum, sound = "CAST(0 AS DECIMAL(38,6))", "true"
+    if "invoice" in profile.columns:
+        each = applied(profile, "")
+        applied_sum = f"coalesce(sum({each}) FILTER (v_invoice IS NOT NULL), 0)"
+        sound = f"coalesce(bool_and(coalesce({each} >= 0, false)) FILTER (v_invoice IS NOT NULL), true)"
+    return ", ".join(
+        [
+            "min(number_in_file) AS n",
+            "count(*) AS row_count",
+            "key",
+            f"{whole} AS effect",
+            f"({' AND '.join(agree) or 'true'}) AS agree",
+            f"{applied_sum} AS applied_sum",
+            f"{sound} AS applied_sound",
+            "count(v_invoice) AS invoices" if "invoice" in profile.columns else "0 AS invoices",
+            *names,
+            *sums,
+        ]
+    )
+
+
+def applied(profile: Profile, alias: str = "t.") -> str:
+    """What one row of a payment applies to the invoice it names."""
+    own = f"{alias}effect"
+    if profile.amounts.direction != "magnitude":
+        own = f"-{alias}effect"
+    elif "side" in profile.columns:
+        own = f"CASE WHEN {alias}v_side IS NOT NULL THEN -{alias}effect ELSE {alias}effect END"
+    return f"{alias}v_applied" if "applied" in profile.columns else own
+
+
+def plain_document(profile: Profile) -> str:
+    """Condition under which the select of `draft` is right; all else is for Python to decide."""
+    net, tax = _net_and_tax(profile)
+    sound = ["k IS NOT NULL", "agree", "size < 1000000000000000"]
+    sound += [f"coalesce({_part(profile, c)} >= 0, true)" for c in parts(profile)]
+    if {"net", "tax"} & set(profile.columns):
+        sound.append(f"coalesce({net} + {tax} = size AND {net} >= 0 AND {tax} >= 0, true)")
+    if "open" in profile.columns:
+        sound.append(f"coalesce({_part(profile, 'open')} <= size, true)")
+    if profile.rows == "lines":
+        sound.append(
+            "(invoices = 0 OR (k.kind = 'payment' AND applied_sound AND applied_sum <= size) OR k.kind = 'invoice')"
+        )
+    elif "invoice" in profile.columns:
+        sound.append("(v_invoice IS NULL OR k.kind = 'invoice')")
+    return " AND ".join(sound)
+
+
+def draft(profile: Profile, source: str) -> str:
+    """Select list of a document, in the order of relation.DOCUMENTS without its keys, then the extra columns."""
+
+    def c(name: str) -> str:
+        return column(profile, name)
+
+    net, tax = _net_and_tax(profile)
+    opened = _part(profile, "open")
+    state = f"coalesce({c('state')}, 'posted')"
+    opening = (
+        f"CASE WHEN k.kind <> 'payment' THEN coalesce({opened}, size) ELSE size END"
+        if profile.scope == "open"
+        else "size"
+    )
+    return ", ".join(
+        (
+            "key",
+            "k.kind",
+            "k.subkind",
+            "k.sign",
+            f"coalesce({c('customer')}, {c('customer_name')})",
+            c("customer_name"),
+            f"coalesce({c('number')}, {c('document')})",
+            c("marker"),
+            "NULL",
+            "NULL",
+            f"coalesce({c('issued')}, {c('posted')})",
+            f"coalesce({c('posted')}, {c('issued')})",
+            c("due"),
+            c("currency"),
+            c("rate"),
+            net,
+            tax,
+            _part(profile, "discount"),
+            "size",
+            opened,
+            f"CASE WHEN {state} = 'draft' THEN 0 ELSE k.sign * ({opening}) END",
+            state,
+            c("voided_on"),
+            f"CASE WHEN k.kind = 'invoice' THEN {c('disputed')} END",
+            c("settled_on"),
+            c("entity_code"),
+            c("concerns"),
+            f"coalesce({c('memo')}, {c('reason')})",
+            f"CASE WHEN k.kind = 'payment' THEN coalesce({c('method')}, 'other') END",
+            f"{source} || ':' || n",
+            "key",
+            "n",
+            "row_count",
+            c("document"),
+            c("customer"),
+        )
+    )

@@ -111,15 +111,23 @@ class Rejected:
 def documents(
     profile: Profile, rows: Iterable[Row], broken_keys: Mapping[str, int]
 ) -> tuple[list[Doc], list[Rejected]]:
-    """Every document the rows make, in file order, and the rows that make none.
+    """Every document the rows make, in file order, identified and with its references resolved; and the rows that
+    make none. See `assemble`.
+    """
+    docs, rejected = assemble(profile, rows, broken_keys)
+    docs, again = _identify(profile, docs)
+    return resolve(profile, docs), rejected + again
+
+
+def assemble(profile: Profile, rows: Iterable[Row], broken_keys: Mapping[str, int]) -> tuple[list[Doc], list[Rejected]]:
+    """Documents with their key for an id, and the rows that make none.
 
     broken_keys: keys of documents of which a row was rejected already, with that row: the rest of them goes too,
     for a document without one of its lines is another document.
     """
-    groups = _groups(profile, rows)
     docs: list[Doc] = []
     rejected: list[Rejected] = []
-    for key, group in groups:
+    for key, group in _groups(profile, rows):
         found: Doc | Problem
         if profile.rows == "lines" and key in broken_keys:
             found = Problem("row", key, f"row {broken_keys[key]} of the same document was rejected")
@@ -129,8 +137,7 @@ def documents(
             docs.append(found)
         else:
             rejected += [Rejected(row.number, found, key or None) for row in group]
-    docs, repeated = _identify(profile, docs)
-    return resolve(profile, docs), rejected + repeated
+    return docs, rejected
 
 
 def _groups(profile: Profile, rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
@@ -322,11 +329,16 @@ def _identify(profile: Profile, docs: list[Doc]) -> tuple[list[Doc], list[Reject
         row = doc.rows[0].number
         first.setdefault(identity, row)
         if profile.unique and counts[identity] > 1:
-            why = f"one of {counts[identity]} documents of this key, the first in row {first[identity]}"
+            why = repeated(counts[identity], first[identity])
             rejected += [Rejected(r.number, Problem("row", doc.key[:80], why), doc.key) for r in doc.rows]
         else:
             kept.append(replace(doc, id=doc_id(doc.key, seen[identity], row, unkeyed=not profile.key)))
     return kept, rejected
+
+
+def repeated(count: int, first: int) -> str:
+    """Why a document is rejected whose key the profile calls unique."""
+    return f"one of {count} documents of this key, the first in row {first}"
 
 
 def doc_id(key: str, ordinal: int, row: int, *, unkeyed: bool) -> str:
@@ -448,6 +460,13 @@ def relation_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
 def application_rows(doc: Doc) -> list[relation.Row]:
     """The document's applications as rows of `relation.APPLICATIONS`."""
     return [(doc.kind, doc.id, ref, amount, amount, on or doc.posted, back) for ref, amount, on, back in doc.applied]
+
+
+def derived_customer_row(customer: str, name: str | None, number: str | None) -> relation.Row:
+    """A customer that only documents name, as a row of `relation.CUSTOMERS`."""
+    name = name or number or customer
+    key = customer_number_key(number) or None if number else None
+    return customer, name, name_key(name) or None, number, key, None, None, None, None, None, None
 
 
 def customer_row(row: Row) -> relation.Row:
