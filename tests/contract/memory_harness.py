@@ -41,6 +41,8 @@ class MemoryHarness:
         Entity.ADJUSTMENT: "reason",
     }
 
+    voidable = frozenset(Entity) - {Entity.CUSTOMER}
+
     def __init__(self, profile="idempotency_key", connector=MemoryConnector, *, rules=None, **capabilities) -> None:
         chosen = PROFILES[profile]
         self.clock = ManualClock()

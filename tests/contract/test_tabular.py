@@ -10,17 +10,16 @@ from typing import ClassVar
 
 from tieout.connectors.memory import ManualClock
 from tieout.connectors.tabular import open_tabular
-from tieout.model import Adjustment, CreditMemo, Customer, Entity, Invoice, Payment
+from tieout.model import Adjustment, AdjustmentKind, CreditMemo, Customer, Entity, Invoice, Payment
 from tieout.sandbox.file_erp import Books, FileErp
 from tieout.testing import CHECKS, ConnectorContract, Trouble, sample, skips
 
 CODE = "1000"
-LAYOUTS = ("customers", "documents", "payments")
 _TYPES = {
     Entity.INVOICE: {"RV", "DR"},
     Entity.CREDIT_MEMO: {"DG"},
     Entity.PAYMENT: {"DZ"},
-    Entity.ADJUSTMENT: {"DA"},
+    Entity.ADJUSTMENT: {"DA", "WO"},
 }
 
 
@@ -37,6 +36,15 @@ class FileErpHarness:
         Entity.ADJUSTMENT: "number",
     }
 
+    voidable = frozenset({Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT})
+    layouts: ClassVar = {"customers": "customers", "documents": "documents", "payments": "payments"}
+    imports: ClassVar = {
+        "customer": "import-customers",
+        "invoice": "import-documents",
+        "credit_memo": "import-documents",
+        "payment": "import-payments",
+    }
+
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory()
         root = Path(self._folder.name)
@@ -49,17 +57,11 @@ class FileErpHarness:
         self.exchange()
 
     def open(self, wrong=None):
-        glob = {"customers": "customers_*", "documents": "documents_*", "payments": "payments_*"}
         settings = {
             "folder": self.export,
             "outbox": self.outbox,
-            "exports": [{"glob": glob[name], "profile": name} for name in LAYOUTS],
-            "imports": {
-                "customer": "import-customers",
-                "invoice": "import-documents",
-                "credit_memo": "import-documents",
-                "payment": "import-payments",
-            },
+            "exports": [{"glob": f"{stem}_*", "profile": profile} for stem, profile in self.layouts.items()],
+            "imports": self.imports,
             "company": {"id": "9999" if wrong == "company" else CODE, "name": "Falke Tools AG"},
             "currency": "USD",
             "entity_code": CODE,
@@ -93,14 +95,16 @@ class FileErpHarness:
             case CreditMemo():
                 return books.enter_credit_memo(record.customer, record.total, on=record.issued, **self._common(record))
             case Payment():
-                shares = {a.invoice: a.amount for a in record.applications}
+                shares = {
+                    a.invoice.split("/")[-2] if "/" in a.invoice else a.invoice: a.amount for a in record.applications
+                }
                 more = {"posting_date": record.posted, "currency": record.currency, "text": record.memo or ""}
                 return books.enter_payment(record.customer, record.amount, on=record.received, applications=shares,
                                            method=record.method.value, reference=record.reference, **more)  # fmt: skip
             case Adjustment():
                 return books.enter_adjustment(record.customer, record.amount, on=record.posted, kind=record.kind.value,
                                               debit=record.side == "debit", invoice=record.document or "",
-                                              number=record.number, currency=record.currency)  # fmt: skip
+                                              currency=record.currency, **self._number(record.number))  # fmt: skip
         raise TypeError(record)
 
     def _common(self, record):
@@ -111,6 +115,9 @@ class FileErpHarness:
             "number": record.number,
             "assignment": getattr(record, "po_number", None) or "",
         }
+
+    def _number(self, number):
+        return {"number": number}
 
     def edit(self, entity, id, **changes):
         if entity is Entity.CUSTOMER:
@@ -165,7 +172,43 @@ class FileErpHarness:
     def exchange(self):
         report = self.erp.load_outbox(self.outbox)
         assert not report.refused and not report.rejected, report
-        self.erp.export(self.export, self.clock().date(), layouts=LAYOUTS)
+        self.erp.export(self.export, self.clock().date(), layouts=list(self.layouts.values()))
+
+
+class SapHarness(FileErpHarness):
+    """SAP customer line items: SAP numbers each document itself, and the number people read is the reference."""
+
+    layouts: ClassVar = {"customers": "customers", "fbl5n": "sap-fbl5n-en"}
+    imports: ClassVar = {
+        "customer": "import-customers",
+        **dict.fromkeys(("invoice", "credit_memo", "payment"), "import-sap-posting"),
+    }
+
+    def put(self, record):
+        number = super().put(record)
+        return number if isinstance(record, Customer) else f"{CODE}/{number}/2026"
+
+    def _common(self, record):
+        common = super()._common(record)
+        return common | {"reference": common.pop("number"), "assignment": ""}
+
+    def sample(self, entity, n, *, customer_id="", invoice_id=""):
+        record = super().sample(entity, n, customer_id=customer_id, invoice_id=invoice_id)
+        if isinstance(record, Adjustment):  # a list of line items does not say what a journal is about
+            return record.model_copy(update={"kind": AdjustmentKind.JOURNAL, "document": None})
+        return record
+
+    def _number(self, number):
+        return {"reference": number}
+
+    def void(self, entity, id):
+        super().void(entity, id.split("/")[1])
+
+    def delete(self, entity, id):
+        super().delete(entity, id.split("/")[1])
+
+    def corrupt(self, entity, id):
+        super().corrupt(entity, id if entity is Entity.CUSTOMER else id.split("/")[1])
 
 
 class TestPlainLayouts(ConnectorContract):
@@ -173,9 +216,14 @@ class TestPlainLayouts(ConnectorContract):
         return FileErpHarness()
 
 
+class TestSapLineItems(ConnectorContract):
+    def fresh(self):
+        return SapHarness()
+
+
 def test_what_files_do_not_claim():
     left_out = skips(FileErpHarness().open().capabilities)
-    assert len(CHECKS) - len(left_out) == 21
+    assert len(CHECKS) - len(left_out) == 22
     assert set(left_out.values()) == {
         "no reading by id",
         "no deltas",

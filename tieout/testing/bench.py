@@ -39,11 +39,13 @@ class Harness(Protocol):
     page_size: records per page (or file part) of the connector as opened; keep it small, the checks cross it
     canaries: secrets that `open` gives to the connector; they must show up nowhere. Empty: it needs no credentials
     editable: per entity a canonical text field that a user can change, and that the connector maps
+    voidable: what users of the system can void, through the connector or not
     """
 
     page_size: int
     canaries: tuple[str, ...]
     editable: Mapping[Entity, str]
+    voidable: frozenset[Entity]
 
     def open(self, wrong: Literal["company", "credentials"] | None = None) -> Connector:
         """A new connector on the company; `wrong`: expecting another company, or with credentials it must refuse."""

@@ -197,7 +197,8 @@ def lists_inactive_customers(b: Bench) -> None:
 def shows_voids(b: Bench) -> None:
     """A document that a user voided is still listed, with its number, as VOIDED and with nothing open."""
     for entity in b.readable():
-        if entity is Entity.CUSTOMER or not b.caps.can(entity, Op.VOID):
+        if entity not in b.harness.voidable:
+            expect(not b.caps.can(entity, Op.VOID), f"the connector claims to void {entity}, which the system does not")
             continue
         id = b.put(entity, 2)
         number = getattr(b.record(entity, id), "number", None)
@@ -215,7 +216,11 @@ def shows_voids(b: Bench) -> None:
 
 
 def sets_bad_records_aside(b: Bench) -> None:
-    """An unreadable record is a RecordError that says where and why; it hides no other, and is not absent."""
+    """An unreadable record is a RecordError that says where and why; it hides no other, and is not absent.
+
+    What a record is may be the very thing that cannot be read: then it may stand under several entities.
+    """
+    spoiled: set[str | None] = set()
     for entity in b.readable():
         ids = [b.put(entity, n) for n in (1, 2, 3)]
         b.harness.corrupt(entity, ids[1])
@@ -230,10 +235,12 @@ def sets_bad_records_aside(b: Bench) -> None:
                 b.orderly(seen, entity)
                 good.add(seen.id)
         expect({ids[0], ids[2]} <= good, f"an unreadable {entity} hides readable ones")
-        expect(len(errors) == 1, f"one {entity} is unreadable, {len(errors)} are reported")
-        bad = errors[0]
+        fresh = [bad for bad in errors if bad.ref not in spoiled]
+        expect(len(fresh) == 1, f"one {entity} more is unreadable, {len(fresh)} are reported")
+        bad = fresh[0]
         expect(bool(bad.source and bad.path and bad.reason), f"the RecordError does not say where and why: {bad}")
         expect(bad.ref in (ids[1], None), f"the RecordError names {bad.ref!r} instead of {ids[1]!r}")
+        spoiled.add(bad.ref)
 
 
 def raises_when_a_page_fails(b: Bench) -> None:
