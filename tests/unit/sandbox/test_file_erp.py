@@ -301,7 +301,7 @@ def test_it_serves_a_folder(books: Books, tmp_path: Path) -> None:
 def test_sample_books_are_the_same_for_the_same_seed_and_add_up() -> None:
     first, again = Books(), Books()
     for books in (first, again):
-        generate(books, customers=8, invoices=200, through=END, seed=7)
+        generate(books, customers=8, invoices=400, through=END, seed=7)
     assert first.as_json() == again.as_json()
     kinds = {d.type for d in first.documents.values()}
     assert kinds == {"RV", "DZ", "DG", "WO"}

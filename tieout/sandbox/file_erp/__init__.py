@@ -30,6 +30,7 @@ from tieout.sandbox.file_erp.layouts import (
     Style,
     render,
 )
+from tieout.sandbox.file_erp.seeds import generate
 
 __all__ = [
     "CSV",
@@ -47,6 +48,7 @@ __all__ = [
     "FileErp",
     "LoadReport",
     "Style",
+    "generate",
     "serve_folder",
 ]
 

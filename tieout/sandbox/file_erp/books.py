@@ -22,6 +22,7 @@ RANGES = {
     "DG": 1600000000,
     "DZ": 1400000000,
     "DA": 1200000000,
+    "WO": 1300000000,
     "AB": 100000000,
 }
 DEBIT_TYPES = frozenset({"RV", "DR"})
@@ -64,8 +65,9 @@ class Application:
 
 @dataclass
 class Document:
-    """type: RV, DR invoices · DG credit memos · DZ payments · DA, AB adjustments (`kind` and `debit` say which way).
+    """type: RV, DR invoices · DG credit memos · DZ payments · WO write-offs · DA other adjustments.
 
+    kind: of an adjustment · debit: it raises receivables
     reference: the number people read (XBLNR) · assignment: free sort key (ZUONR) · our_reference: the importer's own
     settled_on: a settlement that the books state without a payment · reversed_on: no effect from then
     """
@@ -209,7 +211,8 @@ class Books:
         """Anything else that moves receivables; `invoice` is the number of the document it concerns, if one."""
         if invoice:
             self._room(invoice, Decimal(amount), on, debit=debit)
-        return self._enter("DA", customer, Decimal(amount), on, debit=debit, kind=kind, concerns=invoice, **more)
+        type = "WO" if kind == "write_off" else "DA"
+        return self._enter(type, customer, Decimal(amount), on, debit=debit, kind=kind, concerns=invoice, **more)
 
     def write_off(self, invoice: str, amount: Decimal | str | None = None, *, on: date, text: str = "Write-off") -> str:
         """Give up an invoice's open amount, or part of it."""
