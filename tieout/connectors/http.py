@@ -32,7 +32,7 @@ TOTAL_SECONDS = 180.0
 MOST_BYTES = 64 * 2**20
 _CHUNK = 65_536
 _SECRETS = re.compile(
-    r"(?i)(bearer\s+|basic\s+|(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
+    r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
     r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")

@@ -24,9 +24,11 @@ from tieout.errors import (
     DuplicateNumber,
     FatalError,
     NotFoundError,
+    NotSent,
     ReadOnlyError,
     RecordError,
     Rejected,
+    RetriableError,
     TieoutError,
     UnknownOutcome,
 )
@@ -48,6 +50,7 @@ _WRITES: Mapping[Entity, frozenset[Op]] = {
 }
 _SERVER_OWNED = frozenset({"MetaData", "domain", "sparse", "status", "time", "HomeTotalAmt", "UnappliedAmt"})
 _DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
+_INNER = ("Address", "FreeFormNumber", "value")
 _COMPUTED = frozenset({"TotalAmt"})  # of documents: from their lines
 
 
@@ -180,14 +183,18 @@ class QuickBooksConnector:
 
     def create(self, record: AnyRecord, *, key: str, marker: str) -> Written:
         self._allowed(record.entity, Op.CREATE)
-        body = self._told(mapping.create, record.model_copy(update={"marker": marker}), self._mapping_books())
+        body = self._told(mapping.create, record.model_copy(update={"marker": marker}))
         body = _writable(record.entity, body)
         return self._sent(record.entity, body, key=key, check=lambda: bool(self.search(record.entity, marker=marker)))
 
     def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:
         self._allowed(record.entity, Op.UPDATE)
-        merged = self._told(mapping.put, record, before.raw, self._mapping_books())
-        moved = {k: merged.get(k) for k in {*merged, *before.raw} if merged.get(k) != before.raw.get(k)}
+        merged = self._told(mapping.put, record, before.raw)
+        moved = {
+            key: merged[key] if key in merged else _blank(value)
+            for key, value in {**before.raw, **merged}.items()
+            if merged.get(key) != before.raw.get(key)
+        }
         moved = _writable(record.entity, moved)
         if not moved:
             return Written(before.id, before.version, before.raw)
@@ -216,8 +223,11 @@ class QuickBooksConnector:
         self._close()
 
     def _told(self, translate: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+        """What to send; before anything is sent, every failure says so."""
         try:
-            return translate(*given)
+            return translate(*given, self._mapping_books())
+        except RetriableError as why:
+            raise NotSent(f"not sent: {why.message}") from None
         except (mapping.Unwritable, mapping.Unreadable) as why:
             raise Rejected(f"not sent to QuickBooks: {why}") from None
 
@@ -300,8 +310,8 @@ class QuickBooksConnector:
 
     def _fetched(self, entity: Entity, id: str) -> Native:
         native = self._native(entity)
-        if not (id.isascii() and id.isdigit()):
-            raise FatalError(f"{redact(id, 40)!r} is no id of QuickBooks")
+        if not (id.isascii() and id.isdigit() and len(id) <= 30):
+            raise NotFoundError(f"QuickBooks ids are numbers: {redact(id, 40)!r} is none")
         found = self._wire.read(f"{native.lower()}/{id}").get(native)
         if not isinstance(found, Mapping):
             raise FatalError(f"QuickBooks' answer holds no {native}")
@@ -329,8 +339,15 @@ class QuickBooksConnector:
         )
 
 
+def _blank(value: Any) -> Any:
+    """What takes a field away in a sparse update: empty text, in an object for each of its texts."""
+    if isinstance(value, Mapping):
+        return {key: "" for key in value if key in _INNER}
+    return ""
+
+
 def _writable(entity: Entity, native: Native) -> dict[str, Any]:
-    """Without what QuickBooks owns or works out; a field taken away is sent as null."""
+    """Without what QuickBooks owns or works out."""
     skipped = _SERVER_OWNED | (_COMPUTED if entity in _DOCUMENTS else frozenset())
     return {key: value for key, value in native.items() if key not in skipped}
 

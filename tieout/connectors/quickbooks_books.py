@@ -106,7 +106,7 @@ def _method(row: Native) -> Method:
 
 
 def control_balances_of(wire: Wire, connection: str, as_of: date) -> list[ControlBalance]:
-    """The total of AgedReceivables as of that date, and the balances of the A/R accounts as they are today.
+    """The total of AgedReceivables as of that date; for today also the balances of the A/R accounts.
 
     The report is in home currency; each account in its own.
     """
@@ -128,20 +128,21 @@ def control_balances_of(wire: Wire, connection: str, as_of: date) -> list[Contro
         )
     ]
     began = server_time(accounts_answer)
-    for account in accounts if began else ():
-        assert began is not None
-        found.append(
-            ControlBalance(
-                connection=connection,
-                account=str(account.get("Id", "")),
-                as_of=began.date(),
-                amount=_decimal(account.get("CurrentBalance")),
-                currency=str(_part(account, "CurrencyRef").get("value") or _home_currency(_preferences(wire))),
-                report="Account.CurrentBalance",
-                parameters={"name": str(account.get("FullyQualifiedName") or account.get("Name") or "")},
-            )
-        )
+    today = began is not None and began.date() == as_of
+    found.extend(_account_balance(wire, connection, account, as_of) for account in accounts if today)
     return found
+
+
+def _account_balance(wire: Wire, connection: str, account: Native, today: date) -> ControlBalance:
+    return ControlBalance(
+        connection=connection,
+        account=str(account.get("Id", "")),
+        as_of=today,
+        amount=_decimal(account.get("CurrentBalance")),
+        currency=str(_part(account, "CurrencyRef").get("value") or _home_currency(_preferences(wire))),
+        report="Account.CurrentBalance",
+        parameters={"name": str(account.get("FullyQualifiedName") or account.get("Name") or "")},
+    )
 
 
 def _grand_total(report: Native) -> Decimal:

@@ -27,6 +27,7 @@ from tieout.errors import (
     PeriodClosed,
     RefusedError,
     Rejected,
+    RetriableError,
     SignInRequired,
     StaleWrite,
     UnknownOutcome,
@@ -252,7 +253,7 @@ class Wire:
 
         A 401 is sent again once, with the same key, after the token was renewed: it was refused at the gate.
         """
-        token, tid = self._token(None), ""
+        token, tid = self._write_token(None), ""
         for last in (False, True):
             answer, parsed = self._send_write(path, encode(body), key, params or {}, token)
             tid = trace_id(answer)
@@ -261,10 +262,16 @@ class Wire:
                 break
             if fault.status != 401 or last:
                 raise write_error(fault)
-            token = self._token(token)
+            token = self._write_token(token)
         if not isinstance(parsed, dict):
             raise UnknownOutcome("QuickBooks' answer to a write cannot be read", request_id=tid)
         return parsed, tid
+
+    def _write_token(self, refused: str | None) -> str:
+        try:
+            return self._token(refused)
+        except RetriableError as why:
+            raise NotSent(f"not sent: {why.message}") from None
 
     def _send_write(
         self, path: str, body: bytes, key: str, params: Mapping[str, str], token: str
