@@ -414,6 +414,19 @@ class NeverANewVersion(_Mapped):
         return super()._send(replace(request, version=None))
 
 
+class RoundsWhatItWrites(MemoryConnector):
+    def create(self, record, *, key, marker):
+        if isinstance(record, Payment):
+            record = record.model_copy(update={"amount": round(record.amount, 2)})
+        return super().create(record, key=key, marker=marker)
+
+
+class KeepsTheForeignId(MemoryConnector):
+    def create(self, record, *, key, marker):
+        written = super().create(record, key=key, marker=marker)
+        return replace(written, id=record.ref.id or written.id)
+
+
 class UpdateCreatesADuplicate(MemoryConnector):
     def update(self, record, *, before, key):
         if isinstance(record, Customer):
@@ -612,6 +625,8 @@ BROKEN = (
     DeclaresDerivedFields,
     NamesFilesItDidNotWrite,
     SaysPendingForEver,
+    RoundsWhatItWrites,
+    KeepsTheForeignId,
     DropsARecord,
     DropsInactive,
     DropsVoided,

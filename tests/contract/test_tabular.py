@@ -223,7 +223,7 @@ class TestSapLineItems(ConnectorContract):
 
 def test_what_files_do_not_claim():
     left_out = skips(FileErpHarness().open().capabilities)
-    assert len(CHECKS) - len(left_out) == 22
+    assert len(CHECKS) - len(left_out) == 23
     assert set(left_out.values()) == {
         "no reading by id",
         "no deltas",

@@ -26,6 +26,7 @@ from tieout.errors import (
     NotSent,
     ReadOnlyError,
     RecordError,
+    Rejected,
     RetriableError,
     SignInRequired,
     UnknownOutcome,
@@ -39,6 +40,7 @@ from tieout.model import (
     Existence,
     Ref,
     as_json,
+    finer_than_currency,
     magnitude,
 )
 
@@ -268,6 +270,10 @@ class MemoryConnector:
 
     def create(self, record: AnyRecord, *, key: str, marker: str) -> Written:
         sent = self.represent(record)
+        if not isinstance(sent, Customer) and finer_than_currency(magnitude(sent), sent.currency):
+            raise Rejected(
+                f"connection {self._name}: {magnitude(sent)} is finer than {sent.currency} has", code="amount"
+            )
         return self._send(Request(Op.CREATE, record.entity, record=sent, key=key, marker=marker))
 
     def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:

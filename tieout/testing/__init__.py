@@ -132,6 +132,7 @@ CHECKS: tuple[Check, ...] = (
     Check(writing.says_unknown_when_an_update_is_lost, _both(_CREATE, _UPDATE, _synchronous)),
     Check(writing.does_nothing_when_throttled, _both(_CREATE, _synchronous)),
     Check(writing.rejects_unknown_references, _both(_CREATE, _synchronous)),
+    Check(writing.refuses_fractions_of_a_cent, _CREATE),
     Check(
         writing.keeps_closed_periods,
         _both(_CREATE, _synchronous, _claims(lambda c: c.periods_readable, "closed periods cannot be read")),

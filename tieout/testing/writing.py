@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from tieout.connectors import Op, Strategy, Written
@@ -20,7 +21,7 @@ from tieout.errors import (
     UnknownOutcome,
     WriteError,
 )
-from tieout.model import ZERO, AnyRecord, Entity, Existence, Invoice, Payment
+from tieout.model import ZERO, AnyRecord, Entity, Existence, Invoice, Payment, Ref
 from tieout.testing.bench import Bench, Trouble, difference, expect, key, marker, raises
 
 _MONEY_AND_DATES = frozenset(
@@ -79,11 +80,12 @@ def _perform(b: Bench, op: Op, record: AnyRecord, seen: Any) -> Written:
 def creates_what_it_was_given(b: Bench) -> None:
     """Create, then read: represent(record) in every declared field, and one record more in the books."""
     for entity in b.able(Op.CREATE):
-        there = b.harness.count(entity)
         for n in (1, 2):
             record = b.sample(entity, n)
             there = b.harness.count(entity)
-            seen = b.create(record, key(entity, n), marker(entity, n))
+            elsewhere = Ref(connection="elsewhere", id="OTHER-7", number="77", version="9")
+            given = record if n == 1 else record.model_copy(update={"ref": elsewhere})
+            seen = b.create(given, key(entity, n), marker(entity, n))
             held = b.record(entity, seen.id)
             wrong = difference(b.connector.represent(record), held, b.fields(entity))
             expect(not wrong, f"the {entity} just created: {wrong}")
@@ -236,6 +238,28 @@ def rejects_unknown_references(b: Bench) -> None:
     with raises(Rejected, doing=f"a {entity} of a customer that does not exist"):
         b.connector.create(record, key=key("ref"), marker=marker("ref"))
     expect(b.harness.count(entity) == there, "a rejected create had an effect")
+
+
+def refuses_fractions_of_a_cent(b: Bench) -> None:
+    """An amount finer than its currency is Rejected, not rounded, and never sent or handed over."""
+    for entity in b.able(Op.CREATE):
+        record = b.sample(entity, 1)
+        if not isinstance(record, Payment | Invoice):
+            continue
+        there = b.harness.count(entity)
+        finer = {"amount": Decimal("10.005"), "applications": ()}
+        if isinstance(record, Invoice):
+            lines = tuple(
+                line.model_copy(update={"net": Decimal("10.005"), "unit_price": None}) for line in record.lines
+            )
+            total = {"subtotal": Decimal("10.005"), "total": Decimal("10.005")}
+            finer = {"lines": lines, "tax": ZERO, "tax_lines": (), **total}
+        with raises(Rejected, NotSent, doing=f"a create of {entity} over 10.005"):
+            b.connector.create(
+                record.model_copy(update=finer), key=key("finer", entity), marker=marker("finer", entity)
+            )
+        expect(b.connector.flush(run=f"finer-{entity}") == [], "a refused write was handed over")
+        expect(b.harness.count(entity) == there, f"a {entity} over 10.005 was written")
 
 
 def keeps_closed_periods(b: Bench) -> None:
