@@ -161,7 +161,7 @@ class Site:
         payload = loads(body)
         if not isinstance(payload, dict):
             raise Refused(2010, "Property Name:Unexpected value specified is unsupported or invalid")
-        operation = _operation(params, payload)
+        operation = _operation(params, others.lift(payload) if spec.name == "RecurringTransaction" else payload)
         inner = payload.get(spec.key or spec.name) if set(payload) == {spec.key or spec.name} else None
         payload = inner if isinstance(inner, dict) and spec.name != "RecurringTransaction" else payload
         doubles = "allowduplicatedocnum" in params.get("include", "").lower()
@@ -189,6 +189,8 @@ class Site:
             raise Refused(2030, detail, element="Id", timed=False)
         with self.books.lock:
             row = self.books.row(spec.name, id)
+            if row is None and spec.name == "Transfer":  # QuickBooks keeps card payments as transfers
+                row = self.books.row("CreditCardPayment", id)
             if row is None:
                 raise gone(_deleted_text(self.books, spec, id))
             if len(parts) == 3:

@@ -145,6 +145,8 @@ class Books:
 
     def view(self, entity: str, row: Row) -> Doc:
         """The document as answered: list objects get their balances."""
+        if entity == "RecurringTransaction":
+            return others.sink(row.doc)
         return lists.with_balances(self, entity, row.doc)
 
     def text(self, entity: str, row: Row) -> bytes:
@@ -199,7 +201,8 @@ class Books:
             self._writable()
             self._actor, self._requestid = by, requestid
             try:
-                given = clean(dict(payload), spec)
+                recurring = spec.name == "RecurringTransaction"
+                given = clean(others.lift(payload) if recurring else dict(payload), spec)
                 answer = self._dispatch(spec, operation, given, allow_duplicate)
                 self.verify()
             finally:

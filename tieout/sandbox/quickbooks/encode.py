@@ -21,6 +21,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 Doc = dict[str, Any]
+_TEXTS = frozenset(("value", "Id", "SyncToken", "TxnId", "TxnLineId", "Name", "Value", "AcctNum", "CheckNum"))
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -121,6 +122,8 @@ def _value(name: str, value: Any, lengths: dict[str, int]) -> Any:
     if name in schema.BOOLEANS and isinstance(value, str):
         return None if value == "" else value.lower() == "true"
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        if name not in _TEXTS and name not in lengths:
+            return short(value)
         value = str(value)
     if isinstance(value, str):
         return _text(name, value, lengths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import lists, schema, seeds
 from .encode import ZERO, Doc, cents, money, parse_time, short, stamp
@@ -164,12 +164,54 @@ _SPECIAL = {
 }
 
 
+def template(doc: Doc) -> str:
+    """The kind of transaction that a recurring one wraps, "" where none."""
+    return next((name for name in doc if name in _TEMPLATES), "")
+
+
+_TEMPLATES = frozenset(
+    (
+        "Bill",
+        "Purchase",
+        "CreditMemo",
+        "Deposit",
+        "Estimate",
+        "Invoice",
+        "JournalEntry",
+        "RefundReceipt",
+        "SalesReceipt",
+        "Transfer",
+        "VendorCredit",
+        "PurchaseOrder",
+    )
+)
+_OUTER = ("domain", "sparse", "Id", "SyncToken", "MetaData")
+
+
+def lift(given: Mapping[str, Any]) -> Doc:
+    """`{"Invoice": {"Id": …, …}}` as a recurring transaction arrives, with its system fields outside."""
+    kind = template(dict(given))
+    if not kind:
+        return dict(given)
+    inner = dict(given[kind])
+    return {k: inner.pop(k) for k in _OUTER if k in inner} | {kind: inner}
+
+
+def sink(doc: Doc) -> Doc:
+    """The same as it is answered: the system fields inside."""
+    kind = template(doc)
+    return {kind: {k: doc[k] for k in _OUTER if k in doc} | doc[kind]}
+
+
 def _recurring(doc: Doc) -> Doc:
-    """One wrapped template: `{"Invoice": {…, "RecurringInfo": …}}`."""
-    kinds = [name for name in doc if schema.find(name)]
-    if len(kinds) != 1:
+    kind = template(doc)
+    if not kind or "RecurringInfo" not in doc[kind]:
         raise missing("RecurringInfo")
-    return {kinds[0]: doc[kinds[0]]}
+    inner = dict(doc[kind])
+    lines = [{**line, "Amount": money(Decimal(line.get("Amount", 0)))} for line in inner.get("Line", ())]
+    if lines:
+        inner |= {"Line": lines, "TotalAmt": money(sum((Decimal(x["Amount"]) for x in lines), ZERO))}
+    return {kind: inner}
 
 
 # ---- exchange rates and the tax service

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from . import schema
+from . import others, schema
 from .encode import Doc, dumps, parse_time
 from .faults import Refused
 
@@ -325,7 +325,7 @@ def _like(pattern: str) -> str:
 def getter(books: Books, spec: schema.Entity, path: str) -> Callable[[Row], Any]:
     """Reads a property of a row; a reference yields its value, a list of objects nothing."""
     if spec.name == "RecurringTransaction" and path == "Type":
-        return lambda row: next((k for k in row.doc if schema.find(k)), "")
+        return lambda row: others.template(row.doc)
     if path == "Active":
         return lambda row: row.doc.get("Active", True)
     if path == "MetaData.LastUpdatedTime":

@@ -182,6 +182,8 @@ def _item(books: Books, line: Doc, customer: Doc) -> tuple[Decimal, Doc]:
     if ref.get("value") != "SHIPPING_ITEM_ID":
         detail["ItemRef"] = lists.reference(books, "Item", ref)
     amount = line.get("Amount")
+    if amount and detail.get("UnitPrice") == 0 and detail.get("Qty") == 0:
+        del detail["UnitPrice"], detail["Qty"]  # python-quickbooks says 0 for "not given", and is understood
     if "UnitPrice" in detail and "Qty" in detail:
         product = cents(Decimal(detail["UnitPrice"]) * Decimal(detail["Qty"]))
         if amount is not None and cents(Decimal(amount)) != product:
