@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tieout.cli.discrepancies import neutral
 from tieout.cli.failures import explain
 from tieout.cli.output import Out, clean, common, encode, gravest, money, table
 from tieout.errors import (
@@ -195,3 +196,21 @@ def test_an_interrupt_is_no_difference_found() -> None:
     assert result.exit_code == 130
     assert "Traceback" not in result.stderr
     assert "interrupted" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30", "'+49 30"),
+        ("-5+cmd", "'-5+cmd"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("-12480.00", "-12480.00"),
+        ("R-2", "R-2"),
+        (None, ""),
+    ],
+)
+def test_no_cell_of_an_export_runs_as_a_formula(cell: str | None, written: str) -> None:
+    assert neutral(cell) == written

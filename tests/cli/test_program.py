@@ -67,7 +67,7 @@ def test_every_command_takes_json_quiet_and_debug(path: tuple[str, ...], command
     options = {o for p in command.params for o in p.opts}
     assert {"--json", "--quiet", "--debug"} <= options
     assert command.help, path
-    assert len(command.get_short_help_str(limit=200)) <= 80, path
+    assert len(command.get_short_help_str(limit=200)) <= 60, path
 
 
 def test_a_wrong_option_is_a_mistake_to_mend_not_a_difference(tieout: Run) -> None:

@@ -1,3 +1,328 @@
-"""(to come)"""
+"""`pull`, `sync`, `plan`: read the books, keep them in step, approve what is to be written."""
 
-COMMANDS: tuple[()] = ()
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tieout.cli.output import Out, clean, common, count, gravest, money, table
+from tieout.cli.state import by_option, clock, config_option, opened
+
+if TYPE_CHECKING:
+    from tieout.config import Settings
+    from tieout.connectors import Connector
+    from tieout.sync.engine import Report
+    from tieout.sync.store import Store
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@contextlib.contextmanager
+def _connectors(settings: Settings, *names: str) -> Iterator[dict[str, Connector]]:
+    from tieout.config.opening import open_connection
+
+    with contextlib.ExitStack() as stack:
+        live = {}
+        for name in names:
+            live[name] = open_connection(settings, name, clock=clock)
+            stack.callback(live[name].close)
+        yield live
+
+
+# ── pull ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.argument("connection", required=False)
+@click.option("--full", is_flag=True, help="Read everything, not only what changed.")
+@config_option
+@common
+def pull(out: Out, *, connection: str | None, full: bool, config: str | None) -> int:
+    """Fetch and normalise the records of a connection, or of all.
+
+    Nothing is written to the books.
+    """
+    from tieout.config import load
+
+    settings = load(config)
+    names = [settings.connection(connection).name] if connection else list(settings.connections)
+    pulled, failed = [], []
+    with opened(settings) as store:
+        for name in names:
+            try:
+                with _connectors(settings, name) as live, out.progress(name) as step:
+                    pulled.append(_pull(store, live[name], full=full, step=step))
+            except Exception as error:  # noqa: BLE001  one connection that fails does not stop the others
+                failed.append(_failure(out, name, error))
+    out.data({"connections": pulled, "errors": failed})
+    rows = [
+        (p["connection"], entity, f"{e['rows']:,}", f"{len(e['rejected']):,}", "yes" if e["complete"] else "no")
+        for p in pulled
+        for entity, e in p["entities"].items()
+    ]
+    out.lines(table(("connection", "entity", "rows", "unreadable", "complete"), rows, right=(2, 3)))
+    for p in pulled:
+        for entity, e in p["entities"].items():
+            for rejected in e["rejected"]:
+                out.warn(f"{p['connection']} {entity}: {clean(rejected)}")
+    return gravest(f["exit"] for f in failed)
+
+
+def _pull(store: Store, connector: Connector, *, full: bool, step: Any) -> dict[str, Any]:
+    """Read every entity of a connection under its lease."""
+    from tieout.model import Entity
+    from tieout.sync.fetch import fetch
+    from tieout.sync.store import new_id
+
+    lease = store.take([f"connection:{connector.name}"])
+    run = new_id()
+    entities: dict[str, Any] = {}
+    try:
+        company = connector.company()
+        for entity in Entity:
+            if entity not in connector.capabilities.reads:
+                continue
+            step(f"reading {entity}")
+            got = fetch(store, lease, run, connector, entity, sweep=full)
+            entities[entity.value] = {
+                "rows": got.rows,
+                "full": got.full,
+                "complete": got.complete,
+                "as_of": got.as_of,
+                "rejected": [str(r) for r in got.rejected],
+                "gone": list(got.gone),
+                "suspicious": got.suspicious,
+            }
+    finally:
+        store.release(lease)
+    return {"connection": connector.name, "run": run, "company": company.name, "entities": entities}
+
+
+def _failure(out: Out, name: str, error: Exception) -> dict[str, Any]:
+    """Tell what stopped one connection or pair, and return it for --json."""
+    from tieout.cli.output import tell
+
+    told = tell(out, error, where=name)
+    return {
+        "name": name,
+        "exit": told.exit,
+        "message": told.message,
+        "problems": list(told.problems),
+        "hint": told.hint,
+    }
+
+
+# ── sync ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.argument("pair", required=False)
+@click.option("--apply", is_flag=True, help="Write what is approved, or within the limits in mode auto; plan the rest.")
+@click.option("--as-of", type=_DAY, help="Compare the books for this day, inclusive.")
+@click.option("--full", is_flag=True, help="Read everything, not only what changed.")
+@click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if differences are open.")
+@config_option
+@common
+def sync(
+    out: Out,
+    *,
+    pair: str | None,
+    apply: bool,
+    as_of: datetime | None,
+    full: bool,
+    fail_on_differences: bool,
+    config: str | None,
+) -> int:
+    """Keep one pair in step, or all of them.
+
+    Without --apply nothing is written to any book, only planned.
+    """
+    from tieout.config import load
+
+    settings = load(config)
+    names = [settings.pair(pair).name] if pair else list(settings.pairs)
+    reports, failed = [], []
+    with opened(settings) as store:
+        for name in names:
+            try:
+                with out.progress(name) as step:
+                    report = _sync(settings, store, name, apply=apply, as_of=as_of, sweep=full, step=step)
+            except Exception as error:  # noqa: BLE001  one pair that fails does not stop the others
+                failed.append(_failure(out, name, error))
+                continue
+            reports.append(report)
+            _show(out, report)
+    out.data({"runs": [r.as_json() for r in reports], "errors": failed})
+    codes = [*(r.exit_code for r in reports), *(f["exit"] for f in failed)]
+    if fail_on_differences and any(r.changes.open for r in reports):
+        codes.append(1)
+    return gravest(codes)
+
+
+def _sync(
+    settings: Settings, store: Store, name: str, *, apply: bool, as_of: datetime | None, sweep: bool, step: Any
+) -> Report:
+    from tieout.config.opening import to_pair
+    from tieout.sync import engine
+
+    pair = to_pair(settings, name)
+    day = as_of.date() if as_of else None
+    with _connectors(settings, pair.left, pair.right) as live:
+        return engine.sync(store, live, pair, apply=apply, as_of=day, sweep=sweep, progress=step)
+
+
+def _show(out: Out, report: Report) -> None:
+    """One run for a person; in quiet mode only what somebody has to do."""
+    out.line(f"{report.pair}: run {report.run}, mode {report.mode}")
+    for connection, counts in report.fetched.items():
+        read = ", ".join(f"{n:,} {entity}" for entity, n in counts.items() if n)
+        out.line(
+            f"  read         {connection}: {read or 'nothing'} ({count(report.requests.get(connection, 0), 'request')})"
+        )
+    out.line(f"  plan         {_summary(report) or 'nothing to write'}")
+    done = ", ".join(f"{n:,} {what}" for what, n in report.applied.items() if n)
+    if done:
+        out.line(f"  applied      {done}")
+    for path in report.files:
+        out.line(f"  handed over  {path}")
+    changes = report.changes
+    out.line(f"  differences  {changes.open:,} open ({changes.opened:,} new, {changes.closed:,} closed)")
+    if report.comparison:
+        for currency, bridge in sorted(report.comparison.bridge.items()):
+            out.line()
+            out.lines("  " + line for line in bridge_lines(currency, bridge.as_json(), report.comparison))
+    for failure in report.failures:
+        out.warn(f"{report.pair}: {clean(failure)}")
+    for trip in report.trips:
+        out.warn(f"{report.pair}: guard {trip.name}: {clean(trip.message)}")
+    if report.waiting and report.plan_id:
+        wait = count(report.waiting, "operation waits", "operations wait")
+        out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")
+
+
+def _summary(report: Report) -> str:
+    kinds = Counter(f"{o.op} {o.entity} in {o.connection}" for o in report.operations)
+    return ", ".join(f"{n:,} × {kind}" for kind, n in sorted(kinds.items()))
+
+
+def bridge_lines(currency: str, bridge: dict[str, Any], result: Any) -> list[str]:
+    """The way from the left total to the right one, a line for each code."""
+    rows = [
+        (f"{result.left.name} open receivables", "", money(bridge["left_total"])),
+        *((line["code"], f"{line['count']:,}", money(line["delta"])) for line in bridge["lines"]),
+        (f"{result.right.name} open receivables", "", money(bridge["right_total"])),
+        ("remainder", "", money(bridge["remainder"])),
+        ("of which the cause is not confirmed", "", money(bridge["unconfirmed"])),
+    ]
+    return table((f"bridge in {currency}", "count", "amount"), rows, right=(1, 2))
+
+
+# ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.group()
+def plan() -> None:
+    """Look at a plan, approve it or reject it. An id may be shortened."""
+
+
+@plan.command()
+@click.argument("id", required=False)
+@click.option("--all", "everything", is_flag=True, help="Without ID: applied and outdated plans too.")
+@config_option
+@common
+def show(out: Out, *, id: str | None, everything: bool, config: str | None) -> None:
+    """Show one plan; without ID list those that wait."""
+    from tieout.config import load
+    from tieout.sync import plans
+
+    with opened(load(config)) as store:
+        if id is None:
+            found = plans.listed(store, everything=everything)
+            out.data({"plans": found})
+            if not found:
+                out.line("no plan waits")
+            rows = [
+                (p["id"], p["pair"], p["status"], f"{len(p['operations']):,}", p["created_at"], p["expires_at"])
+                for p in found
+            ]
+            out.lines(table(("id", "pair", "status", "operations", "made", "expires"), rows, right=(3,)))
+            return
+        one = plans.show(store, id)
+    out.data(one)
+    _show_plan(out, one)
+
+
+def _show_plan(out: Out, one: dict[str, Any]) -> None:
+    out.line(f"plan {one['id']} of pair {one['pair']}: {one['status']}, expires {one['expires_at']}")
+    out.line(f"hash {one['hash']}")
+    for approval in one["approvals"]:
+        lifted = f", accepting {', '.join(approval['guards'])}" if approval["guards"] else ""
+        out.line(f"approved by {clean(approval['by'])} at {approval['at']}{lifted}")
+    rows = [
+        (i, o["op"], o["entity"], o["connection"], o["label"], money(o["delta"]), o["currency"], _fields(o))
+        for i, o in enumerate(one["operations"], start=1)
+    ]
+    out.line()
+    out.lines(table(("", "do", "what", "in", "which", "delta", "", "fields"), rows, right=(0, 5)))
+    for guard in one["guards"]:
+        out.line(f"guard {guard['name']}: {clean(guard['message'])}")
+    if one["status"] == "draft":
+        guards = "".join(f" --accept-guard {g['name']}" for g in one["guards"])
+        out.note(f"  → tieout plan approve {one['id']} --by NAME{guards}")
+
+
+def _fields(operation: dict[str, Any]) -> str:
+    if operation["op"] == "create":
+        return ""
+    return "; ".join(f"{f['name']}: {_value(f['before'])} → {_value(f['after'])}" for f in operation["fields"])
+
+
+def _value(value: Any) -> str:
+    text = "nothing" if value in (None, "", [], {}) else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+@plan.command()
+@click.argument("id")
+@by_option
+@click.option("--accept-guard", "guards", multiple=True, metavar="GUARD", help="Lift this guard; repeatable.")
+@config_option
+@common
+def approve(out: Out, *, id: str, by: str, guards: tuple[str, ...], config: str | None) -> None:
+    """Approve a plan for the next `sync --apply`.
+
+    Only what is still as planned is written.
+    """
+    from tieout.config import load
+    from tieout.sync import plans
+
+    with opened(load(config)) as store:
+        one = plans.approve(store, id, by=by, guards=guards)
+    out.data(one)
+    out.line(f"plan {one['id']}: {one['status']} by {clean(by)}")
+    out.note(f"  → tieout sync {one['pair']} --apply")
+
+
+@plan.command()
+@click.argument("id")
+@by_option
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@config_option
+@common
+def reject(out: Out, *, id: str, by: str, reason: str, config: str | None) -> None:
+    """Reject a plan; nothing of it is written."""
+    from tieout.config import load
+    from tieout.sync import plans
+
+    with opened(load(config)) as store:
+        one = plans.reject(store, id, by=by, reason=reason)
+    out.data(one)
+    out.line(f"plan {one['id']}: {one['status']} by {clean(by)}")
+
+
+COMMANDS = (pull, sync, plan)

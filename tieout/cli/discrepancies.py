@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, encode, money, table
+from tieout.cli.output import Out, clean, common, count, encode, money, table
 from tieout.cli.state import by_option, clock, config_option, opened
 
 _STATES = ("open", "acknowledged", "accepted", "closed")
@@ -80,8 +80,8 @@ def list_(
     out.lines(table(("id", "state", "code", "left", "right", "delta", "", "cause"), rows, right=(5,)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
-    for currency, total in sorted(_sums(found).items()):
-        out.line(f"{len(found):,} differences, {money(total)} {currency} in all")
+    moved = ", ".join(f"{money(total)} {currency}" for currency, total in sorted(_sums(found).items()))
+    out.line(count(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
 
 
 def _sums(found: list[dict[str, Any]]) -> dict[str, Decimal]:
@@ -97,7 +97,10 @@ def _sums(found: list[dict[str, Any]]) -> dict[str, Decimal]:
 @config_option
 @common
 def show(out: Out, id: str, config: str | None) -> None:
-    """Show one difference with both values, its cause and what to do. ID may be shortened."""
+    """Show one difference: values, cause, what to do.
+
+    ID may be shortened.
+    """
     from tieout.errors import ConfigError
 
     found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
@@ -176,7 +179,7 @@ def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path 
     said = provenance(database, {"pair": pair, "states": list(states)}, at=clock())
     Path(f"{output}.provenance.json").write_text(encode(sheet | said) + "\n", encoding="utf-8")
     out.data(sheet)
-    out.line(f"wrote {len(found):,} differences to {output}")
+    out.line(f"wrote {count(len(found), 'difference')} to {output}")
 
 
 def _csv(found: list[dict[str, Any]]) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, common, money, table
+from tieout.cli.books import bridge_lines
+from tieout.cli.output import Out, clean, common, count, money, table
+
+if TYPE_CHECKING:
+    from tieout.compare import Result
 
 _SHOWN = 20
 _file = click.Path(path_type=Path, dir_okay=False)
@@ -82,7 +87,7 @@ def _show_report(out: Out, report: dict[str, Any]) -> None:
 @click.option("-o", "--output", type=_file, help="Write the profile to this file instead of the screen.")
 @common
 def infer(out: Out, file: Path, output: Path | None) -> None:
-    """Propose a profile for a file, with the evidence for each line.
+    """Propose a profile for a file, with evidence.
 
     What the file does not settle (day or month first, 1.234) is asked, not guessed.
     """
@@ -101,4 +106,75 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
         out.warn(f"question: {question}")
 
 
-COMMANDS = (profile,)
+@click.command()
+@click.option("--left", required=True, type=_file, help="The first ledger; A in discrepancy codes.")
+@click.option("--left-profile", required=True, help="How to read it: a shipped profile, or the path of your own.")
+@click.option("--right", required=True, type=_file, help="The second ledger; B.")
+@click.option("--right-profile", required=True, help="How to read it.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
+@click.option("--limit", type=click.IntRange(0), default=_SHOWN, show_default=True, help="How many a person is shown.")
+@click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
+@common
+def compare(
+    out: Out,
+    *,
+    left: Path,
+    left_profile: str,
+    right: Path,
+    right_profile: str,
+    as_of: datetime | None,
+    limit: int,
+    fail_on_differences: bool,
+) -> int:
+    """Compare two exported ledgers and bridge their totals.
+
+    Every difference is listed. No set-up is needed.
+    """
+    from tieout.compare.files import compare_files
+
+    with out.progress(f"comparing {left.name} and {right.name}"):
+        result = compare_files(left, left_profile, right, right_profile, as_of.date() if as_of else None)
+    out.data(result.as_json())
+    _show_comparison(out, result, limit)
+    return 1 if fail_on_differences and result.discrepancies else 0
+
+
+def _show_comparison(out: Out, result: Result, limit: int) -> None:
+    sides = [
+        (
+            side.name,
+            f"{side.records:,}",
+            f"{side.rejected:,}",
+            currency,
+            f"{t.documents:,}",
+            money(t.total),
+            money(t.open),
+        )
+        for side in (result.left, result.right)
+        for currency, t in sorted(side.totals.items())
+    ]
+    headers = ("ledger", "records", "rejected", "", "documents", "total", "open")
+    out.lines(table(headers, sides, right=(1, 2, 4, 5, 6)))
+    out.line()
+    out.line(f"{result.matched:,} matched, {count(len(result.discrepancies), 'difference')}")
+    if result.discrepancies and limit:
+        rows = [
+            (d.code, d.left_label, d.right_label, d.field, money(d.delta), d.currency, d.cause)
+            for d in result.discrepancies[:limit]
+        ]
+        out.line()
+        out.lines(table(("code", "left", "right", "field", "delta", "", "cause"), rows, right=(4,)))
+        if len(result.discrepancies) > limit:
+            out.line(f"… and {len(result.discrepancies) - limit:,} more (--limit; --json lists all)")
+    for currency, bridge in sorted(result.bridge.items()):
+        out.line()
+        out.lines(bridge_lines(currency, bridge.as_json(), result))
+    for read in result.provenance.values():
+        if isinstance(read, dict) and read.get("rejected"):
+            out.warn(
+                f"{clean(read['file'])}: {read['rejected']:,} rows were rejected and are not compared"
+                f"\n  → tieout profile check {clean(read['file'])} --profile {clean(read['profile'])}"
+            )
+
+
+COMMANDS = (profile, compare)

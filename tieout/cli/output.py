@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import wraps
-from typing import Any, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from tieout.cli.failures import Told
 
 # Exit codes, the gravest first (design.md §5): failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _CELL = 60
-P = ParamSpec("P")
 
 
 def gravest(codes: Iterable[int]) -> int:
@@ -54,12 +56,14 @@ def _width(text: str) -> int:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> list[str]:
-    """Aligned lines: headers, a rule, the rows. `right` are the columns set flush right (amounts, counts).
+    """Aligned lines: headers, a rule, the rows; no line without rows.
 
-    Long cells are cut, except in the last column.
+    right: the columns set flush right (amounts, counts) · long cells are cut, except in the last column
     """
     last = len(headers) - 1
     cells = [[_cell("" if c is None else c, whole=i == last) for i, c in enumerate(row)] for row in rows]
+    if not cells:
+        return []
     widths = [max(_width(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
     flush = set(right)
 
@@ -71,6 +75,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
         return "  ".join(padded).rstrip()
 
     return [line(headers), line(["─" * w for w in widths]), *(line(row) for row in cells)]
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """`1 pair`, `2 pairs`: the number with its noun."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def _cell(value: object, *, whole: bool) -> str:
@@ -189,6 +198,13 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
 
 def fail(out: Out, error: Exception) -> int:
     """Say what went wrong on stderr, under --json as a document on stdout too, and return the exit code."""
+    told = tell(out, error)
+    out.data({"error": {"exit": told.exit, "message": told.message, "problems": told.problems, "hint": told.hint}})
+    return told.exit
+
+
+def tell(out: Out, error: Exception, *, where: str = "") -> Told:
+    """Say on stderr what went wrong, where and what to type next; with --debug also how it came about."""
     from tieout.cli.failures import explain
 
     told = explain(error)
@@ -196,10 +212,9 @@ def fail(out: Out, error: Exception) -> int:
         import traceback
 
         out.warn("".join(traceback.format_exception(error)).rstrip())
-    out.warn("error: " + clean(told.message))
+    out.warn(clean(f"error: {where}: {told.message}" if where else f"error: {told.message}"))
     for problem in told.problems:
         out.warn("  - " + clean(problem))
     if told.hint:
         out.warn("  → " + clean(told.hint))
-    out.data({"error": {"exit": told.exit, "message": told.message, "problems": told.problems, "hint": told.hint}})
-    return told.exit
+    return told

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, common, gravest, table
+from tieout.cli.output import Out, clean, common, count, gravest, table
 from tieout.cli.state import clock, config_option, opened
 
 if TYPE_CHECKING:
@@ -35,6 +36,64 @@ def init(out: Out, path: Path) -> None:
 
 
 @click.command()
+@click.argument("name")
+@click.option("--no-browser", is_flag=True, help="Only print the address of the sign-in page.")
+@click.option("--token-stdin", is_flag=True, help="Read a refresh token from standard input instead of signing in.")
+@config_option
+@common
+def connect(out: Out, *, name: str, no_browser: bool, token_stdin: bool, config: str | None) -> None:
+    """Sign in to a connection, or test its credentials.
+
+    QuickBooks opens its consent page in the browser. The sign-in is kept encrypted, never in tieout.toml.
+    """
+    from tieout.config import load
+    from tieout.config.opening import open_connection
+
+    settings = load(config)
+    kind = settings.connection(name).kind
+    if kind == "quickbooks":
+        _sign_in(out, settings, name, browser=not no_browser, token_stdin=token_stdin)
+    elif token_stdin:
+        raise click.UsageError(f"a connection of kind {kind} takes no token")
+    connector = open_connection(settings, name, clock=clock)
+    try:
+        company = connector.company()
+    finally:
+        connector.close()
+    found = {"id": company.id, "name": company.name, "home_currency": company.home_currency}
+    out.data({"connection": name, "kind": kind, "company": found})
+    out.line(f"{name}: connected to {clean(company.name)} ({clean(company.id)}), {company.home_currency}")
+
+
+def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool, token_stdin: bool) -> None:
+    """Keep a sign-in to QuickBooks: from its consent page, or from a refresh token on standard input."""
+    import webbrowser
+
+    from tieout.config.opening import options_of, secret_store
+    from tieout.connectors.quickbooks_oauth import Tokens, authorize, store_tokens
+
+    plain, secret = options_of(settings, name)
+    store = secret_store(settings)
+    if token_stdin:
+        token = sys.stdin.read().strip()
+        if not token:
+            raise click.UsageError("--token-stdin: standard input is empty")
+        now = clock()
+        tokens = Tokens(str(plain["company_id"]), "", token, access_until=now, refresh_until=now, obtained=now)
+        store_tokens(name, tokens, store)  # without an access token: the first use asks for one
+        return
+    authorize(
+        name,
+        settings=plain,
+        secrets_=secret,
+        store=store,
+        open_browser=webbrowser.open if browser else lambda _: None,
+        say=out.warn,
+        clock=clock,
+    )
+
+
+@click.command()
 @config_option
 @common
 def check(out: Out, config: str | None) -> int:
@@ -45,7 +104,7 @@ def check(out: Out, config: str | None) -> int:
     from tieout.config import load
 
     settings = load(config)
-    found = [_check("configuration", str(settings.path), f"{len(settings.pairs)} pairs"), _check_state(settings)]
+    found = [_check("configuration", str(settings.path), count(len(settings.pairs), "pair")), _check_state(settings)]
     companies: dict[str, Any] = {}
     for name in settings.connections:
         with out.progress(f"connection {name}") as step:
@@ -130,8 +189,8 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
             flows += 1
             if not can.can(Entity(entity), Op.CREATE):
                 stuck.append(f"{entity} cannot be written to {target}")
-    detail = f"{pair.mode}: {pair.left} and {pair.right}, {flows - len(stuck)} flows"
+    detail = f"{pair.mode}: {pair.left} and {pair.right}, {count(flows - len(stuck), 'flow')}"
     return _check("pair", name, "; ".join([detail, *stuck]))
 
 
-COMMANDS = (init, check)
+COMMANDS = (init, connect, check)

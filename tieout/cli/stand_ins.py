@@ -54,4 +54,32 @@ def file_erp(
     out.data({"folder": str(folder), "told": rounds})
 
 
+@sandbox.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+@click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Where faults are armed; default: free.")
+@click.option(
+    "--seed", default="small", show_default=True, help="small, empty, bare or generate:CUSTOMERS:INVOICES:SEED."
+)
+@click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@common
+def quickbooks(out: Out, *, port: int, control_port: int, seed: str, switches: tuple[str, ...]) -> None:
+    """Run a QuickBooks Online on 127.0.0.1 until interrupted.
+
+    It prints the address, the client and a refresh token that the connector takes.
+    """
+    from tieout.sandbox.quickbooks import serve
+
+    told: dict[str, str] = {}
+
+    def echo(line: str) -> None:
+        name, _, value = line.partition(" ")
+        told[name] = value.strip()
+        out.line(line)
+        if name == "control":
+            out.data(told)
+            out.note("stop it with Ctrl-C")
+
+    serve(port=port, control_port=control_port, seed=seed, switches=switches, echo=echo)
+
+
 COMMANDS = (sandbox,)

@@ -20,6 +20,7 @@ from tieout.config.settings import (
     KINDS,
     OWNERS,
     TWO_WAY,
+    UNATTENDED,
     CompanySettings,
     ConnectionSettings,
     ExportSettings,
@@ -299,6 +300,9 @@ class _Reader:
                 self.problem(path, side, f"there is no [connection.{said}]" + suggestion(said, connections))
         if raw.get("left") is not None and raw.get("left") == raw.get("right"):
             self.problem(path, "right", "is the same connection as left")
+        for word in table.unattended if table else ():
+            if word not in UNATTENDED:
+                self._word(path, "unattended", word, UNATTENDED)
         flows = self._words(raw, path, "flows", ENTITIES, get_args(Flow))
         policy = self._policy(raw.get("policy", {}), (*path, "policy"))
         codes = self._codes(raw.get("codes", {}), (*path, "codes"))
@@ -356,21 +360,27 @@ class _Reader:
                 policy[entity, name] = owner
         return policy
 
-    def _codes(self, raw: Any, path: lines.Path) -> dict[str, Mapping[str, str]]:
-        """Per kind of code: left value -> right value, both text."""
+    def _codes(self, raw: Any, path: lines.Path) -> dict[str, Mapping[str, str] | None]:
+        """Per kind of code: left value -> right value, both text; None where both books use the same codes."""
+        if raw == "same":
+            return dict.fromkeys(CODES)
         if not isinstance(raw, dict):
-            self.problem(path[:-1], "codes", "should be a table")
+            self.problem(path[:-1], "codes", 'should be a table, or "same"')
             return {}
+        found: dict[str, Mapping[str, str] | None] = {}
         for kind, table in raw.items():
             if kind not in CODES:
                 self.problem(path, kind, f"is not one of {', '.join(CODES)}" + suggestion(kind, CODES))
+            elif table == "same":
+                found[kind] = None
             elif not isinstance(table, dict):
-                self.problem(path, kind, 'should be a table: "left code" = "right code"')
+                self.problem(path, kind, 'should be a table of "left code" = "right code", or "same"')
             else:
                 for left, right in table.items():
-                    if not isinstance(right, str) or not right:
+                    if not isinstance(right, str):
                         self.problem((*path, kind), left, "should be text in quotes: codes may begin with zeros")
-        return {kind: dict(table) for kind, table in raw.items() if isinstance(table, dict)}
+                found[kind] = dict(table)
+        return found
 
     def _collisions(self, connections: Mapping[str, ConnectionSettings], pairs: Mapping[str, PairSettings]) -> None:
         """The same books under two names would be synced with themselves."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from inspect import signature
 from typing import Any
 
+from tieout.compare import Rounding
 from tieout.config.secrets import SecretStore, open_store, resolve
 from tieout.config.settings import SecretRef, Settings
 from tieout.connectors import Connector, opener
 from tieout.errors import ConfigError
+from tieout.model import Entity
+from tieout.sync.engine import Pair
+from tieout.sync.facts import Codes
+from tieout.sync.guard import Limits
 
 Clock = Callable[[], datetime]
 
@@ -42,14 +48,47 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
     return plain, secret
 
 
-def open_connection(
-    settings: Settings, name: str, *, clock: Clock, extra: Mapping[str, Any] | None = None
-) -> Connector:
-    """The connector of a connection, ready to read. Raises ConfigError; nothing is sent yet."""
+def open_connection(settings: Settings, name: str, *, clock: Clock, **more: Any) -> Connector:
+    """The connector of a connection, ready to read. Raises ConfigError; nothing is sent yet.
+
+    An opener that takes a `store` gets the one of sign-ins; `more` is handed to the opener as it is.
+    """
     plain, secret = options_of(settings, name)
-    return opener(settings.connection(name).kind)(name, settings=plain, secrets=secret, clock=clock, **(extra or {}))
+    open_one = opener(settings.connection(name).kind)
+    if "store" in signature(open_one).parameters:
+        more = {"store": secret_store(settings)} | more
+    return open_one(name, settings=plain, secrets=secret, clock=clock, **more)
 
 
 def state_url(settings: Settings) -> str:
     """The address of the state database, looked up if it is a reference."""
     return resolve(settings.state.url)
+
+
+def to_pair(settings: Settings, name: str) -> Pair:
+    """The pair of that name as plain data for the engine. Raises ConfigError for an unknown one."""
+    pair = settings.pair(name)
+    limits = pair.limits
+    return Pair(
+        name=name,
+        left=pair.left,
+        right=pair.right,
+        mode=pair.mode,
+        cutover=pair.cutover,
+        linked_owner=pair.linked_owner,
+        flows={Entity(entity): flow for entity, flow in pair.flows.items()},
+        policy={(Entity(e), field): owner for (e, field), owner in pair.policy.items() if owner != "origin"},
+        codes=Codes(**pair.codes),
+        limits=Limits(
+            creates=limits.creates,
+            create_share=limits.creates_percent / 100,
+            voids=limits.voids,
+            void_share=limits.voids_percent / 100,
+            same_field=limits.same_field,
+            same_field_share=limits.same_field_percent / 100,
+            money=dict(limits.money),
+        ),
+        unattended=frozenset(pair.unattended),
+        rounding=Rounding(pair.rounding.per_document, pair.rounding.total) if pair.rounding else None,
+        as_of=pair.as_of,
+    )

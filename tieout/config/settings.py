@@ -20,6 +20,7 @@ from tieout.sync.facts import COMPARED
 
 ENTITIES = tuple(e.value for e in Entity)
 OWNERS = ("origin", "left", "right", "two_way", "compare", "ignore")
+UNATTENDED = ("credit_memo", "adjustment", *(f"{e}.void" for e in ENTITIES if e != "customer"))
 CODES = ("items", "taxes", "accounts", "terms", "methods")
 # Fields that two masters may share: free text that moves no money, date, customer or tax (sync.md §4.7).
 TWO_WAY: Mapping[str, frozenset[str]] = {
@@ -136,6 +137,9 @@ class QuickBooksSettings(Table):
     company_id: str = Field(
         pattern=r"^[0-9]{1,32}$", description="the company's realm id; a sign-in to another company is refused"
     )
+    company_name: str | None = Field(
+        default=None, min_length=1, description="the company's name there; where given, another name is refused too"
+    )
     environment: Literal["production", "sandbox"] = Field(
         default="production", description="Intuit's live or test system"
     )
@@ -251,10 +255,11 @@ class PairTable(Table):
         default="compare",
         description="a settlement that a file states by date only: compared, or created as a payment elsewhere",
     )
-    unattended: tuple[Literal["credit_memo", "write_off", "refund", "void"], ...] = Field(
+    unattended: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="what mode `auto` may write without a person, beyond customers, invoices and payments",
+        description="what mode `auto` may write without a person beyond customers, invoices and payments: "
+        "`credit_memo`, `adjustment`, or `ENTITY.void`, such as `invoice.void`",
     )
 
 
@@ -264,7 +269,7 @@ class PairSettings(PairTable):
     name: str
     flows: Mapping[str, Flow]
     policy: Mapping[tuple[str, str], str]
-    codes: Mapping[str, Mapping[str, str]]
+    codes: Mapping[str, Mapping[str, str] | None]
     limits: LimitSettings
     rounding: RoundingSettings | None
     as_of: date | None

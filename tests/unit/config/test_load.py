@@ -78,11 +78,12 @@ def test_a_whole_pair_is_read() -> None:
 mode = "auto"
 cutover = 2026-01-01
 linked_owner = "left"
-unattended = ["void"]
+unattended = ["invoice.void"]
 stated_settlements = "create"
 policy = { invoice.memo = "left", "payment.reference" = "two_way" }
 codes.taxes = { "A1" = "TAX" }
 codes."accounts" = { "0400" = "4000" }
+codes.items = "same"
 limits = { creates = 5, money = { USD = "10.50", JPY = 1000 } }
 flows = { payment = "right_to_left" }
 report.as_of = 2026-01-31
@@ -91,7 +92,7 @@ report.as_of = 2026-01-31
     ).pair("main")
     assert pair.cutover == date(2026, 1, 1)
     assert pair.policy == {("invoice", "memo"): "left", ("payment", "reference"): "two_way"}
-    assert pair.codes == {"taxes": {"A1": "TAX"}, "accounts": {"0400": "4000"}}
+    assert pair.codes == {"taxes": {"A1": "TAX"}, "accounts": {"0400": "4000"}, "items": None}
     assert pair.limits.money == {"USD": Decimal("10.50"), "JPY": Decimal("1000.00")}
     assert pair.flows["payment"] == "right_to_left"
     assert pair.flows["invoice"] == "both"
@@ -173,6 +174,8 @@ invoice = "bth"
         ('[pair.two]\nleft = "a"\nright = "a"', "is the same connection as left"),
         ('[pair.two]\nleft = "b"\nright = "a"', "has the same two connections as [pair.main]"),
         ('[pair.two]\nright = "a"', "left: is missing"),
+        ('[pair.two]\nleft = "b"\nright = "c"\nunattended = ["void"]\n[connection.c]\nkind = "memory"', "invoice.void"),
+        ('[pair.main.codes]\nitems = "all"', 'or "same"'),
         ("[pair.main.limits]\nmoney.USD = true", "should be a number"),
         ("[pair.main.limits]\nmoney.USD = -1", "positive"),
         ("[pair.main.limits]\nmoney.usd = 1", "ISO 4217"),

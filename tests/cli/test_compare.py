@@ -1,0 +1,149 @@
+"""`tieout compare` and `tieout profile`, as installed, on files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ran
+from tieout.mapping.tabular import list_profiles
+
+Run = Callable[..., Ran]
+PROFILES = Path(__file__).resolve().parents[1] / "external" / "profiles"
+HEAD = "kind,number,customer,customer_name,issued,due,currency,net,tax,total,open\n"
+LEFT = HEAD + (
+    "invoice,R-1,C1,Ada Ltd,2026-01-05,2026-02-04,USD,100.00,8.00,108.00,108.00\n"
+    "invoice,R-2,C1,Ada Ltd,2026-01-07,2026-02-06,USD,200.00,0.00,200.00,200.00\n"
+    "credit_memo,R-3,C1,Ada Ltd,2026-01-09,,USD,50.00,0.00,50.00,50.00\n"
+)
+RIGHT = HEAD + (
+    "invoice,R-1,C1,Ada Ltd,2026-01-05,2026-02-04,USD,100.00,8.25,108.25,108.25\n"
+    "credit_memo,R-3,C1,Ada Ltd,2026-01-09,,USD,50.00,0.00,50.00,50.00\n"
+)
+
+
+@pytest.fixture
+def ledgers(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "left.csv").write_text(LEFT)
+    (tmp_path / "right.csv").write_text(RIGHT)
+    return ("--left", "left.csv", "--left-profile", "documents", "--right", "right.csv", "--right-profile", "documents")
+
+
+def test_compare_prints_the_keys_that_programs_rely_on(tieout: Run, ledgers: tuple[str, ...]) -> None:
+    ran = tieout("compare", *ledgers, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert set(found) >= {"left", "right", "matched", "discrepancies", "by_code", "bridge"}
+    assert found["left"]["totals"]["USD"] == {"documents": 3, "total": "258.00", "open": "258.00"}
+    assert found["matched"] == 2
+    for d in found["discrepancies"]:
+        assert list(d) == [
+            *("id", "code", "secondary", "class", "severity", "left", "right", "field", "left_value", "right_value"),
+            *("delta", "currency", "cause", "remedy"),
+        ]
+    assert {d["code"]: d["delta"] for d in found["discrepancies"] if Decimal(d["delta"])} == {
+        "TAX_AMOUNT": "0.25",
+        "MISSING_IN_B": "-200.00",
+    }
+    bridge = found["bridge"]["USD"]
+    assert (bridge["left_total"], bridge["right_total"], bridge["remainder"]) == ("258.00", "58.25", "0.00")
+
+
+def test_differences_are_an_error_only_when_asked(tieout: Run, ledgers: tuple[str, ...]) -> None:
+    assert tieout("compare", *ledgers).returncode == 0
+    assert tieout("compare", *ledgers, "--fail-on-differences").returncode == 1
+    same = ("--left", "left.csv", "--left-profile", "documents", "--right", "left.csv", "--right-profile", "documents")
+    assert tieout("compare", *same, "--fail-on-differences").returncode == 0
+
+
+def test_compare_for_people_shows_totals_differences_and_the_bridge(tieout: Run, ledgers: tuple[str, ...]) -> None:
+    ran = tieout("compare", *ledgers)
+    assert "MISSING_IN_B" in ran.stdout
+    assert "-200.00" in ran.stdout
+    assert "remainder" in ran.stdout
+    assert tieout("compare", *ledgers, "--quiet").stdout == ""
+
+
+def test_as_of_is_inclusive(tieout: Run, ledgers: tuple[str, ...]) -> None:
+    on = json.loads(tieout("compare", *ledgers, "--as-of", "2026-01-07", "--json").stdout)
+    before = json.loads(tieout("compare", *ledgers, "--as-of", "2026-01-06", "--json").stdout)
+    assert on["bridge"]["USD"]["left_total"] == "308.00"
+    assert before["bridge"]["USD"]["left_total"] == "108.00"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"--left": "none.csv"}, "none.csv"),
+        ({"--left-profile": "no-such-profile"}, "no-such-profile"),
+        ({"--left-profile": "none.toml"}, "none.toml"),
+        ({"--as-of": "31.01.2026"}, "31.01.2026"),
+    ],
+)
+def test_what_cannot_be_read_is_a_mistake_to_mend(
+    tieout: Run, ledgers: tuple[str, ...], change: dict[str, str], says: str
+) -> None:
+    arguments = dict(zip(ledgers[::2], ledgers[1::2], strict=True)) | change
+    ran = tieout("compare", *(a for pair in arguments.items() for a in pair))
+    assert ran.returncode == 2
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_profile_check_accounts_for_every_row(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(LEFT + "invoice,R-4,C1,Ada Ltd,2026-13-05,,USD,1.00,0.00,1.00,1.00\n\n")
+    ran = tieout("profile", "check", "x.csv", "--profile", "documents", "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert set(found) >= {
+        *("rows", "accepted", "rejected", "skipped", "totals", "encoding", "delimiter", "header_row", "warnings"),
+    }
+    assert found["rows"] == found["accepted"] + len(found["rejected"]) + len(found["skipped"])
+    assert found["accepted"] == 3
+    (rejected,) = found["rejected"]
+    assert (rejected["row"], rejected["value"]) == (5, "2026-13-05")
+    assert found["totals"] == {"USD": {"count": 3, "sum": "258.00"}}
+    shown = tieout("profile", "check", "x.csv", "--profile", "documents").stdout
+    assert "2026-13-05" in shown
+    assert "258.00" in shown
+
+
+def test_hostile_text_does_not_reach_the_terminal(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(HEAD + "invoice,R-1,C1,Ada,2026-13-05\x1b]0;owned\x07,,USD,1.00,0.00,1.00,1.00\n")
+    ran = tieout("profile", "check", "x.csv", "--profile", "documents")
+    assert "\x1b" not in ran.stdout + ran.stderr
+
+
+def test_profiles_that_ship_are_listed(tieout: Run) -> None:
+    ran = tieout("profile", "list", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert [p["name"] for p in json.loads(ran.stdout)["profiles"]] == list_profiles()
+
+
+def test_infer_proposes_a_profile_that_reads_the_file(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(LEFT)
+    ran = tieout("profile", "infer", "x.csv", "--output", "x.toml", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert set(json.loads(ran.stdout)) == {"toml", "questions", "output"}
+    assert (tmp_path / "x.toml").read_text() == json.loads(ran.stdout)["toml"]
+    assert tieout("profile", "infer", "x.csv", "--output", "x.toml").returncode == 2
+    assert "[columns" in tieout("profile", "infer", "x.csv").stdout
+
+
+@pytest.mark.external
+def test_two_copies_of_one_real_ledger_agree(tieout: Run, data_dir: Path) -> None:
+    folder = data_dir / "ar" / "ibm_watson"
+    arguments = (
+        *("--left", folder / "pthiagu2__WA_AR.csv", "--left-profile", PROFILES / "ibm-mdy.toml"),
+        *("--right", folder / "pedroteles__WA_AR.csv", "--right-profile", PROFILES / "ibm-dmy.toml"),
+    )
+    ran = tieout("compare", *arguments, "--json", "--fail-on-differences")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["discrepancies"] == []
+    assert found["left"]["totals"]["USD"]["total"] == found["right"]["totals"]["USD"]["total"] == "147703.18"

@@ -1,0 +1,138 @@
+"""`tieout connect` against a QuickBooks stand-in: the redirect, the refresh token, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from tests.cli.conftest import PROGRAM, Ran
+from tieout.sandbox.quickbooks import Books, Running, running
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Running]:
+    with running(Books("small")) as site:
+        yield site
+
+
+@pytest.fixture
+def env(live: Running) -> dict[str, str]:
+    return {"QBO_SECRET": live.client_secret}
+
+
+@pytest.fixture(autouse=True)
+def configured(tmp_path: Path, live: Running) -> None:
+    write(tmp_path, live, live.realm)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+def write(folder: Path, live: Running, realm: str) -> None:
+    (folder / "tieout.toml").write_text(
+        f"""
+[company]
+name = "Example"
+[secrets]
+store = "file"
+[connection.books]
+kind = "quickbooks"
+company_id = "{realm}"
+client_id = "{live.client_id}"
+client_secret = {{ env = "QBO_SECRET" }}
+api_base = "{live.base_url}"
+discovery_url = "{live.base_url}/.well-known/openid_sandbox_configuration"
+redirect_uri = "http://localhost:{free_port()}/callback"
+"""
+    )
+
+
+def test_a_refresh_token_from_standard_input_is_tried_and_kept(
+    tieout: Run, tmp_path: Path, live: Running, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QBO_SECRET", live.client_secret)
+    token = live.authority.connect()
+    ran = subprocess.run(
+        [PROGRAM, "connect", "books", "--token-stdin", "--json"],
+        cwd=tmp_path, input=token + "\n", capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["company"]["id"] == live.realm
+    assert token not in ran.stdout + ran.stderr
+    kept = b"".join(p.read_bytes() for p in (tmp_path / ".tieout").iterdir())
+    assert token.encode() not in kept
+    checked = tieout("check", "--json", env=env)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    pulled = tieout("pull", "--json", env=env)
+    assert pulled.returncode == 0, pulled.stderr
+    assert json.loads(pulled.stdout)["connections"][0]["entities"]["invoice"]["rows"] > 0
+
+
+def test_the_redirect_comes_back_and_the_sign_in_is_kept(
+    tieout: Run, tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QBO_SECRET", env["QBO_SECRET"])
+    program = subprocess.Popen(
+        [PROGRAM, "connect", "books", "--no-browser", "--json"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert program.stderr is not None
+        address = next(line.strip() for line in program.stderr if "connect/oauth2" in line)
+        query = {k: v[0] for k, v in parse_qs(urlsplit(address).query).items()}
+        page = requests.get(address, timeout=10)
+        assert page.status_code == 200
+        allowed = requests.post(address.split("?")[0], data=query | {"decision": "allow"}, timeout=10)
+        assert "back to tieout" in allowed.text
+        out, _ = program.communicate(timeout=30)
+    finally:
+        program.kill()
+        program.wait()
+    assert program.returncode == 0
+    assert json.loads(out)["connection"] == "books"
+    assert tieout("check", env=env).returncode == 0
+
+
+def test_without_a_sign_in_a_person_must_act(tieout: Run, env: dict[str, str]) -> None:
+    ran = tieout("pull", env=env)
+    assert ran.returncode == 4
+    assert "tieout connect books" in ran.stderr
+    assert tieout("check", env=env).returncode == 4
+
+
+@pytest.mark.parametrize("what", ["secret", "company", "token"])
+def test_what_is_wrong_is_named_with_its_exit_code(
+    tmp_path: Path, live: Running, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setenv("QBO_SECRET", "hunter2" if what == "secret" else live.client_secret)
+    if what == "company":
+        write(tmp_path, live, "999")
+    token = "AB11wrongwrongwrong" if what == "token" else live.authority.connect()
+    ran = subprocess.run(
+        [PROGRAM, "connect", "books", "--token-stdin"],
+        cwd=tmp_path, input=token, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == (4 if what == "token" else 2), ran.stderr
+    assert re.search(r"client_secret|company|sign in", ran.stderr)
+    assert token not in ran.stderr
+    assert "hunter2" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_an_empty_token_is_refused_before_anything_is_kept(tieout: Run, tmp_path: Path, env: dict[str, str]) -> None:
+    assert tieout("connect", "books", "--token-stdin", env=env).returncode == 2
+    assert not (tmp_path / ".tieout").exists()

@@ -1,0 +1,260 @@
+"""`pull`, `sync`, `plan`, `discrepancies`, as installed: two ERPs that speak in files, kept in step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Ran
+
+Run = Callable[..., Ran]
+CONFIG = """
+[company]
+name = "Example"
+[connection.erp]
+kind = "tabular"
+folder = "erp"
+currency = "USD"
+settle_seconds = 0
+exports = [{ glob = "customers*.csv", profile = "customers" }, { glob = "documents*.csv", profile = "documents" }]
+[connection.books]
+kind = "tabular"
+folder = "books"
+outbox = "outbox"
+currency = "USD"
+settle_seconds = 0
+exports = [{ glob = "customers*.csv", profile = "customers" }, { glob = "documents*.csv", profile = "documents" }]
+imports = { customer = "import-customers", invoice = "import-documents", credit_memo = "import-documents" }
+[pair.main]
+left = "erp"
+right = "books"
+codes = "same"
+"""
+CUSTOMERS = "customer,name,currency\nC1,Ada Ltd,USD\n"
+HEAD = "kind,number,customer,issued,due,currency,net,tax,total,memo\n"
+SHARED = "invoice,R-1,C1,2026-01-05,2026-02-04,USD,100.00,0.00,100.00,\n"
+ONLY_LEFT = "invoice,R-2,C1,2026-01-07,2026-02-06,USD,200.00,0.00,200.00,second\n"
+ONLY_RIGHT = "invoice,X-9,C1,2026-01-08,2026-02-07,USD,40.00,0.00,40.00,\n"
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Path:
+    """A configured company: R-1 in both books, R-2 in the ERP only, X-9 in the other book only."""
+    (tmp_path / "tieout.toml").write_text(CONFIG)
+    for name, documents in (("erp", SHARED + ONLY_LEFT), ("books", SHARED + ONLY_RIGHT)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "customers-1.csv").write_text(CUSTOMERS)
+        (tmp_path / name / "documents-1.csv").write_text(HEAD + documents)
+    (tmp_path / "outbox").mkdir()
+    return tmp_path
+
+
+def document(ran: Ran) -> Any:
+    return json.loads(ran.stdout)
+
+
+def test_pull_reads_one_connection_or_all(tieout: Run, company: Path) -> None:
+    ran = tieout("pull", "--json")
+    assert ran.returncode == 0, ran.stderr
+    read = {c["connection"]: c["entities"] for c in document(ran)["connections"]}
+    assert read["erp"]["invoice"]["rows"] == 2
+    assert read["books"]["customer"]["rows"] == 1
+    one = document(tieout("pull", "erp", "--json"))
+    assert [c["connection"] for c in one["connections"]] == ["erp"]
+    assert tieout("pull", "erpp").returncode == 2
+
+
+def test_a_record_that_cannot_be_read_is_told_even_in_quiet_mode(tieout: Run, company: Path) -> None:
+    with (company / "erp" / "documents-1.csv").open("a") as file:
+        file.write("invoice,R-3,C1,yesterday,,USD,1.00,0.00,1.00,\n")
+    ran = tieout("pull", "erp", "--quiet")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "yesterday" in ran.stderr
+
+
+def test_sync_plans_waits_for_a_person_writes_once_and_then_has_nothing_to_do(tieout: Run, company: Path) -> None:
+    first = tieout("sync", "--json")
+    assert first.returncode == 4, first.stderr
+    (run,) = document(first)["runs"]
+    assert set(run) >= {"run", "pair", "mode", "fetched", "plan", "applied", "discrepancies", "requests"}
+    assert set(run["applied"]) == {"done", "pending", "unknown", "blocked", "rejected", "stale", "stuck"}
+    assert set(run["discrepancies"]) == {"opened", "open", "closed"}
+    (operation,) = run["plan"]["operations"]
+    assert set(operation) >= {"op", "entity", "target", "key", "fields", "delta", "currency"}
+    assert (operation["op"], operation["entity"], operation["delta"]) == ("create", "invoice", "200.00")
+    plan = run["plan"]["id"]
+
+    again = tieout("sync", "main", "--apply", "--json")
+    assert again.returncode == 4
+    assert document(again)["runs"][0]["plan"]["id"] == plan, "an identical plan keeps its id"
+    assert not list((company / "outbox").glob("*.import.csv")), "nothing is written without approval"
+
+    shown = tieout("plan", "show", plan)
+    assert "R-2" in shown.stdout
+    assert "tieout plan approve" in shown.stderr
+    assert document(tieout("plan", "show", "--json"))["plans"][0]["id"] == plan
+    assert tieout("plan", "approve", plan).returncode == 2, "an approval names a person"
+    assert tieout("plan", "approve", "ffff", "--by", "Kim").returncode == 2
+    assert tieout("plan", "approve", plan, "--by", "Kim", "--accept-guard", "mass_void").returncode == 2
+    approved = tieout("plan", "approve", plan, "--by", "Kim", "--json")
+    assert approved.returncode == 0, approved.stderr
+    assert document(approved)["approvals"][0]["by"] == "Kim"
+
+    applied = tieout("sync", "--apply", "--json")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert document(applied)["runs"][0]["applied"]["pending"] == 1
+    (written,) = (company / "outbox").glob("*.import.csv")
+    assert "R-2" in written.read_text()
+
+    last = tieout("sync", "--apply", "--json")
+    assert last.returncode == 0, last.stderr
+    assert document(last)["runs"][0]["plan"]["operations"] == []
+    assert len(list((company / "outbox").glob("*.import.csv"))) == 1
+
+
+def test_a_rejected_plan_is_not_written(tieout: Run, company: Path) -> None:
+    plan = document(tieout("sync", "--json"))["runs"][0]["plan"]["id"]
+    assert tieout("plan", "reject", plan, "--by", "Kim").returncode == 2, "a rejection names its reason"
+    assert tieout("plan", "reject", plan, "--by", "Kim", "--reason", "wrong customer").returncode == 0
+    assert tieout("plan", "approve", plan, "--by", "Kim").returncode == 4
+    tieout("sync", "--apply")
+    assert not list((company / "outbox").glob("*.import.csv"))
+
+
+def test_a_guard_is_lifted_by_name(tieout: Run, company: Path) -> None:
+    (company / "tieout.toml").write_text(CONFIG + "limits = { creates = 0, creates_percent = 0 }\n")
+    ran = tieout("sync", "--json")
+    (run,) = document(ran)["runs"]
+    assert [g["name"] for g in run["guards"]] == ["mass_create"]
+    assert "guard mass_create" in ran.stderr
+    plan = run["plan"]["id"]
+    refused = tieout("plan", "approve", plan, "--by", "Kim")
+    assert refused.returncode == 4
+    assert "--accept-guard mass_create" in refused.stderr
+    assert tieout("plan", "approve", plan, "--by", "Kim", "--accept-guard", "mass_create").returncode == 0
+    assert document(tieout("sync", "--apply", "--json"))["runs"][0]["applied"]["pending"] == 1
+
+
+def test_differences_exit_with_1_only_when_nothing_graver_applies(tieout: Run, company: Path) -> None:
+    (company / "tieout.toml").write_text(CONFIG + 'mode = "observe"\n')
+    assert tieout("sync").returncode == 0
+    assert tieout("sync", "--fail-on-differences").returncode == 1
+    (company / "tieout.toml").write_text(CONFIG)
+    assert tieout("sync", "--fail-on-differences").returncode == 4
+
+
+def test_one_pair_that_fails_does_not_stop_the_others_and_the_gravest_code_wins(tieout: Run, company: Path) -> None:
+    more = """
+[connection.away]
+kind = "tabular"
+folder = "no/such/folder"
+currency = "USD"
+exports = [{ glob = "*.csv", profile = "documents" }]
+[pair.broken]
+left = "erp"
+right = "away"
+"""
+    (company / "tieout.toml").write_text(CONFIG + 'mode = "observe"\n' + more)
+    ran = tieout("sync", "--json")
+    found = document(ran)
+    assert [r["pair"] for r in found["runs"]] == ["main"]
+    (failed,) = found["errors"]
+    assert failed["name"] == "broken"
+    assert ran.returncode == failed["exit"] != 0
+    assert "broken" in ran.stderr
+
+
+def test_quiet_prints_only_what_a_person_must_do(tieout: Run, company: Path) -> None:
+    ran = tieout("sync", "--quiet")
+    assert ran.stdout == ""
+    assert "wait" in ran.stderr
+    assert "tieout plan show" in ran.stderr
+    (company / "tieout.toml").write_text(CONFIG + 'mode = "observe"\n')
+    ran = tieout("sync", "--quiet")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, company: Path) -> None:
+    tieout("sync")
+    found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
+    assert found
+    assert set(found[0]) >= {
+        *(
+            "id",
+            "code",
+            "secondary",
+            "class",
+            "severity",
+            "left",
+            "right",
+            "field",
+            "left_value",
+            "right_value",
+            "delta",
+        ),
+        *("currency", "cause", "remedy", "pair", "state", "owner", "first_seen_at", "last_seen_at"),
+    }
+    missing = next(d for d in found if d["delta"] == "40.00")
+    shown = tieout("discrepancies", "show", missing["id"])
+    assert "X-9" in shown.stdout
+    assert tieout("discrepancies", "show", "ffff").returncode == 2
+
+    decide = ("discrepancies", "decide", missing["id"])
+    assert tieout(*decide, "accept", "--by", "Kim").returncode == 4, "accepting needs a reason"
+    assert tieout(*decide, "forget", "--by", "Kim").returncode == 2
+    done = tieout(*decide, "accept", "--by", "Kim", "--reason", "booked next month", "--owner", "Lee", "--json")
+    assert (done.returncode, document(done)["state"]) == (0, "accepted")
+    accepted = document(tieout("discrepancies", "list", "main", "--state", "accepted", "--json"))["discrepancies"]
+    assert [(d["id"], d["owner"], d["reason"]) for d in accepted] == [(missing["id"], "Lee", "booked next month")]
+
+    out = tieout("discrepancies", "export", "--output", "d.csv", "--json")
+    assert out.returncode == 0, out.stderr
+    rows = list(csv.DictReader(io.StringIO((company / "d.csv").read_text("utf-8-sig"))))
+    assert len(rows) == document(out)["rows"] == len(found)
+    said = json.loads((company / "d.csv.provenance.json").read_text())
+    assert set(said) >= {"source", "parameters", "extracted_at", "by", "program", "rows", "delta", "sha256"}
+    screen = tieout("discrepancies", "export")
+    assert len(list(csv.reader(io.StringIO(screen.stdout)))) == len(found) + 1
+    assert tieout("discrepancies", "export", "--json").returncode == 2
+
+
+def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:
+    tieout("sync")
+    before = document(tieout("discrepancies", "list", "--json"))
+    holder = sqlite3.connect(company / "tieout.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        ran = tieout("sync")
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    assert ran.returncode == 3, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert [d["id"] for d in document(tieout("discrepancies", "list", "--json"))["discrepancies"]] == [
+        d["id"] for d in before["discrepancies"]
+    ]
+
+
+def test_something_that_is_no_database_is_a_mistake_to_mend(tieout: Run, company: Path) -> None:
+    (company / "tieout.db").write_text("this is a letter to the auditor, not a database " * 100)
+    ran = tieout("sync")
+    assert ran.returncode in {2, 5}
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_run_under_way_is_temporary(tieout: Run, company: Path) -> None:
+    tieout("sync")
+    db = sqlite3.connect(company / "tieout.db")
+    db.execute("UPDATE lease SET owner = 'other:1:x', expires_at = '2999-01-01T00:00:00.000000Z'")
+    db.commit()
+    db.close()
+    ran = tieout("sync", "--apply", "--quiet")
+    assert ran.returncode == 3
+    assert "another run holds" in ran.stderr
