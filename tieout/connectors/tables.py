@@ -122,12 +122,20 @@ def open_table(path: Path, profile: Profile) -> Table:
 def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     asked = profile.file.delimiter
     tried: list[tuple[int, str, int, list[str]]] = []
+    unclosed: ProfileError | None = None
     for delimiter in _DELIMITERS if asked == "auto" else (asked,):
-        head = list(islice(_split(decode.lines(text), delimiter, profile.file.quote), profile.file.max_preamble + 2))
+        try:
+            rows = _split(decode.lines(text), delimiter, profile.file.quote)
+            head = list(islice(rows, profile.file.max_preamble + 2))
+        except ProfileError as error:  # what is well quoted at one delimiter is not at another
+            unclosed = unclosed or error
+            continue
         found = _find_header(profile, [c if isinstance(c, list) else [] for _, c in head])
         if found is not None:
             at, headings = found
             tried.append((headers_found(profile, headings), delimiter, at, headings))
+    if not tried and unclosed is not None:
+        raise unclosed
     if not tried:
         raise _no_header(path, profile, list(islice(decode.lines(text), 3)))
     _, delimiter, at, headings = max(tried, key=lambda t: t[0])

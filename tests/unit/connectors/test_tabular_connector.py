@@ -224,6 +224,13 @@ def test_a_reversed_document_is_read_as_voided(world: World) -> None:
     assert (read.state, read.voided_on) == (PostingState.VOIDED, date(2026, 1, 20))
 
 
+@pytest.mark.parametrize("text", ['x;"', '"', 'a,"b', "a;b\\", '""', "'"])
+def test_quotes_and_delimiters_in_text_are_just_text(world: World, text: str) -> None:
+    number = world.books.enter_invoice("200001", "100.00", on=JAN, text=text)
+    world.export()
+    assert found(world.open(), Entity.INVOICE)[number].memo == text
+
+
 def test_a_round_reads_one_set_even_if_a_newer_one_arrives_meanwhile(world: World) -> None:
     world.export()
     connector = world.open()
