@@ -97,9 +97,7 @@ class Applier:
         if prepared is None:
             return
         record, before = prepared
-        intent = self._intend(operation, plan, record, before)
-        if intent is not None:
-            self._send(intent, target, record, before)
+        self._send(self._wish(operation, plan, record, before), target, record, before)
 
     def _prepare(self, o: Operation, target: Target) -> tuple[AnyRecord, Observation | None] | None:
         """The record in the target's own ids and what it is now there; None if the operation does not hold any more."""
@@ -187,11 +185,10 @@ class Applier:
 
     # ── intent ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _intend(self, o: Operation, plan: str, record: AnyRecord, before: Observation | None) -> dict[str, Any] | None:
-        """Make the wish durable. None if the target refused the very same request before."""
-        t = schema.intent
+    def _wish(self, o: Operation, plan: str, record: AnyRecord, before: Observation | None) -> dict[str, Any]:
+        """The row of an intent that is not stored yet."""
         request = canonical(as_json(record))
-        row = {
+        return {
             "id": new_id(),
             "pair": self.pair,
             "plan": plan,
@@ -212,28 +209,35 @@ class Applier:
             "currency": o.currency,
             "epoch": self.lease.epoch,
         }
-        with self.store.writing(self.lease, run=self.run) as tx:
-            known = tx.one(sa.select(t).where(t.c.key == o.key))
-            if known is not None and known["state"] in OPEN:
-                return None
-            if known is not None and known["state"] == "done":
-                row["key"] = f"{o.key[:26]}{digest([o.key, known['attempt'], self.run])[:6].upper()}"
-                known = None
-            if known is None:
-                row |= {"attempt": 0, "empty_searches": 0, "created_at": tx.at, "updated_at": tx.at}
-                tx.db.execute(t.insert().values(**row))
-            else:
-                row |= {"id": known["id"], "updated_at": tx.at, "last_error": None, "error_class": None}
-                row |= {"first_sent_at": None, "send_by": None, "empty_searches": 0}
-                tx.db.execute(t.update().where(t.c.id == known["id"]).values(**row))
-                row["attempt"] = known["attempt"]
-            tx.audit("intended", "intent", str(row["id"]), {"key": row["key"], "op": o.op.value, "subject": o.subject})
-        return row
+
+    def _intend(self, tx: Tx, row: dict[str, Any]) -> bool:
+        """Make the wish durable, in the transaction that also says it is being sent. False if it is open already."""
+        t = schema.intent
+        key = row["key"]
+        known = tx.one(sa.select(t).where(t.c.key == key))
+        if known is not None and known["state"] in OPEN:
+            return False
+        if known is not None and known["state"] == "done":
+            # The same change again (A to B, back, and to B once more) is another write: it needs another key.
+            row["key"] = f"{key[:26]}{digest([key, known['attempt'], self.run])[:6].upper()}"
+            known = None
+        row |= {"attempt": known["attempt"] if known else 0, "empty_searches": 0, "updated_at": tx.at}
+        row |= {"first_sent_at": None, "send_by": None, "last_error": None, "error_class": None}
+        if known is None:
+            row["created_at"] = tx.at
+            tx.db.execute(t.insert().values(**row))
+        else:
+            row["id"] = known["id"]
+            tx.db.execute(t.update().where(t.c.id == known["id"]).values(**row))
+        tx.audit("intended", "intent", str(row["id"]), {"key": row["key"], "op": row["op"], "subject": row["subject"]})
+        return True
 
     def _send(self, intent: dict[str, Any], target: Target, record: AnyRecord, before: Observation | None) -> None:
         permit = self.monotonic() + PERMIT_SECONDS
-        attempt = intent["attempt"] + 1
         with self.store.writing(self.lease, run=self.run) as tx:
+            if "attempt" not in intent and not self._intend(tx, intent):
+                return
+            attempt = intent["attempt"] + 1
             send_by = stamp(self.store.clock() + timedelta(seconds=PERMIT_SECONDS))
             first = intent.get("first_sent_at") or tx.at
             self._set(

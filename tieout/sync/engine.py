@@ -50,6 +50,7 @@ PLAN_LIFE = timedelta(hours=24)
 READ_AGAIN = 200
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
+_REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
 
 
@@ -672,12 +673,15 @@ class _Run:
 
     def _apply(self, applier: Applier, approved: Sequence[Operation]) -> None:
         plan = self.report.plan_id or ""
+        renewed = self.store.clock()
         for index, operation in enumerate(approved):
             self.progress(f"writing {index + 1} of {len(approved)}")
-            self.store.renew(self.lease)
+            if (self.store.clock() - renewed).total_seconds() > LEASE_SECONDS / 4:
+                self.store.renew(self.lease)
+                renewed = self.store.clock()
             applier.apply(operation, plan)
         self.report.files = applier.flush()
-        if approved and len(approved) == len(self.report.operations):
+        if approved and all(self._is_settled(o) for o in self.report.operations):
             p = schema.plan
             with self.store.writing(self.lease, run=self.id) as tx:
                 tx.db.execute(p.update().where(p.c.id == plan).values(status="applied"))
@@ -757,7 +761,7 @@ class _Run:
             known = tx.one(sa.select(t).where(*where))
             if not save_seen(tx, connector.name, [now], self.id, {id: known} if known else {}):
                 return False
-        name = "reported_unapplied" if entity is Entity.PAYMENT else "reported_open"
+        name = _REPORTED.get(entity, "reported_open")
         if held.record is not None and hasattr(now.record, name):
             record = held.record.model_copy(update={name: getattr(now.record, name)})
             book.held[(entity, id)] = replace(held, record=record, version=now.version)
