@@ -13,7 +13,7 @@ from tieout.mapping.relation import SIDES
 # Applications that count on the day: from the latest of their date, the payment's and the invoice's, while both live.
 _STANDING = """
 CREATE OR REPLACE TEMP TABLE cmp_app_{side} AS
-SELECT s.rid AS source_rid, i.rid AS invoice_rid, sum(a.amount_invoice) AS amount,
+SELECT s.rid AS source_rid, i.rid AS invoice_rid, sum(a.amount_invoice) AS amount, sum(a.amount) AS paid,
        max(greatest(a.applied_on, coalesce(s.posted, a.applied_on), coalesce(i.posted, a.applied_on))) AS since
 FROM {side}_applications AS a
 JOIN cmp_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id AND s.counts
@@ -97,7 +97,44 @@ WHERE excess > 0 OR derived <> open
 """
 
 
-def find(con: Connection, *, as_of: date | None) -> None:
+# A customer's documents of all dates beside the balance the ledger reports for it.
+_CUSTOMER_BALANCE = """
+INSERT INTO cmp_found (code, second, kind, {id}, field, {value}, {other}, delta, currency, clue)
+SELECT 'BALANCE_MISMATCH_INTERNAL', '', 'customer', c.id, 'balance', CAST(c.balance AS VARCHAR), NULL, 0, c.currency,
+       concat_ws(chr(31), 'side={side}', 'derived=' || CAST(coalesce(d.owed, 0) AS VARCHAR),
+                 '{side}_name=' || replace(c.name, chr(31), ' '))
+FROM {side}_customers AS c
+LEFT JOIN (SELECT customer, count(DISTINCT currency) AS currencies, min(currency) AS currency,
+                  sum(CASE WHEN state = 'posted' AND settled_on IS NULL THEN full_ar ELSE 0 END) AS owed
+           FROM cmp_{side} GROUP BY customer) AS d ON d.customer = c.id
+WHERE c.balance IS NOT NULL AND c.balance <> coalesce(d.owed, 0) AND coalesce(d.currencies, 1) = 1
+"""
+
+
+def reduce_to_open(con: Connection, side: str, *, as_of: date | None) -> None:
+    """Let each document of a side count for what is open of it on the day, and list only those with something open."""
+    con.execute(_STANDING.format(side=side), [as_of])
+    con.execute(_OPEN.format(side=side))
+
+
+_OPEN = """
+CREATE OR REPLACE TEMP TABLE cmp_{side} AS
+SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
+  SELECT d.* EXCLUDE (eff, listed), d.listed AS listed_before,
+         CASE WHEN d.settled OR d.kind = 'adjustment' AND j.rid IS NOT NULL THEN 0
+              ELSE d.eff - d.sign * coalesce(t.amount, 0) + coalesce(k.amount, 0) END AS eff
+  FROM cmp_{side} AS d
+  LEFT JOIN (SELECT rid, sum(amount) AS amount FROM (
+               SELECT source_rid AS rid, paid AS amount FROM cmp_app_{side}
+               UNION ALL SELECT invoice_rid, amount FROM cmp_app_{side}) AS a GROUP BY rid) AS t ON t.rid = d.rid
+  LEFT JOIN (SELECT i.rid, sum(a.eff) AS amount FROM cmp_{side} AS a
+             JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.concerns AND i.counts
+             WHERE a.kind = 'adjustment' AND a.counts GROUP BY i.rid) AS k ON k.rid = d.rid
+  LEFT JOIN cmp_{side} AS j ON d.kind = 'adjustment' AND j.kind = 'invoice' AND j.id = d.concerns AND j.counts) AS o
+"""
+
+
+def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> None:
     """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`."""
     stating = [side for side in SIDES if con.execute(f"SELECT count(*) FROM {side}_applications").fetchall()[0][0] > 0]
     if len(stating) == len(SIDES):
@@ -105,6 +142,9 @@ def find(con: Connection, *, as_of: date | None) -> None:
             con.execute(_STANDING.format(side=side), [as_of])
         con.execute(_BOTH)
         con.execute(_DIFFER)
-    for side in stating:
+    for side in SIDES if reported_balances else ():
         other = "right" if side == "left" else "left"
-        con.execute(_INTERNAL.format(side=side, rid=f"{side}_rid", value=f"{side}_value", other=f"{other}_value"))
+        columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
+        if side in stating:
+            con.execute(_INTERNAL.format(rid=f"{side}_rid", **columns))
+        con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **columns))

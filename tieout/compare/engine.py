@@ -35,24 +35,32 @@ def run(
     rounding: Rounding | None = None,
     explained: Iterable[Explained] = (),
     rejected: tuple[int, int] = (0, 0),
+    scopes: tuple[str, str] = ("all", "all"),
+    reported_balances: bool = True,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
     as_of: what counts is dated up to then, inclusive; None counts everything
     explained: documents the caller already accounts for; their code replaces that of a missing document
+    scopes: `open` for a side that lists open items only; the other side is then compared by what is open of it
+    reported_balances: False where some were read before the last write, so that they may be stale
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     prepare(con, as_of=as_of)
+    if "open" in scopes:
+        for side, scope in zip(SIDES, scopes, strict=True):
+            if scope != "open":
+                cash.reduce_to_open(con, side, as_of=as_of)
     ladder(con)
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
     if reasons:
         con.executemany(
             "INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*key, x.code) for key, x in sorted(reasons.items())]
         )
-    rules.find(con, rounding=rounding)
-    cash.find(con, as_of=as_of)
+    rules.find(con, rounding=rounding, by_open="open" in scopes and scopes[0] != scopes[1])
+    cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
     found = _discrepancies(con, (left_name, right_name), reasons)
     return Result(
@@ -112,8 +120,8 @@ def _discrepancy(
         kind=str(kind),
         left=_text(left),
         right=_text(right),
-        left_label=_text(llabel) or _text(left),
-        right_label=_text(rlabel) or _text(right),
+        left_label=_text(llabel) or clue.get("left_name") or _text(left),
+        right_label=_text(rlabel) or clue.get("right_name") or _text(right),
         field=shown,
         left_value=lv,
         right_value=rv,
@@ -122,7 +130,7 @@ def _discrepancy(
         cause=said.cause if said else cause(code, clue, lv, rv, names),
         remedy=said.remedy if said else entry.remedy,
         confirmed=bool(said) or entry.confirmed,
-        links=tuple(sorted({str(x) for x in (llink, rlink) if x})),
+        links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
     )
 
 

@@ -30,11 +30,12 @@ def compare_files(
     memory: limit such as `2GB`; beyond it the work spills to disk. Raises ProfileError where a file does not fit.
     The provenance of the result names both files with hash, profile, row counts and totals.
     """
+    profiles = _profile(left_profile), _profile(right_profile)
     con = duckdb.connect(config={"memory_limit": memory} if memory else {})
     try:
         reports = [
-            files.load(con, Path(path), _profile(profile), side=side)
-            for path, profile, side in ((left, left_profile, "left"), (right, right_profile, "right"))
+            files.load(con, Path(path), profile, side=side)
+            for path, profile, side in ((left, profiles[0], "left"), (right, profiles[1], "right"))
         ]
         result = run(
             con,
@@ -42,12 +43,14 @@ def compare_files(
             left_name=Path(left).name,
             right_name=Path(right).name,
             rounding=rounding,
+            scopes=(
+                "open" if profiles[0].entity == "open_items" else "all",
+                "open" if profiles[1].entity == "open_items" else "all",
+            ),
             rejected=(len(reports[0].rejected), len(reports[1].rejected)),
             provenance={
                 side: _provenance(path, profile, report.as_json())
-                for side, path, profile, report in zip(
-                    ("left", "right"), (left, right), (left_profile, right_profile), reports, strict=True
-                )
+                for side, path, profile, report in zip(("left", "right"), (left, right), profiles, reports, strict=True)
             },
         )
     finally:
@@ -59,11 +62,10 @@ def _profile(profile: Profile | str | Path) -> Profile:
     return profile if isinstance(profile, Profile) else load_profile(profile)
 
 
-def _provenance(path: str | Path, profile: Profile | str | Path, report: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(path: str | Path, profile: Profile, report: Mapping[str, Any]) -> dict[str, Any]:
     """What was read and what became of it; the rejected rows themselves stay in the report of the file."""
-    named = profile.name if isinstance(profile, Profile) else str(profile)
     kept = ("rows", "accepted", "totals", "encoding", "delimiter", "header_row", "warnings", "sha256")
-    return {"file": str(path), "profile": named, **{k: report[k] for k in kept if k in report}} | {
+    return {"file": str(path), "profile": profile.name, **{k: report[k] for k in kept if k in report}} | {
         "rejected": len(report.get("rejected", ())),
         "skipped": len(report.get("skipped", ())),
     }

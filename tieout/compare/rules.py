@@ -47,7 +47,7 @@ SELECT p.*, CASE
          WHEN l_sign <> r_sign THEN 'AMOUNT_SIGN'
          WHEN l_due_by <> r_due_by THEN 'CUTOFF'
          WHEN l_settled <> r_settled THEN 'PAID_VS_OPEN'
-         WHEN l_total <> r_total OR l_eff <> r_eff OR l_tax <> r_tax THEN 'AMOUNT'
+         WHEN l_eff <> r_eff OR NOT {{by_open}} AND (l_total <> r_total OR l_tax <> r_tax) THEN 'AMOUNT'
        END AS main
 FROM (
   SELECT m.rung, m.rule, l.state = 'draft' AS l_draft, r.state = 'draft' AS r_draft,
@@ -98,9 +98,13 @@ JOIN (SELECT 'left' AS side, rid, number, id, posted, total, eff FROM cmp_left
 _LIFECYCLE = (
     _INTO
     + """
-SELECT main, CASE WHEN main = 'CHARGEBACK_NSF' THEN 'VOID_VS_OPEN'
-                  WHEN l_total <> r_total AND main IN ('CUTOFF', 'AMOUNT_SIGN', 'PAID_VS_OPEN') THEN 'AMOUNT_NET'
-                  ELSE '' END,
+SELECT main, concat_ws(',', CASE WHEN main = 'CHARGEBACK_NSF' THEN 'VOID_VS_OPEN' END,
+                       CASE WHEN l_total <> r_total AND l_dead = r_dead THEN 'AMOUNT_NET' END,
+                       CASE WHEN l_issued <> r_issued AND main <> 'CUTOFF' THEN 'DATE_DIFF' END,
+                       CASE WHEN l_due <> r_due THEN 'DUE_DATE_DIFF' END,
+                       CASE WHEN l_number_key <> r_number_key THEN 'NUMBER_MISMATCH' END,
+                       CASE WHEN l_who <> r_who AND l_party_name <> r_party_name THEN 'CUSTOMER_MISMATCH' END,
+                       CASE WHEN l_rate <> r_rate THEN 'FX_RATE' END),
        l_kind, l_rid, r_rid,
        CASE main WHEN 'AMOUNT_SIGN' THEN 'kind' WHEN 'CUTOFF' THEN 'posted' WHEN 'PAID_VS_OPEN' THEN 'settled_on'
                  WHEN 'VOID_DATE_DIFF' THEN 'voided_on' ELSE 'state' END,
@@ -128,6 +132,7 @@ FROM cmp_pair WHERE l_currency <> r_currency AND main IS NOT NULL"""
     for n, (delta, currency) in enumerate((("-l_eff", "l_currency"), ("r_eff", "r_currency")))
 )
 
+# Compared by what is open, totals matter only where they explain it: a list of open items may show residuals.
 # d = part of tax + part of net + what is settled otherwise. Without an effect on either side only values are reported.
 _AMOUNT = """
 CREATE OR REPLACE TEMP TABLE cmp_amount AS
@@ -137,10 +142,13 @@ SELECT a.*, live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)
              <= CAST(? AS DECIMAL(38,6)) AS rounds
 FROM (
   SELECT p.*, l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
-         coalesce(l_sign * (r_tax - l_tax), 0) AS tax_part,
-         l_sign * (r_total - l_total) - coalesce(l_sign * (r_tax - l_tax), 0) AS net_part,
-         CASE WHEN l_eff <> 0 OR r_eff <> 0 THEN r_eff - l_eff - l_sign * (r_total - l_total) ELSE 0 END AS settle
-  FROM cmp_pair AS p WHERE main = 'AMOUNT') AS a
+         CASE WHEN whole THEN coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END AS tax_part,
+         CASE WHEN whole THEN l_sign * (r_total - l_total) - coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END
+           AS net_part,
+         CASE WHEN NOT whole THEN r_eff - l_eff
+              WHEN l_eff <> 0 OR r_eff <> 0 THEN r_eff - l_eff - l_sign * (r_total - l_total) ELSE 0 END AS settle
+  FROM (SELECT *, NOT {by_open} OR r_eff - l_eff = l_sign * (r_total - l_total) AS whole
+        FROM cmp_pair WHERE main = 'AMOUNT') AS p) AS a
 """
 _AMOUNT_PARTS = (
     _INTO
@@ -183,7 +191,7 @@ SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM (
   FROM cmp_pair AS p WHERE l_due <> r_due
   UNION ALL
   SELECT p.*, 'NUMBER_MISMATCH', 'number', l_number, r_number, 'rule=' || rule
-  FROM cmp_pair AS p WHERE l_number_key <> r_number_key
+  FROM cmp_pair AS p WHERE l_number_key <> r_number_key AND l_kind <> 'adjustment'
   UNION ALL
   SELECT p.*, 'FX_RATE', 'rate', CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
   FROM cmp_pair AS p WHERE l_rate <> r_rate AND l_currency = r_currency
@@ -212,24 +220,23 @@ GROUP BY l_who, r_who HAVING count(*) > 1
 _ALIAS_FOUND = """
 INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
 SELECT 'CUSTOMER_UNMAPPED', '', 'customer', l.customer, r.customer, 'name', l.customer_name, r.customer_name, 0, NULL,
-       'documents=' || CAST(a.documents AS VARCHAR)
+       concat_ws(chr(31), 'documents=' || CAST(a.documents AS VARCHAR),
+                 'left_name=' || replace(l.customer_name, chr(31), ' '),
+                 'right_name=' || replace(r.customer_name, chr(31), ' '))
 FROM cmp_alias AS a JOIN cmp_left AS l ON l.rid = a.left_rid JOIN cmp_right AS r ON r.rid = a.right_rid
 """
 _CUSTOMER_FIELDS = """
 INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
-SELECT 'CUSTOMER_FIELD_DIFF', '', 'customer', id, other, field, lv, rv, 0, NULL, 'rule=' || rule FROM (
-  SELECT l.id, r.id AS other, m.rule, 'name' AS field, l.name AS lv, r.name AS rv, l.name_key <> r.name_key AS differs
-  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
-  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
-  UNION ALL
-  SELECT l.id, r.id, m.rule, 'tax_id', l.tax_id, r.tax_id, l.tax_key <> r.tax_key
-  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
-  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
-  UNION ALL
-  SELECT l.id, r.id, m.rule, 'email', l.email, r.email, l.email <> r.email
-  FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
-  JOIN cmp_customer_right AS r ON r.cid = m.right_cid
-) AS f WHERE differs
+SELECT 'CUSTOMER_FIELD_DIFF', '', 'customer', l.id, r.id, f.field,
+       CASE f.field WHEN 'name' THEN l.name WHEN 'tax_id' THEN l.tax_id ELSE l.email END,
+       CASE f.field WHEN 'name' THEN r.name WHEN 'tax_id' THEN r.tax_id ELSE r.email END, 0, NULL,
+       concat_ws(chr(31), 'rule=' || m.rule, 'left_name=' || replace(l.name, chr(31), ' '),
+                 'right_name=' || replace(r.name, chr(31), ' '), 'link=' || l.link)
+FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
+JOIN cmp_customer_right AS r ON r.cid = m.right_cid
+CROSS JOIN (SELECT 'name' AS field UNION ALL SELECT 'tax_id' AS field UNION ALL SELECT 'email' AS field) AS f
+WHERE (f.field = 'name' AND l.name_key <> r.name_key) OR (f.field = 'tax_id' AND l.tax_key <> r.tax_key)
+   OR (f.field = 'email' AND l.email <> r.email)
 """
 
 # Existence. What counts nothing on the day (drafts, later postings, voids) is no gap, nor is
@@ -259,7 +266,7 @@ LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id =
 WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
   AND b.rid NOT IN (SELECT rid FROM cmp_ambiguous WHERE side = '{side}')
   AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')
-  AND (b.counts AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code IS NOT NULL)
+  AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code IS NOT NULL)
 """
 )
 _AMBIGUOUS = """
@@ -277,10 +284,13 @@ GROUP BY gid, currency
 """
 
 
-def find(con: Connection, *, rounding: Rounding | None) -> None:
-    """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code, cause, remedy)."""
+def find(con: Connection, *, rounding: Rounding | None, by_open: bool) -> None:
+    """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
+
+    by_open: one side lists open items only, so that documents are compared by what is open of them
+    """
     con.execute(_FOUND)
-    con.execute(_PAIR)
+    con.execute(_PAIR.format(by_open=by_open))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
     for side in SIDES:
         con.execute(_OFFSET.format(side=side, s=side[0]))
@@ -288,7 +298,7 @@ def find(con: Connection, *, rounding: Rounding | None) -> None:
     con.execute(_LIFECYCLE)
     con.execute(_CURRENCY)
     limit = rounding.per_document if rounding else Decimal(0)
-    con.execute(_AMOUNT, [limit, limit, rounding.total if rounding else Decimal(0)])
+    con.execute(_AMOUNT.format(by_open=by_open), [limit, limit, rounding.total if rounding else Decimal(0)])
     con.execute(_AMOUNT_PARTS)
     con.execute(_ALIAS)
     con.execute(_FIELDS)

@@ -190,7 +190,8 @@ _WHO = "CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' |
 _DOCUMENT = """
 CREATE OR REPLACE TEMP TABLE cmp_{side} AS
 SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
-       CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff
+       CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff,
+       d.counts AS listed
 FROM (
   SELECT row_number() OVER () AS rid, b.id, b.kind, b.subkind, b.kind || coalesce(':' || b.subkind, '') AS kk, b.sign,
          b.customer, b.customer_name, p.cid, p.name_key AS party_name,

@@ -1,0 +1,266 @@
+"""One case per code: what the ledgers show, the code, the delta, and that nothing else is reported."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, day, invoice, payment
+
+from tieout import compare
+from tieout.compare.codes import CODES
+
+LEFT = [customer("1", "Acme Ltd", "100"), customer("2", "Beta", "200")]
+RIGHT = [customer("a", "ACME LTD.", "0100"), customer("b", "Beta", "200")]
+# A plain pair on each side, so that customers are in use and their keys are comparable.
+BASE_L = [
+    *LEFT,
+    invoice("L0", "1", "7", "2026-01-02", number="N0"),
+    invoice("L00", "2", "8", "2026-01-02", number="N00"),
+]
+BASE_R = [
+    *RIGHT,
+    invoice("R0", "a", "7", "2026-01-02", number="n-0"),
+    invoice("R00", "b", "8", "2026-01-02", number="N00"),
+]
+
+
+def inv(side, total="100", on="2026-01-10", **more):
+    return invoice(*(("L1", "1") if side == "L" else ("R1", "a")), total, on, **({"number": "INV-1"} | more))
+
+
+def pay(side, amount="100", on="2026-01-10", **more):
+    return payment(*(("LP", "1") if side == "L" else ("RP", "a")), amount, on, **({"reference": "chk 9"} | more))
+
+
+def adj(kind, amount="5", **more):
+    return adjustment("LA", "1", kind, amount, "2026-01-15", **more)
+
+
+CASES = {
+    "MISSING_IN_B": ([inv("L")], [], "MISSING_IN_B", "-100"),
+    "MISSING_IN_A": ([], [inv("R")], "MISSING_IN_A", "100"),
+    "missing credit memo": ([credit("K", "1", "30", "2026-01-03")], [], "MISSING_IN_B", "30"),
+    "PAYMENT_MISSING": ([pay("L")], [], "PAYMENT_MISSING", "100"),
+    "PAYMENT_DUPLICATED": ([pay("L")], [pay("R"), payment("RP2", "a", "100", "2026-01-12", reference="CHK9")], "PAYMENT_DUPLICATED", "-100"),
+    "DUPLICATE_WITHIN_LEDGER": ([inv("L"), invoice("L2", "1", "100", "2026-01-10", number="INV 1")], [inv("R")], "DUPLICATE_WITHIN_LEDGER", "-100"),
+    "AMBIGUOUS_MATCH": (
+        [inv("L", "100"), invoice("L2", "1", "110", "2026-01-10", number="INV-1")],
+        [inv("R", "120"), invoice("R2", "a", "130", "2026-01-10", number="INV-1")],
+        "AMBIGUOUS_MATCH",
+        "40",
+    ),
+    "WRITEOFF_ONE_SIDE": ([adj("write_off")], [], "WRITEOFF_ONE_SIDE", "5"),
+    "DISCOUNT_TAKEN_DIFF": ([adj("discount")], [], "DISCOUNT_TAKEN_DIFF", "5"),
+    "REFUND_MISMATCH": ([adj("refund")], [], "REFUND_MISMATCH", "-5"),
+    "WITHHOLDING_DIFF": ([adj("withholding")], [], "WITHHOLDING_DIFF", "5"),
+    "FX_REALIZED": ([adj("fx_realized")], [], "FX_REALIZED", "5"),
+    "CHARGEBACK_NSF by adjustment": ([adj("returned_payment")], [], "CHARGEBACK_NSF", "-5"),
+    "CHARGEBACK_NSF by memo": ([pay("L", voided_on="2026-01-12", memo="check returned by bank")], [pay("R")], "CHARGEBACK_NSF", "-100"),
+    "DRAFT_VS_POSTED": ([inv("L", state="draft")], [inv("R")], "DRAFT_VS_POSTED", "100"),
+    "VOID_VS_OPEN": ([inv("L")], [inv("R", voided_on="2026-01-20")], "VOID_VS_OPEN", "-100"),
+    "VOID_VS_OPEN, zeroed by the void": ([inv("L")], [inv("R", "0", voided_on="2026-01-20")], "VOID_VS_OPEN", "-100"),
+    "VOID_DATE_DIFF, two void dates": ([inv("L", voided_on="2026-01-12")], [inv("R", voided_on="2026-01-20")], "VOID_DATE_DIFF", "0"),
+    "VOID_DATE_DIFF, void across the date": ([inv("L", voided_on="2026-01-12")], [inv("R", voided_on="2026-02-20")], "VOID_DATE_DIFF", "100"),
+    "VOID_DATE_DIFF, void against credit memo": (
+        [inv("L", voided_on="2026-01-10")],
+        [inv("R"), credit("RK", "a", "100", "2026-01-25", original_invoice="R1")],
+        "VOID_DATE_DIFF",
+        "0",
+    ),
+    "VOID_DATE_DIFF, payment voided against returned": (
+        [pay("L", voided_on="2026-01-10")],
+        [pay("R"), adjustment("RA", "a", "returned_payment", "100", "2026-01-25")],
+        "VOID_DATE_DIFF",
+        "0",
+    ),
+    "PAID_VS_OPEN": ([inv("L")], [inv("R", settled_on=day("2026-01-20"))], "PAID_VS_OPEN", "-100"),
+    "AMOUNT_SIGN": ([inv("L")], [credit("R1", "a", "100", "2026-01-10", number="INV-1")], "AMOUNT_SIGN", "-200"),
+    "CUTOFF": ([inv("L", on="2026-01-31")], [inv("R", on="2026-02-01")], "CUTOFF", "-100"),
+    "CUTOFF far apart": ([inv("L", on="2026-01-11")], [inv("R", on="2026-02-11")], "CUTOFF", "-100"),
+    "TAX_AMOUNT": ([inv("L", "108", tax="8")], [inv("R", "108.25", tax="8.25")], "TAX_AMOUNT", "0.25"),
+    "AMOUNT_NET": ([inv("L", "108", tax="8")], [inv("R", "118", tax="8")], "AMOUNT_NET", "10"),
+    "AMOUNT_NET, both settled": ([inv("L", settled_on=day("2026-01-20"))], [inv("R", "90", settled_on=day("2026-01-20"))], "AMOUNT_NET", "0"),
+    "a difference in the sixth place": ([inv("L", "100.000001")], [inv("R", "100")], "AMOUNT_NET", "-0.000001"),
+    "a difference in eighteen digits": ([inv("L", "99999999999999.9999")], [inv("R", "99999999999999.9998")], "AMOUNT_NET", "-0.0001"),
+    "PAYMENT_AMOUNT": ([pay("L")], [pay("R", "97.10")], "PAYMENT_AMOUNT", "2.90"),
+    "FX_RATE": ([inv("L", exchange_rate=D("1.1"))], [inv("R", exchange_rate=D("1.2"))], "FX_RATE", "0"),
+    "CUSTOMER_MISMATCH": ([inv("L")], [invoice("R1", "b", "100", "2026-01-10", number="INV-1")], "CUSTOMER_MISMATCH", "0"),
+    "DUE_DATE_DIFF": ([inv("L", due="2026-02-09")], [inv("R", due="2026-02-10")], "DUE_DATE_DIFF", "0"),
+    "DATE_DIFF": ([inv("L")], [inv("R", on="2026-01-13")], "DATE_DIFF", "0"),
+    "NUMBER_MISMATCH": ([inv("L")], [inv("R", number="INV-9")], "NUMBER_MISMATCH", "0"),
+    "STATUS_MISMATCH": ([inv("L", disputed=True)], [inv("R")], "STATUS_MISMATCH", "0"),
+    "OVER_APPLIED": (
+        [inv("L"), pay("L", "150", apps=[applied("L1", "150", "2026-01-12")])],
+        [inv("R"), pay("R", "150", apps=[applied("R1", "150", "2026-01-12")])],
+        "OVER_APPLIED",
+        "0",
+    ),
+    "BALANCE_MISMATCH_INTERNAL": (
+        [inv("L", reported_open=D(30)), pay("L", "60", apps=[applied("L1", "60", "2026-01-12")])],
+        [inv("R"), pay("R", "60", apps=[applied("R1", "60", "2026-01-12")])],
+        "BALANCE_MISMATCH_INTERNAL",
+        "0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_code(name):
+    left, right, code, delta = CASES[name]
+    result = compared([*BASE_L, *left], [*BASE_R, *right], as_of=JAN31)
+    expected = 2 if code == "OVER_APPLIED" else 1  # each ledger by itself
+    assert codes(result) == {code: expected}
+    found = result.discrepancies[0]
+    assert (found.delta, found.class_ == "T") == (D(delta), CODES[code].class_ == "T" or D(delta) != 0)
+    assert found.cause
+    assert found.remedy
+    assert (
+        found.secondary == ()
+        or code in {"CHARGEBACK_NSF", "VOID_DATE_DIFF"}
+        or code.endswith(("ED", "ING", "LEDGER", "_A", "_B", "DIFF", "MISMATCH", "SIDE", "REALIZED"))
+    )
+
+
+SAME = {
+    "leading zeros, case, punctuation": ([inv("L", number="00-123")], [inv("R", number="123")]),
+    "payments without reference": (
+        [pay("L", reference=None)],
+        [pay("R", on="2026-01-11", reference=None)],
+        "DATE_DIFF",
+    ),
+    "identical rows, twice on both sides": (
+        [inv("L"), invoice("L2", "1", "100", "2026-01-10", number="INV-1")],
+        [inv("R"), invoice("R2", "a", "100", "2026-01-10", number="INV-1")],
+    ),
+    "drafts nobody else has": ([inv("L", state="draft")], []),
+    "a void nobody else has": ([inv("L", voided_on="2026-01-10")], []),
+    "a document after the date": ([inv("L", on="2026-02-03")], []),
+    "a payment of nothing": ([pay("L", "0")], []),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_no_discrepancy(name):
+    left, right, *code = SAME[name]
+    assert codes(compared([*BASE_L, *left], [*BASE_R, *right], as_of=JAN31)) == dict.fromkeys(code, 1)
+
+
+def test_identical_rows_pair_where_their_details_agree():
+    left = [inv("L", due="2026-02-01"), invoice("L2", "1", "100", "2026-01-10", number="INV-1", due="2026-03-01")]
+    right = [inv("R", due="2026-03-01"), invoice("R2", "a", "100", "2026-01-10", number="INV-1", due="2026-02-01")]
+    assert codes(compared([*BASE_L, *left], [*BASE_R, *right])) == {}
+
+
+def test_repeated_keys_never_multiply_rows():
+    left = [invoice(f"L{n}", "1", "10", "2026-01-10", number="X") for n in range(1, 60)]
+    right = [invoice(f"R{n}", "a", "10", "2026-01-10", number="X") for n in range(1, 41)]
+    result = compared([*BASE_L, *left], [*BASE_R, *right])
+    assert result.matched == 42
+    assert result.by_code == {"DUPLICATE_WITHIN_LEDGER": {"count": 19, "delta": {"USD": D(-190)}}}
+
+
+def test_currency_mismatch_is_in_both_bridges():
+    result = compared([*BASE_L, inv("L")], [*BASE_R, inv("R", currency="EUR")])
+    assert result.by_code == {"CURRENCY_MISMATCH": {"count": 2, "delta": {"USD": D(-100), "EUR": D(100)}}}
+
+
+def test_tax_and_net_split_one_difference():
+    result = compared([*BASE_L, inv("L", "108", tax="8")], [*BASE_R, inv("R", "121", tax="11")])
+    assert {d.code: d.delta for d in result.discrepancies} == {"TAX_AMOUNT": D(3), "AMOUNT_NET": D(10)}
+    assert result.bridge["USD"].unconfirmed == 10
+
+
+def test_rounding_policy_moves_and_never_hides():
+    left = [invoice(f"L{n}", "1", "100", "2026-01-10") for n in range(1, 5)]
+    right = [invoice(f"R{n}", "a", "100.01", "2026-01-10", number=f"L{n}") for n in range(1, 4)]
+    right.append(invoice("R4", "a", "100.02", "2026-01-10", number="L4"))
+    policy = compare.Rounding(per_document=D("0.01"), total=D("0.02"))
+    result = compared([*BASE_L, *left], [*BASE_R, *right], rounding=policy)
+    assert {c: (v["count"], v["delta"]["USD"]) for c, v in result.by_code.items()} == {
+        "ROUNDING": (2, D("0.02")),
+        "AMOUNT_NET": (2, D("0.03")),
+    }
+
+
+def test_a_customer_under_two_names_is_said_once():
+    left = [customer("9", "Old Name"), *(invoice(f"L{n}", "9", f"{n}0", "2026-01-10") for n in range(1, 4))]
+    right = [
+        customer("z", "New Name"),
+        *(invoice(f"R{n}", "z", f"{n}0", "2026-01-10", number=f"L{n}") for n in range(1, 4)),
+    ]
+    result = compared([*BASE_L, *left], [*BASE_R, *right])
+    assert codes(result) == {"CUSTOMER_UNMAPPED": 1}
+    assert (result.discrepancies[0].left, result.discrepancies[0].right) == ("9", "z")
+
+
+def test_customer_fields_are_compared_once_per_customer():
+    left = [customer("9", "Gamma", "900", email="a@x.example", tax_id="GB 123")]
+    right = [customer("z", "Gamma GmbH", "900", email="A@X.example", tax_id="gb124")]
+    result = compared([*BASE_L, *left], [*BASE_R, *right])
+    assert {(d.code, d.field) for d in result.discrepancies} == {
+        ("CUSTOMER_FIELD_DIFF", "name"),
+        ("CUSTOMER_FIELD_DIFF", "tax_id"),
+    }
+
+
+def test_one_number_on_two_customers_whose_names_say_otherwise():
+    left = [customer("x", "Acme", "7"), customer("y", "Zed", "8")]
+    right = [customer("p", "Zed", "7"), customer("q", "Acme", "9")]
+    bills_l = [invoice("I1", "x", "10", "2026-01-01"), invoice("I2", "y", "20", "2026-01-01")]
+    bills_r = [invoice("I1", "q", "10", "2026-01-01"), invoice("I2", "p", "20", "2026-01-01")]
+    assert codes(compared([*left, *bills_l], [*right, *bills_r])) == {}
+
+
+def test_ledgers_whose_customers_share_no_key_still_match_by_number():
+    left = [customer("1", "", "100"), inv("L")]
+    right = [customer("a", "Acme"), inv("R", "110")]
+    assert codes(compared(left, right)) == {"AMOUNT_NET": 1}
+    assert not any(m.automatic for m in compare.match(_load(left, right)))
+
+
+def _load(left, right):
+    from ledgers import load
+
+    return load(left, right)
+
+
+def test_an_open_items_list_is_compared_with_what_is_open_of_a_full_ledger():
+    bank = [
+        *RIGHT,
+        inv("R"),
+        invoice("R2", "a", "50", "2026-01-11", number="INV-2"),
+        pay("R", "130", apps=[applied("R1", "100", "2026-01-12"), applied("R2", "20", "2026-01-12")]),
+        adjustment("RW", "a", "write_off", "5", "2026-01-20", document="R2"),
+    ]
+    open_list = [*LEFT, invoice("L2", "1", "50", "2026-01-11", number="INV-2"), pay("L", "10", reference="chk 9")]
+    con = _load(open_list, bank)
+    # What a loader of open items does: such a document counts for what is open of it.
+    con.execute("UPDATE left_documents SET ar = sign * 25 WHERE id = 'L2'")
+    result = compare.run(con, as_of=JAN31, left_name="SAP", right_name="QBO", scopes=("open", "all"))
+    assert (result.bridge["USD"].left_total, result.bridge["USD"].right_total) == (D(15), D(15))
+    assert codes(result) == {}
+    assert result.bridge["USD"].remainder == 0
+    con.execute("UPDATE left_documents SET ar = sign * 50 WHERE id = 'L2'")
+    still_open = compare.run(con, as_of=JAN31, left_name="SAP", right_name="QBO", scopes=("open", "all"))
+    assert still_open.by_code == {"PAID_VS_OPEN": {"count": 1, "delta": {"USD": D(-25)}}}
+
+
+def test_stale_reported_balances_can_be_left_out():
+    left = [*BASE_L, inv("L", reported_open=D(3)), pay("L", "60", apps=[applied("L1", "60", "2026-01-12")])]
+    right = [*BASE_R, inv("R"), pay("R", "60", apps=[applied("R1", "60", "2026-01-12")])]
+    assert codes(compared(left, right)) == {"BALANCE_MISMATCH_INTERNAL": 1}
+    assert codes(compared(left, right, reported_balances=False)) == {}
+
+
+def test_a_customers_reported_balance_is_checked_against_its_documents():
+    left = [
+        customer("1", "Acme Ltd", "100", reported_balance=Decimal(8)),
+        customer("2", "Beta", "200", reported_balance=Decimal(8)),
+        *BASE_L[2:],
+    ]
+    result = compared(left, BASE_R)
+    assert [(d.code, d.left, d.left_value, d.delta) for d in result.discrepancies] == [
+        ("BALANCE_MISMATCH_INTERNAL", "1", "8.00", 0)
+    ]
+    assert "give 7.00" in result.discrepancies[0].cause
