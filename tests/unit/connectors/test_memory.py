@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tieout.connectors import Connector, Op, opener
 from tieout.connectors.memory import (
@@ -541,3 +543,81 @@ def test_operations_outside_the_capabilities_are_not_sent():
     assert len(c.books.received) == 1
     with pytest.raises(ReadOnlyError):
         MemoryConnector("b", c.books, capabilities=replace(c.capabilities, reads=frozenset())).pull(Entity.INVOICE)
+
+
+# --- laws
+
+
+_ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(("invoice", "credit", "payment", "write_off", "apply", "unapply", "use_credit", "void", "delete", "edit", "create", "tick")),
+        st.integers(0, 7),
+        st.integers(1, 20000),
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+def _act(c, kind, n, cents):
+    b, amount = c.books, D(cents) / 100
+    ids = {e: [r.ref.id for r in b.all(e)] for e in Entity}
+    of = lambda e: ids[e][n % len(ids[e])]  # noqa: E731
+    match kind:
+        case "invoice":
+            b.put(invoice(str(amount)))
+        case "credit":
+            b.put(credit(str(amount)))
+        case "payment":
+            b.put(payment(str(amount)))
+        case "write_off" if ids[Entity.INVOICE]:
+            b.put(write_off(str(amount), of(Entity.INVOICE)))
+        case "apply" if ids[Entity.INVOICE] and ids[Entity.PAYMENT]:
+            part = min(b.open(Entity.INVOICE, of(Entity.INVOICE)), b.open(Entity.PAYMENT, of(Entity.PAYMENT)), amount)
+            if part > 0:
+                b.apply(of(Entity.PAYMENT), of(Entity.INVOICE), part)
+        case "unapply" if ids[Entity.INVOICE] and ids[Entity.PAYMENT]:
+            b.unapply(of(Entity.PAYMENT), of(Entity.INVOICE), on=date(2026, 2, 1) if cents % 2 else None)
+        case "use_credit" if ids[Entity.CREDIT_MEMO] and ids[Entity.PAYMENT]:
+            left = b.open(Entity.CREDIT_MEMO, of(Entity.CREDIT_MEMO))
+            if left > 0 and not b.get(Entity.PAYMENT, of(Entity.PAYMENT)).credits:
+                b.edit(
+                    Entity.PAYMENT,
+                    of(Entity.PAYMENT),
+                    credits=(Credit(credit_memo=of(Entity.CREDIT_MEMO), amount=left),),
+                )
+        case "void" | "delete" | "edit":
+            entity = (Entity.INVOICE, Entity.PAYMENT, Entity.CREDIT_MEMO, Entity.ADJUSTMENT)[cents % 4]
+            if ids[entity] and kind == "edit" and entity is not Entity.ADJUSTMENT:
+                b.edit(entity, of(entity), memo=str(cents))
+            elif ids[entity] and kind != "edit":
+                getattr(b, kind)(entity, of(entity))
+        case "create":
+            c.create(invoice(str(amount)), key=f"k{n}", marker=f"m{n}")
+        case "tick":
+            b.tick(cents)
+
+
+@given(_ACTS)
+def test_open_items_add_up_and_the_log_explains_the_books(acts):
+    c = opened(rules={"auto_apply_credits": True})
+    b = c.books
+    versions = {}
+    for act in acts:
+        _act(c, *act)
+        signs = {Entity.INVOICE: 1, Entity.PAYMENT: -1, Entity.CREDIT_MEMO: -1, Entity.ADJUSTMENT: -1}
+        items = sum((sign * b.open(e, r.ref.id) for e, sign in signs.items() for r in b.all(e)), D(0))
+        assert items == b.receivables(date.max).get("USD", D(0)) == b.balance("CUS-1")
+        for e in Entity:
+            for stored in b.rows(e):
+                id = e, stored.record.ref.id
+                assert stored.version >= versions.get(id, 0)
+                versions[id] = stored.version
+    for e in Entity:
+        for stored in b.rows(e):
+            last = [x for x in b.log if (x.entity, x.id) == (e, stored.record.ref.id)][-1]
+            gone = stored.existence is Existence.DELETED
+            assert (last.after is None) is gone
+            assert gone or last.after.model_copy(update={"ref": NOWHERE}) == stored.record.model_copy(
+                update={"ref": NOWHERE}
+            )
+        assert {o.id for o in c.pull(e)} == {r.ref.id for r in b.all(e)}
