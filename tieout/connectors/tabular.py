@@ -152,7 +152,7 @@ class TabularConnector:
                     reads[entity] = reads.get(entity, fields) & fields
         if self._customers_from_documents:
             reads[Entity.CUSTOMER] = frozenset({"name"})
-        kept = {e: f & self._imports[e].fields(e) if e in self._imports else f for e, f in reads.items()}
+        kept = {e: f & self._imports[e].carries(e) if e in self._imports else f for e, f in reads.items()}
         return Capabilities(
             reads=frozenset(reads),
             writes={e: frozenset({Op.CREATE}) for e in self._imports if e in self._returning(reads)},

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tieout.errors import ProfileError, Rejected
+from tieout.mapping import fields
 from tieout.model import (
     ZERO,
     Adjustment,
@@ -39,6 +40,21 @@ from tieout.model import (
 )
 
 FORMULA = frozenset("=+-@\u2212")
+_IDENTIFYING = frozenset(
+    {
+        "marker",
+        "number",
+        "reference",
+        "customer",
+        "payer",
+        "entity_code",
+        "ar_account",
+        "po_number",
+        "tax_code",
+        "terms",
+    }
+    | {"tax_id", "parent", "postal_code", "deposit_to", "applied_to", "original_invoice"}
+)
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]*")
 _DOCUMENT = ("customer", "payer", "entity_code", "ar_account", "posted", "due", "currency", "exchange_rate", "memo")
 _OTHER = ("name", "reference", "email", "phone", "terms", "tax_id", "parent", "number", "issued", "tax", "po_number")
@@ -141,7 +157,7 @@ class ImportProfile(_Model):
             raise ValueError('rows = "applications" needs a column with source = "applied_amount"')
         return self
 
-    def fields(self, entity: Entity) -> frozenset[str]:
+    def carries(self, entity: Entity) -> frozenset[str]:
         """Canonical fields of the entity that some column carries."""
         found = {f for c in self.columns for f in SOURCES[c.source]}
         if entity is Entity.PAYMENT:
@@ -334,8 +350,8 @@ def _number(profile: ImportProfile, column: Column, value: Decimal, record: AnyR
 
 
 def _text(profile: ImportProfile, column: Column, value: str) -> str:
-    """The text as it is, or Rejected: never a changed one."""
-    stripped = value.strip(" \u00a0")
+    """The text as it is, or Rejected: never a changed one, nor one that an export could not bring back."""
+    stripped = fields.strip(value)
     first = unicodedata.normalize("NFKC", stripped[:1])
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in value):
         raise _refused(column, value, "has a line break or control character")
@@ -347,6 +363,12 @@ def _text(profile: ImportProfile, column: Column, value: str) -> str:
         value.encode(profile.file.encoding)
     except UnicodeEncodeError as error:
         raise _refused(column, value, f"has {value[error.start]!r}, which {profile.file.encoding} lacks") from error
+    try:
+        back = fields.identifier(value) if column.source in _IDENTIFYING else fields.text(value)
+    except ValueError as error:
+        raise _refused(column, value, f"could not be read back: {error}") from error
+    if back != stripped:
+        raise _refused(column, value, f"would be read back as {back!r}")
     return value
 
 

@@ -122,7 +122,7 @@ def represent(record: AnyRecord, kept: frozenset[str], *, entity_code: str | Non
         if name not in kept and name not in _ALWAYS:
             changes[name] = _EMPTY.get(name)
         elif isinstance(value, str) and type(value) is str:
-            changes[name] = value.strip() or None
+            changes[name] = strip(value) or None
     if not isinstance(record, Customer):
         if "entity_code" in kept:
             changes["entity_code"] = record.entity_code or entity_code
@@ -149,8 +149,8 @@ def represent(record: AnyRecord, kept: frozenset[str], *, entity_code: str | Non
 
 
 def _one_street(address: Address) -> Address | None:
-    street = ", ".join(line.strip() for line in address.lines if line.strip())
-    place = {k: (getattr(address, k) or "").strip() or None for k in ("city", "region", "postal_code", "country")}
+    street = ", ".join(strip(line) for line in address.lines if strip(line))
+    place = {k: strip(getattr(address, k) or "") or None for k in ("city", "region", "postal_code", "country")}
     if not street and not any(place.values()):
         return None
     return Address(lines=(street,) if street else (), **place)
