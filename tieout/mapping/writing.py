@@ -209,7 +209,7 @@ def rows(profile: ImportProfile, record: AnyRecord, *, marker: str) -> Rows:
     Raises Rejected, naming column and value, for anything that the file could not carry exactly.
     """
     if record.entity not in profile.entities:
-        raise Rejected(f"import profile {profile.name} does not carry a {record.entity.value}")
+        raise Rejected(f"import profile {profile.name} carries no {record.entity.value}")
     if isinstance(record, Adjustment):
         raise Rejected("adjustments are not written to import files")
     if isinstance(record, Payment) and record.credits:
