@@ -87,7 +87,7 @@ def qb(site, monkeypatch):
 
 @pytest.fixture
 def name():
-    return uuid.uuid4().hex[:12]
+    return f"Z{uuid.uuid4().hex[:12]}"  # after the seeded names in every listing
 
 
 @pytest.fixture

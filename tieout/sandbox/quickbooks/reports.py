@@ -25,7 +25,7 @@ KNOWN = frozenset(
         "AccountList AccountListDetail AgedPayableDetail AgedPayables AgedReceivableDetail AgedReceivables "
         "BalanceSheet CashFlow CustomerBalance CustomerBalanceDetail CustomerIncome CustomerSales DepartmentSales "
         "ClassSales GeneralLedger GeneralLedgerDetail InventoryValuationSummary ItemSales JournalReport "
-        "ProfitAndLoss ProfitAndLossDetail SalesByProduct TaxSummary TransactionList TransactionListByCustomer "
+        "TrialBalanceFR ProfitAndLoss ProfitAndLossDetail SalesByProduct TaxSummary TransactionList TransactionListByCustomer "
         "TransactionListByVendor TransactionListWithSplits TrialBalance VendorBalance VendorBalanceDetail "
         "VendorExpenses"
     ).split()
