@@ -1,0 +1,115 @@
+"""What a comparison looks like to people and programs, with ledgers that try to misuse either."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+from ledgers import JAN31, D, compared, customer, invoice, payment
+
+from tieout.compare import render
+from tieout.compare.html import to_html
+
+EVIL = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[2J\u202e"\''
+
+
+@pytest.fixture(scope="module")
+def result():
+    left = [
+        customer("1", "Acme", "100"),
+        invoice("L1", "1", "1234567.891", "2026-01-10", number=EVIL),
+        invoice("L2", "1", "10", "2026-01-10"),
+        payment("P1", "1", "5", "2026-01-10", reference="-1+2"),
+    ]
+    right = [
+        customer("a", "Acme", "100"),
+        invoice("R2", "a", "9", "2026-01-10", number="L2"),
+        invoice("R3", "a", "1", "2026-01-11", currency="EUR"),
+    ]
+    return compared(left, right, as_of=JAN31)
+
+
+def test_json_is_the_result_with_money_as_text(result):
+    data = json.loads(render.to_json(result), parse_float=lambda x: pytest.fail(f"a float: {x}"))
+    assert data == result.as_json()
+    missing = next(d for d in data["discrepancies"] if d["left"] == "L1")
+    assert (missing["delta"], missing["left_value"]) == ("-1234567.891", "1234567.891")
+    assert data["bridge"]["EUR"] == {
+        "left_total": "0.00",
+        "lines": [{"code": "MISSING_IN_A", "delta": "1.00", "count": 1}],
+        "right_total": "1.00",
+        "remainder": "0.00",
+        "unconfirmed": "1.00",
+    }
+
+
+def test_csv_keeps_amounts_exact_and_text_harmless(result):
+    rows = list(csv.DictReader(io.StringIO(render.to_csv(result))))
+    assert len(rows) == len(result.discrepancies)
+    assert sorted(Decimal(r["delta"]) for r in rows) == sorted(d.delta for d in result.discrepancies)
+    by_left = {r["left"]: r for r in rows}
+    assert by_left["L1"]["left_label"] == "'" + EVIL
+    assert by_left["P1"]["left_label"] == "'-1+2"
+    assert by_left["L1"]["delta"] == "-1234567.891"  # a number, not text
+    for row in rows:
+        for column in set(render.COLUMNS) - {"delta", "left_value", "right_value"}:
+            assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@pytest.mark.parametrize("start", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "\u00a0=1", "\uff1d1", "\u22121"])
+def test_every_start_a_spreadsheet_runs_is_neutral(start):
+    assert render.neutral(start) == "'" + start
+
+
+def test_terminal_table_cannot_steer_the_terminal(result):
+    shown = render.to_table(result)
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "\\x1b" in render.plain(EVIL, 100)
+    assert "remainder" in shown
+    lines = [line for line in shown.splitlines() if line.startswith("MISSING_IN_B")]
+    assert len(lines) == 1
+
+
+def test_terminal_table_is_aligned_and_says_what_it_leaves_out(result):
+    lines = render.grid([("a", "1.00"), ("漢字", "10.00")], frozenset({1}))
+    assert lines == ["a      1.00", "漢字  10.00"]
+    assert "more; --json" in render.to_table(result, most=1)
+    assert render.plain("x" * 50, 10) == "x" * 9 + "…"
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_page_is_self_contained_and_escaped(result):
+    page = Page()
+    page.feed(to_html(result, title="<b>x</b>"))
+    assert not {"script", "img", "link", "iframe", "a", "b", "form"} & set(page.tags)
+    assert not [a for a, _ in page.attributes if a.startswith("on") or a in ("src", "href")]
+    text = "".join(page.text)
+    assert "<script>alert(1)</script>" in text  # shown, not run
+    assert "<b>x</b>" in text
+    assert page.tags.count("tr") >= len(result.discrepancies)
+
+
+def test_money_is_grouped_without_losing_a_digit():
+    assert render.money("-1234567.891") == "-1,234,567.891"
+    assert render.money("0.00") == "0.00"
+
+
+def test_by_code_sums_per_currency(result):
+    assert result.by_code["MISSING_IN_B"] == {"count": 1, "delta": {"USD": D("-1234567.891")}}
