@@ -35,7 +35,7 @@ _SECRETS = re.compile(
     r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
     r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
 )
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 Result = TypeVar("Result")
 
 

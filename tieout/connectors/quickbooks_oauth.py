@@ -377,7 +377,7 @@ class _Landing:
         self._found: dict[str, str] = {}
         self._done = threading.Event()
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", parts.port or 80), self._handler())
+            self._server = ThreadingHTTPServer(("127.0.0.1", 80 if parts.port is None else parts.port), self._handler())
         except OSError as why:
             raise RetriableError(
                 f"port {parts.port} of redirect_uri cannot be used: {why.strerror}",
