@@ -155,7 +155,7 @@ def _identify(con: Connection, staged: Staged, draft: str) -> None:
     if con.execute(f"SELECT count(*) FROM {draft}_repeats").fetchall()[0][0]:
         con.execute(f"""
             CREATE OR REPLACE TEMP TABLE {draft}_again AS
-            SELECT d.rowid AS at, d.first_row, d.doc_key, row_number() OVER w AS ordinal,
+            SELECT d.rowid AS place, d.first_row, d.doc_key, row_number() OVER w AS ordinal,
                 count(*) OVER (PARTITION BY d.kind, d.doc_key) AS many,
                 min(d.first_row) OVER (PARTITION BY d.kind, d.doc_key) AS lowest
             FROM {draft} d JOIN {draft}_repeats r ON r.kind = d.kind AND r.doc_key = d.doc_key
@@ -165,7 +165,7 @@ def _identify(con: Connection, staged: Staged, draft: str) -> None:
         else:
             con.execute(
                 f"UPDATE {draft} SET id = a.doc_key || '#' || a.ordinal FROM {draft}_again a "
-                f"WHERE a.at = {draft}.rowid AND a.ordinal > 1 AND a.doc_key <> ''"
+                f"WHERE a.place = {draft}.rowid AND a.ordinal > 1 AND a.doc_key <> ''"
             )
         con.execute(f"DROP TABLE {draft}_again")
     con.execute(f"UPDATE {draft} SET id = 'row-' || first_row WHERE doc_key = ''")
@@ -176,7 +176,7 @@ def _reject_repeats(con: Connection, staged: Staged, draft: str) -> None:
     for row, key, many, lowest in found:
         problem = Problem("row", key[:80], docs.repeated(many, lowest))
         staged.rejected.append(Rejected(row, problem, key))
-    con.execute(f"DELETE FROM {draft} WHERE rowid IN (SELECT at FROM {draft}_again)")
+    con.execute(f"DELETE FROM {draft} WHERE rowid IN (SELECT place FROM {draft}_again)")
 
 
 def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> None:

@@ -21,7 +21,8 @@ from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Problem, Row, convert, read_row
+from tieout.mapping.tabular_rows import Problem, Row, Value, convert, read_row
+from tieout.model import tidy
 
 Connection = Any
 _ROW_LIMIT = 16 << 20  # bytes of one row
@@ -221,6 +222,10 @@ def rows_of(con: Connection, staged: Staged, where: str = "true") -> list[Row]:
         f"FROM {staged.typed} t WHERE t.cells IS NULL AND ({where}) ORDER BY 1"
     )
     return [
-        Row(number, key, amount, effect, dict(zip(names, values, strict=True)))
+        Row(number, key, tidy(amount), tidy(effect), dict(zip(names, map(_tidied, values), strict=True)))
         for number, key, amount, effect, *values in con.execute(query).fetchall()
     ]
+
+
+def _tidied(value: Value) -> Value:
+    return tidy(value) if isinstance(value, Decimal) else value

@@ -154,7 +154,9 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
     if disagreeing := _disagreement(profile, rows):
         return disagreeing
     total = _sum(profile, "total", [r.effect for r in rows])
-    meaning = rows[0].values.get("kind") or profile.entity.removesuffix("s")
+    meaning = rows[0].values.get("kind") or ("payment" if profile.entity == "payments" else None)
+    if meaning is None:
+        return Problem("kind", "", "empty, but needed")
     sub = rows[0].values.get("subkind")
     signed = _signed_file(profile, rows[0])
     found = kind_of(str(meaning), str(sub) if sub else None, total, signed=signed)

@@ -1,0 +1,235 @@
+"""The bulk path and the record path read the same rows of a file to the same values, and refuse the same others."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from tieout.connectors import reading
+from tieout.connectors.files import load, records
+from tieout.connectors.tables import open_table
+from tieout.errors import ProfileError, RecordError
+from tieout.mapping import relation
+from tieout.mapping import tabular_documents as docs
+from tieout.mapping.tabular import Profile
+from tieout.mapping.tabular_rows import Problem, Row
+
+MANY = 80
+HEADINGS = (
+    "Kind",
+    "Number",
+    "Customer",
+    "Name",
+    "Date",
+    "Due",
+    "Cur",
+    "Amount",
+    "Net",
+    "Tax",
+    "Open",
+    "Invoice",
+    "Applied",
+    "Memo",
+    "Side",
+)
+COLUMNS = {
+    "number": "Number", "customer": "Customer", "customer_name": "Name", "issued": "Date", "due": "Due", "currency": "Cur",
+    "total": "Amount", "net": "Net", "tax": "Tax", "open": "Open", "invoice": "Invoice", "memo": "Memo",
+}  # fmt: skip
+KINDS = {
+    "I": "invoice|credit_memo",
+    "C": "credit_memo",
+    "P": "payment|adjustment:refund",
+    "W": "adjustment:write_off",
+    "J": "adjustment:journal",
+}
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    decimal = draw(st.sampled_from([".", ","]))
+    group = draw(st.sampled_from([g for g in ("", ".", ",", " ", "'") if g != decimal]))
+    columns: dict[str, dict[str, object]] = {c: {"names": [h]} for c, h in COLUMNS.items()}
+    if draw(st.booleans()):
+        columns["applied"] = {"names": ["Applied"]}
+    if draw(st.booleans()):
+        columns["side"] = {"names": ["Side"], "values": {"S": "debit", "H": "credit"}}
+    if draw(st.booleans()):
+        columns["tax"]["unsigned"] = True
+    columns["kind"] = {"names": ["Kind"], "values": KINDS} if draw(st.booleans()) else {"value": "invoice|credit_memo"}
+    if draw(st.booleans()):
+        columns["total"]["per"] = "document"
+    return Profile.model_validate(
+        {
+            "name": "p",
+            "entity": "documents",
+            "rows": draw(st.sampled_from(["documents", "lines"])),
+            "scope": draw(st.sampled_from(["all", "open"])),
+            "key": ["number"],
+            "unique": draw(st.booleans()),
+            "file": {
+                "null": ["NULL", "00.00.0000"],
+                "min_headers": 5,
+                "delimiter": draw(st.sampled_from([",", ";", "tab"])),
+            },
+            "dates": {
+                "format": draw(
+                    st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%d-%b-%y", "%d %b %Y", "excel"])
+                )
+            },
+            "amounts": {
+                "decimal": decimal,
+                "group": group,
+                "signs": draw(
+                    st.sampled_from([("leading",), ("leading", "trailing", "parentheses"), ("crdr", "trailing")])
+                ),
+                "direction": draw(st.sampled_from(["magnitude", "debit_positive", "credit_positive"])),
+            },
+            "columns": columns,
+        }
+    )
+
+
+ODD = st.sampled_from(
+    ["", " ", "NULL", "1e3", "1_000", "12.5", "12,5", "1.234,56", "1,234.56", "-5", "5-", "(5)", "−5", "5 CR", "1 234", "1\u00a0234",
+     "+5", "--5", "#N/A", "=1+1", "٣", "１２", "1.0", "17850.0", "1.93E+09", "1E5", "0", "-0", "999999999999999", "1000000000000000",
+     "0.0000001", "a\tb", "a\nb", "x\u200b", "\u202eevil", "Müller", "AT&T", "O'Brien", "é", "\x07", '"', 'a"b', "\u00a0", "\ufeff", "é\u0085x"]
+)  # fmt: skip
+
+
+def _print(p: Profile, cents: int) -> str:
+    """An amount as the profile's files print it."""
+    d, g, signs = p.amounts.decimal, p.amounts.group, p.amounts.signs
+    bare = f"{abs(cents) // 100:,}".replace(",", g) + f"{d}{abs(cents) % 100:02d}"
+    if cents >= 0:
+        return bare
+    style = signs[abs(cents) // 100 % len(signs)]
+    return {"leading": f"-{bare}", "trailing": f"{bare}-", "parentheses": f"({bare})", "crdr": f"{bare} CR"}[style]
+
+
+def _day(p: Profile, d: date) -> str:
+    return str((d - date(1899, 12, 30)).days) if p.dates.format == "excel" else d.strftime(str(p.dates.format))
+
+
+@st.composite
+def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
+    """The rows of one document: as its profile wants them, but for a cell here and there."""
+    side = draw(st.sampled_from(["S", "H"])) if "side" in p.columns and draw(st.booleans()) else ""
+    kind = draw(st.sampled_from(["I", "I", "C", "P", "P", "W", "J"]))
+    number = draw(st.sampled_from(["1", "2", "3", "INV-7", "007", "1.0", "N4", "N5"]))
+    when = draw(st.dates(date(1990, 1, 1), date(2068, 12, 31)))
+    header = [
+        kind,
+        number,
+        draw(st.sampled_from(["C1", "0002", "2"])),
+        draw(st.sampled_from(["Acme Ltd", "Müller & Söhne", ""])),
+    ]
+    bare = p.amounts.direction == "magnitude" or side
+    way = 1 if bare or kind in "IWJ" and draw(st.booleans()) else -1
+    if p.amounts.direction == "credit_positive":
+        way = -way
+    rows = []
+    repeat = "total" in p.columns and p.columns["total"].per == "document"
+    total = draw(st.sampled_from([0, 100, 50_00, 1_234_567_89]))
+    for _ in range(draw(st.integers(1, 3)) if p.rows == "lines" else 1):
+        cents = total if repeat else draw(st.sampled_from([0, 100, 50_00, 100_00, 1_234_567_89]))
+        tax = draw(st.sampled_from([0, cents // 10]))
+        split = draw(st.integers(0, 3))
+        unsigned = p.columns["tax"].unsigned
+        invoice = draw(st.sampled_from(["", "", "1", "INV-7", "99"]))
+        rows.append([
+            *header, _day(p, when), _day(p, date(2020, 1, 31)), "USD", _print(p, way * cents),
+            _print(p, way * (cents - tax)) if split == 1 else "", _print(p, (1 if unsigned else way) * tax) if split else "",
+            _print(p, way * (cents // 2)) if split == 2 else "", invoice, _print(p, cents // 2) if invoice and not repeat else "",
+            draw(st.sampled_from(["", "text", "long, text"])), side,
+        ])  # fmt: skip
+    for row in rows:
+        if draw(st.integers(0, 5)) == 0:
+            row[draw(st.integers(0, len(row) - 1))] = draw(ODD)
+    return rows
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[Profile, str]:
+    profile = draw(profiles())
+    rows = [row for document in draw(st.lists(_rows(profile), max_size=6)) for row in document]
+    if draw(st.integers(0, 9)) == 0:
+        rows = draw(st.permutations(rows))
+    out = io.StringIO()
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    writer = csv.writer(out, delimiter=profile.file.delimiter, quoting=quoting, lineterminator=end)
+    writer.writerow(HEADINGS)
+    for row in rows:
+        shape = draw(st.integers(0, 60))
+        writer.writerow({0: row[:-1], 1: [*row, ""], 2: [*row, "x"], 3: [""] * len(row), 4: []}.get(shape, row))
+        if shape == 5:
+            out.write(f'"bad"tail{profile.file.delimiter}x{end}')
+    return profile, out.getvalue()
+
+
+@settings(max_examples=MANY)
+@given(files())
+def test_both_paths_read_the_same(case: tuple[Profile, str]) -> None:
+    profile, text = case
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "f.csv"
+        path.write_bytes(text.encode())
+        try:
+            observations, single = records(path, profile, "erp")
+        except ProfileError as refused:
+            event("refused")
+            try:
+                load(duckdb.connect(), path, profile, side="left")
+            except ProfileError as again:
+                assert str(again) == str(refused)
+                return
+            raise AssertionError("the bulk path read what the other refused") from refused
+        con = duckdb.connect()
+        bulk = load(con, path, profile, side="left")
+        assert bulk.as_json() == single.as_json()
+        event("accepted" if bulk.accepted else "nothing accepted")
+        event("rejected" if bulk.rejected else "nothing rejected")
+
+        made = _by_python(path, profile)
+        expected = sorted((docs.relation_row(profile, d, path.name) for d in made), key=repr)
+        assert sorted(con.execute("FROM left_documents").fetchall(), key=repr) == _typed(
+            con, relation.DOCUMENTS, expected
+        )
+        applied = [a for d in made for a in docs.application_rows(d)]
+        found = con.execute("FROM left_applications").fetchall()
+        assert sorted(found, key=repr) == _typed(con, relation.APPLICATIONS, applied)
+        if applied:
+            event("applied")
+        if len(made) < bulk.accepted:
+            event("lines grouped")
+        good = [o for o in observations if not isinstance(o.record, RecordError)]
+        assert {(o.entity.value, o.id) for o in good} == {(d.kind, d.id) for d in made}
+        for o, d in zip(good, made, strict=True):
+            assert docs.signed_total(o.record) == d.sign * d.total
+
+
+def _by_python(path: Path, profile: Profile) -> list[docs.Doc]:
+    with open_table(path, profile) as table:
+        found = list(reading.read_rows(table))
+        rows = [r for _, r, _ in found if isinstance(r, Row)]
+        broken: dict[str, int] = {}
+        for number, r, cells in found:
+            if isinstance(r, Problem) and cells and (key := docs.readable_key(table.binding, cells)):
+                broken.setdefault(key, number)
+    return docs.documents(profile, rows, broken)[0]
+
+
+def _typed(con: duckdb.DuckDBPyConnection, columns: relation.Columns, rows: list[relation.Row]) -> list[relation.Row]:
+    """The rows as DuckDB gives them back: decimals to the scale of their column."""
+    if not rows:
+        return []
+    one = ", ".join(f"CAST(? AS {kind})" for _, kind in columns)
+    return sorted((con.execute(f"SELECT {one}", list(row)).fetchall()[0] for row in rows), key=repr)
