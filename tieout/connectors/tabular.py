@@ -235,6 +235,9 @@ class TabularConnector:
         return [f for f in reading.set.files if f.export in mine]
 
     def _scope(self, entity: Entity) -> str:
+        """What the entity's files hold; customers known only from documents may drop out with these."""
+        if entity is Entity.CUSTOMER and self._customers_from_documents:
+            return "period"
         scopes = {e.scope or p.scope for e, p in self._exports if entity in written.entities(p)}
         return next((s for s in ("open", "period") if s in scopes), "all")
 

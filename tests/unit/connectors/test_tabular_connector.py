@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.connectors.test_outbox import Died, Dying
 from tieout.connectors import Connector, Op, Strategy
+from tieout.connectors.outbox import Disk
 from tieout.connectors.tabular import TabularConnector, open_tabular
 from tieout.errors import (
     AuthError,
@@ -65,7 +67,6 @@ class World:
     folder: Path
     layouts: tuple[str, ...] = PLAIN
     imports: dict[str, str] = field(default_factory=lambda: dict(PLAIN_IMPORTS))
-    more: dict[str, Any] = field(default_factory=dict)
     erp: FileErp = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +98,8 @@ class World:
             "exports": [{"glob": f"{stems.get(n, n)}*", "profile": n} for n in self.layouts],
             "imports": self.imports,
         }
-        return open_tabular("erp", settings=options | self.more | more, secrets=None, clock=lambda: NOW)
+        files = more.pop("files", None)
+        return open_tabular("erp", settings=options | more, secrets=None, clock=lambda: NOW, files=files)
 
     def export(self, as_of: date = END, **more: Any) -> list[Path]:
         return self.erp.export(self.dropped, as_of, layouts=self.layouts, **more)
@@ -429,6 +431,29 @@ def test_records_of_another_company_code_are_left_out(world: World) -> None:
     assert pull.proof["left_out"] == 1
 
 
+def test_without_a_customer_file_the_documents_name_the_customers(world: World) -> None:
+    number = world.books.enter_invoice("200001", "5.00", on=JAN, settled_on=END)
+    world.export()
+    connector = world.open(exports=[{"glob": "documents*", "profile": "documents"}], imports={})
+    pull = connector.pull(Entity.CUSTOMER)
+    assert [(o.id, o.record.name) for o in pull] == [("200001", "Nordlicht GmbH")]  # type: ignore[union-attr]
+    assert pull.scope == "period", "a customer without documents is not gone"
+    assert connector.capabilities.writes == {}
+    assert found(connector, Entity.INVOICE)[number].settled_on == END
+
+
+def test_open_items_say_so(world: World) -> None:
+    paid, part = (world.books.enter_invoice("200001", "5.00", on=JAN) for _ in range(2))
+    world.books.enter_payment("200001", "8.00", on=END, applications={paid: "5.00", part: "2.00"})
+    world.erp.export(world.dropped, END, layouts=["open-items"])
+    connector = world.open(exports=[{"glob": "open-items*", "profile": "open-items"}], imports={})
+    pull = connector.pull(Entity.INVOICE)
+    assert [(o.id, o.record.reported_open) for o in pull] == [(part, Decimal("3.00"))]  # type: ignore[union-attr]
+    assert (pull.scope, pull.complete) == ("open", True)
+    with pytest.raises(RetriableError):
+        connector.get(Entity.INVOICE, paid)
+
+
 # -- writing
 
 
@@ -471,6 +496,33 @@ def test_a_key_once_handed_over_is_never_written_again(world: World) -> None:
     archived = world.open()
     assert archived.create(invoice(), key="K1", marker="TO1").pending
     assert archived.flush(run="r4") == []
+
+
+@pytest.mark.parametrize("how", ["before", "torn", "after"])
+@pytest.mark.parametrize("step", range(1, 14))
+def test_a_crash_anywhere_in_a_hand_over_books_every_record_once(world: World, step: int, how: str) -> None:
+    world.export()
+    wanted = [(customer(), "TO1"), (invoice(), "TO2")]
+
+    def hand_over(files: Disk | None = None) -> None:
+        connector = world.open(files=files)
+        connector.company()
+        for record, marker in wanted:
+            connector.create(record, key=f"K{marker}", marker=marker)
+        connector.flush(run="r")
+
+    crashed = False
+    try:
+        hand_over(Dying(step, how))
+    except Died:
+        crashed = True
+    assert crashed == (step <= 12), "two files of six steps each"
+    world.erp.load_outbox(world.outbox)
+    hand_over()
+    report = world.erp.load_outbox(world.outbox)
+    assert report.refused == []
+    assert [len(world.books.with_reference(marker)) for _, marker in wanted] == [1, 1]
+    assert world.books.last_sequence == 2
 
 
 def test_one_file_per_entity_customers_first(world: World) -> None:
