@@ -509,18 +509,18 @@ class _Run:
         linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if _alive(s.side(w))}
         refused = self._refused()
 
-        def creatable(s: SubjectState) -> str | None:
+        def creatable(s: SubjectState) -> tuple[str, str] | None:
             only = s.left or s.right
             assert only is not None
             which: Which = LEFT if s.left is not None else RIGHT
             if (which, s.entity) in self.broken or (_other(which), s.entity) in self.broken:
-                return "waits: not everything could be read in this run"
+                return "SYNC_BLOCKED", "waits: not everything could be read in this run"
             held = self.books[which].held[(s.entity, only.id)]
             if getattr(held.record, "credits", ()):
-                return "group: which credit paid which invoice is not stated uniquely"
+                return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
             if (why := refused.get((s.id, digest(only.facts)))) is not None:
                 return why
-            return "" if (which, s.entity.value, only.id) in flagged else None
+            return ("", "") if (which, s.entity.value, only.id) in flagged else None
 
         def flows(entity: Entity, target: Which) -> bool:
             flow = self.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
@@ -539,8 +539,8 @@ class _Run:
             connections=self.names,
         )
 
-    def _refused(self) -> dict[tuple[str, str], str]:
-        """Creates that the target refused for good, by subject and the facts they were made from."""
+    def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Creates that the target refused for good: (code, reason) by subject and the facts they were made from."""
         i = schema.intent
         rows = self.store.rows(
             sa.select(i).where(i.c.pair == self.pair.name, i.c.state == "rejected", i.c.op == OpKind.CREATE.value)
@@ -548,7 +548,8 @@ class _Run:
         out = {}
         for row in rows:
             operation = loads(row["operation"])
-            out[(row["subject"], operation["expects"]["facts"])] = f"rejected: {row['last_error']}"
+            code = row["error_class"] or "SYNC_BLOCKED"
+            out[(row["subject"], operation["expects"]["facts"])] = code, f"rejected: {row['last_error']}"
         return out
 
     def _flagged(self) -> set[tuple[str, str, str]]:

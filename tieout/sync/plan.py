@@ -193,8 +193,8 @@ class Rules:
     owner_of: the configured owner of (entity, field), or None for the default · flows: allowed directions of creates
     cutover: documents before it are never created · closed: last closed day per side, inclusive
     encode: shared form → the target's codes; raises LookupError with a readable message
-    creatable: None if a one-sided record is plainly missing on the other side, else why it is not carried over
-    ("" where the comparison says so itself)
+    creatable: None if a one-sided record is plainly missing on the other side, else the code and the reason why it
+    is not carried over, both empty where the comparison says so itself
     can: whether a side takes the operation · fields: what each side holds per entity
     linked: whether a subject has a live record on that side · connections: the name of each side
     """
@@ -204,7 +204,7 @@ class Rules:
     cutover: str | None
     closed: Mapping[Which, str | None]
     encode: Callable[[Entity, Shared, Which], Shared]
-    creatable: Callable[[SubjectState], str | None]
+    creatable: Callable[[SubjectState], tuple[str, str] | None]
     can: Callable[[Which, Entity, OpKind], bool]
     fields: Callable[[Which, Entity], frozenset[str]]
     linked: Callable[[str, Which], bool]
@@ -733,9 +733,9 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
 
     if not rules.can(target, s.entity, OpKind.CREATE) or not rules.flows(s.entity, target):
         return because("", "", "")
-    reason = rules.creatable(s)
-    if reason is not None:
-        return because("", reason, "")
+    refusal = rules.creatable(s)
+    if refusal is not None:
+        return because(*refusal, "mend the cause; it is tried again when the document or the cause changes")
     shared = only.shared or {}
     day = _day(shared)
     if day and rules.cutover and day < rules.cutover:
