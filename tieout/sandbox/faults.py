@@ -328,7 +328,7 @@ def listening(app: App, *, port: int = 0) -> Iterator[int]:
     try:
         yield _port(server, thread)
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join(timeout=10)
 
 

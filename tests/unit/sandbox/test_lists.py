@@ -100,7 +100,7 @@ def test_the_small_company_serves_the_suites_that_name_its_ids():
     assert books.find("Item", "10")["Name"] == "Pest Control"
     assert len(books.all("Customer")) >= 6 and len(books.all("Payment")) >= 5
     assert any("'" in c["DisplayName"] for c in books.all("Customer"))
-    assert any("Inventory" == i["Type"] for i in books.all("Item"))
+    assert any(i["Type"] == "Inventory" for i in books.all("Item"))
     assert sum(a["AccountType"] == "Bank" for a in books.all("Account")) >= 2
 
 

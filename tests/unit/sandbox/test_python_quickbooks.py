@@ -204,7 +204,7 @@ def test_payment_applies_a_credit_and_is_voided(qb, customer):
     credit.LinkedTxn[0].TxnId, credit.LinkedTxn[0].TxnType = memo.Id, "CreditMemo"
     payment.Line.append(credit)
     payment.save(qb=qb)
-    assert (payment.UnappliedAmt if payment.UnappliedAmt else 0) == 0
+    assert (payment.UnappliedAmt or 0) == 0
     assert Invoice.get(invoice.Id, qb=qb).Balance == 20.0
     assert CreditMemo.get(memo.Id, qb=qb).RemainingCredit == 0
     Payment.get(payment.Id, qb=qb).void(qb=qb)

@@ -25,7 +25,7 @@ from tieout.sandbox.faults import App, Faults, wrap
 from . import bulk, others, query, reports, schema, upload
 from .books import Books
 from .encode import Doc, dumps, loads, stamp
-from .faults import Answer, Refused, gateway, gone, html, throttled, xml_fault
+from .faults import Answer, Refused, gateway, gone, html, throttled, too_long, xml_fault
 from .oauth import Authority, Denied
 
 JSON = "application/json;charset=utf-8"
@@ -84,15 +84,23 @@ class Site:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return gateway(
-                401, 3200, "AuthenticationFailed", "Token is missing", "AUTHENTICATION", at_ms, challenge=True
+                401,
+                3200,
+                "AuthenticationFailed",
+                "Token is missing",
+                kind="AUTHENTICATION",
+                at_ms=at_ms,
+                challenge=True,
             )
         realm = self.authority.realm_of(token)
         if realm is None:
             short = len(token) < 20 or len(token) > 4096
             detail = "Malformed bearer token: too short or too long" if short else f"Token expired: {token[:6]}…"
-            return gateway(401, 3200, "AuthenticationFailed", detail, "AUTHENTICATION", at_ms, challenge=True)
+            return gateway(
+                401, 3200, "AuthenticationFailed", detail, kind="AUTHENTICATION", at_ms=at_ms, challenge=True
+            )
         if realm != request.path_params["realm"]:
-            return gateway(403, 3100, "ApplicationAuthorizationFailed", None, "SERVICE", at_ms)
+            return gateway(403, 3100, "ApplicationAuthorizationFailed", None, kind="SERVICE", at_ms=at_ms)
         return self._limit(request.path_params["rest"])
 
     def _limit(self, rest: str) -> Answer | None:
@@ -205,11 +213,7 @@ class Site:
         if not requestid:
             return act("")  # type: ignore[no-any-return]
         if len(requestid) > 50:
-            raise Refused(
-                2050,
-                f"String length specified does not match the supported length. Min:0 Max:50 supported. Supplied length:{len(requestid)}",
-                element="requestid",
-            )
+            raise too_long("requestid", 50, len(requestid))
         asked = hashlib.sha256(body).hexdigest()
         with self.books.lock:
             known = self.replies.get(requestid)
@@ -290,9 +294,9 @@ class Site:
             "gateway-timeout": lambda: xml_fault(504, 6002, "GatewayTimeout", "The request timed out", at()),
             "html": lambda: html(503, "Service Unavailable"),
             "unauthorized": lambda: gateway(
-                401, 3200, "AuthenticationFailed", "Token expired: …", "AUTHENTICATION", 0, challenge=True
+                401, 3200, "AuthenticationFailed", "Token expired: …", kind="AUTHENTICATION", at_ms=0, challenge=True
             ),
-            "forbidden": lambda: gateway(403, 3100, "ApplicationAuthorizationFailed", None, "SERVICE", 0),
+            "forbidden": lambda: gateway(403, 3100, "ApplicationAuthorizationFailed", None, kind="SERVICE", at_ms=0),
         }
         return {name: _as_fault(make) for name, make in made.items()}
 

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from . import lists, others, payments, posting, sales, schema, seeds
+from . import guards, lists, others, payments, posting, sales, schema, seeds
 from .encode import Doc, bare, clean, dumps, stamp, today
 from .faults import DELETED, Refused, gone, missing, stale
 from .ledger import Key, Ledger
@@ -198,7 +198,7 @@ class Books:
         """
         with self.lock:
             spec = self._entity(entity)
-            self._writable()
+            guards.writable(self)
             self._actor, self._requestid = by, requestid
             try:
                 recurring = spec.name == "RecurringTransaction"
@@ -229,14 +229,11 @@ class Books:
         lists.refuse_unwritable(spec)
         doc = bare({k: v for k, v in given.items() if k not in READ_ONLY})
         done = _RULES.get(spec.name, others.complete)(self, spec, doc, None)
-        self._check_period(spec, done)
-        self._number(spec, done, None, allow_duplicate)
+        guards.check_period(self, spec, done)
+        guards.number(self, spec, done, None, allow_duplicate)
         id = self.next_id(spec.sequence or spec.name)
         done = payments.settle(self, (spec.name, id), done)
-        row = self.store(spec.name, id, self.seal(spec, id, done, None), "create")
-        return self._after_create(spec, id, given, row)
-
-    def _after_create(self, spec: Entity, id: str, given: Doc, row: Row) -> Doc:
+        row = self.store(spec.name, id, self.seal(id, done, None), "create")
         if spec.name in {"Invoice", "CreditMemo"}:
             payments.auto_apply(self, spec.name, id)
         elif spec.name == "Customer" and given.get("Balance") and given.get("OpenBalanceDate"):
@@ -254,13 +251,13 @@ class Books:
         if spec.name == "Payment" and sparse and "CustomerRef" not in changes:
             raise missing("CustomerRef")
         done = _RULES.get(spec.name, others.complete)(self, spec, doc, old)
-        self._check_period(spec, old, done)
-        self._number(spec, done, old, allow_duplicate)
+        guards.check_period(self, spec, old, done)
+        guards.number(self, spec, done, old, allow_duplicate)
         payments.shrink(self, (spec.name, id), done)
         row = self.tables[spec.name][id]
         old = row.doc
         done = payments.settle(self, (spec.name, id), done)
-        sealed = self.seal(spec, id, done, old)
+        sealed = self.seal(id, done, old)
         if sparse and all(sealed.get(k) == old.get(k) for k in {*sealed, *old} - {"MetaData", "SyncToken"}):
             return self.view(spec.name, row)
         return self.view(spec.name, self.store(spec.name, id, sealed, "update"))
@@ -272,19 +269,19 @@ class Books:
             if self.switches.second_void == "reject":
                 raise Refused(6000, "Business Validation Error: This transaction is already voided.", element="")
             return self.view(spec.name, row)
-        self._check_period(spec, old)
+        guards.check_period(self, spec, old)
         payments.before_undo(self, key, self.switches.void_invoice_with_payment)
         old = self.tables[spec.name][key[1]].doc
         self.voided.add(key)
-        done = sales.voided(self, old)
-        return self.view(spec.name, self.store(spec.name, key[1], self.seal(spec, key[1], done, old), "void"))
+        done = sales.voided(old, self.switches.void_note_separator)
+        return self.view(spec.name, self.store(spec.name, key[1], self.seal(key[1], done, old), "void"))
 
     def _delete(self, spec: Entity, given: Doc) -> Doc:
         if spec.kind == "list":
             raise Refused(500, f"Operation delete on {spec.name} is not supported.")
         row = self._current(spec, given, token=spec.name not in {"Attachable", "RecurringTransaction"})
         key = (spec.name, row.doc["Id"])
-        self._check_period(spec, row.doc)
+        guards.check_period(self, spec, row.doc)
         payments.before_undo(self, key, self.switches.delete_invoice_with_payment)
         self.remove(spec.name, key[1])
         return {"domain": "QBO", "status": "Deleted", "Id": key[1]}
@@ -297,11 +294,11 @@ class Books:
             if day is not None:
                 accounting["BookCloseDate"] = day.isoformat()
             done = {**row.doc, "AccountingInfoPrefs": accounting}
-            self.store("Preferences", "1", self.seal(schema.ENTITIES["preferences"], "1", done, row.doc), "update")
+            self.store("Preferences", "1", self.seal("1", done, row.doc), "update")
 
     # ---- the storage under the rules
 
-    def seal(self, spec: Entity, id: str, doc: Doc, old: Doc | None) -> Doc:
+    def seal(self, id: str, doc: Doc, old: Doc | None) -> Doc:
         """The document with its system fields for this write: SyncToken one up, times now."""
         at = stamp(self.now())
         token = "0" if old is None else str(int(old["SyncToken"]) + 1)
@@ -395,13 +392,6 @@ class Books:
             raise Refused(500, f"Operation {name} is not supported.")
         return spec
 
-    def _writable(self) -> None:
-        if self.switches.subscription == "expired":
-            detail = (
-                "Invalid Company Status : Subscription period has ended or canceled or there was a billing problem."
-            )
-            raise Refused(6190, detail, element="")
-
     def _current(self, spec: Entity, given: Doc, token: bool = True) -> Row:
         id = str(given.get("Id", ""))
         if not id:
@@ -415,48 +405,16 @@ class Books:
             raise stale()
         return row
 
-    def _check_period(self, spec: Entity, *docs: Doc) -> None:
-        closed = self.prefs("AccountingInfoPrefs").get("BookCloseDate", "")
-        if spec.kind == "txn" and closed and any(d.get("TxnDate", "9999") <= closed for d in docs):
-            detail = (
-                "Account Period Closed, Cannot Update Through Services API : The account period has closed and the "
-                "account books cannot be updated through the QBO Services API. "
-                "Please use the QBO website to make these changes."
-            )
-            raise Refused(int(self.switches.book_close_code), detail, element="")
-
-    def _number(self, spec: Entity, doc: Doc, old: Doc | None, allow_duplicate: bool) -> None:
-        """Gives a form its number, or refuses one in use (6140)."""
-        if spec.name not in {*schema.SALES}:
-            return
-        custom = bool(self.prefs("SalesFormsPrefs").get("CustomTxnNumbers"))
-        series = "sales" if spec.name in schema.NUMBERED else spec.name
-        number = doc.get("DocNumber", "")
-        if not number:
-            if old is None and not custom:
-                self.series[series] += 1
-                doc["DocNumber"] = str(self.series[series])
-            return
-        holders = [id for id in self.numbers[spec.name, number] if old is None or id != old["Id"]]
-        if holders and custom and self.switches.warn_duplicates and not allow_duplicate:
-            detail = (
-                "Duplicate Document Number Error : You must specify a different number. This number has already "
-                f"been used. DocNumber={number} is assigned to TxnType={spec.name} with TxnId={holders[0]}"
-            )
-            raise Refused(6140, detail, element="")
-        if number.isdecimal() and not custom:
-            self.series[series] = max(self.series[series], int(number)) if len(number) < 9 else self.series[series]
-
     def index(self, entity: str, id: str, before: Doc | None, after: Doc | None) -> None:
         if before is not None and "DocNumber" in before:
             self.numbers[entity, before["DocNumber"]].pop(id, None)
         if after is not None and "DocNumber" in after:
             self.numbers[entity, after["DocNumber"]][id] = None
         if entity == "Customer":
-            for doc, add in ((before, False), (after, True)):
-                parent = (doc or {}).get("ParentRef", {}).get("value")
-                if parent:
-                    (self.children[parent].__setitem__(id, None) if add else self.children[parent].pop(id, None))
+            if before is not None and "ParentRef" in before:
+                self.children[before["ParentRef"]["value"]].pop(id, None)
+            if after is not None and "ParentRef" in after:
+                self.children[after["ParentRef"]["value"]][id] = None
         if schema.ENTITIES[entity.lower()].names:
             if before is not None:
                 self.names.pop(lists.title(before).lower(), None)

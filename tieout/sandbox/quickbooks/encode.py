@@ -48,7 +48,7 @@ def cents(value: Decimal | int) -> Decimal:
 def money(value: Decimal | int) -> Decimal | int:
     """As written: `100.00`, and `0` for zero."""
     rounded = cents(value)
-    return rounded if rounded else 0
+    return rounded or 0
 
 
 def short(value: Decimal | int) -> Decimal | int:

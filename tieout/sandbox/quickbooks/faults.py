@@ -133,7 +133,7 @@ class Answer:
 
 
 def gateway(
-    status: int, code: int, name: str, detail: str | None, kind: str, at_ms: int, *, challenge: bool = False
+    status: int, code: int, name: str, detail: str | None, *, kind: str, at_ms: int, challenge: bool = False
 ) -> Answer:
     """The gateway's own lower-case fault: 401 code 3200, 403 code 3100, some 429s."""
     body: dict[str, Any] = {
@@ -189,7 +189,7 @@ def throttled(form: str, retry_after: str, at: str, at_ms: int) -> Answer:
     if form == "xml-429":
         answer = xml_fault(429, 3001, "ThrottleExceeded", LIMIT, at)
     elif form == "lower-json-429":
-        answer = gateway(429, 3001, "ThrottleExceeded", LIMIT, "SERVICE", at_ms)
+        answer = gateway(429, 3001, "ThrottleExceeded", LIMIT, kind="SERVICE", at_ms=at_ms)
     elif form == "html-503":
         answer = html(503, "Service Temporarily Unavailable")
     else:

@@ -18,7 +18,7 @@ Key = tuple[str, str]  # (entity, id)
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One line of a journal: debit positive. `amount` in `currency`, `home` in the company's; A/R names its customer."""
+    """One line of a journal, debit positive. `amount` in `currency`, `home` in the company's currency."""
 
     account: str
     home: Decimal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from . import schema
 from .encode import ZERO, Doc, money
 from .faults import INACTIVE, Refused, gone, missing
 from .schema import Entity
@@ -32,10 +33,10 @@ ELEMENTS = {  # what the 2500 fault calls each list
     "PaymentMethod": "PaymentMethods",
 }
 KEPT = {  # what a full update keeps when it does not say it
-    "list": (
+    "list": schema.words(
         "Active Taxable Job BillWithParent CurrencyRef PreferredDeliveryMethod DefaultTaxCodeRef Vendor1099 "
         "BillableTime SubAccount AccountType AccountSubType Classification Type TrackQtyOnHand ParentRef"
-    ).split(),
+    ),
     "txn": ("DocNumber", "CurrencyRef", "ExchangeRate", "CustomField"),
     "single": (),
     "other": (),

@@ -15,12 +15,15 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from . import schema
 from .switches import Switches
 
 ACCESS, REFRESH, HARD = 3600, 8640000, 157680000
 ROTATION = GRACE = timedelta(hours=24)
 CODE_LIFE = timedelta(minutes=10)
-SCOPES = "com.intuit.quickbooks.accounting com.intuit.quickbooks.payment openid profile email phone address".split()
+SCOPES = schema.words(
+    "com.intuit.quickbooks.accounting com.intuit.quickbooks.payment openid profile email phone address"
+)
 
 
 class Denied(Exception):
@@ -198,7 +201,7 @@ class Authority:
         now = self.clock()
         for grant in self._grants:
             if token == grant.refresh or (
-                self.switches.refresh_old_token == "valid_24h"
+                self.switches.refresh_old_token == "valid_24h"  # noqa: S105  (a switch, no secret)
                 and token in grant.former
                 and now - grant.former[token] < GRACE
             ):

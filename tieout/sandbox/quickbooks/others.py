@@ -231,7 +231,7 @@ def set_rate(books: Books, given: Doc) -> Doc:
         "Rate": short(Decimal(given["Rate"])),
         "AsOfDate": on,
     }
-    sealed = books.seal(spec, id, doc, row.doc if row else None)
+    sealed = books.seal(id, doc, row.doc if row else None)
     return books.store(spec.name, id, sealed, "update" if row else "create").doc
 
 

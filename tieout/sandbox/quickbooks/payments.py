@@ -28,10 +28,10 @@ _NAME_VALUE = {
     "declaredType": "com.intuit.schema.finance.v3.NameValue",
     "scope": "javax.xml.bind.JAXBElement$GlobalScope",
 }
-ORDER = (
+ORDER = schema.words(
     "CustomerRef DepositToAccountRef PaymentMethodRef PaymentRefNum TotalAmt UnappliedAmt ProcessPayment domain "
     "sparse Id SyncToken MetaData TxnDate CurrencyRef ExchangeRate PrivateNote LinkedTxn Line"
-).split()
+)
 
 
 def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
@@ -106,7 +106,8 @@ def _target(books: Books, line: Doc, payment: Doc) -> tuple[Key, Decimal]:
     customer, other = payment["CustomerRef"]["value"], doc.get("CustomerRef", {}).get("value")
     if other is not None and root(books, other) != root(books, customer):
         raise business("The transaction you are linking belongs to another customer.")
-    if doc.get("CurrencyRef", payment["CurrencyRef"])["value"] != payment["CurrencyRef"]["value"]:
+    currency = payment["CurrencyRef"]["value"]
+    if doc.get("CurrencyRef", {}).get("value", currency) != currency:
         raise business("The transaction you are linking is in another currency.")
     return (kind, id), amount
 
@@ -252,7 +253,7 @@ def settle(books: Books, key: Key, doc: Doc) -> Doc:
         if key[0] == "JournalEntry":
             books.repost(*key)
         return doc
-    paid = books.applied[key] if key in books.applied else {}
+    paid = books.applied.get(key, {})
     balance = money(Decimal(doc["TotalAmt"]) - Decimal(doc.get("Deposit", 0)) - sum(paid.values(), ZERO))
     own = [x for x in doc.get("LinkedTxn", ()) if x.get("TxnType") != "Payment"]
     links = own + [{"TxnId": id, "TxnType": "Payment"} for id in paid]
@@ -282,7 +283,7 @@ def refuse_deposited(books: Books, key: Key) -> None:
 def before_undo(books: Books, key: Key, policy: str) -> None:
     """Before a void or delete: a deposited payment refuses; an applied invoice refuses or is unlinked."""
     refuse_deposited(books, key)
-    paid = books.applied[key] if key in books.applied else {}
+    paid = books.applied.get(key, {})
     if not paid:
         return
     if key[0] == "Invoice" and policy == "reject":
@@ -333,7 +334,7 @@ def _trim(books: Books, id: str, key: Key, part: Decimal) -> None:
     sums = applications({"Line": lines})
     unapplied = Decimal(doc["TotalAmt"]) + _net_credit(books, sums, customer)
     done = {**doc, "Line": lines, "UnappliedAmt": money(unapplied)}
-    books.store("Payment", id, books.seal(schema.ENTITIES["payment"], id, done, doc), "update")
+    books.store("Payment", id, books.seal(id, done, doc), "update")
 
 
 def _less(lines: list[Doc], keys: Iterable[Key], amount: Decimal) -> list[Doc]:

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from . import lists, payments, posting
+from . import lists, payments, posting, schema
 from .encode import ZERO, Doc, cents, stamp
 from .faults import Refused
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .books import Books
 
 KNOWN = frozenset(
-    (
+    schema.words(
         "AccountList AccountListDetail AgedPayableDetail AgedPayables AgedReceivableDetail AgedReceivables "
         "BalanceSheet CashFlow CustomerBalance CustomerBalanceDetail CustomerIncome CustomerSales DepartmentSales "
         "ClassSales GeneralLedger GeneralLedgerDetail InventoryValuationSummary ItemSales JournalReport "
-        "TrialBalanceFR ProfitAndLoss ProfitAndLossDetail SalesByProduct TaxSummary TransactionList TransactionListByCustomer "
-        "TransactionListByVendor TransactionListWithSplits TrialBalance VendorBalance VendorBalanceDetail "
+        "TrialBalanceFR ProfitAndLoss ProfitAndLossDetail SalesByProduct TaxSummary TransactionList "
+        "TransactionListByCustomer TransactionListByVendor TransactionListWithSplits TrialBalance VendorBalance VendorBalanceDetail "
         "VendorExpenses"
-    ).split()
+    )
 )
 
 
@@ -148,10 +148,8 @@ def _value(amount: Decimal, *, blank: bool = True) -> Doc:
 
 def _buckets(period: int, count: int) -> list[tuple[str, int]]:
     """Titles and the last day overdue of each bucket; the last has no end."""
-    made = [("Current", 0)]
-    for n in range(count - 1):
-        made.append((f"{n * period + 1} - {(n + 1) * period}", (n + 1) * period))
-    return [*made, (f"{(count - 1) * period + 1} and over", 10**6)]
+    middle = [(f"{n * period + 1} - {(n + 1) * period}", (n + 1) * period) for n in range(count - 1)]
+    return [("Current", 0), *middle, (f"{(count - 1) * period + 1} and over", 10**6)]
 
 
 def _aged(books: Books, as_of: date, params: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[Doc]]:
@@ -183,10 +181,8 @@ def _by_customer(
     sums = {c: amounts for c, amounts in sums.items() if any(amounts) and (not wanted or c in wanted)}
     if not sums:
         return []
-    everyone = {c: books.doc("Customer", c) or {} for c in sums}
     tops = sorted({_top(books, c) for c in sums}, key=lambda c: lists.title(books.doc("Customer", c) or {}))
     rows = [row for top in tops if (row := _family(books, top, sums, width, total=total))]
-    del everyone
     grand = [sum((amounts[n] for amounts in sums.values()), ZERO) for n in range(width)]
     summary = [{"value": "TOTAL"}, *(_value(a, blank=False) for a in _with_total(grand, total))]
     return [*rows, {"Summary": {"ColData": summary}, "type": "Section", "group": "GrandTotal"}]

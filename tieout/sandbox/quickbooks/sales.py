@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 DEFAULT_ITEM = "1"
 DISCOUNTS = "86"
 UNDEPOSITED = "4"
-ORDER = (
+ORDER = schema.words(
     "AllowIPNPayment AllowOnlinePayment AllowOnlineCreditCardPayment AllowOnlineACHPayment InvoiceLink domain "
     "sparse Id SyncToken MetaData CustomField DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote "
     "TxnStatus LinkedTxn Line TxnTaxDetail CustomerRef CustomerMemo BillAddr ShipAddr FreeFormAddress ShipFromAddr "
     "ClassRef SalesTermRef DueDate ShipMethodRef ShipDate TrackingNum GlobalTaxCalculation TotalAmt HomeTotalAmt "
     "ApplyTaxAfterDiscount PrintStatus EmailStatus BillEmail BillEmailCc BillEmailBcc Balance HomeBalance "
     "RemainingCredit PaymentMethodRef PaymentRefNum DepositToAccountRef Deposit DeliveryInfo"
-).split()
-_DERIVED = frozenset("TotalAmt HomeTotalAmt Balance HomeBalance RemainingCredit InvoiceLink AutoDocNumber".split())
+)
+_DERIVED = frozenset(
+    schema.words("TotalAmt HomeTotalAmt Balance HomeBalance RemainingCredit InvoiceLink AutoDocNumber")
+)
 _ONLINE = ("AllowIPNPayment", "AllowOnlinePayment", "AllowOnlineCreditCardPayment", "AllowOnlineACHPayment")
 _REFS = {
     "SalesTermRef": "Term",
@@ -187,8 +189,8 @@ def _item(books: Books, line: Doc, customer: Doc) -> tuple[Decimal, Doc]:
     if "UnitPrice" in detail and "Qty" in detail:
         product = cents(Decimal(detail["UnitPrice"]) * Decimal(detail["Qty"]))
         if amount is not None and cents(Decimal(amount)) != product:
-            text = f"Amount calculation incorrect in the request : Amount is not equal to UnitPrice * Qty. Supplied value:{amount}"
-            raise Refused(6070, text, element="Line.Amount")
+            text = f"Amount is not equal to UnitPrice * Qty. Supplied value:{amount}"
+            raise Refused(6070, f"Amount calculation incorrect in the request : {text}", element="Line.Amount")
         amount = product
     if amount is None:
         raise missing("Amount")
@@ -217,10 +219,10 @@ def _totals(books: Books, spec: Entity, done: Doc, rate: Decimal) -> None:
         books.switches,
         done,
         lines,
-        discount,
-        str(ship.get("CountrySubDivisionCode", "")),
-        books.rates,
-        bool(books.prefs("TaxPrefs").get("UsingSalesTax")),
+        discount=discount,
+        state=str(ship.get("CountrySubDivisionCode", "")),
+        rates=books.rates,
+        using=bool(books.prefs("TaxPrefs").get("UsingSalesTax")),
     )
     net = sum((Decimal(x["Amount"]) for x in lines if x["DetailType"] in _ADDED), ZERO)
     for line in lines:
@@ -272,11 +274,11 @@ def _string(field: Doc) -> Doc:
 SEPARATORS = {"space": " ", "newline": "\n", "dash": " - "}
 
 
-def voided(books: Books, doc: Doc) -> Doc:
+def voided(doc: Doc, separator: str) -> Doc:
     """The same document at zero: amounts gone, number and dates kept, the note begins with "Voided"."""
     done = dict(doc)
     note = doc.get("PrivateNote", "")
-    done["PrivateNote"] = f"Voided{SEPARATORS[books.switches.void_note_separator]}{note}" if note else "Voided"
+    done["PrivateNote"] = f"Voided{SEPARATORS[separator]}{note}" if note else "Voided"
     for field in ("TotalAmt", "Balance", "HomeTotalAmt", "HomeBalance", "UnappliedAmt", "RemainingCredit", "Deposit"):
         if field in done:
             done[field] = 0

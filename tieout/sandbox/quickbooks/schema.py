@@ -9,6 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+
+def words(text: str) -> tuple[str, ...]:
+    """The names in a text, in order."""
+    return tuple(text.split())
+
+
 BASE = "Id SyncToken MetaData CustomField AttachableRef domain status sparse"
 PERSON = (
     "IntuitId Organization Title GivenName MiddleName FamilyName Suffix FullyQualifiedName CompanyName "
@@ -107,23 +113,31 @@ NESTED: Mapping[str, frozenset[str]] = {
 }
 
 MONEY = frozenset(
-    "Amount TotalAmt Balance BalanceWithJobs HomeBalance HomeTotalAmt UnappliedAmt TotalTax NetAmountTaxable "
-    "RemainingCredit CurrentBalance CurrentBalanceWithSubAccounts DiscountAmt Deposit TaxInclusiveAmt TaxAmount "
-    "OpeningBalance TaxInclusiveAmount OverrideDeltaAmount CreditLimit".split()
+    words(
+        "Amount TotalAmt Balance BalanceWithJobs HomeBalance HomeTotalAmt UnappliedAmt TotalTax NetAmountTaxable "
+        "RemainingCredit CurrentBalance CurrentBalanceWithSubAccounts DiscountAmt Deposit TaxInclusiveAmt TaxAmount "
+        "OpeningBalance TaxInclusiveAmount OverrideDeltaAmount CreditLimit"
+    )
 )
 NUMBERS = frozenset(
-    "UnitPrice Qty RateValue Rate ExchangeRate DiscountPercent TaxPercent PurchaseCost QtyOnHand CostRate BillRate "
-    "HourlyRate DiscountRate Percent AvgCost DueDays DiscountDays DayOfMonthDue DueNextMonthDays "
-    "DiscountDayOfMonth Level Hours Minutes LineNum TaxOrder RatePercent ReorderPoint Size".split()
+    words(
+        "UnitPrice Qty RateValue Rate ExchangeRate DiscountPercent TaxPercent PurchaseCost QtyOnHand CostRate BillRate "
+        "HourlyRate DiscountRate Percent AvgCost DueDays DiscountDays DayOfMonthDue DueNextMonthDays "
+        "DiscountDayOfMonth Level Hours Minutes LineNum TaxOrder RatePercent ReorderPoint Size"
+    )
 )
 DATES = frozenset(
-    "TxnDate DueDate ShipDate ServiceDate AsOfDate OpenBalanceDate InvStartDate ExpirationDate AcceptedDate "
-    "OpeningBalanceDate HiredDate ReleasedDate BirthDate BookCloseDate".split()
+    words(
+        "TxnDate DueDate ShipDate ServiceDate AsOfDate OpenBalanceDate InvStartDate ExpirationDate AcceptedDate "
+        "OpeningBalanceDate HiredDate ReleasedDate BirthDate BookCloseDate"
+    )
 )
 BOOLEANS = frozenset(
-    "Active Taxable Job BillWithParent sparse PercentBased ApplyTaxAfterDiscount ProcessPayment SubAccount "
-    "AllowIPNPayment AllowOnlinePayment AllowOnlineCreditCardPayment AllowOnlineACHPayment TrackQtyOnHand "
-    "SubItem BillableTime Vendor1099 Adjustment TaxGroup".split()
+    words(
+        "Active Taxable Job BillWithParent sparse PercentBased ApplyTaxAfterDiscount ProcessPayment SubAccount "
+        "AllowIPNPayment AllowOnlinePayment AllowOnlineCreditCardPayment AllowOnlineACHPayment TrackQtyOnHand "
+        "SubItem BillableTime Vendor1099 Adjustment TaxGroup"
+    )
 )
 ENUMS: Mapping[str, frozenset[str]] = {
     "PrintStatus": frozenset(("NotSet", "NeedToPrint", "PrintComplete")),

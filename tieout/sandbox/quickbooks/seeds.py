@@ -46,9 +46,7 @@ def put(books: Books, entity: str, id: str, doc: Doc) -> None:
     spec = schema.ENTITIES[entity.lower()]
     if id.isdecimal():
         books.reserve(spec.sequence or spec.name, int(id))
-    books.store(
-        entity, id, books.seal(spec, id, {"Active": True, **doc} if spec.kind == "list" else doc, None), "create"
-    )
+    books.store(entity, id, books.seal(id, {"Active": True, **doc} if spec.kind == "list" else doc, None), "create")
 
 
 def tax_rate(name: str, percent: Decimal, agency: str) -> Doc:
@@ -219,8 +217,10 @@ def _small(books: Books, now: datetime) -> None:
     make("CreditMemo", today - timedelta(days=15), credit)
 
 
-FIRST = "Amber Basalt Cedar Delta Ember Fjord Garnet Hazel Indigo Juniper Kestrel Larch Maple Nimbus Onyx".split()
-SECOND = "Foods Tools Freight Optics Press Farms Labs Motors Textiles Marine Paper Glass Energy Media Dairy".split()
+FIRST = schema.words("Amber Basalt Cedar Delta Ember Fjord Garnet Hazel Indigo Juniper Kestrel Larch Maple Nimbus Onyx")
+SECOND = schema.words(
+    "Foods Tools Freight Optics Press Farms Labs Motors Textiles Marine Paper Glass Energy Media Dairy"
+)
 
 
 def generate_into(books: Books, n_customers: int, n_invoices: int, seed: int) -> None:

@@ -19,7 +19,7 @@ class Switches:
 
     delete_invoice_with_payment: Literal["reject", "unlink"] = "reject"
     void_invoice_with_payment: Literal["unlink", "reject"] = "unlink"
-    refresh_old_token: Literal["valid_24h", "invalid"] = "valid_24h"
+    refresh_old_token: Literal["valid_24h", "invalid"] = "valid_24h"  # noqa: S105  (a switch, no secret)
     rotate_refresh: Literal["every_24h", "every_call", "never"] = "every_24h"
     throttle_format: Literal["xml-429", "json-429", "lower-json-429", "html-503"] = "xml-429"
     retry_after: Literal["none", "60"] = "none"

@@ -45,6 +45,7 @@ def compute(
     switches: Switches,
     doc: Doc,
     lines: list[Doc],
+    *,
     discount: Decimal,
     state: str,
     rates: Rates,

@@ -89,7 +89,7 @@ def send(books: Books, spec: schema.Entity, id: str, to: str) -> Doc:
             "BillEmail": {"Address": address},
             "DeliveryInfo": {"DeliveryType": "Email", "DeliveryTime": stamp(books.now())},
         }
-        return books.store(spec.name, id, books.seal(spec, id, done, row.doc), "update").doc
+        return books.store(spec.name, id, books.seal(id, done, row.doc), "update").doc
 
 
 def pdf(doc: Doc) -> bytes:
