@@ -170,3 +170,17 @@ def damage(ledger: Ledger, source: Path, copy: Path, rng: random.Random) -> tupl
     with copy.open("w", encoding=ledger.encoding, newline="") as handle:
         csv.writer(handle).writerows([head, *out])
     return count, money
+
+
+def test_a_new_id_of_an_unchanged_document_is_named(data_dir, tmp_path):
+    ledger = LEDGERS[1]
+    file, by = found(data_dir / ledger.file, profile(ledger.profile)), profile(ledger.profile)
+    head, *rows = csv.reader(io.StringIO(file.read_text()))
+    place = head.index("Document No.")
+    uses = Counter(r[place] for r in rows)
+    for row in [r for r in rows if uses[r[place]] == 1][10:200:19]:
+        row[place] += "9"
+    with (copy := tmp_path / "rekeyed.csv").open("w", newline="") as handle:
+        csv.writer(handle).writerows([head, *rows])
+    result = compare.compare_files(file, by, copy, by)
+    assert {code: entry["count"] for code, entry in result.by_code.items()} == {"ID_REPLACED": 10}

@@ -162,6 +162,9 @@ CODES: dict[str, Code] = {
     "DUE_DATE_DIFF": _z("low", "other payment terms, or a due date changed by hand", "agree the terms"),
     "DATE_DIFF": _z("low", "entered with another date", "correct the copy, unless a closed period forbids it"),
     "NUMBER_MISMATCH": _n("low", "renumbered on entry, or keyed wrongly", "confirm that they are one document"),
+    "ID_REPLACED": _n(
+        "low", "the same document under a new id: deleted and entered again, or re-keyed", "extend the link"
+    ),
     "STATUS_MISMATCH": _n("low", "the same balance under another label", "align the label"),
     "CUSTOMER_FIELD_DIFF": _n("low", "master data changed on one side", "agree which one is right"),
     "CUSTOMER_UNMAPPED": _n(

@@ -37,6 +37,7 @@ def run(
     rejected: tuple[int, int] = (0, 0),
     scopes: tuple[str, str] = ("all", "all"),
     reported_balances: bool = True,
+    same_ids: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
@@ -45,6 +46,7 @@ def run(
     explained: documents the caller already accounts for; their code replaces that of a missing document
     scopes: `open` for a side that lists open items only; the other side is then compared by what is open of it
     reported_balances: False where some were read before the last write, so that they may be stale
+    same_ids: both sides are exports of one system, so that an id that changed is a difference
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
@@ -53,13 +55,14 @@ def run(
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
-    ladder(con)
+    ladder(con, same_ids=same_ids)
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
     if reasons:
         con.executemany(
             "INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*key, x.code) for key, x in sorted(reasons.items())]
         )
-    rules.find(con, rounding=rounding, by_open="open" in scopes and scopes[0] != scopes[1])
+    by_open = "open" in scopes and scopes[0] != scopes[1]
+    rules.find(con, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
     found = _discrepancies(con, (left_name, right_name), reasons)

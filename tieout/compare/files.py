@@ -47,6 +47,7 @@ def compare_files(
                 "open" if profiles[0].entity == "open_items" else "all",
                 "open" if profiles[1].entity == "open_items" else "all",
             ),
+            same_ids=profiles[0] == profiles[1] and "document" in profiles[0].columns,
             rejected=(len(reports[0].rejected), len(reports[1].rejected)),
             provenance={
                 side: _provenance(path, profile, report.as_json())

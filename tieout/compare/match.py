@@ -28,6 +28,8 @@ MOST_CANDIDATES = 50  # per key and side in a rung that joins on nearness: more 
 
 _NUMBER = ("kk", "number_key", "who", "currency", "total")
 _BARE = ("kk", "who", "currency", "total")
+# The id of a file's row without the ordinal that tells repeated ids apart.
+BASE_ID = "regexp_replace({id}, '#[0-9]+$', '')"
 _DETAIL = ("due", "tax", "net", "posted", "settled_on", "state", "open")
 
 
@@ -152,10 +154,11 @@ ORDER BY a.gid, a.side, 4
 """
 
 
-def ladder(con: Connection) -> None:
+def ladder(con: Connection, *, same_ids: bool = False) -> None:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
     Every row of `cmp_left` and `cmp_right` ends in at most one of the three. Needs `prepare`.
+    same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE cmp_match "
@@ -163,15 +166,24 @@ def ladder(con: Connection) -> None:
     )
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_dup (side VARCHAR, rid BIGINT, twin BIGINT)")
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_ambiguous (gid BIGINT, side VARCHAR, rid BIGINT)")
+    told = [*(f"CAST({c} AS VARCHAR)" for c in _DETAIL), *([BASE_ID.format(id="id")] if same_ids else [])]
     for side in SIDES:
         con.execute(
             f"""CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS
                 SELECT rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link,
-                       concat_ws('|', {", ".join(f"coalesce(CAST({c} AS VARCHAR), '')" for c in _DETAIL)}) AS detail
+                       concat_ws('|', {", ".join(f"coalesce({t}, '')" for t in told)}) AS detail
                 FROM cmp_{side}"""
         )
+    stated = [
+        dict(zip(("link", "marker", "id", "number"), row, strict=True))
+        for side in SIDES
+        for row in con.execute(
+            f"SELECT count(link), count(marker), count(id), count(number) FROM cmp_{side}"
+        ).fetchall()
+    ]
     for no, rule, left, right in _KNOWN:
-        _known(con, no, rule, left, right)
+        if stated[0][left] and stated[1][right]:
+            _known(con, no, rule, left, right)
     _climb(con, (*STRONG, *AMOUNT))
     if _duplicates(con):
         _climb(con, AMOUNT)
@@ -181,7 +193,11 @@ def ladder(con: Connection) -> None:
 
 
 def _both_free(con: Connection) -> bool:
-    return all(con.execute(f"SELECT 1 FROM cmp_free_{side} LIMIT 1").fetchall() for side in SIDES)
+    return all(_free(con, side) for side in SIDES)
+
+
+def _free(con: Connection, side: str) -> bool:
+    return bool(con.execute(f"SELECT 1 FROM cmp_free_{side} LIMIT 1").fetchall())
 
 
 def _climb(con: Connection, rungs: tuple[Rung, ...]) -> None:
@@ -260,6 +276,8 @@ def _duplicates(con: Connection) -> bool:
     """
     found = False
     for side in SIDES:
+        if not _free(con, side):
+            continue
         doubled = con.execute(
             f"""INSERT INTO cmp_dup
                 SELECT '{side}', f.rid, min(t.rid) FROM cmp_free_{side} AS f

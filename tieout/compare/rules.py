@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tieout.compare.match import BASE_ID
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
@@ -56,6 +57,7 @@ FROM (
   WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign
      OR l.state <> r.state OR l.issued <> r.issued OR l.posted <> r.posted OR l.due <> r.due
      OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
+     OR {{same_ids}} AND {BASE_ID.format(id="l.id")} <> {BASE_ID.format(id="r.id")}
      OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
 ) AS p
 """
@@ -193,6 +195,9 @@ SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM (
   SELECT p.*, 'NUMBER_MISMATCH', 'number', l_number, r_number, 'rule=' || rule
   FROM cmp_pair AS p WHERE l_number_key <> r_number_key AND l_kind <> 'adjustment'
   UNION ALL
+  SELECT p.*, 'ID_REPLACED', 'id', l_id, r_id, ''
+  FROM cmp_pair AS p WHERE {same_ids} AND {base_left} <> {base_right} AND l_kind = r_kind
+  UNION ALL
   SELECT p.*, 'FX_RATE', 'rate', CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
   FROM cmp_pair AS p WHERE l_rate <> r_rate AND l_currency = r_currency
   UNION ALL
@@ -284,25 +289,18 @@ GROUP BY gid, currency
 """
 
 
-def find(con: Connection, *, rounding: Rounding | None, by_open: bool) -> None:
+def find(con: Connection, *, rounding: Rounding | None, by_open: bool, same_ids: bool) -> None:
     """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
 
     by_open: one side lists open items only, so that documents are compared by what is open of them
+    same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
-    con.execute(_PAIR.format(by_open=by_open))
+    con.execute(_PAIR.format(by_open=by_open, same_ids=same_ids))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
-    for side in SIDES:
-        con.execute(_OFFSET.format(side=side, s=side[0]))
-    con.execute(_OFFSET_FOUND)
-    con.execute(_LIFECYCLE)
-    con.execute(_CURRENCY)
-    limit = rounding.per_document if rounding else Decimal(0)
-    con.execute(_AMOUNT.format(by_open=by_open), [limit, limit, rounding.total if rounding else Decimal(0)])
-    con.execute(_AMOUNT_PARTS)
-    con.execute(_ALIAS)
-    con.execute(_FIELDS)
-    con.execute(_ALIAS_FOUND)
+    mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_pair").fetchall()}
+    if mains:
+        _differing(con, mains, rounding=rounding, by_open=by_open, same_ids=same_ids)
     con.execute(_CUSTOMER_FIELDS)
     for side, absent, rids, values, minus in (
         ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),
@@ -310,3 +308,24 @@ def find(con: Connection, *, rounding: Rounding | None, by_open: bool) -> None:
     ):
         con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
     con.execute(_AMBIGUOUS)
+
+
+def _differing(
+    con: Connection, mains: set[str | None], *, rounding: Rounding | None, by_open: bool, same_ids: bool
+) -> None:
+    """Findings of the pairs that differ; `mains` (codes that occur) spares statements."""
+    if mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"}:
+        for side in SIDES:
+            con.execute(_OFFSET.format(side=side, s=side[0]))
+        con.execute(_OFFSET_FOUND)
+    if mains - {"AMOUNT", None}:
+        con.execute(_LIFECYCLE)
+        con.execute(_CURRENCY)
+    if "AMOUNT" in mains:
+        limit = rounding.per_document if rounding else Decimal(0)
+        con.execute(_AMOUNT.format(by_open=by_open), [limit, limit, rounding.total if rounding else Decimal(0)])
+        con.execute(_AMOUNT_PARTS)
+    con.execute(_ALIAS)
+    base_left, base_right = BASE_ID.format(id="l_id"), BASE_ID.format(id="r_id")
+    con.execute(_FIELDS.format(same_ids=same_ids, base_left=base_left, base_right=base_right))
+    con.execute(_ALIAS_FOUND)
