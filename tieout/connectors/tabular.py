@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written, export_sets
-from tieout.connectors.export_sets import ExportSet
-from tieout.connectors.files import FileReport, customers, records
+from tieout.connectors.export_reading import Reading, Source, read_set
 from tieout.connectors.outbox import Files, Item, Outbox
 from tieout.errors import (
     AuthError,
@@ -30,7 +27,7 @@ from tieout.errors import (
     RetriableError,
 )
 from tieout.mapping import written
-from tieout.mapping.tabular import Profile, load_profile
+from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import ImportProfile, Rows, encode, load_import_profile, rows
 from tieout.model import (
     AnyRecord,
@@ -39,8 +36,6 @@ from tieout.model import (
     ControlBalance,
     Customer,
     Entity,
-    Existence,
-    Payment,
     magnitude,
 )
 
@@ -72,7 +67,7 @@ class TabularSettings(_Settings):
     """One connection. company: a name, or `{id, name}`; with an id, exports of another company are refused.
 
     settle_seconds: rest after which a file without manifest counts as finished · entity_code: the legal entity of
-    records that name none · closed_through: the ERP's last closed day, inclusive
+    records that name none, read or written; default the only one of `exports` · closed_through: the ERP's last closed day, inclusive
     """
 
     folder: Path
@@ -85,17 +80,6 @@ class TabularSettings(_Settings):
     entity_code: str | None = None
     closed_through: date | None = None
     time_zone: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What one set holds: observations by entity, and whether the files prove that they are all there."""
-
-    set: ExportSet
-    observations: Mapping[Entity, tuple[Observation, ...]]
-    reports: tuple[FileReport, ...]
-    doubts: tuple[str, ...]
-    left_out: int
 
 
 def open_tabular(
@@ -122,15 +106,17 @@ class TabularConnector:
         if settings.imports and settings.outbox is None:
             raise ConfigError(f"[connection.{name}] has `imports` but no `outbox`")
         self._name, self._settings, self._clock = name, settings, clock
-        self._exports = tuple((e, load_profile(e.profile)) for e in settings.exports)
+        self._sources = tuple(self._source(e) for e in settings.exports)
         self._imports = {entity: load_import_profile(p) for entity, p in settings.imports.items()}
         for entity, profile in self._imports.items():
             if entity not in profile.entities or entity not in _STEMS:
                 raise ConfigError(f"[connection.{name}] imports: profile {profile.name} writes no {entity.value}")
-        self._customers_from_documents = not any(p.entity == "customers" for _, p in self._exports)
+        self._name_customers = not any(Entity.CUSTOMER in s.entities for s in self._sources)
+        codes = {s.code for s in self._sources if s.code}
+        self._entity_code = settings.entity_code or (codes.pop() if len(codes) == 1 else None)
         self._outbox = Outbox(settings.outbox, clock=clock, files=files) if settings.outbox else None
         self._capabilities = self._declare()
-        self._reading: _Reading | None = None
+        self._reading: Reading | None = None
         self._pulled: set[Entity] = set()
         self._emitted: set[str] | None = None
         self._buffer: dict[Entity, list[tuple[Item, Rows]]] = {}
@@ -145,12 +131,11 @@ class TabularConnector:
 
     def _declare(self) -> Capabilities:
         reads: dict[Entity, frozenset[str]] = {}
-        for export, profile in self._exports:
-            for entity in written.entities(profile):
-                if export.entity in (None, entity):
-                    fields = written.fields(profile, entity) | ({"entity_code"} if self._code(export) else set())
-                    reads[entity] = reads.get(entity, fields) & fields
-        if self._customers_from_documents:
+        for source in self._sources:
+            for entity in source.entities:
+                fields = written.fields(source.profile, entity) | ({"entity_code"} if source.code else set())
+                reads[entity] = reads.get(entity, fields) & fields
+        if self._name_customers:
             reads[Entity.CUSTOMER] = frozenset({"name"})
         kept = {e: f & self._imports[e].carries(e) if e in self._imports else f for e, f in reads.items()}
         return Capabilities(
@@ -161,17 +146,19 @@ class TabularConnector:
             by_id=False,
             synchronous=False,
             periods_readable=self._settings.closed_through is not None,
-            derives_open=any("open" in profile.columns for _, profile in self._exports),
+            derives_open=any("open" in s.profile.columns for s in self._sources),
             states_applications="applications" in reads.get(Entity.PAYMENT, frozenset()),
         )
 
     def _returning(self, reads: Mapping[Entity, object]) -> set[Entity]:
         """Entities whose exports carry our reference: a record that cannot be known again is not written."""
-        blind = {e for _, p in self._exports if "marker" not in p.columns for e in written.entities(p)}
-        return set(reads) - blind - ({Entity.CUSTOMER} if self._customers_from_documents else set())
+        blind = {e for s in self._sources if "marker" not in s.profile.columns for e in s.entities}
+        return set(reads) - blind - ({Entity.CUSTOMER} if self._name_customers else set())
 
-    def _code(self, export: Export) -> str | None:
-        return export.entity_code or self._settings.entity_code
+    def _source(self, export: Export) -> Source:
+        profile = load_profile(export.profile)
+        code = export.entity_code or self._settings.entity_code
+        return Source(export.glob, profile, export.entity, export.entity_code, code, export.scope or profile.scope)
 
     # -- reading
 
@@ -182,13 +169,13 @@ class TabularConnector:
         company = self._settings.company
         given = company if isinstance(company, dict) else {"name": company or self._name}
         stated = self._read().set.company
-        for theirs in (stated.get("company_code"),):
-            if theirs and given.get("id") and theirs != given["id"]:
-                raise AuthError(
-                    f"{self._name}: the export is of company {theirs}, not {given['id']}",
-                    hint="check `folder` and `company` of the connection",
-                )
-        codes = {c for e, _ in self._exports if (c := self._code(e))}
+        theirs = stated.get("company_code")
+        if theirs and given.get("id") and theirs != given["id"]:
+            raise AuthError(
+                f"{self._name}: the export is of company {theirs}, not {given['id']}",
+                hint="check `folder` and `company` of the connection",
+            )
+        codes = {s.code for s in self._sources if s.code}
         through = self._settings.closed_through
         return Company(
             id=given.get("id") or given.get("name") or self._name,
@@ -211,7 +198,7 @@ class TabularConnector:
         pull.observations = self._yield(reading, entity, pull)
         return pull
 
-    def _yield(self, reading: _Reading, entity: Entity, pull: Pull) -> Iterator[Observation]:
+    def _yield(self, reading: Reading, entity: Entity, pull: Pull) -> Iterator[Observation]:
         found = reading.observations.get(entity, ())
         yield from found
         files = self._files_of(reading, entity)
@@ -228,70 +215,29 @@ class TabularConnector:
         }
         pull.complete = not reading.doubts
 
-    def _files_of(self, reading: _Reading, entity: Entity) -> list[export_sets.ExportFile]:
-        mine = {at for at, (_, p) in enumerate(self._exports) if entity in written.entities(p)}
-        if entity is Entity.CUSTOMER and self._customers_from_documents:
-            mine = set(range(len(self._exports)))
+    def _files_of(self, reading: Reading, entity: Entity) -> list[export_sets.ExportFile]:
+        everywhere = entity is Entity.CUSTOMER and self._name_customers
+        mine = {at for at, s in enumerate(self._sources) if everywhere or entity in s.entities}
         return [f for f in reading.set.files if f.export in mine]
 
     def _scope(self, entity: Entity) -> str:
         """What the entity's files hold; customers known only from documents may drop out with these."""
-        if entity is Entity.CUSTOMER and self._customers_from_documents:
+        if entity is Entity.CUSTOMER and self._name_customers:
             return "period"
-        scopes = {e.scope or p.scope for e, p in self._exports if entity in written.entities(p)}
+        scopes = {s.scope for s in self._sources if entity in s.entities}
         return next((s for s in ("open", "period") if s in scopes), "all")
 
-    def _read(self) -> _Reading:
+    def _read(self) -> Reading:
         """The newest set, read once for all entities of a round."""
         if self._reading is None:
             chosen = export_sets.newest(
                 self._settings.folder,
-                [e.glob for e, _ in self._exports],
+                [s.glob for s in self._sources],
                 now=self._clock(),
                 settle_seconds=self._settings.settle_seconds,
             )
-            self._reading = self._parse(chosen)
+            self._reading = read_set(chosen, self._name, self._sources, name_customers=self._name_customers)
         return self._reading
-
-    def _parse(self, chosen: ExportSet) -> _Reading:
-        found: dict[Entity, list[Observation]] = {}
-        reports: list[FileReport] = []
-        doubts: list[str] = []
-        left_out = 0
-        for file in chosen.files:
-            export, profile = self._exports[file.export]
-            observations, report = records(file.path, profile, self._name)
-            if report.sha256 != file.sha256:
-                raise RetriableError(f"{file.path.name} changed while it was read", hint="run again")
-            reports.append(report)
-            doubts += _doubts(file, report, observations)
-            for seen in _spread(profile, observations):
-                kept = self._own(seen, export)
-                if kept is None:
-                    left_out += 1
-                else:
-                    found.setdefault(kept.entity, []).append(kept)
-            if self._customers_from_documents:
-                found.setdefault(Entity.CUSTOMER, []).extend(_named(file.path, profile, self._name))
-        unique = {entity: _apart(entity, list_) for entity, list_ in found.items()}
-        return _Reading(chosen, unique, tuple(reports), tuple(doubts), left_out)
-
-    def _own(self, seen: Observation, export: Export) -> Observation | None:
-        """The observation as this connection holds it, or None if it belongs to another kind or entity code."""
-        if export.entity not in (None, seen.entity):
-            return None
-        code, record = self._code(export), seen.record
-        if record is None or isinstance(record, RecordError):
-            return seen
-        if isinstance(record, Customer):
-            return seen if record.active else replace(seen, existence=Existence.INACTIVE)
-        if isinstance(record, Payment) and record.reference in seen.id.split("/"):
-            record = record.model_copy(update={"reference": None})  # its own number, where the file gives no reference
-        if code is not None and record.entity_code is None:
-            record = record.model_copy(update={"entity_code": code})
-        if export.entity_code is not None and record.entity_code != export.entity_code:
-            return None
-        return replace(seen, record=record)
 
     def get(self, entity: Entity, id: str) -> Observation:
         """The record as the newest set has it. NotFoundError only if that set is complete and holds everything."""
@@ -327,7 +273,7 @@ class TabularConnector:
         if not fields:
             return record
         own = self._settings
-        return written.represent(record, fields, entity_code=own.entity_code, home=own.currency)
+        return written.represent(record, fields, entity_code=self._entity_code, home=own.currency)
 
     def create(self, record: AnyRecord, *, key: str, marker: str) -> Written:
         """Check the record and keep it for `flush`. A key that was handed over before is pending already.
@@ -342,8 +288,8 @@ class TabularConnector:
             raise PeriodClosed(f"{self._name}: {record.posted} lies in a closed period (closed through {through})")
         if isinstance(record, Customer):
             record = record.model_copy(update={"currency": record.currency or self._settings.currency})
-        elif record.entity_code is None and self._settings.entity_code:
-            record = record.model_copy(update={"entity_code": self._settings.entity_code})
+        elif record.entity_code is None and self._entity_code:
+            record = record.model_copy(update={"entity_code": self._entity_code})
         ready = rows(profile, record, marker=marker)
         waiting = self._buffer.setdefault(record.entity, [])
         if all(item.key != key for item, _ in waiting):
@@ -399,58 +345,6 @@ class TabularConnector:
         self._outbox.check()
         for line in self._outbox.recover():
             _LOG.info("%s: outbox: %s", self._name, line)
-
-
-def _doubts(file: export_sets.ExportFile, report: FileReport, observations: list[Observation]) -> list[str]:
-    """Why the file may lack records: its manifest disagrees, or a row was rejected and nothing says which it was."""
-    found = []
-    read = report.accepted + len({r["row"] for r in report.as_json()["rejected"]})
-    if file.rows is not None and read != file.rows:
-        found.append(f"{file.path.name} has {read} rows, its manifest says {file.rows}")
-    if file.totals and not report.rejected:
-        sums = {currency: Decimal(str(t["sum"])) for currency, t in report.as_json()["totals"].items()}
-        for currency in sorted(file.totals.keys() | sums.keys()):
-            stated, summed = file.totals.get(currency, Decimal(0)), sums.get(currency, Decimal(0))
-            if stated != summed:
-                found.append(f"{file.path.name} sums to {summed} {currency}, its manifest says {stated}")
-    nameless = sum(1 for o in observations if isinstance(o.record, RecordError) and o.record.ref is None)
-    if nameless:
-        found.append(f"{file.path.name}: {nameless} unreadable rows without a readable id")
-    return found
-
-
-def _spread(profile: Profile, observations: list[Observation]) -> Iterator[Observation]:
-    """The observations; an unreadable row of a file of several kinds stands under each kind that it may be of."""
-    for seen in observations:
-        if isinstance(seen.record, RecordError):
-            for entity in sorted(written.entities_of(profile, seen.raw)):
-                yield replace(seen, entity=entity, record=replace(seen.record, entity=entity.value))
-        else:
-            yield seen
-
-
-def _named(path: Path, profile: Profile, connection: str) -> list[Observation]:
-    """The customers that a file of documents names, where no file lists them."""
-    return [
-        Observation(Entity.CUSTOMER, c.ref.id, {"number": c.number, "name": c.name}, c, None)
-        for c in customers(path, profile, connection)
-    ]
-
-
-def _apart(entity: Entity, observations: list[Observation]) -> tuple[Observation, ...]:
-    """One observation per id: different records of one id in several files are unreadable, not merged."""
-    by_id: dict[str, list[Observation]] = {}
-    for seen in observations:
-        by_id.setdefault(seen.id, []).append(seen)
-    out = []
-    for id, same in by_id.items():
-        first = next((o for o in same if isinstance(o.record, RecordError)), same[0])
-        if isinstance(first.record, RecordError) or all(o.record == first.record for o in same):
-            out.append(first)
-        else:
-            why = f"the export set holds it {len(same)} times"
-            out.append(replace(first, record=RecordError("export set", "id", id, why, entity.value, id)))
-    return tuple(out)
 
 
 def _alike(record: AnyRecord, like: AnyRecord) -> bool:
