@@ -66,8 +66,9 @@ class Export(_Settings):
 class TabularSettings(_Settings):
     """One connection. company: a name, or `{id, name}`; with an id, exports of another company are refused.
 
-    settle_seconds: rest after which a file without manifest counts as finished · entity_code: the legal entity of
-    records that name none, read or written; default the only one of `exports` · closed_through: the ERP's last closed day, inclusive
+    settle_seconds: rest after which a file without manifest counts as finished
+    entity_code: legal entity of records that name none, read or written; default the only one of `exports`
+    closed_through: the ERP's last closed day, inclusive
     """
 
     folder: Path

@@ -429,6 +429,8 @@ def test_records_of_another_company_code_are_left_out(world: World) -> None:
     pull = world.open(exports=exports).pull(Entity.INVOICE)
     assert [o.id for o in pull] == [ours]
     assert pull.proof["left_out"] == 1
+    one_code = world.open(exports=exports, entity_code=None)
+    assert one_code.represent(invoice()).entity_code == "1000"  # type: ignore[union-attr]
 
 
 def test_without_a_customer_file_the_documents_name_the_customers(world: World) -> None:
