@@ -164,8 +164,12 @@ class TabularConnector:
     # -- reading
 
     def company(self) -> Company:
-        """Starts a round: the newest finished set is chosen, and leftovers of a crashed hand-over are finished."""
-        self._recover()
+        """Starts a round: the newest finished set is chosen, and leftovers of a crashed hand-over are finished.
+
+        Raises ConfigError if the outbox cannot be written to, or does not say what was handed over before.
+        """
+        self._emitted = None
+        self._known()
         self._reading, self._pulled = None, set()
         company = self._settings.company
         given = company if isinstance(company, dict) else {"name": company or self._name}

@@ -606,6 +606,16 @@ def test_changes_and_closed_periods_are_refused_before_anything_is_written(world
         world.open(imports={}).create(invoice(), key="K", marker="T")
 
 
+def test_an_outbox_that_cannot_be_trusted_is_said_before_anything_is_planned(world: World) -> None:
+    world.export()
+    with pytest.raises(ConfigError, match=r"outbox .* does not exist"):
+        world.open(outbox=world.folder / "none").company()
+    (world.outbox / "emitted").mkdir()
+    (world.outbox / "emitted" / "000001.manifest.json").write_text("{")
+    with pytest.raises(ConfigError, match="what was handed over is not known"):
+        world.open().company()
+
+
 def test_settings_are_checked_all_at_once(world: World) -> None:
     with pytest.raises(ConfigError) as error:
         open_tabular("erp", settings={"folder": 1, "exports": [], "typo": True})
