@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -114,31 +115,42 @@ _FACTS = frozenset({"customer", "currency", "issued", "posted", "received", "tot
 
 
 def adds_up(b: Bench) -> None:
-    """The total is subtotal − discount + tax; open and unapplied amounts follow from the applications."""
+    """The total is subtotal − discount + tax; open and unapplied amounts follow from all applications and credits."""
     if Entity.INVOICE not in b.readable():
         return
     with_money = [e for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) if e in b.readable()]
-    ids = {e: b.put(e, 3) for e in [Entity.INVOICE, *with_money]}
-    invoices = [o.record for o in b.all(Entity.INVOICE).values()]
+    for entity in (Entity.INVOICE, *with_money):
+        b.put(entity, 3)
+    money = [b.record(e, id) for e in with_money for id in b.all(e)]
     applied: dict[str, Decimal] = {}
-    for entity in with_money:
-        money = b.record(entity, ids[entity])
-        assert isinstance(money, Payment | CreditMemo)
-        for a in money.applications:
+    used: dict[str, Decimal] = {}
+    for record in money:
+        assert isinstance(record, Payment | CreditMemo)
+        for a in record.applications:
             if a.reversed_on is None:
                 applied[a.invoice] = applied.get(a.invoice, ZERO) + a.amount_invoice
-        if isinstance(money, Payment) and b.caps.derives_open:
-            rest = money.amount - sum((a.amount for a in money.applications), ZERO)
-            expect(money.reported_unapplied == rest, f"{rest} unapplied, {money.reported_unapplied} reported")
-    for invoice in invoices:
-        assert isinstance(invoice, Invoice)
-        total = invoice.subtotal - invoice.discount + invoice.tax
-        expect(invoice.total == total, f"invoice {invoice.ref.id!r}: total {invoice.total}, parts {total}")
-        if b.caps.derives_open:
-            left = invoice.total - invoice.deposit_applied - applied.get(invoice.ref.id, ZERO)
-            expect(
-                invoice.reported_open == left, f"invoice {invoice.ref.id!r}: {left} open, {invoice.reported_open} told"
-            )
+        for c in record.credits if isinstance(record, Payment) else ():
+            used[c.credit_memo] = used.get(c.credit_memo, ZERO) + c.amount
+    for record in [b.record(Entity.INVOICE, id) for id in b.all(Entity.INVOICE)] + money:
+        _adds_up(record, applied, used, told=b.caps.derives_open)
+
+
+def _adds_up(record: AnyRecord, applied: Mapping[str, Decimal], used: Mapping[str, Decimal], *, told: bool) -> None:
+    where = f"{record.entity} {record.ref.id!r}"
+    if isinstance(record, Invoice | CreditMemo):
+        total = record.subtotal - record.discount + record.tax
+        expect(record.total == total, f"{where}: total {record.total}, parts {total}")
+    if isinstance(record, Invoice):
+        left, stated = record.total - record.deposit_applied - applied.get(record.ref.id, ZERO), record.reported_open
+    else:
+        assert isinstance(record, CreditMemo | Payment)
+        own = sum((a.amount for a in record.applications if a.reversed_on is None), ZERO)
+        if isinstance(record, CreditMemo):
+            left, stated = record.total - own - used.get(record.ref.id, ZERO), record.reported_open
+        else:
+            left = record.amount + sum((c.amount for c in record.credits), ZERO) - own
+            stated = record.reported_unapplied
+    expect(not told or stated == left, f"{where}: {left} open by its applications, {stated} by the system")
 
 
 def reads_by_id_what_it_lists(b: Bench) -> None:

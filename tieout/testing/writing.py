@@ -211,6 +211,16 @@ def says_unknown_when_an_update_is_lost(b: Bench) -> None:
             expect(tries == 1, f"an update of {entity} without an answer was sent {tries} times")
         now = b.record(entity, seen.id)
         expect(getattr(now, b.harness.editable[entity]) == "unheard", "a lost update cannot be read back")
+        if not b.caps.can(entity, Op.VOID):
+            continue
+        fresh, sent = b.look(entity, seen.id), b.harness.received()
+        with (
+            b.harness.trouble(Trouble.LOST_ANSWER),
+            raises(UnknownOutcome, doing=f"a void of {entity} whose answer is lost"),
+        ):
+            b.connector.void(fresh, key=key(entity, "v"))
+        expect(b.harness.received() - sent == 1, f"a void of {entity} without an answer was sent more than once")
+        expect(b.voided(b.record(entity, seen.id)), "a lost void cannot be read back")
 
 
 def does_nothing_when_throttled(b: Bench) -> None:
