@@ -37,7 +37,10 @@ def table(headers: tuple[str, ...], rows: Rows) -> str:
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
     """Every command with the words that call it, in alphabetical order."""
     found: list[tuple[tuple[str, ...], click.Command]] = []
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        command = group.get_command(context, name)
+        assert command is not None
         inner = leaves(command, (*path, name)) if isinstance(command, click.Group) else [((*path, name), command)]
         found += inner
     return found

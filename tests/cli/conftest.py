@@ -1,4 +1,4 @@
-"""The installed program, run as a user runs it."""
+"""The program, run as a user runs it: `installed` starts it, `tieout` does the same without a new process."""
 
 from __future__ import annotations
 
@@ -9,25 +9,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from tieout.cli import cli
 
 Ran = subprocess.CompletedProcess[str]
 PROGRAM = Path(sys.executable).with_name("tieout")
 
 
 @pytest.fixture
-def tieout(tmp_path: Path) -> Callable[..., Ran]:
-    """Run `tieout ARGS` in a fresh folder; `env` adds variables."""
+def installed(tmp_path: Path) -> Callable[..., Ran]:
+    """Run the installed `tieout ARGS` in a fresh folder; `env` adds variables."""
 
-    def run(*args: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+    def run(*args: str | Path, env: dict[str, str] | None = None, stdin: str = "") -> Ran:
         return subprocess.run(
             [PROGRAM, *map(str, args)],
-            cwd=cwd or tmp_path,
+            cwd=tmp_path,
             env=os.environ | (env or {}),
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
-            stdin=subprocess.DEVNULL,
         )
+
+    return run
+
+
+@pytest.fixture
+def tieout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run `tieout ARGS` in this process, in a fresh folder; `env` adds variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str | Path, env: dict[str, str] | None = None, stdin: str = "") -> Ran:
+        words = [str(a) for a in args]
+        result = CliRunner().invoke(cli, words, env=env, input=stdin, prog_name="tieout")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(words, result.exit_code, result.stdout, result.stderr)
 
     return run

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -53,11 +56,11 @@ def test_compare_prints_the_keys_that_programs_rely_on(tieout: Run, ledgers: tup
     assert (bridge["left_total"], bridge["right_total"], bridge["remainder"]) == ("258.00", "58.25", "0.00")
 
 
-def test_differences_are_an_error_only_when_asked(tieout: Run, ledgers: tuple[str, ...]) -> None:
-    assert tieout("compare", *ledgers).returncode == 0
-    assert tieout("compare", *ledgers, "--fail-on-differences").returncode == 1
+def test_differences_are_an_error_only_when_asked(installed: Run, ledgers: tuple[str, ...]) -> None:
+    assert installed("compare", *ledgers).returncode == 0
+    assert installed("compare", *ledgers, "--fail-on-differences").returncode == 1
     same = ("--left", "left.csv", "--left-profile", "documents", "--right", "left.csv", "--right-profile", "documents")
-    assert tieout("compare", *same, "--fail-on-differences").returncode == 0
+    assert installed("compare", *same, "--fail-on-differences").returncode == 0
 
 
 def test_compare_for_people_shows_totals_differences_and_the_bridge(tieout: Run, ledgers: tuple[str, ...]) -> None:
@@ -66,6 +69,22 @@ def test_compare_for_people_shows_totals_differences_and_the_bridge(tieout: Run,
     assert "-200.00" in ran.stdout
     assert "remainder" in ran.stdout
     assert tieout("compare", *ledgers, "--quiet").stdout == ""
+
+
+def test_compare_writes_a_page_and_a_sheet_with_their_provenance(
+    tieout: Run, ledgers: tuple[str, ...], tmp_path: Path
+) -> None:
+    ran = tieout("compare", *ledgers, "--html", "c.html", "--csv", "c.csv", "--json")
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "c.html").read_text()
+    assert "MISSING_IN_B" in page
+    assert "<script" not in page
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "c.csv").read_text("utf-8-sig"))))
+    said = json.loads((tmp_path / "c.csv.provenance.json").read_text())
+    assert len(rows) == said["rows"] == len(json.loads(ran.stdout)["discrepancies"])
+    assert said["sha256"] == sha256((tmp_path / "c.csv").read_bytes()).hexdigest()
+    assert said["read"]["left"]["sha256"] == sha256((tmp_path / "left.csv").read_bytes()).hexdigest()
+    assert set(said) >= {"source", "parameters", "extracted_at", "by", "program"}
 
 
 def test_as_of_is_inclusive(tieout: Run, ledgers: tuple[str, ...]) -> None:

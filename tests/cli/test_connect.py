@@ -62,14 +62,10 @@ redirect_uri = "http://localhost:{free_port()}/callback"
 
 
 def test_a_refresh_token_from_standard_input_is_tried_and_kept(
-    tieout: Run, tmp_path: Path, live: Running, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tieout: Run, tmp_path: Path, live: Running, env: dict[str, str]
 ) -> None:
-    monkeypatch.setenv("QBO_SECRET", live.client_secret)
     token = live.authority.connect()
-    ran = subprocess.run(
-        [PROGRAM, "connect", "books", "--token-stdin", "--json"],
-        cwd=tmp_path, input=token + "\n", capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    ran = tieout("connect", "books", "--token-stdin", "--json", stdin=token + "\n", env=env)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["company"]["id"] == live.realm
     assert token not in ran.stdout + ran.stderr
@@ -116,16 +112,13 @@ def test_without_a_sign_in_a_person_must_act(tieout: Run, env: dict[str, str]) -
 
 @pytest.mark.parametrize("what", ["secret", "company", "token"])
 def test_what_is_wrong_is_named_with_its_exit_code(
-    tmp_path: Path, live: Running, monkeypatch: pytest.MonkeyPatch, what: str
+    tieout: Run, tmp_path: Path, live: Running, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setenv("QBO_SECRET", "hunter2" if what == "secret" else live.client_secret)
     if what == "company":
         write(tmp_path, live, "999")
     token = "AB11wrongwrongwrong" if what == "token" else live.authority.connect()
-    ran = subprocess.run(
-        [PROGRAM, "connect", "books", "--token-stdin"],
-        cwd=tmp_path, input=token, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    ran = tieout("connect", "books", "--token-stdin", stdin=token)
     assert ran.returncode == (4 if what == "token" else 2), ran.stderr
     assert re.search(r"client_secret|company|sign in", ran.stderr)
     assert token not in ran.stderr

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieout.cli.discrepancies import neutral
+from tieout.cli.discrepancies import cell
 from tieout.cli.failures import explain
 from tieout.cli.output import Out, clean, common, encode, gravest, money, table
 from tieout.errors import (
@@ -199,7 +199,7 @@ def test_an_interrupt_is_no_difference_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "written"),
+    ("text", "written"),
     [
         ("=1+1", "'=1+1"),
         ("+49 30", "'+49 30"),
@@ -212,5 +212,5 @@ def test_an_interrupt_is_no_difference_found() -> None:
         (None, ""),
     ],
 )
-def test_no_cell_of_an_export_runs_as_a_formula(cell: str | None, written: str) -> None:
-    assert neutral(cell) == written
+def test_no_cell_of_an_export_runs_as_a_formula(text: str | None, written: str) -> None:
+    assert cell(text) == written

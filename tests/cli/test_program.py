@@ -12,7 +12,7 @@ import click
 import pytest
 
 from tests.cli.conftest import PROGRAM, Ran
-from tieout.cli import cli
+from tieout.cli import _COMMANDS, cli
 
 Run = Callable[..., Ran]
 HEAVY = (
@@ -31,7 +31,10 @@ HEAVY = (
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
     found: list[tuple[tuple[str, ...], click.Command]] = []
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             found += commands(command, (*path, name))
         else:
@@ -46,7 +49,7 @@ def test_help_loads_nothing_heavy() -> None:
     loads = f"""
 import sys
 from click.testing import CliRunner
-from tieout.cli import cli
+from tieout.cli import _COMMANDS, cli
 for args in {[["--help"], *([*path, "--help"] for path, _ in COMMANDS)]!r}:
     assert CliRunner().invoke(cli, args).exit_code == 0, args
 print(sorted(m for m in {HEAVY!r} if m in sys.modules))
@@ -55,11 +58,21 @@ print(sorted(m for m in {HEAVY!r} if m in sys.modules))
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
 
 
-def test_the_installed_program_and_the_module_are_one(tieout: Run) -> None:
-    assert tieout("--help").stdout == tieout("-h").stdout
+def test_the_list_of_commands_says_what_the_commands_say() -> None:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert _COMMANDS[name][1] == command.get_short_help_str(limit=200)
+    assert list(_COMMANDS) == sorted(_COMMANDS)
+    assert cli.get_command(context, "no-such") is None
+
+
+def test_the_installed_program_and_the_module_are_one(installed: Run) -> None:
+    assert installed("--help").stdout == installed("-h").stdout
     module = subprocess.run([sys.executable, "-m", "tieout", "--help"], capture_output=True, text=True, check=True)
-    assert module.stdout == tieout("--help").stdout
-    assert tieout("--version").stdout.startswith("tieout, version ")
+    assert module.stdout == installed("--help").stdout
+    assert installed("--version").stdout.startswith("tieout, version ")
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda v: "-".join(v) if isinstance(v, tuple) else "")
@@ -70,21 +83,21 @@ def test_every_command_takes_json_quiet_and_debug(path: tuple[str, ...], command
     assert len(command.get_short_help_str(limit=200)) <= 60, path
 
 
-def test_a_wrong_option_is_a_mistake_to_mend_not_a_difference(tieout: Run) -> None:
-    ran = tieout("check", "--no-such-option")
+def test_a_wrong_option_is_a_mistake_to_mend_not_a_difference(installed: Run) -> None:
+    ran = installed("check", "--no-such-option")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "--no-such-option" in ran.stderr
 
 
-def test_init_writes_what_check_reads(tieout: Run, tmp_path: Path) -> None:
-    made = tieout("init", "--json")
+def test_init_writes_what_check_reads(installed: Run, tmp_path: Path) -> None:
+    made = installed("init", "--json")
     assert (made.returncode, json.loads(made.stdout)) == (0, {"path": "tieout.toml"})
     before = (tmp_path / "tieout.toml").read_bytes()
-    again = tieout("init")
+    again = installed("init")
     assert again.returncode == 2
     assert "exists already" in again.stderr
     assert (tmp_path / "tieout.toml").read_bytes() == before
-    checked = tieout("check", "--json")
+    checked = installed("check", "--json")
     found = json.loads(checked.stdout)
     by_name = {c["name"]: c for c in found["checks"]}
     assert checked.returncode == 2

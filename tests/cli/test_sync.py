@@ -171,13 +171,13 @@ right = "away"
     assert "broken" in ran.stderr
 
 
-def test_quiet_prints_only_what_a_person_must_do(tieout: Run, company: Path) -> None:
-    ran = tieout("sync", "--quiet")
+def test_quiet_prints_only_what_a_person_must_do(installed: Run, company: Path) -> None:
+    ran = installed("sync", "--quiet")
     assert ran.stdout == ""
     assert "wait" in ran.stderr
     assert "tieout plan show" in ran.stderr
     (company / "tieout.toml").write_text(CONFIG + 'mode = "observe"\n')
-    ran = tieout("sync", "--quiet")
+    ran = installed("sync", "--quiet")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 

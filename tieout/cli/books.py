@@ -14,6 +14,7 @@ from tieout.cli.output import Out, clean, common, count, gravest, money, table
 from tieout.cli.state import by_option, clock, config_option, opened
 
 if TYPE_CHECKING:
+    from tieout.compare import Result
     from tieout.config import Settings
     from tieout.connectors import Connector
     from tieout.sync.engine import Report
@@ -193,9 +194,7 @@ def _show(out: Out, report: Report) -> None:
     changes = report.changes
     out.line(f"  differences  {changes.open:,} open ({changes.opened:,} new, {changes.closed:,} closed)")
     if report.comparison:
-        for currency, bridge in sorted(report.comparison.bridge.items()):
-            out.line()
-            out.lines("  " + line for line in bridge_lines(currency, bridge.as_json(), report.comparison))
+        _show_bridges(out, report.comparison)
     for failure in report.failures:
         out.warn(f"{report.pair}: {clean(failure)}")
     for trip in report.trips:
@@ -205,21 +204,17 @@ def _show(out: Out, report: Report) -> None:
         out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")
 
 
+def _show_bridges(out: Out, result: Result) -> None:
+    from tieout.compare.render import bridge_rows, grid
+
+    for currency, bridge in sorted(result.bridge.items()):
+        out.line()
+        out.lines("  " + line for line in grid(bridge_rows(currency, bridge, result), frozenset({1, 2})))
+
+
 def _summary(report: Report) -> str:
     kinds = Counter(f"{o.op} {o.entity} in {o.connection}" for o in report.operations)
     return ", ".join(f"{n:,} × {kind}" for kind, n in sorted(kinds.items()))
-
-
-def bridge_lines(currency: str, bridge: dict[str, Any], result: Any) -> list[str]:
-    """The way from the left total to the right one, a line for each code."""
-    rows = [
-        (f"{result.left.name} open receivables", "", money(bridge["left_total"])),
-        *((line["code"], f"{line['count']:,}", money(line["delta"])) for line in bridge["lines"]),
-        (f"{result.right.name} open receivables", "", money(bridge["right_total"])),
-        ("remainder", "", money(bridge["remainder"])),
-        ("of which the cause is not confirmed", "", money(bridge["unconfirmed"])),
-    ]
-    return table((f"bridge in {currency}", "count", "amount"), rows, right=(1, 2))
 
 
 # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -325,4 +320,4 @@ def reject(out: Out, *, id: str, by: str, reason: str, config: str | None) -> No
     out.line(f"plan {one['id']}: {one['status']} by {clean(by)}")
 
 
-COMMANDS = (pull, sync, plan)
+COMMANDS = {"pull": pull, "sync": sync, "plan": plan}

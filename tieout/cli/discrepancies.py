@@ -25,7 +25,6 @@ _COLUMNS = (
     *("last_seen_at", "closed_at"),
 )
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @click.group()
@@ -187,14 +186,16 @@ def _csv(found: list[dict[str, Any]]) -> str:
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     for d in found:
-        writer.writerow([neutral(", ".join(d[c]) if c == "secondary" else d.get(c)) for c in _COLUMNS])
+        writer.writerow([cell(", ".join(d[c]) if c == "secondary" else d.get(c)) for c in _COLUMNS])
     return buffer.getvalue()
 
 
-def neutral(value: object) -> str:
+def cell(value: object) -> str:
     """A cell for people's spreadsheets: what would run as a formula is text, numbers stay numbers."""
+    from tieout.compare.render import neutral
+
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+    return text if _NUMBER.fullmatch(text) else neutral(text)
 
 
-COMMANDS = (discrepancies,)
+COMMANDS = {"discrepancies": discrepancies}

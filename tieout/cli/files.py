@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.books import bridge_lines
-from tieout.cli.output import Out, clean, common, count, money, table
+from tieout.cli.output import Out, clean, common, encode, money, table
+from tieout.cli.provenance import provenance
+from tieout.cli.state import clock
 
 if TYPE_CHECKING:
     from tieout.compare import Result
@@ -112,7 +114,9 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 @click.option("--right", required=True, type=_file, help="The second ledger; B.")
 @click.option("--right-profile", required=True, help="How to read it.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
-@click.option("--limit", type=click.IntRange(0), default=_SHOWN, show_default=True, help="How many a person is shown.")
+@click.option("--html", type=_file, help="Also write a page that needs nothing else.")
+@click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
+@click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
 @common
 def compare(
@@ -123,6 +127,8 @@ def compare(
     right: Path,
     right_profile: str,
     as_of: datetime | None,
+    html: Path | None,
+    csv: Path | None,
     limit: int,
     fail_on_differences: bool,
 ) -> int:
@@ -130,45 +136,26 @@ def compare(
 
     Every difference is listed. No set-up is needed.
     """
+    from tieout.compare import html as page
+    from tieout.compare import render
     from tieout.compare.files import compare_files
 
     with out.progress(f"comparing {left.name} and {right.name}"):
         result = compare_files(left, left_profile, right, right_profile, as_of.date() if as_of else None)
-    out.data(result.as_json())
-    _show_comparison(out, result, limit)
+    said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
+    if html:
+        _write(out, html, page.to_html(result))
+    if csv:
+        body = _write(out, csv, render.to_csv(result), encoding="utf-8-sig")
+        sheet = {"path": str(csv), "rows": len(result.discrepancies), "sha256": sha256(body).hexdigest()}
+        _write(out, Path(f"{csv}.provenance.json"), encode(sheet | said) + "\n")
+    out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
+    out.lines(render.to_table(result, most=limit).splitlines())
+    _warn_of_rejected(out, result)
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
-def _show_comparison(out: Out, result: Result, limit: int) -> None:
-    sides = [
-        (
-            side.name,
-            f"{side.records:,}",
-            f"{side.rejected:,}",
-            currency,
-            f"{t.documents:,}",
-            money(t.total),
-            money(t.open),
-        )
-        for side in (result.left, result.right)
-        for currency, t in sorted(side.totals.items())
-    ]
-    headers = ("ledger", "records", "rejected", "", "documents", "total", "open")
-    out.lines(table(headers, sides, right=(1, 2, 4, 5, 6)))
-    out.line()
-    out.line(f"{result.matched:,} matched, {count(len(result.discrepancies), 'difference')}")
-    if result.discrepancies and limit:
-        rows = [
-            (d.code, d.left_label, d.right_label, d.field, money(d.delta), d.currency, d.cause)
-            for d in result.discrepancies[:limit]
-        ]
-        out.line()
-        out.lines(table(("code", "left", "right", "field", "delta", "", "cause"), rows, right=(4,)))
-        if len(result.discrepancies) > limit:
-            out.line(f"… and {len(result.discrepancies) - limit:,} more (--limit; --json lists all)")
-    for currency, bridge in sorted(result.bridge.items()):
-        out.line()
-        out.lines(bridge_lines(currency, bridge.as_json(), result))
+def _warn_of_rejected(out: Out, result: Result) -> None:
     for read in result.provenance.values():
         if isinstance(read, dict) and read.get("rejected"):
             out.warn(
@@ -177,4 +164,12 @@ def _show_comparison(out: Out, result: Result, limit: int) -> None:
             )
 
 
-COMMANDS = (profile, compare)
+def _write(out: Out, path: Path, text: str, *, encoding: str = "utf-8") -> bytes:
+    """Write one output file, for people; returns its bytes."""
+    body = text.encode(encoding)
+    path.write_bytes(body)
+    out.note(f"wrote {path}")
+    return body
+
+
+COMMANDS = {"profile": profile, "compare": compare}

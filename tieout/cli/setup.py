@@ -193,4 +193,4 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
     return _check("pair", name, "; ".join([detail, *stuck]))
 
 
-COMMANDS = (init, connect, check)
+COMMANDS = {"init": init, "connect": connect, "check": check}

@@ -14,7 +14,10 @@ _LAYOUTS = ("customers", "sap-fbl5n-en", "sap-fbl5n-de")
 
 @click.group()
 def sandbox() -> None:
-    """Stand-ins for trying things out: nothing leaves this machine."""
+    """Stand-ins for trying things out.
+
+    Nothing leaves this machine.
+    """
 
 
 @sandbox.command("file-erp")
@@ -82,4 +85,4 @@ def quickbooks(out: Out, *, port: int, control_port: int, seed: str, switches: t
     serve(port=port, control_port=control_port, seed=seed, switches=switches, echo=echo)
 
 
-COMMANDS = (sandbox,)
+COMMANDS = {"sandbox": sandbox}
