@@ -47,10 +47,11 @@ class Rule:
     """When to misbehave and how. Empty texts match everything.
 
     kind: latency (wait `seconds`) · answer (say `form`, or `status` with `body`) · drop (close without an answer) ·
-    truncate (announce the whole body, send `keep` of it, close)
+    truncate (send `keep` of the body: announcing the whole and closing, or, with `announce` part, as if that were all)
     when: before or after the application has worked; truncate is always after
     method, path (regular expression, searched), entity, operation, contains (in the body): what it matches
     nth: the first matching request it fires on, from 1 · times: for how many of them, 0 for ever
+    every: from the nth on, only each so-manieth (with times 0: for ever)
     form: a named answer of the sandbox, such as `throttle` · keep: share of the body, 0 to 1
     """
 
@@ -63,12 +64,14 @@ class Rule:
     contains: str = ""
     nth: int = 1
     times: int = 1
+    every: int = 1
     seconds: float = 0.0
     form: str = ""
     status: int = 503
     body: str = ""
     content_type: str = "text/html"
     keep: float = 0.5
+    announce: Literal["whole", "part"] = "whole"
     id: int = 0
 
     def matches(self, call: Call, body: bytes) -> bool:
@@ -165,8 +168,8 @@ class Faults:
                 if not rule.matches(call, body):
                     continue
                 self._seen[rule.id] += 1
-                n = self._seen[rule.id] - rule.nth
-                if n >= 0 and (rule.times == 0 or n < rule.times):
+                n, off = divmod(self._seen[rule.id] - rule.nth, rule.every)
+                if n >= 0 and not off and (rule.times == 0 or n < rule.times):
                     acting.append(rule)
                     call.fired.append(rule.id)
             return acting
@@ -204,7 +207,7 @@ def wrap(app: App, faults: Faults, classify: Classify, forms: Mapping[str, Calla
             for message in sent:
                 await send(message)
         else:
-            await _truncated(sent, cut.keep, scope, receive, send)
+            await _truncated(sent, cut, scope, receive, send)
 
     return under_faults
 
@@ -269,14 +272,18 @@ def _made(rule: Rule, forms: Mapping[str, Callable[[], Answer]]) -> Answer:
 
 
 async def _truncated(
-    sent: list[Message], keep: float, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    sent: list[Message], cut: Rule, scope: MutableMapping[str, Any], receive: Receive, send: Send
 ) -> None:
     start = next(m for m in sent if m["type"] == "http.response.start")
     body = b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
     headers = [h for h in start["headers"] if h[0].lower() not in {b"content-length", b"transfer-encoding"}]
-    headers.append((b"content-length", str(len(body)).encode()))
+    part = body[: int(len(body) * cut.keep)]
+    whole = cut.announce == "whole"
+    headers.append((b"content-length", str(len(body if whole else part)).encode()))
     await send({**start, "headers": headers})
-    await send({"type": "http.response.body", "body": body[: int(len(body) * keep)], "more_body": True})
+    await send({"type": "http.response.body", "body": part, "more_body": whole})
+    if not whole:
+        return
     scope["tieout.transport"].close()
     while (await receive())["type"] != "http.disconnect":
         pass

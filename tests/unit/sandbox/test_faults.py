@@ -87,6 +87,19 @@ def test_a_truncated_body_announces_more_than_it_sends(client, books, site):
     assert len(books.all("Customer")) == 1
 
 
+def test_a_body_may_be_cut_without_saying_so(client, site):
+    site.faults.arm("truncate", keep=0.3, announce="part")
+    answer = client.post("customer", {"DisplayName": "A"})
+    assert answer.status_code == 200
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        answer.json()
+
+
+def test_every_third_request(client, site):
+    site.faults.arm("answer", form="throttle", nth=2, every=3, times=0)
+    assert [client.get("preferences").status_code for _ in range(7)] == [200, 429, 200, 200, 429, 200, 200]
+
+
 def test_rules_count_their_own_requests(client, books, site):
     site.faults.arm("answer", status=418, body="tea", path=r"/customer$", nth=2, times=2)
     statuses = []

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tieout.sandbox.file_erp import CSV_DE, SAP_XLS_DE, XLSX, Books, BooksError, FileErp, generate, serve_folder
+from tieout.errors import ConfigError
+from tieout.sandbox.file_erp import CSV_DE, SAP_XLS_DE, XLSX, Books, BooksError, Faults, FileErp, generate, serve_folder
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 JAN = date(2026, 1, 15)
@@ -308,3 +309,18 @@ def test_sample_books_are_the_same_for_the_same_seed_and_add_up() -> None:
     assert all(d.posting_date <= END for d in first.documents.values())
     signed = {n: left if first.document(n).debit else -left for n, left in first.balances(END).items()}
     assert sum(signed.values()) == first.receivables(END)["USD"]
+
+
+def test_new_books_can_begin_with_a_sample_and_only_new_ones(tmp_path: Path) -> None:
+    for _ in range(2):
+        serve_folder(tmp_path, as_of=lambda: END, rounds=1, layouts=["documents"], sample=40, clock=lambda: NOW)
+        kept = FileErp(folder=tmp_path).books
+        assert sum(d.is_invoice for d in kept.documents.values()) == 40
+
+
+def test_faults_are_read_from_words() -> None:
+    found = Faults.parse(["renumber", "partial_export=2", "change_amount=0.01", "half_written=off"])
+    assert found == Faults(renumber=True, partial_export=2, change_amount=Decimal("0.01"))
+    for wrong in ("nonsense", "partial_export=x", "change_amount"):
+        with pytest.raises(ConfigError, match="no such fault"):
+            Faults.parse([wrong])

@@ -147,6 +147,8 @@ class Books:
         """The document as answered: list objects get their balances."""
         if entity == "RecurringTransaction":
             return others.sink(row.doc)
+        if entity == "ExchangeRate":  # keyed by currency and day; no id is shown
+            return {k: v for k, v in row.doc.items() if k not in {"Id", "SyncToken"}}
         return lists.with_balances(self, entity, row.doc)
 
     def text(self, entity: str, row: Row) -> bytes:

@@ -232,7 +232,7 @@ def set_rate(books: Books, given: Doc) -> Doc:
         "AsOfDate": on,
     }
     sealed = books.seal(id, doc, row.doc if row else None)
-    return books.store(spec.name, id, sealed, "update" if row else "create").doc
+    return books.view(spec.name, books.store(spec.name, id, sealed, "update" if row else "create"))
 
 
 def rate_on(books: Books, code: str, on: str) -> Decimal:

@@ -26,8 +26,8 @@ KNOWN = frozenset(
         "BalanceSheet CashFlow CustomerBalance CustomerBalanceDetail CustomerIncome CustomerSales DepartmentSales "
         "ClassSales GeneralLedger GeneralLedgerDetail InventoryValuationSummary ItemSales JournalReport "
         "TrialBalanceFR ProfitAndLoss ProfitAndLossDetail SalesByProduct TaxSummary TransactionList "
-        "TransactionListByCustomer TransactionListByVendor TransactionListWithSplits TrialBalance VendorBalance VendorBalanceDetail "
-        "VendorExpenses"
+        "TransactionListByCustomer TransactionListByVendor TransactionListWithSplits TrialBalance "
+        "VendorBalance VendorBalanceDetail VendorExpenses"
     )
 )
 

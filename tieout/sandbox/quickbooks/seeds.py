@@ -134,11 +134,12 @@ def _taxes(books: Books, switches: Switches) -> None:
         put(books, "TaxCode", str(id), tax_code(name, [str(id)]))
 
 
+# The first by name begins with a mark, so that it stays first whatever a suite adds, and it owns invoices.
 PEOPLE: tuple[tuple[str, str, str, str, str], ...] = (  # display name, street, city, state, zip
     ("Alder & Finch", "18 Reed Street", "Bayview", "CA", "94326"),
     ("Birch Row Bakery", "7 Mill Lane", "Half Moon Bay", "CA", "94213"),
     ("O'Brien", "220 Canal Road", "Tucson", "AZ", "85719"),
-    ('Quill "Q" Works', "3 Press Court", "Brooklyn", "NY", "11201"),
+    ('"Quill" Press', "3 Press Court", "Brooklyn", "NY", "11201"),
     ("100% Timber", "51 Sawmill Way", "Austin", "TX", "73301"),
     ("Łódź Glas GmbH", "9 Kilnhouse Yard", "Bayview", "CA", "94326"),
     ("Under_score & Co", "12 Dash Street", "Bayview", "CA", "94327"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,9 @@ def _parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
         head, gap, content = _split(chunk.lstrip(b"\r\n"))
         name = re.search(rb'name="([^"]+)"', head)
         if gap and name:
-            found[name[1].decode("latin-1")] = _chomp(content)
+            content = _chomp(content)
+            encoded = re.search(rb"(?i)content-transfer-encoding:\s*base64", head)
+            found[name[1].decode("latin-1")] = base64.b64decode(content) if encoded else content
     return found
 
 
