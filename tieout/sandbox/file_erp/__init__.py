@@ -10,12 +10,13 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tieout.errors import ConfigError
 from tieout.sandbox.file_erp.books import ZERO, Application, Books, BooksError, Customer, Document
 from tieout.sandbox.file_erp.inbox import Job, LoadReport, book, read, totals, waiting
 from tieout.sandbox.file_erp.layouts import (
@@ -80,6 +81,24 @@ class Faults:
     duplicate_delivery: bool = False
     change_amount: Decimal = ZERO
     ignore_outbox: bool = False
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> Faults:
+        """Faults from `name` or `name=value`, as a command line gives them. Raises ConfigError naming the wrong one."""
+        found: dict[str, Any] = {}
+        for word in words:
+            name, _, value = word.partition("=")
+            match {f.name: f.default for f in fields(cls)}.get(name):
+                case bool():
+                    found[name] = value.lower() not in ("0", "no", "off", "false")
+                case int() if value.isdigit():
+                    found[name] = int(value)
+                case Decimal() if value:
+                    found[name] = Decimal(value)
+                case _:
+                    known = ", ".join(f.name for f in fields(cls))
+                    raise ConfigError(f"no such fault: {word!r}", hint=f"use name or name=number of: {known}")
+        return cls(**found)
 
 
 class FileErp:
@@ -250,11 +269,17 @@ def serve_folder(
     tell: Callable[[str], None] = lambda _: None,
     faults: Faults | None = None,
     clock: Clock | None = None,
+    sample: int = 0,
 ) -> None:
     """Load `folder/outbox`, export to `folder/export`, again and again: `rounds` times, or for ever if 0.
 
-    `pause` waits between rounds; KeyboardInterrupt ends it. Books are kept in the folder.
+    `pause` waits between rounds; KeyboardInterrupt ends it. Books are kept in the folder; new ones begin with
+    `sample` invoices of `generate`, and an empty outbox.
     """
+    if sample and not (folder / "books.json").exists():
+        fresh = FileErp(folder=folder, clock=clock)
+        generate(fresh.books, customers=max(3, sample // 8), invoices=sample, through=as_of())
+        fresh.save()
     done = 0
     while not rounds or done < rounds:
         if done:
