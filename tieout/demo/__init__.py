@@ -1,3 +1,5 @@
 """`tieout demo`: a month end between SAP and QuickBooks, told from the first sync to the last explained cent."""
 
-# story
+from tieout.demo.story import run
+
+__all__ = ["run"]

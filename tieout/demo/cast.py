@@ -17,7 +17,8 @@ TARGET = Decimal("482310.55")
 D = Decimal
 _SEED = 20260131
 _SAP_CUSTOMERS = (
-    "Aldous & Finch Interiors", "Bracken Hill Schools", "Brightwater Clinics", "Canal Street Hotels", "Copperline HVAC",
+    "Aldous & Finch Interiors", "Bracken Hill Schools", "Brightwater Clinics", "Canal Street Hotels",
+    "Copperline HVAC",
     "Dune Road Surf Co.", "Eastgate Dental Group", "Ferro & Sons Ironworks", "Glenn Park Library", "Harbor View Housing",
     "Ives Laboratory", "Juniper Catering", "Kestrel Aviation Services", "Lindqvist Architects", "Marlow Textiles",
     "Northfield Growers", "O'Brien & Daughters", "Pilgrim Coffee Roasters", "Quayside Marine", "Redfern Logistics",

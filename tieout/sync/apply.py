@@ -476,7 +476,12 @@ class Applier:
         if native is None:
             self._blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
             return
-        self._finish(intent | {"native_id": native}, target, target.book.held[(Entity(intent["entity"]), native)])
+        held = target.book.held[(Entity(intent["entity"]), native)]
+        now = Observation(held.entity, held.id, {}, held.record, held.version, held.existence)
+        if intent["op"] != OpKind.CREATE.value and not self._shows(intent, now, target):
+            self._blame(intent, "", "", "handed over in a file; no export shows the change yet")
+            return
+        self._finish(intent | {"native_id": native}, target, held)
 
     # ── confirmation ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -578,12 +583,19 @@ class Applier:
         native = source.book.natives.get(intent["subject"])
         home = source.book.held.get((held.entity, native)) if native else None
         home_shared = source.book.shared(home) if home else None
-        names = {f["name"] for f in loads(intent["operation"])["fields"]}
+        operation = loads(intent["operation"])
+        names = {f["name"] for f in operation["fields"]}
         whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
         moved = None if whole else names
-        set_base(tx, self.pair, intent["subject"], target.connector.name, now=read, held=held, names=moved)
+        agreed = read if whole else self._changed(tx, intent, target, read, operation)
+        set_base(tx, self.pair, intent["subject"], target.connector.name, now=agreed, held=held, names=moved)
         if home is not None and home_shared is not None:
             there = facts(held.entity, home_shared, fields)
+            if intent["op"] == OpKind.CREATE.value:
+                there = _as_sent(there, intent, operation)
+            elif not whole:
+                sent = {f["name"]: f["after"] for f in operation["fields"]}
+                there = self._changed(tx, intent, source, there | sent, operation)
             set_base(tx, self.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
         if intent["op"] == OpKind.VOID.value:
             return
@@ -593,6 +605,18 @@ class Applier:
         if off:
             text = "; ".join(f"{n}: sent {_text(want[n])}, holds {_text(read.get(n))}" for n in off)
             self._blame(intent, "", "", f"readback_mismatch: {text}")
+
+    def _changed(self, tx: Tx, intent: dict[str, Any], side: Target, now: Facts, operation: Mapping[str, Any]) -> Facts:
+        """`now`, with only those applications moved on from the base that the operation wrote."""
+        written = next((f for f in operation["fields"] if f["name"] == "applications"), None)
+        if written is None:
+            return now
+        before, after = written["before"] or {}, written["after"] or {}
+        touched = {i for i in {*before, *after} if before.get(i) != after.get(i)}
+        kept = _base_of(tx, self.pair, intent["subject"], side.connector.name).get("applications", {})
+        merged = {i: a for i, a in kept.items() if i not in touched}
+        merged |= {i: a for i, a in now["applications"].items() if i in touched}
+        return now | {"applications": dict(sorted(merged.items()))}
 
     def _take_room(self, intent: dict[str, Any], target: Target, held: Held) -> None:
         if held.entity is Entity.INVOICE and intent["op"] == OpKind.CREATE.value:
@@ -668,6 +692,27 @@ _REMEDIES = {
     "rejected": "mend the cause named by the target; it is tried again when the document changes",
     "stuck": "look in the target system, then decide the discrepancy",
 }
+
+
+def _as_sent(now: Facts, intent: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:
+    """The source's facts as a create carried them: what changed since, or is applied later, has yet to flow."""
+    if digest(now) != operation["expects"]["facts"]:
+        sent = {f["name"]: f["after"] for f in operation["fields"]}
+        now = {name: sent.get(name, _UNSENT.get(name)) for name in now}
+    if now.get("applications") and not loads(intent["request"]).get("applications"):
+        now = now | {"applications": {}}
+    return now
+
+
+# What a fact was at its source if a create did not carry it: only posted and active records are created.
+_UNSENT: Mapping[str, Any] = {"lines": [], "applications": {}, "state": PostingState.POSTED.value, "active": True}
+
+
+def _base_of(tx: Tx, pair: str, subject: str, connection: str) -> Facts:
+    t = schema.base
+    known = tx.one(sa.select(t.c.facts).where(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection))
+    found: Facts = loads(known["facts"]) if known else {}
+    return found
 
 
 def set_base(

@@ -25,6 +25,7 @@ from tieout.sync.store import Store, Tx, loads
 
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
+DECISIONS = (*ACTIONS, "assign", "retry", "recreate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def explain(
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
-        out.append(d)
+        out.append(replace(d, links=tuple(about)))
     for subject, rest in by_subject.items():
         if subject not in used:
             out.extend(_own(f) for f in rest if f.cause)
@@ -274,15 +275,20 @@ def decide(
     until: str | None = None,
     pair: str | None = None,
 ) -> dict[str, Any]:
-    """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`.
+    """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`,
+    `retry` (a write that was refused or got stuck is planned again), `recreate` (a mirror that was removed is planned
+    again, under a key of its own; with a reason).
 
     Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
-    unknown id or action, RefusedError without a name or a reason.
+    unknown id or action, RefusedError without a name or a reason, or if a document is to be made again at its origin.
     """
-    if not by.strip() or (action == "accept" and not reason.strip()):
-        raise RefusedError("a decision needs a name, and accepting needs a reason", hint="add --by NAME --reason TEXT")
-    if action not in (*ACTIONS, "assign"):
-        raise ConfigError(f"unknown decision {action!r}", hint="use acknowledge, accept, reopen or assign")
+    if not by.strip() or (action in ("accept", "recreate") and not reason.strip()):
+        raise RefusedError(
+            "a decision needs a name, and accepting or making again needs a reason",
+            hint="add --by NAME --reason TEXT",
+        )
+    if action not in DECISIONS:
+        raise ConfigError(f"unknown decision {action!r}", hint=f"use one of: {', '.join(DECISIONS)}")
     t = schema.discrepancy
     with store.writing(None, actor=by) as tx:
         query = sa.select(t).where(t.c.id.startswith(id, autoescape=True), t.c.state.in_(OPEN_STATES))
@@ -297,6 +303,9 @@ def decide(
             values["state"] = ACTIONS[action]
             values["accepted_hash"] = row["values_hash"] if action == "accept" else None
             values["accepted_until"] = until if action == "accept" else None
+        if action in ("retry", "recreate"):
+            for subject in loads(row["body"])["links"]:
+                _plan_again(tx, row["pair"], subject, recreate=action == "recreate")
         if owner is not None:
             values["owner"] = owner
         tx.db.execute(t.update().where(t.c.id == row["id"], t.c.pair == row["pair"]).values(**values))
@@ -314,3 +323,48 @@ def decide(
         payload = {"action": action, "reason": reason, "owner": owner, "values": row["values_hash"]}
         tx.audit("decided", "discrepancy", row["id"], payload)
     return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
+
+
+def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:
+    """Let the next run plan a subject's refused or stuck writes again; with `recreate`, as a document of its own."""
+    i = schema.intent
+    held = tx.all(
+        sa.select(i.c.id, i.c.key).where(i.c.pair == pair, i.c.subject == subject, i.c.state.in_(("rejected", "stuck")))
+    )
+    for intent in held:
+        tx.db.execute(i.update().where(i.c.id == intent["id"]).values(state="cancelled", updated_at=tx.at))
+        tx.audit("cancelled", "intent", intent["id"], {"key": intent["key"], "why": "decided by a person"})
+    if recreate:
+        _next_generation(tx, subject)
+
+
+def _next_generation(tx: Tx, subject: str) -> None:
+    """Part a subject from records of it that were removed, so that it is made again under a new key."""
+    s, x, seen, b = schema.subject, schema.xref, schema.seen, schema.base
+    row = tx.one(sa.select(s).where(s.c.id == subject))
+    if row is None:
+        return
+    gone = tx.all(
+        sa.select(x.c.id, x.c.connection, x.c.native_id)
+        .join(
+            seen,
+            sa.and_(
+                seen.c.connection == x.c.connection,
+                seen.c.entity == x.c.entity,
+                seen.c.native_id == x.c.native_id,
+            ),
+        )
+        .where(x.c.subject == subject, x.c.state == "active", seen.c.existence.in_(("deleted", "absent")))
+    )
+    if any(g["connection"] == row["origin_connection"] for g in gone):
+        raise RefusedError(
+            f"it was removed where it was born ({row['origin_connection']})",
+            hint="restore it there, or void the other one",
+        )
+    for g in gone:
+        tx.db.execute(x.update().where(x.c.id == g["id"]).values(state="tombstone"))
+        tx.db.execute(b.delete().where(b.c.subject == subject, b.c.connection == g["connection"]))
+        tx.audit("unlinked", "subject", subject, {"connection": g["connection"], "native_id": g["native_id"]})
+    generation = row["generation"] + 1
+    tx.db.execute(s.update().where(s.c.id == subject).values(generation=generation))
+    tx.audit("recreate", "subject", subject, {"generation": generation})

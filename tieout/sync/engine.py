@@ -20,10 +20,10 @@ from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained, Rounding
 from tieout.connectors import Connector, Op
 from tieout.errors import AuthError, NotFoundError, RecordError, RefusedError, RetriableError, TieoutError
-from tieout.model import Company, Entity, Existence, micros
+from tieout.model import Company, Customer, Entity, Existence, magnitude, micros
 from tieout.sync import differences, schema
 from tieout.sync.apply import Applier, Target, set_base
-from tieout.sync.book import Book, groups, load
+from tieout.sync.book import Book, Held, groups, load
 from tieout.sync.facts import (
     LEFT,
     RIGHT,
@@ -51,6 +51,7 @@ READ_AGAIN = 200
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
 _REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
+_MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
 
 
@@ -501,7 +502,7 @@ class _Run:
         return recode(entity, shared, self.pair.codes, to, held)
 
     def _rules(self, subjects: Sequence[SubjectState]) -> Rules:
-        flagged = self._flagged()
+        more = self._more_than_missing()
         closed: dict[Which, str | None] = {}
         for which, company in self.companies.items():
             day = company.closed_through()
@@ -518,9 +519,7 @@ class _Run:
             held = self.books[which].held[(s.entity, only.id)]
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
-            if (why := refused.get((s.id, digest(only.facts)))) is not None:
-                return why
-            return ("", "") if (which, s.entity.value, only.id) in flagged else None
+            return ("", "") if more(which, held) else None
 
         def flows(entity: Entity, target: Which) -> bool:
             flow = self.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
@@ -537,32 +536,50 @@ class _Run:
             fields=lambda which, entity: self.connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: (subject, which) in linked,
             connections=self.names,
+            refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
         )
 
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Creates that the target refused for good: (code, reason) by subject and the facts they were made from."""
-        i = schema.intent
+        """Code and reason of what a target refused for good under this configuration, by key.
+
+        A create is refused as it was made from its source's facts; other keys say themselves what they change.
+        """
+        i, r = schema.intent, schema.run
         rows = self.store.rows(
-            sa.select(i).where(i.c.pair == self.pair.name, i.c.state == "rejected", i.c.op == OpKind.CREATE.value)
+            sa.select(i)
+            .join(r, r.c.id == i.c.run)
+            .where(i.c.pair == self.pair.name, i.c.state == "rejected", r.c.config_hash == self.pair.config_hash)
         )
         out = {}
         for row in rows:
-            operation = loads(row["operation"])
-            code = row["error_class"] or "SYNC_BLOCKED"
-            out[(row["subject"], operation["expects"]["facts"])] = code, f"rejected: {row['last_error']}"
+            source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""
+            locked = row["error_class"] == "PERIOD_LOCKED"
+            why = f"{'closed_period' if locked else 'rejected'}: {row['last_error']}"
+            out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
         return out
 
-    def _flagged(self) -> set[tuple[str, str, str]]:
-        """One-sided records of which the comparison says more than that they are missing: not to be created."""
-        plain = {"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"}
-        out: set[tuple[str, str, str]] = set()
+    def _more_than_missing(self) -> Callable[[Which, Held], bool]:
+        """Whether the comparison says anything else of a one-sided record than that it is missing over there.
+
+        A document that it does not call missing at all belongs to another one's difference (a credit memo that
+        undoes a void, say); only one without amount may go unmentioned.
+        """
+        missing: set[tuple[str, str, str]] = set()
+        other: set[tuple[str, str, str]] = set()
         for d in self.comparison.discrepancies if self.comparison else ():
-            if d.code in plain or (d.class_ == "N" and d.code != "AMBIGUOUS_MATCH"):
+            if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", *_MISSING}:
                 continue
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:
-                    out.add((which, d.kind, id))
-        return out
+                    (missing if d.code in _MISSING else other).add((which, d.kind, id))
+
+        def more(which: Which, held: Held) -> bool:
+            key = (which, held.entity.value, held.id)
+            if key in other or isinstance(held.record, Customer) or held.record is None:
+                return key in other
+            return key not in missing and bool(magnitude(held.record))
+
+        return more
 
     def _adopt(self, draft: Draft, subjects: Sequence[SubjectState]) -> None:
         """Move bases to what both sides agree on by now."""
@@ -779,10 +796,16 @@ class _Run:
         for f in findings:
             if not f.code or f.side is None or f.entity is Entity.CUSTOMER:
                 continue
-            native = self.books[f.side].natives.get(f.subject)
-            if native is not None and f.subject not in self.books[_other(f.side)].natives:
-                out.append(Explained(f.side, f.entity.value, native, f.code, f.cause, f.remedy))
+            for which in (LEFT, RIGHT):
+                native = self.books[which].natives.get(f.subject)
+                if native is not None and self._stands(which, f) and not self._stands(_other(which), f):
+                    out.append(Explained(which, f.entity.value, native, f.code, f.cause, f.remedy))
         return _first_each(out)
+
+    def _stands(self, which: Which, f: Finding) -> bool:
+        native = self.books[which].natives.get(f.subject)
+        held = self.books[which].held.get((f.entity, native)) if native is not None else None
+        return held is not None and held.existence in (Existence.LIVE, Existence.INACTIVE)
 
     def _in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
         blamed = {f.subject for f in findings if f.code}
@@ -791,10 +814,9 @@ class _Run:
             side = _other(o.target)
             native = self.books[side].natives.get(o.subject)
             if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
-                why = (
-                    "handed over in a file; not seen in an export yet" if self.write else "planned; waits for approval"
-                )
-                remedy = "none; it follows" if self.write else "tieout plan show, then tieout plan approve"
+                why, remedy = "planned; waits for approval", "tieout plan show, then tieout plan approve"
+                if self._is_settled(o):
+                    why, remedy = "handed over in a file; not seen in an export yet", "none; it follows"
                 out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
         return out
 

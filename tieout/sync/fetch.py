@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import Connector, Observation, Pull
-from tieout.errors import NotFoundError, RecordError
+from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import AnyRecord, Customer, Entity, Existence, as_json, from_json
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
@@ -53,6 +53,7 @@ class _Reading:
     nameless: bool = False
     gone: list[str] = field(default_factory=list)
     missed_once: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     suspicious: str = ""
 
 
@@ -135,6 +136,10 @@ def _ask(reading: _Reading, id: str) -> None:
     except NotFoundError:
         reading.gone.append(id)
         return
+    except RetriableError:
+        # No answer is no deletion: it stays as it was, and the next read covers everything again.
+        reading.unanswered.append(id)
+        return
     if observation.existence is Existence.DELETED:
         reading.gone.append(id)
     else:
@@ -190,8 +195,8 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             {
                 "connection": reading.connector.name,
                 "entity": reading.entity.value,
-                "watermark": pull.cursor if pull.complete else None,
-                "last_full_at": full_at if pull.complete else None,
+                "watermark": pull.cursor if pull.complete and not reading.unanswered else None,
+                "last_full_at": full_at if pull.complete and not reading.unanswered else None,
                 "run": tx.run,
             },
             keep=() if pull.full else ("last_full_at",),
@@ -207,6 +212,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "changed": changed,
             "rejected": len(reading.rejected),
             "gone": sorted(reading.gone),
+            "unanswered": sorted(reading.unanswered),
             "sources": list(pull.sources),
         },
     )

@@ -77,7 +77,8 @@ def by_marker(books: Mapping[Which, Book], generations: Mapping[str, int]) -> li
             subject = home.subjects.get((one.entity, one.id))
             if subject is None or subject in away.natives:
                 continue
-            for generation in range(generations.get(subject, 0) + 1):
+            # A rebuilt state knows of no generation yet; documents are made again a few times at most.
+            for generation in range(generations.get(subject, 0) + 4):
                 key = key_for(
                     away.connection,
                     one.entity,
@@ -89,7 +90,7 @@ def by_marker(books: Mapping[Which, Book], generations: Mapping[str, int]) -> li
                 if found:
                     first = min(found, key=lambda h: (len(h.id), h.id))
                     ids = {source: one.id, target: first.id}
-                    evidence = {"marker": first.marker, "copies": len(found)}
+                    evidence = {"marker": first.marker, "copies": len(found), "generation": generation}
                     links.append(Link(one.entity, ids[LEFT], ids[RIGHT], "our marker", evidence, born=source))
                     break
     return links
@@ -163,7 +164,8 @@ def join(tx: Tx, books: Mapping[Which, Book], link: Link) -> str:
     if others is None:
         tx.db.execute(s.update().where(s.c.id == gone).values(state="retired"))
     created_by = "tieout" if link.born else None
-    tx.db.execute(s.update().where(s.c.id == subject).values(created_by=created_by))
+    known = {"generation": link.evidence["generation"]} if "generation" in link.evidence else {}
+    tx.db.execute(s.update().where(s.c.id == subject).values(created_by=created_by, **known))
     tx.audit(
         "linked",
         "subject",

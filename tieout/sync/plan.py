@@ -197,6 +197,7 @@ class Rules:
     is not carried over, both empty where the comparison says so itself
     can: whether a side takes the operation · fields: what each side holds per entity
     linked: whether a subject has a live record on that side · connections: the name of each side
+    refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
     owner_of: Callable[[Entity, str], str | None]
@@ -209,6 +210,7 @@ class Rules:
     fields: Callable[[Which, Entity], frozenset[str]]
     linked: Callable[[str, Which], bool]
     connections: Mapping[Which, str]
+    refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
 
 
 @dataclass(slots=True)
@@ -332,7 +334,14 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
         return
     day = _day(live.shared)
     closed = rules.closed[target]
-    if s.owner == voided and rules.can(target, s.entity, OpKind.VOID) and not (closed and day and day <= closed):
+    key = _key(s, live.connection, OpKind.VOID, live.version or digest(live.facts))
+    refusal = rules.refused(key, "")
+    if (
+        s.owner == voided
+        and refusal is None
+        and rules.can(target, s.entity, OpKind.VOID)
+        and not (closed and day and day <= closed)
+    ):
         amount = _signed(s.entity, live.shared)
         op = Operation(
             op=OpKind.VOID,
@@ -340,7 +349,7 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
             subject=s.id,
             target=target,
             connection=live.connection,
-            key=_key(s, live.connection, OpKind.VOID, live.version or digest(live.facts)),
+            key=key,
             label=live.number or live.id,
             fields=(FieldChange("state", "posted", "voided", f"voided in {_name(s, voided)}"),),
             record=live.shared or {},
@@ -356,6 +365,8 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
         why = "voided on one side only"
     if s.owner == voided and closed and day and day <= closed:
         why += f"; the other books are closed through {closed}"
+    elif refusal is not None:
+        why += f"; {refusal[1]}"
     draft.findings.append(
         Finding(
             s.id,
@@ -620,8 +631,12 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
             if change.name == "lines":
                 record["tax_lines"] = encoded.get("tax_lines", [])
     only_applied = all(change.name == "applications" for change in changes)
-    before, after = _signed(s.entity, side.shared), _signed(s.entity, record)
     wanted = canonical([[c.name, c.after] for c in changes])
+    key = _key(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}")
+    if (refusal := rules.refused(key, digest(source.facts))) is not None:
+        draft.findings.append(_refusal(s, which, changes, *refusal))
+        return
+    before, after = _signed(s.entity, side.shared), _signed(s.entity, record)
     draft.operations.append(
         Operation(
             op=OpKind.APPLY if only_applied else OpKind.UPDATE,
@@ -629,7 +644,7 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
             subject=s.id,
             target=which,
             connection=side.connection,
-            key=_key(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}"),
+            key=key,
             label=side.number or side.id,
             fields=changes,
             record=record,
@@ -642,16 +657,17 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
 
 
 def _applied(target: Shared, source: Shared, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The target's applications brought to {invoice: amount}: those that stay keep their own dates."""
-    own = {a["invoice"]: a for a in target.get("applications", ()) if a["reversed_on"] is None}
-    theirs = {a["invoice"]: a for a in source.get("applications", ()) if a["reversed_on"] is None}
-    out = []
+    """The target's applications brought to {invoice: amount}: those that stay, and reversed ones, as they are."""
+    own, theirs = target.get("applications", ()), source.get("applications", ())
+    out = [a for a in own if a["reversed_on"] is not None]
     for invoice, amount in sorted(wanted.items()):
-        known = own.get(invoice) or theirs.get(invoice)
-        assert known is not None
-        if Decimal(known["amount"]) != Decimal(amount):
-            known = {**known, "amount": amount, "amount_invoice": amount}
-        out.append(known)
+        for side in (own, theirs):
+            standing = [a for a in side if a["invoice"] == invoice and a["reversed_on"] is None]
+            if standing and sum((Decimal(a["amount"]) for a in standing), Decimal(0)) == Decimal(amount):
+                out.extend(standing)
+                break
+        else:
+            raise AssertionError("a merged application is one side's or the other's")
     return out
 
 
@@ -750,6 +766,9 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
         rules.encode(s.entity, shared, target)
     except LookupError as error:
         return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
+    key = _key(s, rules.connections[target], OpKind.CREATE, "")
+    if (refusal := rules.refused(key, digest(only.facts))) is not None:
+        return because(*refusal, "mend the cause named by the target; it is tried again when the document changes")
     closed = rules.closed[target]
     if day and closed and day <= closed:
         return because(

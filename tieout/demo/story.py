@@ -1,0 +1,255 @@
+"""The demo's programme: what is done, what tieout says, and that each figure is the promised one.
+
+Nothing here computes a result: every number printed is read from the run's report or from the systems themselves.
+A promise that does not hold is printed as such and ends the demo with exit code 5.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tieout.compare.html import to_html
+from tieout.compare.render import plain, to_csv
+from tieout.demo.cast import TARGET, Cast
+from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
+from tieout.errors import FatalError
+from tieout.sync import differences, plans
+from tieout.sync.engine import Report, sync
+from tieout.sync.facts import canonical
+
+CONTROLLER = "D. Whitfield (controller)"
+D = Decimal
+# What the month end must show, code by code; SAP is the left ledger.
+EXPECTED = {
+    "SYNC_BLOCKED": D("-12480.00"),
+    "PAYMENT_DUPLICATED": D("-3250.00"),
+    "CHARGEBACK_NSF": D("1875.00"),
+    "TAX_AMOUNT": D("16.00"),
+    "WRITEOFF_ONE_SIDE": D("940.00"),
+    "CUTOFF": D("-7600.00"),
+    "UNAPPLIED_CASH": D("0.00"),
+    "VOID_DATE_DIFF": D("0.00"),
+}
+QUICKBOOKS_TOTAL = D("461811.55")
+
+
+@dataclass(slots=True)
+class Telling:
+    """Prints the story, and keeps what was promised and what came."""
+
+    say: Callable[[str], None]
+    kept: list[tuple[str, bool]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def chapter(self, title: str) -> None:
+        self.say("")
+        self.say(title)
+        self.say("─" * len(title))
+
+    def promise(self, text: str, held: bool) -> None:
+        self.kept.append((text, held))
+        self.say(f"  {'✓' if held else '✗'} {text}")
+
+    @property
+    def broken(self) -> list[str]:
+        return [text for text, held in self.kept if not held]
+
+
+def run(folder: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Play the whole story in `folder` and return its figures (money as text). Raises FatalError if one is wrong."""
+    tell = Telling(say)
+    with staged(folder) as stage:
+        cast = Cast(stage)
+        _opening(cast, tell)
+        flowed = _first_sync(stage, tell)
+        _events(cast, tell)
+        doubled = _lost_answer(stage, cast, tell)
+        _closed_period(stage, cast, tell)
+        report = _month_end(stage, tell)
+        files = _files(stage, report)
+        _summary(stage, tell, report, flowed, files)
+    if tell.broken:
+        raise FatalError("the demo did not come out as promised: " + "; ".join(tell.broken))
+    return {
+        "seconds": round(time.monotonic() - tell.started),
+        "flowed": flowed,
+        "copies_of_the_lost_document": doubled,
+        "promises": [{"promise": text, "kept": held} for text, held in tell.kept],
+        "bridge": report.as_json()["bridge"],
+        "files": {name: str(path) for name, path in files.items()},
+    }
+
+
+def _sync(stage: Stage, *, apply: bool = True, **kw: Any) -> Report:
+    stage.clock.sleep(60)
+    return sync(stage.store, stage.connectors, stage.pair, apply=apply, heartbeat=False, **kw)
+
+
+def _approved(stage: Stage, report: Report) -> None:
+    """The controller reads the plan, and lifts the guards that hold it."""
+    if report.plan_id is not None and report.operations:
+        plans.approve(stage.store, report.plan_id, by=CONTROLLER, guards=[t.name for t in report.trips])
+
+
+def _opening(cast: Cast, tell: Telling) -> None:
+    cast.opening()
+    tell.chapter(f"{COMPANY}: month end {MONTH_END:%d %B %Y}")
+    tell.say(f"  SAP (FBL5N exports, import files)   {cast.entered['sap']:>4} documents entered by its clerks")
+    tell.say(f"  QuickBooks Online (HTTP, OAuth)     {cast.entered['quickbooks']:>4} documents entered by its clerks")
+
+
+def _first_sync(stage: Stage, tell: Telling) -> dict[str, dict[str, int]]:
+    """Everything flows both ways; what goes to SAP needs its own import and export jobs in between."""
+    tell.chapter("1  Everything flows, both ways")
+    stage.export(MONTH_END)
+    report = _sync(stage)
+    tell.say(f"  plan {report.plan_id}: {len(report.operations)} documents to create; nothing is written yet")
+    for trip in report.trips:
+        tell.say(f"  guard {trip.name}: {trip.message}")
+    _approved(stage, report)
+    tell.say(f"  approved by {CONTROLLER}")
+    flowed: dict[str, Counter[str]] = {"to QuickBooks": Counter(), "to SAP": Counter()}
+    for _ in range(8):
+        report = _sync(stage)
+        for written in report.written:
+            where = "to QuickBooks" if written["operation"]["connection"] == "quickbooks" else "to SAP"
+            flowed[where][written["operation"]["entity"]] += 1
+        if not report.operations and not report.applied["done"] and not report.applied["pending"]:
+            break
+        loaded = stage.load()
+        if loaded.booked:
+            tell.say(f"  SAP loaded {len(loaded.booked)} records from the outbox and exports again")
+        stage.export(MONTH_END)
+    for where, counts in flowed.items():
+        listed = ", ".join(f"{n} {entity.replace('_', ' ')}s" for entity, n in counts.items())
+        tell.say(f"  {where:<14} {listed}")
+    tell.promise("a second run plans nothing", not _sync(stage).operations)
+    return {where: dict(counts) for where, counts in flowed.items()}
+
+
+def _events(cast: Cast, tell: Telling) -> None:
+    tell.chapter("2  Then January ends as months do")
+    for line in cast.events():
+        tell.say(f"  · {line}")
+
+
+def _lost_answer(stage: Stage, cast: Cast, tell: Telling) -> int:
+    """QuickBooks stores a document and its answer never arrives."""
+    tell.chapter("3  An answer is lost after the commit")
+    cast.late()
+    stage.export(MONTH_END)
+    report = _sync(stage)
+    _approved(stage, report)
+    stage.server.faults.arm("drop", when="after", method="POST", path=r"/invoice$", contains="AR26402")
+    report = _sync(stage)
+    tell.say(f"  first run:  {report.applied['unknown']} outcome unknown; nothing is sent again on a guess")
+    unknown = report.applied["unknown"]
+    stage.clock.sleep(120)
+    report = _sync(stage)
+    copies = [d for d in stage.quickbooks.all("Invoice") if d.get("DocNumber") == "AR26402"]
+    tell.say(f"  next run:   settled with the same key; QuickBooks holds {len(copies)} such invoice")
+    tell.promise("one document, not two", unknown == 1 and len(copies) == 1)
+    return len(copies)
+
+
+def _closed_period(stage: Stage, cast: Cast, tell: Telling) -> None:
+    tell.chapter("4  A write into a closed period")
+    cast.backdated()
+    stage.export(MONTH_END)
+    report = _sync(stage)
+    refused = [d for d in report.discrepancies if d.code == "PERIOD_LOCKED"]
+    for d in refused:
+        tell.say(f"  refused: {d.left_label or d.left}: {d.cause.split(';')[0]}")
+    tell.promise(
+        "it is refused before a byte is sent, and never re-dated", len(refused) == 1 and not report.applied["done"]
+    )
+    cast.corrected()
+    stage.export(MONTH_END)
+    _approved(stage, _sync(stage))
+    _sync(stage)
+    tell.say("  the clerk reverses it and enters it in January; it flows")
+
+
+def _month_end(stage: Stage, tell: Telling) -> Report:
+    tell.chapter(f"5  The bridge as of {MONTH_END}")
+    stage.export(MONTH_END)
+    stage.clock.sleep(timedelta(days=1).total_seconds())
+    report = _sync(stage, as_of=MONTH_END, sweep=True)
+    bridge = report.as_json()["bridge"]["USD"]
+    tell.say(f"  {'SAP open receivables':<58}{_money(bridge['left_total']):>14}")
+    causes = {d.code: d for d in report.discrepancies}
+    for line in bridge["lines"]:
+        named = _CAUSES.get(line["code"], causes[line["code"]].cause if line["code"] in causes else "")
+        tell.say(f"    {line['code']:<20} {named:<36}{_money(line['delta']):>14}")
+    tell.say(f"  {'QuickBooks open receivables':<58}{_money(bridge['right_total']):>14}")
+    tell.say(f"  {'remainder':<58}{_money(bridge['remainder']):>14}")
+    lines = {line["code"]: D(line["delta"]) for line in bridge["lines"]}
+    zero = {d.code for d in report.discrepancies if not d.delta}
+    tell.promise(f"SAP {TARGET:,}", D(bridge["left_total"]) == TARGET)
+    tell.promise(f"QuickBooks {QUICKBOOKS_TOTAL:,}", D(bridge["right_total"]) == QUICKBOOKS_TOTAL)
+    for code, delta in EXPECTED.items():
+        tell.promise(f"{code} {delta:+,}", lines.get(code, D("0.00") if code in zero else None) == delta)
+    others = sorted({d.code for d in report.discrepancies} - set(EXPECTED))
+    tell.promise("nothing else differs" + (f" (found: {', '.join(others)})" if others else ""), not others)
+    tell.promise("remainder 0.00", D(bridge["remainder"]) == 0)
+    again = _sync(stage, as_of=MONTH_END)
+    tell.promise("a second run plans nothing", not again.operations)
+    tell.promise("the audit chain verifies", not stage.store.audit_breaks())
+    return report
+
+
+_CAUSES = {
+    "SYNC_BLOCKED": "invoice under unmapped tax code R9",
+    "PAYMENT_DUPLICATED": "ACH receipt entered twice",
+    "CHARGEBACK_NSF": "returned check, paid in SAP",
+    "TAX_AMOUNT": "8.25 % against 8.00 % on 6,400.00",
+    "WRITEOFF_ONE_SIDE": "written off in SAP only",
+    "CUTOFF": "dated 31 January against 1 February",
+    "UNAPPLIED_CASH": "4,200.00 applied in SAP only",
+    "VOID_DATE_DIFF": "voided in December, credited in January",
+}
+
+
+def _money(text: str) -> str:
+    return f"{D(text):,.2f}"
+
+
+def _files(stage: Stage, report: Report) -> dict[str, Path]:
+    assert report.comparison is not None
+    folder = stage.folder
+    out = {
+        "report": folder / "month-end.html",
+        "discrepancies": folder / "discrepancies.csv",
+        "run": folder / "run.json",
+    }
+    out["report"].write_text(to_html(report.comparison, title="Month end: SAP and QuickBooks"), "utf-8")
+    out["discrepancies"].write_text(to_csv(report.comparison), "utf-8", newline="")
+    out["run"].write_text(canonical(report.as_json()), "utf-8")
+    return out | {
+        "state": folder / "state.db",
+        "configuration": folder / "tieout.toml",
+        "outbox": folder / "sap" / "import",
+    }
+
+
+def _summary(
+    stage: Stage, tell: Telling, report: Report, flowed: dict[str, dict[str, int]], files: dict[str, Path]
+) -> None:
+    tell.chapter("In short")
+    for where, counts in flowed.items():
+        tell.say(f"  flowed {where:<14} {sum(counts.values()):>4} records")
+    open_ = differences.listed(stage.store, stage.pair.name)
+    tell.say(f"  did not flow, or differs  {len(open_):>4} discrepancies, each with its cause and what to do next:")
+    for d in open_:
+        tell.say(f"    {d['code']:<20} {_money(d['delta']):>12}  {plain(d['cause'], 90)}")
+    tell.say(f"  remainder {_money(report.as_json()['bridge']['USD']['remainder'])}")
+    tell.say("  files:")
+    for name, path in files.items():
+        tell.say(f"    {name:<14} {path}")
