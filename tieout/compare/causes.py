@@ -48,7 +48,8 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
                 f"balances between the two dates differ by {text(Decimal(clue['moved']))}"
             )
         case "PAYMENT_DUPLICATED" | "DUPLICATE_WITHIN_LEDGER":
-            return f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
+            twin = f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
+            return f"{twin}; without a number it may also be a second one" if twin and "unsure" in clue else twin
         case "UNAPPLIED_CASH" | "MISAPPLIED" | "APPLICATION_AMOUNT" | "APPLICATION_MISSING" | "APPLICATION_DATE":
             to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"

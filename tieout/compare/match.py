@@ -7,10 +7,10 @@ equal in everything the rung looks at are paired in order. What several candidat
  1 marker          our reference, or the other ledger's id or number, in a field of one side
  2 identical       kind, number, customer, currency, total and date; or all but the number where neither side has one
  3 near date       the same, dates up to 3 days apart
- 4 other date      the same, any date
+ 4 other date      the same, any date (payments: up to 31 days apart)
  5 other kind      the same, but one is an invoice and the other a credit memo
- 6 other amount    kind, number and customer; first on the same date, then on any
- 7 other customer  kind, number, currency and total
+ 6 other amount    kind, number and customer; first on the same date, then on any (payments: the same date only)
+ 7 other customer  kind, number, currency and total; the same
  8 no number       kind, customer, currency and total on the same or a near date, a number missing on one side
  9 other number    kind, customer, currency, total and date; the numbers differ
 """
@@ -24,6 +24,7 @@ from tieout.compare.tables import Connection, prepare
 from tieout.mapping.relation import SIDES
 
 NEAR_DAYS = 3
+MONTH = 31
 MOST_CANDIDATES = 50  # per key and side in a rung that joins on nearness: more are ambiguous anyway
 
 _NUMBER = ("kk", "number_key", "who", "currency", "total")
@@ -51,6 +52,8 @@ class Rung:
 
 _HAS = "number_key IS NOT NULL"
 _LACKS = "number_key IS NULL"
+# A payment's reference ("ACH", "RENT") recurs; it identifies only near its date.
+_NOT_CASH = "kind <> 'payment'"
 _BILL = "kind IN ('invoice', 'credit_memo')"
 _NUMBER_SIGNLESS = ("number_key", "who", "currency", "total")
 STRONG: tuple[Rung, ...] = (
@@ -61,7 +64,7 @@ STRONG: tuple[Rung, ...] = (
     Rung(2, "identical rows without a number, in order", (*_BARE, "issued", "detail"), "ordinal", _LACKS),
     Rung(2, "identical rows without a number, in order", (*_BARE, "issued"), "ordinal", _LACKS),
     Rung(3, "near date", _NUMBER, "near", automatic=True),
-    Rung(4, "other date", _NUMBER),
+    Rung(4, "other date", _NUMBER, on=f"(l.kind <> 'payment' OR abs(datediff('day', l.issued, r.issued)) <= {MONTH})"),
     Rung(5, "other kind", (*_NUMBER_SIGNLESS, "issued"), where=_BILL, on="l.sign <> r.sign"),
     Rung(5, "other kind", _NUMBER_SIGNLESS, where=_BILL, on="l.sign <> r.sign"),
     Rung(
@@ -74,11 +77,11 @@ STRONG: tuple[Rung, ...] = (
 )
 AMOUNT: tuple[Rung, ...] = (
     Rung(6, "other amount", ("kk", "number_key", "who", "issued")),
-    Rung(6, "other amount", ("kk", "number_key", "who")),
+    Rung(6, "other amount", ("kk", "number_key", "who"), where=_NOT_CASH),
 )
 WEAK: tuple[Rung, ...] = (
     Rung(7, "other customer", ("kk", "number_key", "currency", "total", "issued")),
-    Rung(7, "other customer", ("kk", "number_key", "currency", "total")),
+    Rung(7, "other customer", ("kk", "number_key", "currency", "total"), where=_NOT_CASH),
     Rung(8, "no number", (*_BARE, "issued"), on="(l.number_key IS NULL OR r.number_key IS NULL)"),
     Rung(8, "no number, near date", _BARE, "near", on="(l.number_key IS NULL OR r.number_key IS NULL)"),
     Rung(9, "other number", (*_BARE, "issued"), where=_HAS),
@@ -242,7 +245,7 @@ def _sql(rung: Rung) -> str:
     where = f"{given} AND {rung.where}"
     out = f"{rung.no}, $${rung.rule}$$, {rung.automatic}"
     if rung.how == "unique":
-        rest = ", ".join(f"min({c}) AS {c}" for c in ("number_key", "sign") if c not in rung.key)
+        rest = ", ".join(f"min({c}) AS {c}" for c in ("number_key", "sign", "kind", "issued") if c not in rung.key)
         rest = f", {rest}" if rest else ""
         one = [
             f"(SELECT {key}, min(rid) AS rid{rest} FROM cmp_free_{side} WHERE {where} "
@@ -295,10 +298,10 @@ def _duplicates(con: Connection) -> bool:
 
 
 def _ambiguous(con: Connection) -> None:
-    """Group what is left and could be each other: by number and customer, then by customer, amount and date."""
-    for key in (("kk", "number_key", "who"), (*_BARE, "issued")):
+    """Group what is left and could be each other: by number and customer, if not cash, then by customer, amount and date."""
+    for key, where in ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")):
         columns = ", ".join(key)
-        given = " AND ".join(f"{c} IS NOT NULL" for c in key)
+        given = " AND ".join([*(f"{c} IS NOT NULL" for c in key), where])
         rows = " UNION ALL ".join(
             f"SELECT '{side}' AS side, rid, id, {columns} FROM cmp_free_{side} WHERE {given}" for side in SIDES
         )

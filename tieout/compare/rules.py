@@ -29,7 +29,7 @@ _COMPARED = (
     "settled_on", "disputed", "due_by", "eff", "billed", "full_ar", "memo", "rid",
 )  # fmt: skip
 # A memo that says that the bank returned the payment.
-NSF = "(^|[^a-z])(nsf|r/?d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
+NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 
 # Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
 _PAIR = f"""
@@ -263,7 +263,8 @@ SELECT CASE WHEN x.code IS NOT NULL THEN x.code
        CASE WHEN x.code IS NULL THEN '' WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING' ELSE 'MISSING_IN_{absent}' END,
        b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
        concat_ws(chr(31), 'twin=' || replace(coalesce(t.number, t.id), chr(31), ' '),
-                 'concerns=' || replace(b.concerns, chr(31), ' '))
+                 'concerns=' || replace(b.concerns, chr(31), ' '),
+                 CASE WHEN d.twin IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END)
 FROM cmp_{side} AS b
 LEFT JOIN cmp_dup AS d ON d.side = '{side}' AND d.rid = b.rid
 LEFT JOIN cmp_{side} AS t ON t.rid = d.twin

@@ -264,3 +264,18 @@ def test_a_customers_reported_balance_is_checked_against_its_documents():
         ("BALANCE_MISMATCH_INTERNAL", "1", "8.00", 0)
     ]
     assert "give 7.00" in result.discrepancies[0].cause
+
+
+def test_a_recurring_reference_does_not_make_one_payment_of_two():
+    left = [*BASE_L, pay("L", "100", "2026-01-03", reference="ACH")]
+    right = [*BASE_R, pay("R", "700", "2026-01-28", reference="ACH")]
+    assert codes(compared(left, right, as_of=JAN31)) == {"PAYMENT_MISSING": 2}
+
+
+def test_an_equal_receipt_without_reference_is_only_supposed_to_be_a_double():
+    left = [*BASE_L, pay("L", reference=None)]
+    right = [*BASE_R, pay("R", reference=None), payment("RP2", "a", "100", "2026-01-11", reference=None)]
+    result = compared(left, right, as_of=JAN31)
+    assert codes(result) == {"PAYMENT_DUPLICATED": 1}
+    assert result.bridge["USD"].unconfirmed == 100
+    assert "second one" in result.discrepancies[0].cause
