@@ -1,7 +1,7 @@
 """Reports computed from the documents, not from the ledger: an independent control total.
 
-AgedReceivables, AgedReceivableDetail, CustomerBalance, CustomerBalanceDetail, TrialBalance. Other names that
-QuickBooks knows are answered empty, with `NoReportData` true.
+AgedReceivables, AgedReceivableDetail, CustomerBalance, CustomerBalanceDetail; those on accounts are made in
+`ledger_reports`. Other names that QuickBooks knows are answered empty, with `NoReportData` true.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from . import lists, payments, posting, schema
+from . import ledger_reports, lists, payments, posting, schema
 from .encode import ZERO, Doc, cents, stamp
 from .faults import Refused
 
@@ -278,26 +278,10 @@ def _balance_detail(books: Books, as_of: date, _: Mapping[str, str]) -> tuple[li
     return _sections(books, dict(sorted(groups.items())))
 
 
-def _trial(books: Books, _: date, __: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[Doc]]:
-    rows: list[Doc] = []
-    debit = credit = ZERO
-    for id, row in books.tables["Account"].items():
-        amount = books.ledger.accounts.get(id, ZERO)
-        if amount:
-            debit, credit = debit + max(amount, ZERO), credit - min(amount, ZERO)
-            name = row.doc["FullyQualifiedName"]
-            cells = [{"value": name, "id": id}, _value(max(amount, ZERO)), _value(-min(amount, ZERO))]
-            rows.append({"ColData": cells})
-    summary = [{"value": "TOTAL"}, _value(debit), _value(credit)]
-    if rows:
-        rows.append({"Summary": {"ColData": summary}, "type": "Section", "group": "GrandTotal"})
-    return [("", "Account"), ("Debit", "Money"), ("Credit", "Money")], rows
-
-
 _MADE: dict[str, Any] = {
     "AgedReceivables": _aged,
     "AgedReceivableDetail": _aged_detail,
     "CustomerBalance": _balances,
     "CustomerBalanceDetail": _balance_detail,
-    "TrialBalance": _trial,
+    **ledger_reports.MADE,
 }
