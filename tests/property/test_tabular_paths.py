@@ -132,7 +132,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
         draw(st.sampled_from(["Acme Ltd", "Müller & Söhne", ""])),
     ]
     bare = p.amounts.direction == "magnitude" or side
-    way = 1 if bare or kind in "IWJ" and draw(st.booleans()) else -1
+    way = 1 if bare or (kind in "IWJ" and draw(st.booleans())) else -1
     if p.amounts.direction == "credit_positive":
         way = -way
     rows = []

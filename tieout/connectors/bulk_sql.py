@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tieout.mapping import tabular_documents as docs
-from tieout.mapping.fields import LONGEST, YEARS
+from tieout.mapping.fields import LONGEST
 from tieout.mapping.tabular import LINE_COLUMNS, Column, Profile
 from tieout.mapping.tabular_documents import NATURAL
 from tieout.mapping.tabular_rows import Binding
@@ -42,14 +42,19 @@ def is_null(profile: Profile, column: Column, cell: str) -> str:
     return f"({cell} = ''" + (f" OR {cell} IN ({', '.join(map(literal, tokens))}))" if tokens else ")")
 
 
-def value(binding: Binding, name: str, cell: str) -> str:
-    """The typed value of a trimmed cell that is not null; NULL where the spelling is not plain."""
+def value(binding: Binding, name: str, cell: str, *, ascii_only: bool = False) -> str:
+    """The typed value of a trimmed cell that is not null; NULL where the spelling is not plain.
+
+    ascii_only: no cell holds control characters, line breaks or anything beyond ASCII
+    """
     profile = binding.profile
     match profile.type_of(name):
         case "id":
-            return _id(cell)
+            return _id(cell, ascii_only=ascii_only)
         case "text":
-            return f"CASE WHEN {_plain_text(cell)} AND {cell} NOT LIKE '#%' THEN {cell} END"
+            return (
+                f"CASE WHEN {_plain_text(cell, ascii_only=ascii_only)} AND NOT starts_with({cell}, '#') THEN {cell} END"
+            )
         case "decimal":
             return _decimal(profile, name, cell)
         case "date":
@@ -63,16 +68,19 @@ def value(binding: Binding, name: str, cell: str) -> str:
             return _choice(binding.choices[name], cell)
 
 
-def _plain_text(cell: str) -> str:
-    return f"length({cell}) <= {LONGEST} AND NOT regexp_matches({cell}, '{_UNUSUAL}')"
+def _plain_text(cell: str, *, ascii_only: bool) -> str:
+    """Condition of text that Python would keep as it is. ascii_only: the file is known to hold nothing else."""
+    usual = "" if ascii_only else f" AND NOT regexp_matches({cell}, '{_UNUSUAL}')"
+    return f"strlen({cell}) <= {LONGEST}{usual}"
 
 
-def _id(cell: str) -> str:
-    fit = f"{_plain_text(cell)} AND NOT regexp_matches({cell}, '^[=#]|^[0-9][0-9.,]*[eE]')"
+def _id(cell: str, *, ascii_only: bool) -> str:
+    fit = _plain_text(cell, ascii_only=ascii_only)
+    odd = f"starts_with({cell}, '=') OR starts_with({cell}, '#') OR regexp_matches({cell}, '^[0-9][0-9.,]*[eE]')"
+    tail = f"regexp_full_match({cell}, '[0-9]+\\.0+')"
     return (
-        f"CASE WHEN {fit} THEN CASE WHEN {cell} LIKE '%.0' OR {cell} LIKE '%.00' "
-        f"THEN regexp_replace({cell}, '^([0-9]+)\\.0+$', '\\1') WHEN regexp_matches({cell}, '\\.0+$') THEN NULL "
-        f"ELSE {cell} END END"
+        f"CASE WHEN NOT ({fit}) OR {odd} THEN NULL WHEN NOT contains({cell}, '.0') THEN {cell} "
+        f"WHEN {tail} THEN regexp_replace({cell}, '\\.0+$', '') WHEN NOT ends_with({cell}, '0') THEN {cell} END"
     )
 
 
@@ -118,7 +126,7 @@ def _decimal(profile: Profile, name: str, cell: str) -> str:
 
 
 _TOKENS = {
-    "%Y": "[0-9]{4}",
+    "%Y": "(?:19|20|21)[0-9]{2}",
     "%y": "[0-9]{2}",
     "%m": "[0-9]{1,2}",
     "%d": "[0-9]{1,2}",
@@ -143,12 +151,8 @@ def _date(fmt: str, cell: str) -> str:
     # %y is read by Python alone: its century is ours to decide. So are month names beyond English three letters.
     if "%y" in fmt:
         return "CAST(NULL AS DATE)"
-    parsed = f"CAST(try_strptime({cell}, {literal(fmt)}) AS DATE)"
-    first, last = YEARS
-    return (
-        f"CASE WHEN regexp_full_match({cell}, '{pattern}') AND "
-        f"{parsed} BETWEEN DATE '{first}-01-01' AND DATE '{last}-12-31' THEN {parsed} END"
-    )
+    parsed = f"TRY_CAST({cell} AS DATE)" if fmt == "%Y-%m-%d" else f"CAST(try_strptime({cell}, {literal(fmt)}) AS DATE)"
+    return f"CASE WHEN regexp_full_match({cell}, '{pattern}') THEN {parsed} END"
 
 
 def amount(profile: Profile) -> str:

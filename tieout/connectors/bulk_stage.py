@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 
 from tieout.connectors import bulk_sql as sql
+from tieout.connectors import decode
 from tieout.connectors.reading import FileReport, is_footer, readable_amount, report_of
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
@@ -60,11 +61,20 @@ def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:
     assert table.text is not None
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
     source = _read_csv(table.text.path, columns, table.delimiter, table.profile.file.quote, skip=table.lines)
+    # DuckDB drops blank lines without a word: one row a line means that there were none, and no breaks in cells.
+    # Plain ASCII without breaks in cells needs no search for unusual characters.
+    quick = table.text.ascii
     try:
-        con.execute(_stage_statement(table, staged.typed, source, numbered=False))
+        con.execute(_stage_statement(table, staged.typed, source, numbered=False, quick=quick))
+        rows = con.execute(f"SELECT count(*) FROM {staged.typed}").fetchall()[0][0]
+        if rows + table.lines != table.text.lines:
+            if decode.has_blank_lines(table.text):
+                return False
+            if quick:
+                con.execute(_stage_statement(table, staged.typed, source, numbered=False))
     except duckdb.InvalidInputException:
         return False
-    staged.report.rows = con.execute(f"SELECT count(*) FROM {staged.typed}").fetchall()[0][0]
+    staged.report.rows = rows
     return True
 
 
@@ -96,7 +106,7 @@ def _read_csv(path: Path, columns: str, delimiter: str, quote: str, *, skip: int
     )
 
 
-def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) -> str:
+def _stage_statement(table: Table, target: str, source: str, *, numbered: bool, quick: bool = False) -> str:
     """CREATE TABLE of typed rows. Columns: n (row number; NULL: header_row + rowid + 1), v_* typed values,
     amount, effect, key, cells (all raw cells of a row that SQL does not read; NULL for the others).
     """
@@ -111,7 +121,7 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
         null = sql.is_null(profile, column, cell)
         empty = _constant(table, name)
         values.append(
-            f"CAST(CASE WHEN {null} THEN {empty} ELSE {sql.value(binding, name, cell)} END "
+            f"CAST(CASE WHEN {null} THEN {empty} ELSE {sql.value(binding, name, cell, ascii_only=quick)} END "
             f"AS {sql.sql_type(profile, name)}) AS v_{name}"
         )
         needed = (column.required or name in profile.key[:1]) and not column.empty
@@ -128,17 +138,16 @@ def _stage_statement(table: Table, target: str, source: str, *, numbered: bool) 
     key = ", ".join(f"v_{k}" for k in profile.key)
     cells = ", ".join(f"c{i}" for i in range(binding.width))
     listed = ", ".join(f"v_{c}" for c in profile.columns)
+    number = "n" if numbered else "CAST(NULL AS BIGINT) AS n"
     return f"""
         CREATE OR REPLACE TABLE {target} AS
-        SELECT * EXCLUDE (cells, sound) REPLACE (CAST(amount AS {sql.MONEY}) AS amount),
+        SELECT n, {listed}, CAST(amount AS {sql.MONEY}) AS amount,
             CAST({effect} AS {sql.MONEY}) AS effect,
             {f"concat_ws('/', {key})" if key else "''"} AS key,
-            CASE WHEN sound AND amount IS NOT NULL THEN NULL ELSE cells END AS cells
+            CASE WHEN sound AND amount IS NOT NULL THEN NULL ELSE [{cells}] END AS cells
         FROM (
-            SELECT * EXCLUDE (cells, sound), {amount} AS amount, cells, sound
-            FROM (
-                SELECT {"n" if numbered else "CAST(NULL AS BIGINT) AS n"}, {listed}, [{cells}] AS cells,
-                    coalesce({" AND ".join(sound)}, false) AS sound
+            SELECT *, {amount} AS amount FROM (
+                SELECT {number}, {cells}, {listed}, coalesce({" AND ".join(sound)}, false) AS sound
                 FROM (SELECT *, {", ".join(values)} FROM (SELECT *, {", ".join(trimmed) or "1 AS t_"} FROM {source}))
             )
         )"""

@@ -48,13 +48,15 @@ _CONTROLS = tuple(bytes([n]) for n in (*range(9), 11, 12, *range(14, 32), 127))
 class Text:
     """A file as UTF-8 text. path: the file itself, or a transcoded copy · plain: DuckDB may split it as it is
 
-    plain means: no control characters, no blank lines, no lone carriage returns.
+    plain means: no control characters, and one kind of line end · ascii: nothing beyond it, and no tabs
     """
 
     path: Path
     encoding: str
     sha256: str
     plain: bool
+    ascii: bool
+    lines: int
     temporary: bool
 
 
@@ -94,7 +96,7 @@ def decode(path: Path, declared: str | None) -> Text:
         return _transcode(path, marked)
     found = _scan(path)
     if found is not None:
-        return Text(path, marked or "utf-8", found[0], found[1], temporary=False)
+        return _text(path, marked or "utf-8", *found, temporary=False)
     if marked is None and declared is not None:
         return _transcode(path, declared)
     number, sample = _first_bad_line(path)
@@ -103,6 +105,10 @@ def decode(path: Path, declared: str | None) -> Text:
         hint='name the code page in the profile, for instance [file] encoding = "cp1252"; '
         "`tieout profile infer` shows how the text would read",
     )
+
+
+def _text(path: Path, encoding: str, sha256: str, survey: _Survey, *, temporary: bool) -> Text:
+    return Text(path, encoding, sha256, survey.plain, survey.ascii, survey.lines, temporary)
 
 
 def _utf16_by_nul(head: bytes) -> str | None:
@@ -116,38 +122,57 @@ def _utf16_by_nul(head: bytes) -> str | None:
     return None
 
 
-def _scan(path: Path) -> tuple[str, bool] | None:
-    """(sha256, plain) of a UTF-8 file in one pass; None if it is not UTF-8."""
-    sha = hashlib.sha256()
+class _Survey:
+    """What the bytes of a UTF-8 text are like, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.breaks = self._returns = self._pairs = 0
+        self.controls = False
+        self.ascii = True
+        self._last = b"\n"
+
+    def feed(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        self.breaks += chunk.count(b"\n")
+        if returns := chunk.count(b"\r") + (self._last == b"\r"):
+            self._returns += returns - (self._last == b"\r")
+            self._pairs += chunk.count(b"\r\n") + (self._last == b"\r" and chunk.startswith(b"\n"))
+        self.controls = self.controls or any(c in chunk for c in _CONTROLS)
+        self.ascii = self.ascii and chunk.isascii() and b"\t" not in chunk
+        self._last = chunk[-1:]
+
+    @property
+    def plain(self) -> bool:
+        """No control characters, and one kind of line end throughout."""
+        return not self.controls and self._returns == self._pairs and self._pairs in (0, self.breaks)
+
+    @property
+    def lines(self) -> int:
+        return self.breaks + (self._last != b"\n")
+
+
+def _scan(path: Path) -> tuple[str, _Survey] | None:
+    """(sha256, survey) of a UTF-8 file in one pass; None if it is not UTF-8."""
+    sha, survey = hashlib.sha256(), _Survey()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    plain, tail, ascii_so_far = True, b"\n", True
-    with path.open("rb") as f:
-        while chunk := f.read(_CHUNK):
-            sha.update(chunk)
-            if not (ascii_so_far and chunk.isascii()):
-                ascii_so_far = False
-                try:
+    try:
+        with path.open("rb") as f:
+            while chunk := f.read(_CHUNK):
+                sha.update(chunk)
+                survey.feed(chunk)
+                if not chunk.isascii() or decoder.getstate()[0]:
                     decoder.decode(chunk)
-                except UnicodeDecodeError:
-                    return None
-            if plain:
-                plain = _plain(tail + chunk)
-            tail = chunk[-2:]
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return None
-    return sha.hexdigest(), plain
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return None
+    return sha.hexdigest(), survey
 
 
-def _plain(chunk: bytes) -> bool:
-    if b"\n\n" in chunk or b"\n\r\n" in chunk or any(c in chunk for c in _CONTROLS):
-        return False
-    returns = chunk.count(b"\r")
-    # Every line ends the same way: DuckDB and csv may differ on mixed ends. A return cut off by the chunk is let be.
-    pairs = chunk.count(b"\r\n") + chunk.endswith(b"\r")
-    newlines = chunk.count(b"\n") - chunk.startswith(b"\n")
-    return returns == pairs and (not returns or newlines <= pairs + 1)
+def has_blank_lines(text: Text) -> bool:
+    """Whether any line is empty but for its end."""
+    with text.path.open("rb") as f:
+        return any(not line.strip(b"\r\n") for line in f)
 
 
 def _transcode(path: Path, encoding: str) -> Text:
@@ -155,7 +180,7 @@ def _transcode(path: Path, encoding: str) -> Text:
     sha = hashlib.sha256()
     decoder = codecs.getincrementaldecoder(encoding)()
     handle, name = tempfile.mkstemp(prefix="tieout-", suffix=".txt")
-    plain, tail, offset = True, b"\n", 0
+    survey = _Survey()
     try:
         with path.open("rb") as source, os.fdopen(handle, "wb") as target:
             while True:
@@ -163,9 +188,7 @@ def _transcode(path: Path, encoding: str) -> Text:
                 sha.update(chunk)
                 out = decoder.decode(chunk, final=not chunk).encode()
                 target.write(out)
-                plain = plain and _plain(tail + out)
-                tail = out[-2:] or tail
-                offset += len(chunk)
+                survey.feed(out)
                 if not chunk:
                     break
     except UnicodeError as error:
@@ -175,7 +198,7 @@ def _transcode(path: Path, encoding: str) -> Text:
             f"{path}: not {encoding} (line {number}: {sample!r}): {getattr(error, 'reason', error)}",
             hint="the file has another encoding than its profile says",
         ) from None
-    return Text(Path(name), encoding, sha.hexdigest(), plain, temporary=True)
+    return _text(Path(name), encoding, sha.hexdigest(), survey, temporary=True)
 
 
 def _first_bad_line(path: Path, encoding: str = "utf-8") -> tuple[int, str]:

@@ -43,7 +43,6 @@ class Table:
     """
 
     path: Path
-    profile: Profile
     binding: Binding
     sha256: str
     encoding: str
@@ -54,6 +53,11 @@ class Table:
     plain: bool = False
     raw_width: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def profile(self) -> Profile:
+        """The profile, without the optional columns that this file lacks."""
+        return self.binding.profile
 
     def rows(self) -> Iterator[tuple[int, Sequence[str] | Problem | Skip]]:
         """Every row after the headings: (number, its cells), a problem if it cannot be cut, or a skip."""
@@ -141,7 +145,6 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     _, delimiter, at, headings = max(tried, key=lambda t: t[0])
     table = Table(
         path=path,
-        profile=profile,
         binding=bind(profile, headings),
         sha256=text.sha256,
         encoding=text.encoding,
@@ -250,7 +253,6 @@ def _open_list(path: Path, profile: Profile, text: decode.Text) -> Table:
     at, headings = found
     return Table(
         path=path,
-        profile=profile,
         binding=bind(profile, headings),
         sha256=text.sha256,
         encoding=text.encoding,
@@ -269,7 +271,6 @@ def _open_workbook(path: Path, profile: Profile) -> Table:
     at, headings = found
     return Table(
         path=path,
-        profile=profile,
         binding=bind(profile, headings),
         sha256=decode.digest(path),
         encoding="xlsx",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -40,7 +40,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where each canonical column of a profile stands in one file. width: cells that a row must have."""
+    """Where each canonical column of a profile stands in one file. width: cells that a row must have.
+
+    profile: without the optional columns that the file lacks
+    """
 
     profile: Profile
     headings: tuple[str, ...]
@@ -100,8 +103,20 @@ def bind(profile: Profile, headings: Sequence[str]) -> Binding:
             problems=tuple(problems),
             hint=f"headings in the file: {shown}",
         )
+    profile = _present(profile, index)
     choices = {n: meanings(n, c) for n, c in profile.columns.items() if profile.type_of(n) == "choice"}
     return Binding(profile, tuple(headings[:width]), index, width, choices=choices)
+
+
+def _present(profile: Profile, index: Mapping[str, int]) -> Profile:
+    """The profile without the optional columns that this file lacks."""
+    columns = {n: c for n, c in profile.columns.items() if n in index or c.value is not None}
+    update = {
+        "columns": columns,
+        "key": tuple(k for k in profile.key if k in columns),
+        "footer": tuple(k for k in profile.footer if k in columns),
+    }
+    return profile.model_copy(update=update)
 
 
 def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Problem:
