@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import pytest
 
 from tieout.connectors import Capabilities, Connector, Op, Strategy
-from tieout.testing import delta, reading, writing
+from tieout.testing import changing, delta, reading, writing
 from tieout.testing.bench import Bench, ContractBroken, Harness, Trouble, expect
 from tieout.testing.samples import sample
 
@@ -129,7 +129,7 @@ CHECKS: tuple[Check, ...] = (
         _both(_CREATE, _claims(lambda c: c.strategy is Strategy.UNIQUE_NUMBER, "numbers are not unique")),
     ),
     Check(writing.says_unknown_when_an_answer_is_lost, _both(_CREATE, _synchronous, _RESOLVES)),
-    Check(writing.says_unknown_when_an_update_is_lost, _both(_CREATE, _UPDATE, _synchronous)),
+    Check(changing.says_unknown_when_an_update_is_lost, _both(_CREATE, _UPDATE, _synchronous)),
     Check(writing.does_nothing_when_throttled, _both(_CREATE, _synchronous)),
     Check(writing.rejects_unknown_references, _both(_CREATE, _synchronous)),
     Check(writing.refuses_fractions_of_a_cent, _CREATE),
@@ -137,13 +137,13 @@ CHECKS: tuple[Check, ...] = (
         writing.keeps_closed_periods,
         _both(_CREATE, _synchronous, _claims(lambda c: c.periods_readable, "closed periods cannot be read")),
     ),
-    Check(writing.updates_in_place, _UPDATE),
-    Check(writing.gives_a_new_version_to_each_change, _versioned),
-    Check(writing.refuses_stale_versions, _both(_UPDATE, _versioned, _synchronous)),
-    Check(writing.moves_only_what_differs, _both(_UPDATE, _claims(lambda c: not c.versioned, "versions protect it"))),
-    Check(writing.voids_and_keeps_the_number, _both(_CREATE, _VOID)),
-    Check(writing.frees_money_when_voiding, _both(_CREATE, _VOID)),
-    Check(writing.deletes_one_record, _both(_CREATE, _writes(Op.DELETE))),
+    Check(changing.updates_in_place, _UPDATE),
+    Check(changing.gives_a_new_version_to_each_change, _versioned),
+    Check(changing.refuses_stale_versions, _both(_UPDATE, _versioned, _synchronous)),
+    Check(changing.moves_only_what_differs, _both(_UPDATE, _claims(lambda c: not c.versioned, "versions protect it"))),
+    Check(changing.voids_and_keeps_the_number, _both(_CREATE, _VOID)),
+    Check(changing.frees_money_when_voiding, _both(_CREATE, _VOID)),
+    Check(changing.deletes_one_record, _both(_CREATE, _writes(Op.DELETE))),
     Check(writing.finds_by_marker, _both(_CREATE, _claims(lambda c: c.searchable, "markers cannot be searched"))),
     Check(writing.is_pending_until_seen, _both(_CREATE, _claims(lambda c: not c.synchronous, "writes are immediate"))),
     Check(writing.hands_over_nothing_by_itself, _synchronous),

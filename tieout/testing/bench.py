@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -12,8 +13,8 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from tieout.connectors import Capabilities, Connector, Observation, Op, Pull
-from tieout.errors import RecordError, TieoutError
-from tieout.model import AnyRecord, Entity, Existence, PostingState
+from tieout.errors import RecordError
+from tieout.model import AnyRecord, Entity, Existence, Invoice, PostingState
 
 
 class Trouble(StrEnum):
@@ -297,13 +298,21 @@ class Bench:
         if pending:
             self.hand_over()
 
+    def changed(self, held: AnyRecord, text: str) -> AnyRecord:
+        """The record with another text in the field that a user can edit."""
+        return held.model_copy(update={self.harness.editable[held.entity]: text})
+
+    def open(self, invoice: str) -> Decimal:
+        """What the system reports as open of an invoice."""
+        held = self.record(Entity.INVOICE, invoice)
+        assert isinstance(held, Invoice)
+        if held.reported_open is None:
+            raise ContractBroken(f"open amounts are claimed, but invoice {invoice!r} states none")
+        return held.reported_open
+
     def voided(self, record: AnyRecord) -> bool:
         return getattr(record, "state", None) is PostingState.VOIDED
 
 
 def _marker_of(seen: Observation) -> str | None:
     return None if seen.record is None or isinstance(seen.record, RecordError) else seen.record.marker
-
-
-def fails_cleanly(error: Exception) -> bool:
-    return isinstance(error, TieoutError)

@@ -1,8 +1,7 @@
-"""The contract for writing: sent once, refused in words that can be relied on, and nothing touched besides."""
+"""The contract for creating: sent once, refused in words that can be relied on, and nothing touched besides."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,18 +9,16 @@ from typing import Any
 from tieout.connectors import Op, Strategy, Written
 from tieout.errors import (
     DuplicateNumber,
-    NotFoundError,
     NotProcessed,
     NotSent,
     PeriodClosed,
     ReadOnlyError,
     RecordError,
     Rejected,
-    StaleWrite,
     UnknownOutcome,
     WriteError,
 )
-from tieout.model import ZERO, AnyRecord, Entity, Existence, Invoice, Payment, Ref
+from tieout.model import ZERO, AnyRecord, Entity, Invoice, Payment, Ref
 from tieout.testing.bench import Bench, Trouble, difference, expect, key, marker, raises
 
 _MONEY_AND_DATES = frozenset(
@@ -101,22 +98,16 @@ def takes_money_applied(b: Bench) -> None:
     record = b.sample(Entity.PAYMENT, 1)
     assert isinstance(record, Payment)
     invoice = record.applications[0].invoice
-    total = _open(b, invoice)
+    total = b.open(invoice)
     seen = b.create(record, key("pay"), marker("pay"))
-    expect(_open(b, invoice) == total - record.applications[0].amount, "an application does not lower the open amount")
+    expect(b.open(invoice) == total - record.applications[0].amount, "an application does not lower the open amount")
     if b.caps.can(Entity.PAYMENT, Op.UPDATE):
         bare = record.model_copy(update={"applications": ()})
         after = b.update(bare, seen, key("unapply")).record
         expect(isinstance(after, Payment) and after.applications == (), "an application cannot be taken off")
         assert isinstance(after, Payment)
         expect(after.amount == record.amount, f"unapplying changed the amount of the payment to {after.amount}")
-        expect(_open(b, invoice) == total, "taking an application off does not open the invoice again")
-
-
-def _open(b: Bench, id: str) -> Any:
-    held = b.record(Entity.INVOICE, id)
-    assert isinstance(held, Invoice)
-    return held.reported_open
+        expect(b.open(invoice) == total, "taking an application off does not open the invoice again")
 
 
 def keeps_its_marker_out_of_the_memo(b: Bench) -> None:
@@ -133,13 +124,9 @@ def keeps_its_marker_out_of_the_memo(b: Bench) -> None:
         found = [name for name, text in texts.items() if mine in text]
         expect(not found, f"the marker of a {entity} shows in {found}")
         if b.caps.can(entity, Op.UPDATE):
-            after = b.update(_changed(b, held, "told anew"), seen, key("memo2", entity)).record
+            after = b.update(b.changed(held, "told anew"), seen, key("memo2", entity)).record
             kept = None if after is None or isinstance(after, RecordError) else after.marker
             expect(kept == mine, f"an update turned the marker {mine} into {kept}")
-
-
-def _changed(b: Bench, held: AnyRecord, text: str) -> AnyRecord:
-    return held.model_copy(update={b.harness.editable[held.entity]: text})
 
 
 def writes_once_per_key(b: Bench) -> None:
@@ -196,31 +183,6 @@ def says_unknown_when_an_answer_is_lost(b: Bench) -> None:
             with raises(DuplicateNumber, doing=f"a repeated create of {entity} after a lost answer"):
                 again.create(record, key=key(entity), marker=marker(entity))
         expect(b.harness.count(entity) == there + 1, f"{b.harness.count(entity) - there} {entity} after a lost answer")
-
-
-def says_unknown_when_an_update_is_lost(b: Bench) -> None:
-    """Updates and voids, too, are sent once, and a lost answer is UnknownOutcome."""
-    for entity in b.able(Op.CREATE, Op.UPDATE):
-        seen = b.create(b.sample(entity, 1), key(entity), marker(entity))
-        held = b.record(entity, seen.id)
-        sent = b.harness.received()
-        with b.harness.trouble(Trouble.LOST_ANSWER):
-            with raises(UnknownOutcome, doing=f"an update of {entity} whose answer is lost"):
-                b.connector.update(_changed(b, held, "unheard"), before=seen, key=key(entity, "u"))
-            tries = b.harness.received() - sent
-            expect(tries == 1, f"an update of {entity} without an answer was sent {tries} times")
-        now = b.record(entity, seen.id)
-        expect(getattr(now, b.harness.editable[entity]) == "unheard", "a lost update cannot be read back")
-        if not b.caps.can(entity, Op.VOID):
-            continue
-        fresh, sent = b.look(entity, seen.id), b.harness.received()
-        with (
-            b.harness.trouble(Trouble.LOST_ANSWER),
-            raises(UnknownOutcome, doing=f"a void of {entity} whose answer is lost"),
-        ):
-            b.connector.void(fresh, key=key(entity, "v"))
-        expect(b.harness.received() - sent == 1, f"a void of {entity} without an answer was sent more than once")
-        expect(b.voided(b.record(entity, seen.id)), "a lost void cannot be read back")
 
 
 def does_nothing_when_throttled(b: Bench) -> None:
@@ -290,125 +252,6 @@ def keeps_closed_periods(b: Bench) -> None:
             b.connector.void(seen, key=key("closed", "void"))
         expect(not b.voided(b.record(entity, old)), "a void in a closed period was carried out")
     expect(b.harness.count(entity) == there, "a create in a closed period had an effect")
-
-
-def updates_in_place(b: Bench) -> None:
-    """One field changes: same id, as many records as before, a new version, every other field as it was."""
-    for entity in b.able(Op.UPDATE):
-        id = b.put(entity, 1)
-        field = b.harness.editable[entity]
-        seen = b.look(entity, id)
-        held = b.record(entity, id)
-        there, kept = b.harness.count(entity), dict(b.harness.unmapped(entity, id))
-        expect(bool(kept), f"the harness shows no unmapped field of {entity}: the check would be empty")
-        after = b.update(_changed(b, held, "told anew"), seen, key(entity))
-        expect(b.harness.count(entity) == there, f"an update left {b.harness.count(entity) - there} {entity} more")
-        now = b.record(entity, id)
-        expect(getattr(now, field) == "told anew", f"the update of {field} reads as {getattr(now, field)!r}")
-        rest = frozenset(type(now).model_fields) - {field, "ref"}
-        wrong = difference(held, now, rest)
-        expect(not wrong, f"an update of {field} changed more: {wrong}")
-        expect(dict(b.harness.unmapped(entity, id)) == kept, f"an update of {entity} lost or changed unmapped fields")
-        if b.caps.versioned:
-            expect(after.version != seen.version, f"an updated {entity} keeps its version {seen.version!r}")
-
-
-def gives_a_new_version_to_each_change(b: Bench) -> None:
-    """A user's change, too, gives a new version."""
-    for entity in b.readable():
-        id = b.put(entity, 1)
-        versions = [b.look(entity, id).version]
-        for text in ("one", "two"):
-            b.edit(entity, id, text)
-            versions.append(b.look(entity, id).version)
-        expect(len(set(versions)) == 3, f"two changes of a {entity} give the versions {versions}")
-
-
-def refuses_stale_versions(b: Bench) -> None:
-    """A write on an older reading is StaleWrite, and nothing changed; on a new reading it goes through."""
-    for entity in b.able(Op.UPDATE):
-        id = b.put(entity, 1)
-        old = b.look(entity, id)
-        held = b.record(entity, id)
-        b.edit(entity, id, "theirs")
-        now = b.look(entity, id)
-        with raises(StaleWrite, doing=f"an update of a {entity} that moved"):
-            b.connector.update(_changed(b, held, "ours"), before=old, key=key(entity, "u"))
-        if b.caps.can(entity, Op.VOID):
-            with raises(StaleWrite, doing=f"a void of a {entity} that moved"):
-                b.connector.void(old, key=key(entity, "v"))
-        expect(b.look(entity, id).record == now.record, f"a refused update changed the {entity}")
-        expect(b.look(entity, id).version == now.version, f"a refused update moved the version of the {entity}")
-        b.update(_changed(b, b.record(entity, id), "ours"), now, key(entity, "w"))
-        expect(getattr(b.record(entity, id), b.harness.editable[entity]) == "ours", "a fresh update has no effect")
-
-
-def moves_only_what_differs(b: Bench) -> None:
-    """Without versions: a user's change of another field since the reading survives our update."""
-    for entity in b.able(Op.UPDATE):
-        mine = b.harness.editable[entity]
-        id = b.put(entity, 1)
-        old = b.look(entity, id)
-        held = b.record(entity, id)
-        b.edit(entity, id, "theirs")
-        now = b.update(held, old, key(entity)).record
-        expect(getattr(now, mine) == "theirs", f"an update that changes nothing put {mine} of the {entity} back")
-
-
-def voids_and_keeps_the_number(b: Bench) -> None:
-    """After a void the record is there, VOIDED, with its number and nothing open; a second void changes nothing."""
-    for entity in b.able(Op.CREATE, Op.VOID):
-        record = b.sample(entity, 1)
-        seen = b.create(record, key(entity), marker(entity))
-        number = getattr(seen.record, "number", None)
-        there = b.harness.count(entity)
-        after = b.void(seen, key(entity, "v"))
-        held = b.record(entity, seen.id)
-        expect(b.voided(held), f"a {entity} that was voided reads as {getattr(held, 'state', None)}")
-        expect(after.existence is Existence.LIVE, f"a voided {entity} is observed as {after.existence}")
-        expect(getattr(held, "number", None) == number, f"a voided {entity} has the number {number!r} no more")
-        expect(b.harness.count(entity) == there, f"a void removed a {entity} or made one")
-        expect(seen.id in b.all(entity), f"a voided {entity} is not listed")
-        with suppress(Rejected, StaleWrite):  # refusing is as good as doing nothing: both leave it as it is
-            b.void(b.look(entity, seen.id), key(entity, "again"))
-        expect(
-            b.record(entity, seen.id).model_copy(update={"ref": held.ref}) == held, "a second void changed the record"
-        )
-
-
-def frees_money_when_voiding(b: Bench) -> None:
-    """A voided payment leaves nothing on its invoice."""
-    if not (b.caps.can(Entity.PAYMENT, Op.VOID) and b.caps.states_applications and b.caps.derives_open):
-        return
-    record = b.sample(Entity.PAYMENT, 1)
-    assert isinstance(record, Payment)
-    invoice = record.applications[0].invoice
-    total = _open(b, invoice)
-    seen = b.create(record, key("p"), marker("p"))
-    b.void(seen, key("pv"))
-    held = b.record(Entity.PAYMENT, seen.id)
-    assert isinstance(held, Payment)
-    expect(not held.applications, "a voided payment still names invoices")
-    expect((held.reported_unapplied or ZERO) == ZERO, f"a voided payment has {held.reported_unapplied} unapplied")
-    expect(_open(b, invoice) == total, "a voided payment is still taken off its invoice")
-
-
-def deletes_one_record(b: Bench) -> None:
-    for entity in b.able(Op.CREATE, Op.DELETE):
-        if entity is Entity.CUSTOMER:
-            continue
-        kept = b.create(b.sample(entity, 1), key(entity, 1), marker(entity, 1))
-        gone = b.create(b.sample(entity, 2), key(entity, 2), marker(entity, 2))
-        there = b.harness.count(entity)
-        written = b.connector.delete(gone, key=key(entity, "d"))
-        if written.pending:
-            b.hand_over()
-        expect(b.harness.count(entity) == there - 1, f"one delete removed {there - b.harness.count(entity)} {entity}")
-        live = {i for i, o in b.all(entity).items() if o.existence is not Existence.DELETED}
-        expect(kept.id in live and gone.id not in live, f"a delete removed the wrong {entity}")
-        if b.caps.by_id:
-            with raises(NotFoundError, doing=f"get of the deleted {entity}"):
-                b.connector.get(entity, gone.id)
 
 
 def finds_by_marker(b: Bench) -> None:

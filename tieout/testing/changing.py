@@ -1,0 +1,159 @@
+"""The contract for changing, voiding and deleting: the version that was read, in place, and nothing besides."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from tieout.connectors import Op
+from tieout.errors import (
+    NotFoundError,
+    Rejected,
+    StaleWrite,
+    UnknownOutcome,
+)
+from tieout.model import ZERO, Entity, Existence, Payment
+from tieout.testing.bench import Bench, Trouble, difference, expect, key, marker, raises
+
+
+def says_unknown_when_an_update_is_lost(b: Bench) -> None:
+    """Updates and voids, too, are sent once, and a lost answer is UnknownOutcome."""
+    for entity in b.able(Op.CREATE, Op.UPDATE):
+        seen = b.create(b.sample(entity, 1), key(entity), marker(entity))
+        held = b.record(entity, seen.id)
+        sent = b.harness.received()
+        with b.harness.trouble(Trouble.LOST_ANSWER):
+            with raises(UnknownOutcome, doing=f"an update of {entity} whose answer is lost"):
+                b.connector.update(b.changed(held, "unheard"), before=seen, key=key(entity, "u"))
+            tries = b.harness.received() - sent
+            expect(tries == 1, f"an update of {entity} without an answer was sent {tries} times")
+        now = b.record(entity, seen.id)
+        expect(getattr(now, b.harness.editable[entity]) == "unheard", "a lost update cannot be read back")
+        if not b.caps.can(entity, Op.VOID):
+            continue
+        fresh, sent = b.look(entity, seen.id), b.harness.received()
+        with (
+            b.harness.trouble(Trouble.LOST_ANSWER),
+            raises(UnknownOutcome, doing=f"a void of {entity} whose answer is lost"),
+        ):
+            b.connector.void(fresh, key=key(entity, "v"))
+        expect(b.harness.received() - sent == 1, f"a void of {entity} without an answer was sent more than once")
+        expect(b.voided(b.record(entity, seen.id)), "a lost void cannot be read back")
+
+
+def updates_in_place(b: Bench) -> None:
+    """One field changes: same id, as many records as before, a new version, every other field as it was."""
+    for entity in b.able(Op.UPDATE):
+        id = b.put(entity, 1)
+        field = b.harness.editable[entity]
+        seen = b.look(entity, id)
+        held = b.record(entity, id)
+        there, kept = b.harness.count(entity), dict(b.harness.unmapped(entity, id))
+        expect(bool(kept), f"the harness shows no unmapped field of {entity}: the check would be empty")
+        after = b.update(b.changed(held, "told anew"), seen, key(entity))
+        expect(b.harness.count(entity) == there, f"an update left {b.harness.count(entity) - there} {entity} more")
+        now = b.record(entity, id)
+        expect(getattr(now, field) == "told anew", f"the update of {field} reads as {getattr(now, field)!r}")
+        rest = frozenset(type(now).model_fields) - {field, "ref"}
+        wrong = difference(held, now, rest)
+        expect(not wrong, f"an update of {field} changed more: {wrong}")
+        expect(dict(b.harness.unmapped(entity, id)) == kept, f"an update of {entity} lost or changed unmapped fields")
+        if b.caps.versioned:
+            expect(after.version != seen.version, f"an updated {entity} keeps its version {seen.version!r}")
+
+
+def gives_a_new_version_to_each_change(b: Bench) -> None:
+    """A user's change, too, gives a new version."""
+    for entity in b.readable():
+        id = b.put(entity, 1)
+        versions = [b.look(entity, id).version]
+        for text in ("one", "two"):
+            b.edit(entity, id, text)
+            versions.append(b.look(entity, id).version)
+        expect(len(set(versions)) == 3, f"two changes of a {entity} give the versions {versions}")
+
+
+def refuses_stale_versions(b: Bench) -> None:
+    """A write on an older reading is StaleWrite, and nothing changed; on a new reading it goes through."""
+    for entity in b.able(Op.UPDATE):
+        id = b.put(entity, 1)
+        old = b.look(entity, id)
+        held = b.record(entity, id)
+        b.edit(entity, id, "theirs")
+        now = b.look(entity, id)
+        with raises(StaleWrite, doing=f"an update of a {entity} that moved"):
+            b.connector.update(b.changed(held, "ours"), before=old, key=key(entity, "u"))
+        if b.caps.can(entity, Op.VOID):
+            with raises(StaleWrite, doing=f"a void of a {entity} that moved"):
+                b.connector.void(old, key=key(entity, "v"))
+        expect(b.look(entity, id).record == now.record, f"a refused update changed the {entity}")
+        expect(b.look(entity, id).version == now.version, f"a refused update moved the version of the {entity}")
+        b.update(b.changed(b.record(entity, id), "ours"), now, key(entity, "w"))
+        expect(getattr(b.record(entity, id), b.harness.editable[entity]) == "ours", "a fresh update has no effect")
+
+
+def moves_only_what_differs(b: Bench) -> None:
+    """Without versions: a user's change of another field since the reading survives our update."""
+    for entity in b.able(Op.UPDATE):
+        mine = b.harness.editable[entity]
+        id = b.put(entity, 1)
+        old = b.look(entity, id)
+        held = b.record(entity, id)
+        b.edit(entity, id, "theirs")
+        now = b.update(held, old, key(entity)).record
+        expect(getattr(now, mine) == "theirs", f"an update that changes nothing put {mine} of the {entity} back")
+
+
+def voids_and_keeps_the_number(b: Bench) -> None:
+    """After a void the record is there, VOIDED, with its number and nothing open; a second void changes nothing."""
+    for entity in b.able(Op.CREATE, Op.VOID):
+        record = b.sample(entity, 1)
+        seen = b.create(record, key(entity), marker(entity))
+        number = getattr(seen.record, "number", None)
+        there = b.harness.count(entity)
+        after = b.void(seen, key(entity, "v"))
+        held = b.record(entity, seen.id)
+        expect(b.voided(held), f"a {entity} that was voided reads as {getattr(held, 'state', None)}")
+        expect(after.existence is Existence.LIVE, f"a voided {entity} is observed as {after.existence}")
+        expect(getattr(held, "number", None) == number, f"a voided {entity} has the number {number!r} no more")
+        expect(b.harness.count(entity) == there, f"a void removed a {entity} or made one")
+        expect(seen.id in b.all(entity), f"a voided {entity} is not listed")
+        with suppress(Rejected, StaleWrite):  # refusing is as good as doing nothing: both leave it as it is
+            b.void(b.look(entity, seen.id), key(entity, "again"))
+        expect(
+            b.record(entity, seen.id).model_copy(update={"ref": held.ref}) == held, "a second void changed the record"
+        )
+
+
+def frees_money_when_voiding(b: Bench) -> None:
+    """A voided payment leaves nothing on its invoice."""
+    if not (b.caps.can(Entity.PAYMENT, Op.VOID) and b.caps.states_applications and b.caps.derives_open):
+        return
+    record = b.sample(Entity.PAYMENT, 1)
+    assert isinstance(record, Payment)
+    invoice = record.applications[0].invoice
+    total = b.open(invoice)
+    seen = b.create(record, key("p"), marker("p"))
+    b.void(seen, key("pv"))
+    held = b.record(Entity.PAYMENT, seen.id)
+    assert isinstance(held, Payment)
+    expect(not held.applications, "a voided payment still names invoices")
+    expect((held.reported_unapplied or ZERO) == ZERO, f"a voided payment has {held.reported_unapplied} unapplied")
+    expect(b.open(invoice) == total, "a voided payment is still taken off its invoice")
+
+
+def deletes_one_record(b: Bench) -> None:
+    for entity in b.able(Op.CREATE, Op.DELETE):
+        if entity is Entity.CUSTOMER:
+            continue
+        kept = b.create(b.sample(entity, 1), key(entity, 1), marker(entity, 1))
+        gone = b.create(b.sample(entity, 2), key(entity, 2), marker(entity, 2))
+        there = b.harness.count(entity)
+        written = b.connector.delete(gone, key=key(entity, "d"))
+        if written.pending:
+            b.hand_over()
+        expect(b.harness.count(entity) == there - 1, f"one delete removed {there - b.harness.count(entity)} {entity}")
+        live = {i for i, o in b.all(entity).items() if o.existence is not Existence.DELETED}
+        expect(kept.id in live and gone.id not in live, f"a delete removed the wrong {entity}")
+        if b.caps.by_id:
+            with raises(NotFoundError, doing=f"get of the deleted {entity}"):
+                b.connector.get(entity, gone.id)
