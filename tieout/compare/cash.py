@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from tieout.compare.match import MONTH, NEAR_DAYS
 from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
 
@@ -97,6 +98,28 @@ WHERE excess > 0 OR derived <> open
 """
 
 
+# A receipt that both ledgers hold twice: nothing of it is applied, while an equal one beside it is.
+_DOUBLED = """
+INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, currency, clue)
+SELECT 'PAYMENT_DUPLICATED', '', 'payment', m.left_rid, m.right_rid, 'unapplied', CAST(l.total AS VARCHAR),
+       CAST(r.total AS VARCHAR), 0, d.currency, concat_ws(chr(31), 'unsure=1', 'applied_twin=' ||
+       replace(coalesce(d.twin_number, d.twin_id), chr(31), ' '))
+FROM (SELECT p.rid, p.currency, min(t.number) AS twin_number, min(t.id) AS twin_id FROM cmp_{side} AS p
+      JOIN cmp_{side} AS t ON t.kind = 'payment' AND t.customer = p.customer AND t.currency = p.currency
+       AND t.total = p.total AND t.rid <> p.rid AND t.counts
+       AND (abs(datediff('day', t.issued, p.issued)) <= {near} AND coalesce(t.number_key = p.number_key, TRUE)
+            OR t.number_key = p.number_key AND abs(datediff('day', t.issued, p.issued)) <= {month})
+      WHERE p.kind = 'payment' AND p.counts AND p.total > 0
+        AND p.rid NOT IN (SELECT source_rid FROM cmp_app_{side}) AND t.rid IN (SELECT source_rid FROM cmp_app_{side})
+        AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
+                        WHERE g.source_kind = 'group:payment' AND g.source_id = p.id)
+      GROUP BY p.rid, p.currency) AS d
+JOIN cmp_match AS m ON m.{side}_rid = d.rid
+JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+WHERE NOT EXISTS (SELECT 1 FROM cmp_found AS f WHERE f.left_rid = m.left_rid AND f.right_rid = m.right_rid
+                  AND f.code IN ('PAYMENT_DUPLICATED', 'UNAPPLIED_CASH'))
+"""
+
 # A customer's documents of all dates beside the balance the ledger reports for it.
 _CUSTOMER_BALANCE = """
 INSERT INTO cmp_found (code, second, kind, {id}, field, {value}, {other}, delta, currency, clue)
@@ -142,6 +165,8 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> Non
             con.execute(_STANDING.format(side=side), [as_of])
         con.execute(_BOTH)
         con.execute(_DIFFER)
+        for side in SIDES:
+            con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
     for side in SIDES if reported_balances else ():
         other = "right" if side == "left" else "left"
         columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}

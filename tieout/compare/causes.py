@@ -47,6 +47,8 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
                 f"by {clue['offset']} of {clue['to']}: "
                 f"balances between the two dates differ by {text(Decimal(clue['moved']))}"
             )
+        case "PAYMENT_DUPLICATED" if "applied_twin" in clue:
+            return f"both ledgers hold it unapplied beside the equal, applied {clue['applied_twin']}"
         case "PAYMENT_DUPLICATED" | "DUPLICATE_WITHIN_LEDGER":
             twin = f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
             return f"{twin}; without a number it may also be a second one" if twin and "unsure" in clue else twin

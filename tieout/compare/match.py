@@ -298,7 +298,7 @@ def _duplicates(con: Connection) -> bool:
 
 
 def _ambiguous(con: Connection) -> None:
-    """Group what is left and could be each other: by number and customer, if not cash, then by customer, amount and date."""
+    """Group what is left and could be each other: by number and customer unless cash, then by amount and date."""
     for key, where in ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")):
         columns = ", ".join(key)
         given = " AND ".join([*(f"{c} IS NOT NULL" for c in key), where])

@@ -279,3 +279,23 @@ def test_an_equal_receipt_without_reference_is_only_supposed_to_be_a_double():
     assert codes(result) == {"PAYMENT_DUPLICATED": 1}
     assert result.bridge["USD"].unconfirmed == 100
     assert "second one" in result.discrepancies[0].cause
+
+
+def test_a_receipt_that_both_ledgers_hold_twice_is_named():
+    left = [
+        *BASE_L,
+        inv("L"),
+        pay("L", apps=[applied("L1", "100", "2026-01-12")]),
+        payment("LP2", "1", "100", "2026-01-11", reference="chk 9"),
+    ]
+    right = [
+        *BASE_R,
+        inv("R"),
+        pay("R", apps=[applied("R1", "100", "2026-01-12")]),
+        payment("RP2", "a", "100", "2026-01-11", reference="chk 9"),
+    ]
+    result = compared(left, right, as_of=JAN31)
+    assert [(d.code, d.left, d.right, d.delta, d.left_value) for d in result.discrepancies] == [
+        ("PAYMENT_DUPLICATED", "LP2", "RP2", 0, "100.00")
+    ]
+    assert not result.discrepancies[0].confirmed
