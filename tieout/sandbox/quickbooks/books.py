@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from . import guards, lists, others, payments, posting, sales, schema, seeds
-from .encode import Doc, bare, clean, dumps, stamp, today
+from .encode import Doc, bare, clean, copied, dumps, stamp, today
 from .faults import DELETED, Refused, gone, missing, stale
 from .ledger import Key, Ledger
 from .schema import Entity
@@ -135,13 +134,13 @@ class Books:
         with self.lock:
             spec = self._entity(entity)
             row = self.tables[spec.name].get(str(id))
-            return None if row is None else deepcopy(self.view(spec.name, row))
+            return None if row is None else copied(self.view(spec.name, row))
 
     def all(self, entity: str) -> list[Doc]:
         """Copies of every stored document of the entity, inactive ones too, oldest first."""
         with self.lock:
             spec = self._entity(entity)
-            return [deepcopy(self.view(spec.name, row)) for row in self.tables[spec.name].values()]
+            return [copied(self.view(spec.name, row)) for row in self.tables[spec.name].values()]
 
     def view(self, entity: str, row: Row) -> Doc:
         """The document as answered: list objects get their balances."""
@@ -209,7 +208,7 @@ class Books:
                 self.verify()
             finally:
                 self._actor, self._requestid = "user", ""
-            return deepcopy(answer)
+            return copied(answer)
 
     def _dispatch(self, spec: Entity, operation: str, given: Doc, allow_duplicate: bool) -> Doc:
         if spec.kind == "single":

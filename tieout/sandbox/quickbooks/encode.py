@@ -77,6 +77,13 @@ def parse_time(text: str) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)).astimezone(UTC)
 
 
+def copied(value: Any) -> Any:
+    """A document's own copy; its leaves are immutable and shared."""
+    if isinstance(value, dict):
+        return {k: copied(v) if isinstance(v, (dict, list)) else v for k, v in value.items()}
+    return [copied(v) for v in value] if isinstance(value, list) else value
+
+
 def clean(doc: Doc, entity: schema.Entity) -> Doc:
     """An input brought to stored form.
 

@@ -36,7 +36,7 @@ class Ledger:
         self.receivable: defaultdict[str, Decimal] = defaultdict(Decimal)  # by currency
         self.items: dict[Key, dict[str, Decimal]] = {}  # open amount by customer, signed
         self.customers: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self.open: defaultdict[str, dict[Key, Decimal]] = defaultdict(dict)  # customer -> items not zero
+        self.open: defaultdict[tuple[str, str], dict[Key, Decimal]] = defaultdict(dict)  # (customer, entity)
         self.totals: defaultdict[str, Decimal] = defaultdict(Decimal)  # open items by currency
 
     def post(self, key: Key, postings: Iterable[Posting]) -> set[str]:
@@ -62,9 +62,9 @@ class Ledger:
             self.customers[customer] += change
             self.totals[currency] += change
             if customer in after:
-                self.open[customer][key] = after[customer]
+                self.open[customer, key[0]][key] = after[customer]
             else:
-                self.open[customer].pop(key, None)
+                self.open[customer, key[0]].pop(key, None)
         if after:
             self.items[key] = after
         return {*before, *after}

@@ -167,11 +167,10 @@ def _oldest_charges(books: Books, customer: str, total: Decimal, currency: Doc) 
 def _open(books: Books, customer: str, entity: str, currency: str) -> list[tuple[Key, Decimal]]:
     """Open documents of one kind, oldest first, with their open amounts (positive)."""
     found = []
-    for key, amount in books.ledger.open[customer].items():
-        if key[0] == entity:
-            doc = books.doc(*key) or {}
-            if doc["CurrencyRef"]["value"] == currency:
-                found.append((doc["TxnDate"], int(key[1]), key, abs(amount)))
+    for key, amount in books.ledger.open[customer, entity].items():
+        doc = books.doc(*key) or {}
+        if doc["CurrencyRef"]["value"] == currency:
+            found.append((doc["TxnDate"], int(key[1]), key, abs(amount)))
     return [(key, amount) for _, _, key, amount in sorted(found)]
 
 

@@ -208,8 +208,10 @@ def _comparable(path: str, value: Any) -> Any:
 
 def _sorted(books: Books, spec: schema.Entity, rows: list[Row], orders: list[tuple[str, bool]]) -> list[Row]:
     """Sorted by each property, ties by Id ascending; text as ASCII, absent values first."""
-    rows = sorted(rows, key=lambda row: _id(row.doc))
+    rows = sorted(rows, key=lambda row: _id(row.doc), reverse=orders[0] == ("Id", True))
     for path, down in reversed(orders):
+        if path == "Id" and len(orders) == 1:
+            continue
         if path == "Id":
             rows.sort(key=lambda row: _id(row.doc), reverse=down)
             continue
