@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import msgspec
 
 from tieout.connectors import bulk_sql as sql
 from tieout.connectors import decode
-from tieout.connectors.reading import FileReport, is_footer, readable_amount, report_of
+from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
@@ -53,7 +54,15 @@ def stage(con: Connection, table: Table, side: str) -> Staged:
         report.skipped.clear()
         _stage_split(con, table, staged)
     _stage_hard(con, staged)
+    check_date_orders(table.profile, staged.rejected, lambda column: _beyond_12(con, staged, column), report)
     return staged
+
+
+def _beyond_12(con: Connection, staged: Staged, column: str) -> bool:
+    if any(isinstance(d := r.values.get(column), date) and d.day > 12 for r in staged.rows):
+        return True
+    query = f"SELECT count(*) FROM {staged.typed} WHERE cells IS NULL AND day(v_{column}) > 12"
+    return bool(con.execute(query).fetchall()[0][0])
 
 
 def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:

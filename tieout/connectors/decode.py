@@ -99,7 +99,7 @@ def decode(path: Path, declared: str | None) -> Text:
         return _text(path, marked or "utf-8", *found, temporary=False)
     if marked is None and declared is not None:
         return _transcode(path, declared)
-    number, sample = _first_bad_line(path)
+    number, sample = first_bad_line(path)
     raise ProfileError(
         f"{path}: not UTF-8 (line {number}: {sample!r})",
         hint='name the code page in the profile, for instance [file] encoding = "cp1252"; '
@@ -193,7 +193,7 @@ def _transcode(path: Path, encoding: str) -> Text:
                     break
     except UnicodeError as error:
         Path(name).unlink()
-        number, sample = _first_bad_line(path, encoding)
+        number, sample = first_bad_line(path, encoding)
         raise ProfileError(
             f"{path}: not {encoding} (line {number}: {sample!r}): {getattr(error, 'reason', error)}",
             hint="the file has another encoding than its profile says",
@@ -201,7 +201,7 @@ def _transcode(path: Path, encoding: str) -> Text:
     return _text(Path(name), encoding, sha.hexdigest(), survey, temporary=True)
 
 
-def _first_bad_line(path: Path, encoding: str = "utf-8") -> tuple[int, str]:
+def first_bad_line(path: Path, encoding: str = "utf-8") -> tuple[int, str]:
     """(1-based number, beginning as latin-1) of the first line that does not decode."""
     with path.open("rb") as f:
         for number, line in enumerate(f, start=1):

@@ -6,6 +6,7 @@ Both ways read the same rows to the same values; a property test holds them to i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 
 from tieout.connectors import Observation
 from tieout.connectors.bulk import load
-from tieout.connectors.reading import FileReport, read_rows, report_of
+from tieout.connectors.infer import InferredProfile, infer
+from tieout.connectors.reading import FileReport, check_date_orders, read_rows, report_of
 from tieout.connectors.tables import Skip, Table, open_table
 from tieout.errors import RecordError
 from tieout.mapping import tabular_documents as docs
@@ -22,7 +24,7 @@ from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
 from tieout.model import Customer, Entity, Existence, Ref
 
-__all__ = ["FileReport", "Table", "customers", "load", "open_table", "records"]
+__all__ = ["FileReport", "InferredProfile", "Table", "customers", "infer", "load", "open_table", "records"]
 
 
 def records(path: str | Path, profile: Profile, connection: str) -> tuple[list[Observation], FileReport]:
@@ -62,7 +64,12 @@ def _read(table: Table, report: FileReport) -> tuple[list[Row], list[Rejected], 
                 rejected.append(Rejected(number, found, _readable_key(table, cells)))
             case Skip():
                 report.skip(number, found.reason)
+    check_date_orders(table.profile, rejected, lambda column: _beyond_12(rows, column), report)
     return rows, rejected, kept
+
+
+def _beyond_12(rows: list[Row], column: str) -> bool:
+    return any(isinstance(d := r.values.get(column), date) and d.day > 12 for r in rows)
 
 
 def _readable_key(table: Table, cells: Sequence[str]) -> str | None:

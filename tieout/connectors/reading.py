@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tieout.connectors.tables import Skip, Table
+from tieout.errors import ProfileError
 from tieout.mapping import fields
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
@@ -141,3 +142,42 @@ def is_footer(binding: Binding, cells: Sequence[str], running: Callable[[], Deci
     if not any(strip(binding.cell(cells, c)) for c in ("total", "balance")):
         return False
     return readable_amount(binding, cells) == running()
+
+
+def check_date_orders(
+    profile: Profile, rejected: Iterable[Rejected], proven: Callable[[str], bool], report: FileReport
+) -> None:
+    """Judge each date column as a whole: values refused for their order make the others doubtful.
+
+    proven: whether an accepted value of the column has a day beyond 12, so that its order is certain
+    Raises ProfileError where every value fits the other order and none proves the declared one; warns where a
+    column mixes both.
+    """
+    refused: dict[str, list[str]] = {}
+    for r in rejected:
+        refused.setdefault(r.problem.column, []).append(r.problem.value)
+    for column, values in refused.items():
+        if column not in profile.columns or profile.type_of(column) != "date":
+            continue
+        declared = profile.date_format(column)
+        other = declared.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
+        fits = [v for v in values if _is_day(v, other)] if other != declared and "%m" in declared else []
+        if fits and len(fits) == len(values) and not proven(column):
+            raise ProfileError(
+                f"{report.path}: [columns.{column}] is not {declared} but {other}: {len(values)} values, such as "
+                f"{values[0]!r}, fit only that, and no value proves the other",
+                hint=f'say format = "{other}" in profile {profile.name}, if that is what the file means',
+            )
+        if fits:
+            report.warnings.append(
+                f"{column}: {len(fits)} rejected values, such as {fits[0]!r}, fit only {other}: the column mixes day "
+                "and month first, and accepted values with days up to 12 may be wrong"
+            )
+
+
+def _is_day(text: str, fmt: str) -> bool:
+    try:
+        fields.day(text, fmt)
+    except ValueError:
+        return False
+    return True

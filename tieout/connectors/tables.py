@@ -264,7 +264,7 @@ def _open_list(path: Path, profile: Profile, text: decode.Text) -> Table:
 
 
 def _open_workbook(path: Path, profile: Profile) -> Table:
-    head = workbook.head(path, profile, profile.file.max_preamble + 2)
+    head = workbook.head(path, profile.file.sheet, profile.file.max_preamble + 2)
     found = _find_header(profile, head)
     if found is None:
         raise _no_header(path, profile, [" | ".join(r) for r in head[:3]])

@@ -65,12 +65,12 @@ def _sheet(path: Path, book: Any, wanted: str | None) -> Any:
     return book[visible[0]]
 
 
-def head(path: Path, profile: Profile, count: int) -> list[list[str]]:
+def head(path: Path, sheet_name: str | None, count: int) -> list[list[str]]:
     """The first rows, for finding the headings."""
     _refuse_bombs(path)
     book = _open(path, values=True)
     try:
-        sheet = _sheet(path, book, profile.file.sheet)
+        sheet = _sheet(path, book, sheet_name)
         return [["" if c is None else str(c) for c in row] for row in islice(sheet.iter_rows(values_only=True), count)]
     finally:
         book.close()
