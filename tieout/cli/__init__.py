@@ -13,6 +13,7 @@ _COMMANDS = {
     "check": ("setup", "Check configuration, connections, flows, locks."),
     "compare": ("files", "Compare two exported ledgers and bridge their totals."),
     "connect": ("setup", "Sign in to a connection, or test its credentials."),
+    "demo": ("stand_ins", "Play a month end between SAP and QuickBooks."),
     "discrepancies": ("discrepancies", "Work through the differences between the books."),
     "init": ("setup", "Write a commented tieout.toml."),
     "plan": ("books", "Look at a plan, approve it or reject it."),

@@ -1,4 +1,4 @@
-"""`sandbox`: stand-ins that run on this machine."""
+"""`sandbox` and `demo`: stand-ins that run on this machine."""
 
 from __future__ import annotations
 
@@ -85,4 +85,23 @@ def quickbooks(out: Out, *, port: int, control_port: int, seed: str, switches: t
     serve(port=port, control_port=control_port, seed=seed, switches=switches, echo=echo)
 
 
-COMMANDS = {"sandbox": sandbox}
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Where books, configuration and reports are left; an earlier demo there is replaced.",
+)
+@common
+def demo(out: Out, folder: Path) -> None:
+    """Play a month end between SAP and QuickBooks.
+
+    The stand-ins, the connectors and the sync are the real ones; nothing leaves this machine.
+    """
+    from tieout.demo import run
+
+    out.data(run(folder, say=out.line))
+
+
+COMMANDS = {"sandbox": sandbox, "demo": demo}

@@ -251,10 +251,6 @@ class PairTable(Table):
         default="none",
         description="who owns documents that both books already held; `none`: differences are only reported",
     )
-    stated_settlements: Literal["compare", "create"] = Field(
-        default="compare",
-        description="a settlement that a file states by date only: compared, or created as a payment elsewhere",
-    )
     unattended: tuple[str, ...] = Field(
         default=(),
         strict=False,

@@ -43,7 +43,6 @@ def test_the_smallest_configuration_has_safe_defaults() -> None:
     pair = settings.pair("main")
     assert settings.state.url == "sqlite:////books/tieout.db"
     assert (pair.mode, pair.linked_owner, pair.cutover, pair.unattended) == ("propose", "none", None, ())
-    assert pair.stated_settlements == "compare"
     assert set(pair.flows.values()) == {"both"}
     assert pair.limits.creates == 50
     assert pair.rounding is None
@@ -79,7 +78,6 @@ mode = "auto"
 cutover = 2026-01-01
 linked_owner = "left"
 unattended = ["invoice.void"]
-stated_settlements = "create"
 policy = { invoice.memo = "left", "payment.reference" = "two_way" }
 codes.taxes = { "A1" = "TAX" }
 codes."accounts" = { "0400" = "4000" }
