@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,7 +35,22 @@ from tieout.errors import (
     UnknownOutcome,
     WriteError,
 )
-from tieout.model import AnyRecord, Entity, Existence, PostingState, as_json, from_json, from_micros, micros
+from tieout.model import (
+    ZERO,
+    AnyRecord,
+    Credit,
+    CreditMemo,
+    Entity,
+    Existence,
+    Method,
+    Payment,
+    PostingState,
+    Ref,
+    as_json,
+    from_json,
+    from_micros,
+    micros,
+)
 from tieout.sync import schema
 from tieout.sync.book import Book, Held
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, canonical, digest, facts, realise, share
@@ -128,7 +143,46 @@ class Applier:
         if o.op is not OpKind.VOID and (short := self._too_much(record, before, target)):
             self._note(o, "blocked", "OVER_APPLIED", short)
             return None
+        if o.op is OpKind.APPLY and isinstance(record, CreditMemo) and target.connector.capabilities.credits_by_payment:
+            return self._linking_payment(o, record, target)
         return record, before
+
+    def _linking_payment(self, o: Operation, memo: CreditMemo, target: Target) -> tuple[Payment, None] | None:
+        """The payment of amount 0 that applies what a credit memo does not apply there yet; it is created."""
+        held = target.book.held.get((Entity.CREDIT_MEMO, memo.ref.id))
+        now = {a.invoice: a.amount for a in getattr(held.record if held else None, "applications", ())}
+        wanted = {a.invoice: a for a in memo.applications if a.reversed_on is None}
+        more = {i: a.amount - now.get(i, ZERO) for i, a in wanted.items()}
+        if any(v < 0 for v in more.values()) or now.keys() - wanted.keys():
+            self._note(o, "blocked", "SYNC_BLOCKED", "part of the credit is to be taken back there: do it by hand")
+            return None
+        applications = tuple(
+            wanted[i].model_copy(update={"amount": v, "amount_invoice": v}) for i, v in sorted(more.items()) if v
+        )
+        total = sum((a.amount for a in applications), ZERO)
+        day = max((memo.posted, *(a.applied_on for a in applications)))
+        payment = Payment(
+            ref=Ref(connection=target.connector.name, id="", number=None, version=None),
+            customer=memo.customer,
+            payer=None,
+            entity_code=None,
+            ar_account=None,
+            reference=None,
+            received=day,
+            posted=day,
+            method=Method.OTHER,
+            amount=ZERO,
+            currency=memo.currency,
+            exchange_rate=memo.exchange_rate,
+            applications=applications,
+            credits=(Credit(credit_memo=memo.ref.id, amount=total),),
+            reported_unapplied=None,
+            deposit_to=None,
+            memo=None,
+            state=PostingState.POSTED,
+            voided_on=None,
+        )
+        return payment, None
 
     def _fresh(self, o: Operation, target: Target, native: str) -> Observation | None:
         """The target record read again; None, and noted stale, if it is not what the plan was made for."""
@@ -195,7 +249,7 @@ class Applier:
             "run": self.run,
             "subject": o.subject,
             "connection": o.connection,
-            "entity": o.entity.value,
+            "entity": record.entity.value,
             "op": o.op.value,
             "generation": o.generation,
             "key": o.key,
@@ -378,7 +432,7 @@ class Applier:
         if intent["state"] == "applied":
             self.confirm(intent, target)
         elif intent["state"] in ("unknown", "stuck"):
-            if intent["op"] == OpKind.CREATE.value:
+            if intent["before"] is None:
                 self._settle_create(intent, target)
             else:
                 self._settle_change(intent, target)
@@ -387,7 +441,7 @@ class Applier:
 
     def _settle_create(self, intent: dict[str, Any], target: Target) -> None:
         capabilities = target.connector.capabilities
-        if target.book.natives.get(intent["subject"]) is not None:
+        if intent["op"] == OpKind.CREATE.value and intent["subject"] in target.book.natives:
             native = target.book.natives[intent["subject"]]
             self._end(intent, "applied", "adopted", "found by its marker", native_id=native)
             self.confirm(intent | {"native_id": native, "state": "applied"}, target)
@@ -499,11 +553,43 @@ class Applier:
         if now.record is None or isinstance(now.record, RecordError):
             self._blame(intent, "unknown", "UNCERTAIN_WRITE", f"written, but cannot be read: {now.record}")
             return
-        if intent["op"] == OpKind.CREATE.value and getattr(now.record, "marker", None) not in (intent["marker"], None):
+        if intent["before"] is None and getattr(now.record, "marker", None) not in (intent["marker"], None):
             self._stuck(intent, f"the answer named {native}, which carries another mark")
             return
         held = Held(entity, now.id, now.record, now.version, now.existence, None, now.record.marker)
-        self._finish(intent, target, held, now)
+        if intent["op"] == OpKind.APPLY.value and isinstance(now.record, Payment) and intent["before"] is None:
+            self._finish_credit(intent, target, held, now)
+        else:
+            self._finish(intent, target, held, now)
+
+    def _finish_credit(self, intent: dict[str, Any], target: Target, held: Held, now: Observation) -> None:
+        """A credit was applied by a payment of its own: the credit memo carries it from here on."""
+        payment = held.record
+        assert isinstance(payment, Payment)
+        native = payment.credits[0].credit_memo if payment.credits else target.book.natives.get(intent["subject"], "")
+        memo = target.book.held.get((Entity.CREDIT_MEMO, native))
+        request = from_json(Entity.PAYMENT, loads(intent["request"]))
+        with self.store.writing(self.lease, run=self.run) as tx:
+            save_seen(tx, target.connector.name, [now], intent["id"], {})
+            target.book.held[(Entity.PAYMENT, held.id)] = held
+            if memo is not None and isinstance(memo.record, CreditMemo):
+                merged = (*memo.record.applications, *payment.applications)
+                memo = replace(memo, record=memo.record.model_copy(update={"applications": merged}))
+                target.book.held[(Entity.CREDIT_MEMO, native)] = memo
+                shared = target.book.shared(memo)
+                if shared is not None:
+                    self._agree(tx, intent, target, memo, shared)
+            self._set(tx, intent, "done", {"native_id": held.id})
+            self._close_attempt(tx, intent, "done", "", "")
+            tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
+        if {a.invoice: a.amount for a in payment.applications} != {
+            a.invoice: a.amount for a in getattr(request, "applications", ())
+        }:
+            self._blame(intent, "", "", "readback_mismatch: the credit was not applied as it was sent")
+        self._take_room(intent, target, held)
+        target.book.touched(held)
+        self.counts["done"] += 1
+        self.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 
     def _finish(self, intent: dict[str, Any], target: Target, held: Held, now: Observation | None = None) -> None:
         entity = held.entity
@@ -597,7 +683,7 @@ class Applier:
                 sent = {f["name"]: f["after"] for f in operation["fields"]}
                 there = self._changed(tx, intent, source, there | sent, operation)
             set_base(tx, self.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
-        if intent["op"] == OpKind.VOID.value:
+        if intent["op"] == OpKind.VOID.value or intent["entity"] != held.entity.value:
             return
         wanted = from_json(held.entity, loads(intent["request"]))
         want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
@@ -623,8 +709,10 @@ class Applier:
             target.room[held.id] = getattr(held.record, "total", Decimal(0))
         if intent["op"] == OpKind.VOID.value:
             return
+        # A credit memo is created bare where it is applied by a write of its own.
+        later = intent["op"] == OpKind.CREATE.value and not loads(intent["request"]).get("applications")
         for change in loads(intent["operation"])["fields"]:
-            if change["name"] != "applications":
+            if change["name"] != "applications" or later:
                 continue
             for subject in {*(change["before"] or {}), *(change["after"] or {})}:
                 native = target.book.natives.get(subject)
@@ -681,7 +769,7 @@ class Applier:
             self.counts[count] += 1
         target = self.target_of(intent["connection"])
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
-        entity = Entity(intent["entity"])
+        entity = Entity(loads(intent["operation"])["entity"])
         self.findings.append(Finding(intent["subject"], entity, code, why, _REMEDIES.get(count, ""), side=side))
 
 
@@ -742,9 +830,8 @@ def set_base(
 
 
 def _write(connector: Connector, intent: dict[str, Any], record: AnyRecord, before: Observation | None) -> Written:
-    if intent["op"] == OpKind.CREATE.value:
+    if before is None:
         return connector.create(record, key=intent["key"], marker=intent["marker"])
-    assert before is not None
     if intent["op"] == OpKind.VOID.value:
         return connector.void(before, key=intent["key"])
     return connector.update(record, before=before, key=intent["key"])

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from tieout.errors import RecordError
 from tieout.model import (
     AnyRecord,
     Application,
@@ -23,14 +24,14 @@ from tieout.model import (
 from tieout.sync import schema
 from tieout.sync.facts import Shared, UnknownReferenceError, share
 from tieout.sync.fetch import record_of
-from tieout.sync.store import Store
+from tieout.sync.store import Store, loads
 
 Key = tuple[Entity, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record as it was last seen. `record` is None if it never could be read; `error` says why it cannot be now."""
+    """A record as it was last seen. `record`: None if it never could be read; `error`: JSON of why it cannot be now."""
 
     entity: Entity
     id: str
@@ -64,6 +65,11 @@ class Book:
         for one in self.held.values():
             if one.record is not None and one.existence in (Existence.LIVE, Existence.INACTIVE) and not groups(one):
                 yield one
+
+    def unreadable(self) -> list[RecordError]:
+        """Why each record that exists but cannot be read now cannot."""
+        bad = (o for o in self.held.values() if o.error is not None and o.existence is not Existence.DELETED)
+        return [RecordError(**loads(o.error)) for o in bad]
 
     def subject_of(self, entity: Entity, id: str) -> str | None:
         return self.subjects.get((entity, id))

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained, Rounding
-from tieout.connectors import Connector, Op
+from tieout.connectors import Capabilities, Connector, Op
 from tieout.errors import AuthError, NotFoundError, RecordError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, Customer, Entity, Existence, magnitude, micros
 from tieout.sync import differences, schema
@@ -40,8 +40,19 @@ from tieout.sync.facts import (
 )
 from tieout.sync.fetch import Fetched, fetch, save_seen
 from tieout.sync.guard import Limits, Trip, check
-from tieout.sync.links import by_ladder, by_marker, joined, relation, store_links
-from tieout.sync.plan import Draft, Finding, Operation, OpKind, Rules, SideState, SubjectState, make
+from tieout.sync.links import Link, by_ladder, by_marker, joined, relation, store_links
+from tieout.sync.plan import (
+    Draft,
+    Finding,
+    Operation,
+    OpKind,
+    Rules,
+    SideState,
+    SubjectState,
+    key_for,
+    make,
+    marker_for,
+)
 from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id, stamp
 
 Mode = Literal["observe", "link", "propose", "auto"]
@@ -360,10 +371,12 @@ class _Run:
                     continue
                 counts[entity.value] = got.rows
                 self._judge(which, got)
-            self.books[which] = load(self.store, connector.name)
+            book = self.books[which] = load(self.store, connector.name)
+            self.unreadable += differences.unreadable(connector.name, book.unreadable())
 
     def _judge(self, which: Which, got: Fetched) -> None:
-        self.unreadable += differences.unreadable(got.connection, got.rejected)
+        nameless = [e for e in got.rejected if e.ref is None]
+        self.unreadable += differences.unreadable(got.connection, nameless)
         if got.suspicious:
             self.suspicious.append(f"{got.connection}/{got.entity}: {got.suspicious}")
         if not got.complete:
@@ -379,9 +392,18 @@ class _Run:
         links = by_marker(self.books, generations)
         count = store_links(self.store, self.lease, self.id, self.books, links)
         for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
-            links = by_ladder(self.books, wanted)
+            links = [self._as_born(link) for link in by_ladder(self.books, wanted)]
             count += store_links(self.store, self.lease, self.id, self.books, links)
         self.report.linked = count
+
+    def _as_born(self, link: Link) -> Link:
+        """A link whose one half is an open create of ours came back without our mark: it is still ours."""
+        creating = {i["subject"] for i in self.open_intents if i["op"] == OpKind.CREATE.value}
+        ids: dict[Which, str] = {LEFT: link.left, RIGHT: link.right}
+        for which, id in ids.items():
+            if self.books[which].subjects.get((link.entity, id)) in creating:
+                return replace(link, born=which)
+        return link
 
     def _settle(self, applier: Applier) -> None:
         for which, target in applier.targets.items():
@@ -394,7 +416,7 @@ class _Run:
     # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _common(self, entity: Entity) -> frozenset[str]:
-        left, right = (c.capabilities.fields.get(entity, frozenset()) for c in self.connectors.values())
+        left, right = (_fields(c.capabilities, entity) for c in self.connectors.values())
         return left & right
 
     def _plan(self) -> Draft:
@@ -509,6 +531,7 @@ class _Run:
             closed[which] = day.isoformat() if day and self.connectors[which].capabilities.periods_readable else None
         linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if _alive(s.side(w))}
         refused = self._refused()
+        ours = self._our_markers(subjects)
 
         def creatable(s: SubjectState) -> tuple[str, str] | None:
             only = s.left or s.right
@@ -519,6 +542,11 @@ class _Run:
             held = self.books[which].held[(s.entity, only.id)]
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
+            if held.marker in ours:
+                return (
+                    "DUPLICATE_WITHIN_LEDGER",
+                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
+                )
             return ("", "") if more(which, held) else None
 
         def flows(entity: Entity, target: Which) -> bool:
@@ -538,6 +566,17 @@ class _Run:
             connections=self.names,
             refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
         )
+
+    def _our_markers(self, subjects: Sequence[SubjectState]) -> set[str]:
+        """The marks under which records of both sides were written, or would have been: a second one is a copy."""
+        markers = {r["marker"] for r in self.store.rows(sa.select(schema.intent.c.marker))}
+        for s in subjects:
+            if s.left is not None and s.right is not None:
+                for name in self.names.values():
+                    markers.add(
+                        marker_for(key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value))
+                    )
+        return markers
 
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
         """Code and reason of what a target refused for good under this configuration, by key.
@@ -836,6 +875,14 @@ class _Run:
                         "report": balance.report,
                     },
                 )
+
+
+def _fields(capabilities: Capabilities, entity: Entity) -> frozenset[str]:
+    """What a connection holds of an entity, a credit's applications through the payments that link it included."""
+    fields = capabilities.fields.get(entity, frozenset())
+    if entity is Entity.CREDIT_MEMO and capabilities.credits_by_payment:
+        return fields | {"applications"}
+    return fields
 
 
 def _first_each(rows: Sequence[Explained]) -> list[Explained]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -185,8 +185,8 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
         },
     )
     changed = save_seen(tx, reading.connector.name, reading.found.values(), snapshot, reading.known)
-    first = [o for o in reading.found.values() if o.id not in reading.known and not isinstance(o.record, RecordError)]
-    _first_sight(tx, reading.connector.name, reading.entity, [o.id for o in first])
+    first = [o.id for o in reading.found.values() if _never_read(reading, o)]
+    _first_sight(tx, reading.connector.name, reading.entity, first)
     _save_gone(tx, reading, pull, snapshot)
     full_at = tx.at if pull.full else None
     if pull.full or pull.cursor is not None:
@@ -216,6 +216,14 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "sources": list(pull.sources),
         },
     )
+
+
+def _never_read(reading: _Reading, o: Observation) -> bool:
+    """Whether this is the first time that the record could be read."""
+    if isinstance(o.record, RecordError):
+        return False
+    row = reading.known.get(o.id)
+    return row is None or (row["record"] is None and row["error"] is not None)
 
 
 def save_seen(
@@ -253,7 +261,7 @@ def _seen_row(
     tx: Tx, connection: str, o: Observation, snapshot: str, before: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """The row of an observation; None if it says nothing new."""
-    error = str(o.record) if isinstance(o.record, RecordError) else None
+    error = canonical(asdict(o.record)) if isinstance(o.record, RecordError) else None
     if isinstance(o.record, RecordError):
         record = before["record"] if before else None
         record_hash = before["record_hash"] if before else None
