@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tieout.connectors.http import Pace, Transport
+from tieout.connectors.http import NO_LIMIT, Pace, Transport
 from tieout.connectors.quickbooks import QuickBooksConnector, open_quickbooks
 from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
 from tieout.model import (
@@ -134,7 +134,7 @@ class Bench:
         store_tokens(NAME, tokens, self.store)
 
     def open(self, **more) -> QuickBooksConnector:
-        pace = Pace(clock=self.time.monotonic, sleep=self.time.sleep)
+        pace = Pace(per_minute=NO_LIMIT, per_second=NO_LIMIT)
         options = {
             "settings": self.settings,
             "secrets": self.secrets,

@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,21 +109,23 @@ def checked_url(url: str, what: str) -> str:
 
 
 class Pace:
-    """A token bucket and a limit of requests under way at once, shared by the threads of one connection."""
+    """How many requests may begin within a second and within a minute, and be under way at once.
+
+    Shared by the threads of one connection. The windows are a tenth longer than they say, for clocks and networks.
+    """
 
     def __init__(
         self,
         *,
         per_minute: int = 500,
+        per_second: int = 10,
         at_once: int = 10,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate = per_minute / 60
-        self._most = float(max(1, min(per_minute, at_once)))
-        self._tokens = self._most
+        self._limits = ((1.1, per_second), (66.0, per_minute))
+        self._begun: deque[float] = deque(maxlen=max(per_second, per_minute))
         self._clock, self._sleep = clock, sleep
-        self._at = clock()
         self._lock = threading.Lock()
         self._under_way = threading.BoundedSemaphore(at_once)
 
@@ -135,15 +138,17 @@ class Pace:
             yield
 
     def _take(self) -> float:
-        """Take a token; 0, or the seconds until there is one."""
+        """Begin now and return 0, or return the seconds until one may begin."""
         with self._lock:
             now = self._clock()
-            self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
-            self._at = now
-            if self._tokens >= 1:
-                self._tokens -= 1
-                return 0.0
-            return max((1 - self._tokens) / self._rate, 0.001)
+            for window, most in self._limits:
+                if len(self._begun) >= most and (left := window - (now - self._begun[-most])) > 0:
+                    return max(left, 0.001)
+            self._begun.append(now)
+            return 0.0
+
+
+NO_LIMIT = 10**6
 
 
 class Transport:

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors import quickbooks_pull as pulling
-from tieout.connectors.http import Pace, Transport, checked_url, redact
+from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url, is_loopback, redact
 from tieout.connectors.quickbooks_books import books_of, company_of, control_balances_of
 from tieout.connectors.quickbooks_oauth import TokenManager, TokenStore, app_of
 from tieout.connectors.quickbooks_wire import BUSINESS, Native, Wire, query, quoted
@@ -69,6 +70,7 @@ def capabilities(settle: int = SETTLE) -> Capabilities:
         searchable=True,
         periods_readable=True,
         derives_open=True,
+        credits_by_payment=True,
         horizon_days=pulling.WINDOW.days,
     )
 
@@ -367,6 +369,14 @@ def _resembles(seen: Observation, like: AnyRecord) -> bool:
     return near and record.customer == like.customer and magnitude(record) == magnitude(like)
 
 
+def _pace(settings: Mapping[str, Any], base: str, sleep: Callable[[float], None]) -> Pace:
+    """Intuit's limits, or the lower one that is configured. A stand-in on this machine has none of its own."""
+    told = settings.get("requests_per_minute")
+    if told is None and is_loopback(urlsplit(base).hostname or ""):
+        return Pace(per_minute=NO_LIMIT, per_second=NO_LIMIT, sleep=sleep)
+    return Pace(per_minute=int(told or 500), sleep=sleep)
+
+
 def open_quickbooks(
     name: str,
     *,
@@ -392,8 +402,7 @@ def open_quickbooks(
     if not (company_id.isascii() and company_id.isdigit()):
         raise ConfigError(f"connection {name}: company_id should be the company's realm id, digits only")
     base = checked_url(str(settings.get("api_base") or API[settings.get("environment") or "production"]), "api_base")
-    pace = Pace(per_minute=int(settings.get("requests_per_minute") or 500), sleep=sleep)
-    own = transport or Transport(pace=pace)
+    own = transport or Transport(pace=_pace(settings, base, sleep))
     tokens = TokenManager(
         name,
         company_id=company_id,

@@ -144,17 +144,33 @@ def test_the_environment_changes_nothing(monkeypatch, tmp_path):
     assert heard == ["Bearer mine"]
 
 
-def test_the_pace_is_kept():
+def begun(n, **limits):
+    """When each of n requests begins, on a clock that only sleeping moves."""
     now = [0.0]
-    pace = Pace(per_minute=60, at_once=2, clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
-    for _ in range(62):
+    pace = Pace(clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s), **limits)
+    times = []
+    for _ in range(n):
         with pace.slot():
-            pass
-    assert 59.9 <= now[0] <= 60.1
+            times.append(now[0])
+    return times
+
+
+def test_the_pace_is_kept():
+    times = begun(1200)
+    for at in times:
+        assert sum(at <= t < at + 1 for t in times) <= 10
+        assert sum(at <= t < at + 60 for t in times) <= 500
+    assert times[9] == 0.0
+    assert times[-1] < 160
+
+
+def test_a_lower_pace_is_kept():
+    times = begun(25, per_minute=12)
+    assert all(sum(at <= t < at + 60 for t in times) <= 12 for at in times)
 
 
 def test_no_more_than_so_many_at_once():
-    pace = Pace(per_minute=6000, at_once=3)
+    pace = Pace(per_minute=6000, per_second=6000, at_once=3)
     under_way, most, lock = [0], [0], threading.Lock()
     barrier = threading.Event()
 

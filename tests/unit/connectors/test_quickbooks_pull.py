@@ -8,6 +8,7 @@ import pytest
 from quickbooks_bench import bench, customer
 
 from tieout.connectors import quickbooks_pull
+from tieout.connectors.http import Transport
 from tieout.errors import RetriableError
 from tieout.model import Entity, Existence
 
@@ -178,3 +179,13 @@ def test_inactive_customers_are_listed_and_deltas_hold_their_second(qb):
     assert seen[ids[0]].existence is Existence.INACTIVE
     assert seen[ids[0]].record.name == "C 00000"
     assert len(seen) == 3
+
+
+def test_the_published_limits_are_never_met(tmp_path):
+    """In real time: more requests than a second allows, and none of them is throttled."""
+    with bench(tmp_path, rate_limits="published") as qb:
+        connector = qb.open(transport=Transport(), sleep=lambda _: pytest.fail("throttled"))
+        for _ in range(22):
+            connector.company()
+        connector.close()
+        assert {c.status for c in qb.live.faults.log if c.path.startswith("/v3")} == {200}
