@@ -14,7 +14,7 @@ from tieout.mapping import fields
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Binding, Problem, Row, is_null, read_row
+from tieout.mapping.tabular_rows import Binding, Problem, Row, footer_columns, is_null, read_row
 from tieout.model import tidy
 
 
@@ -124,14 +124,6 @@ def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal:
         return fields.decimal(raw, decimal_sep=a.decimal, group_sep=a.group, sign=a.signs, drop=a.symbols)
     except ValueError:
         return Decimal(0)
-
-
-def footer_columns(profile: Profile) -> tuple[str, ...]:
-    """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
-    if profile.footer:
-        return profile.footer
-    told = [c for c in ("issued", "posted", *profile.key) if c in profile.columns and profile.columns[c].names]
-    return tuple(dict.fromkeys(told))
 
 
 def is_footer(binding: Binding, cells: Sequence[str], running: Callable[[], Decimal]) -> bool:

@@ -19,6 +19,7 @@ from tieout.mapping.tabular_rows import (
     Binding,
     Problem,
     bind,
+    footer_columns,
     headers_found,
     headers_needed,
 )
@@ -73,7 +74,7 @@ class Table:
         if not any(strip(c) for c in cells):
             return Skip("blank")
         mark = self.profile.file.subtotal
-        if mark and strip(cells[0]).startswith(mark) and self._keyless(cells):
+        if mark and not strip(cells[0]).strip(mark) and strip(cells[0]) and self._keyless(cells):
             return Skip("subtotal")
         if len(cells) < width or any(strip(c) for c in cells[width:]):
             counted = (
@@ -86,8 +87,10 @@ class Table:
         return cells
 
     def _keyless(self, cells: Sequence[str]) -> bool:
-        keys = self.profile.footer or self.profile.key
-        return all(not strip(self.binding.cell(cells, k)) for k in keys if k in self.binding.index)
+        """Whether the columns that date and identify a row are empty, but for the one that holds the mark."""
+        index = self.binding.index
+        named = (c for c in footer_columns(self.profile) if index.get(c, 0) != 0)
+        return all(not strip(self.binding.cell(cells, c)) for c in named)
 
     def close(self) -> None:
         if self.text is not None and self.text.temporary:

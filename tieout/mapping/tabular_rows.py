@@ -139,6 +139,14 @@ def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Probl
     return _finish(profile, number, values)
 
 
+def footer_columns(profile: Profile) -> tuple[str, ...]:
+    """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
+    if profile.footer:
+        return profile.footer
+    told = [c for c in ("issued", "posted", *profile.key) if c in profile.columns and profile.columns[c].names]
+    return tuple(dict.fromkeys(told))
+
+
 def is_null(profile: Profile, column: Column, raw: str) -> bool:
     """Whether the text means "nothing": empty, or declared so."""
     bare = fields.strip(raw)
