@@ -4,7 +4,7 @@ Each rung asks for a key that is unique on both sides among the documents still 
 equal in everything the rung looks at are paired in order. What several candidates could be is ambiguous, never a match.
 
  0 link            the sync knows the pair
- 1 marker          our reference, or the other ledger's id or number, in a field of one side
+ 1 marker          our reference on both; or the other ledger's id or number in a field of one side, and one customer
  2 identical       kind, number, customer, currency, total and date; or all but the number where neither side has one
  3 near date       the same, dates up to 3 days apart
  4 other date      the same, any date (payments: up to 31 days apart)
@@ -225,16 +225,19 @@ def _shrink(con: Connection, side: str, gone: str) -> None:
 
 
 def _known(con: Connection, no: int, rule: str, left: str, right: str) -> None:
+    """Pairs by a reference. One side's text that merely looks like the other's id or number needs one customer too."""
+
     def alone(side: str, column: str) -> str:
         return (
-            f"(SELECT kind, {column} AS k, min(rid) AS rid FROM cmp_free_{side} WHERE {column} IS NOT NULL "
-            f"GROUP BY kind, {column} HAVING count(*) = 1)"
+            f"(SELECT kind, {column} AS k, min(rid) AS rid, min(who) AS who, min(currency) AS currency "
+            f"FROM cmp_free_{side} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
         )
 
+    also = "" if left == right else " AND l.who = r.who AND l.currency = r.currency"
     _pairs(
         con,
         f"SELECT l.rid, r.rid, {no}, $${rule}$$, TRUE FROM {alone('left', left)} AS l "
-        f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k",
+        f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k{also}",
     )
 
 

@@ -299,3 +299,31 @@ def test_a_receipt_that_both_ledgers_hold_twice_is_named():
         ("PAYMENT_DUPLICATED", "LP2", "RP2", 0, "100.00")
     ]
     assert not result.discrepancies[0].confirmed
+
+
+def test_a_reference_to_the_others_id_pairs_documents_of_one_customer_only():
+    left = [
+        *BASE_L,
+        inv("L", "10", number=None, marker="4711"),
+        invoice("L2", "1", "20", "2026-01-10", number=None, marker="4712"),
+    ]
+    right = [
+        *BASE_R,
+        invoice("4711", "a", "11", "2026-01-29", number="Z"),
+        invoice("4712", "b", "99", "2026-01-29", number="Y"),
+    ]
+    found = {m.left: m for m in compare.match(_load(left, right))}
+    assert (found[("L1",)].rung, found[("L1",)].right, found[("L1",)].automatic) == (1, ("4711",), True)
+    assert ("L2",) not in found
+
+
+def test_our_reference_on_both_sides_pairs_what_else_differs():
+    left = [*BASE_L, inv("L", "10", marker="tieout:1")]
+    right = [*BASE_R, invoice("R1", "b", "10", "2026-01-10", number="Z", marker="tieout:1")]
+    assert codes(compared(left, right)) == {"CUSTOMER_MISMATCH": 1, "NUMBER_MISMATCH": 1}
+
+
+def test_a_copied_reference_is_nobodys():
+    left = [*BASE_L, inv("L", "10", number=None, marker="tieout:1")]
+    right = [*BASE_R, *(invoice(f"R{n}", "b", f"{n}", "2026-01-10", number="Z", marker="tieout:1") for n in (1, 2))]
+    assert not [m for m in compare.match(_load(left, right)) if m.rung == 1 and m.kind == "invoice"]
