@@ -208,7 +208,8 @@ class Books:
                 self.verify()
             finally:
                 self._actor, self._requestid = "user", ""
-            return copied(answer)
+            done: Doc = copied(answer)
+            return done
 
     def _dispatch(self, spec: Entity, operation: str, given: Doc, allow_duplicate: bool) -> Doc:
         if spec.kind == "single":

@@ -21,7 +21,13 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 Doc = dict[str, Any]
-_TEXTS = frozenset(("value", "Id", "SyncToken", "TxnId", "TxnLineId", "Name", "Value", "AcctNum", "CheckNum"))
+_TEXTS = frozenset(schema.ENUMS) | frozenset(
+    schema.words("value Id SyncToken TxnId TxnType TxnLineId Name Value AcctNum CheckNum Type type")
+)
+_SCALARS = (
+    (_TEXTS | schema.MONEY | schema.NUMBERS | schema.DATES | schema.BOOLEANS | frozenset(schema.LENGTHS))
+    - {"Address", "Title"}  # an object in some entities
+)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -116,10 +122,11 @@ def _object(doc: Doc, lengths: dict[str, int]) -> Doc:
 def _value(name: str, value: Any, lengths: dict[str, int]) -> Any:
     if value is None:
         return None
+    _shape(name, value)
     if isinstance(value, dict):
         return _nested(name, value, lengths)
     if isinstance(value, list):
-        return [_value(name, item, lengths) for item in value if item is not None]
+        return [_value(name, item, lengths) for item in value if item is not None and item != ""]
     if name in schema.MONEY:
         number = _number(name, value)
         return None if number is None else money(number) if name != "Amount" else number
@@ -135,6 +142,23 @@ def _value(name: str, value: Any, lengths: dict[str, int]) -> Any:
     if isinstance(value, str):
         return _text(name, value, lengths)
     return value
+
+
+def _shape(name: str, value: Any) -> None:
+    """Raises Refused 2010 for a text where an object belongs, and the like. Lists reach here item by item too."""
+    if value == "":
+        return
+    container = isinstance(value, (dict, list))
+    if name in schema.LISTS:
+        wrong = not container
+    elif name in schema.OBJECTS or name.endswith("Ref"):
+        wrong = not isinstance(value, dict)
+    else:
+        wrong = container and name in _SCALARS
+    if name in schema.BOOLEANS and not isinstance(value, (bool, str)):
+        wrong = True
+    if wrong or (isinstance(value, list) and any(isinstance(item, list) for item in value)):
+        raise Refused(2010, f"Property Name:Can not deserialize {name} specified is unsupported or invalid")
 
 
 def _nested(name: str, value: Doc, lengths: dict[str, int]) -> Doc | None:

@@ -139,6 +139,14 @@ BOOLEANS = frozenset(
         "SubItem BillableTime Vendor1099 Adjustment TaxGroup"
     )
 )
+LISTS = frozenset(("Line", "LinkedTxn", "TaxLine", "CustomField", "AttachableRef", "NameValue", "OtherAddr"))
+OBJECTS = frozenset(
+    words(
+        "MetaData BillAddr ShipAddr ShipFromAddr BillEmail BillEmailCc BillEmailBcc CustomerMemo TxnTaxDetail "
+        "PrimaryPhone AlternatePhone Mobile Fax PrimaryEmailAddr WebAddr DeliveryInfo CheckPayment "
+        "CreditCardPayment CashBack EntityRef Entity LineEx "
+    )
+) | frozenset(n for n in LINE.split() if n.endswith("Detail"))
 ENUMS: Mapping[str, frozenset[str]] = {
     "PrintStatus": frozenset(("NotSet", "NeedToPrint", "PrintComplete")),
     "EmailStatus": frozenset(("NotSet", "NeedToSend", "EmailSent")),
