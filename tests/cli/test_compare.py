@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_a_mistake_to_mend(
 
 
 def test_profile_check_accounts_for_every_row(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text(LEFT + "invoice,R-4,C1,Ada Ltd,2026-13-05,,USD,1.00,0.00,1.00,1.00\n\n")
+    (tmp_path / "x.csv").write_text(LEFT + "invoice,R-4,C1,Ada Ltd,2026-02-30,,USD,1.00,0.00,1.00,1.00\n\n")
     ran = tieout("profile", "check", "x.csv", "--profile", "documents", "--json")
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
@@ -125,15 +125,15 @@ def test_profile_check_accounts_for_every_row(tieout: Run, tmp_path: Path) -> No
     assert found["rows"] == found["accepted"] + len(found["rejected"]) + len(found["skipped"])
     assert found["accepted"] == 3
     (rejected,) = found["rejected"]
-    assert (rejected["row"], rejected["value"]) == (5, "2026-13-05")
+    assert (rejected["row"], rejected["value"]) == (5, "2026-02-30")
     assert found["totals"] == {"USD": {"count": 3, "sum": "258.00"}}
     shown = tieout("profile", "check", "x.csv", "--profile", "documents").stdout
-    assert "2026-13-05" in shown
+    assert "2026-02-30" in shown
     assert "258.00" in shown
 
 
 def test_hostile_text_does_not_reach_the_terminal(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text(HEAD + "invoice,R-1,C1,Ada,2026-13-05\x1b]0;owned\x07,,USD,1.00,0.00,1.00,1.00\n")
+    (tmp_path / "x.csv").write_text(HEAD + "invoice,R-1,C1,Ada,2026-02-30\x1b]0;owned\x07,,USD,1.00,0.00,1.00,1.00\n")
     ran = tieout("profile", "check", "x.csv", "--profile", "documents")
     assert "\x1b" not in ran.stdout + ran.stderr
 
@@ -166,3 +166,15 @@ def test_two_copies_of_one_real_ledger_agree(tieout: Run, data_dir: Path) -> Non
     found = json.loads(ran.stdout)
     assert found["discrepancies"] == []
     assert found["left"]["totals"]["USD"]["total"] == found["right"]["totals"]["USD"]["total"] == "147703.18"
+
+
+def test_what_a_file_does_not_settle_is_asked(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "kind,number,customer,issued,currency,total\ninvoice,R-1,C1,01/05/2026,USD,1.00\ninvoice,R-2,C1,02/04/2026,USD,1.00\n"
+    )
+    ran = tieout("profile", "infer", "x.csv", "--output", "x.toml", "--json")
+    assert ran.returncode == 0, ran.stderr
+    questions = json.loads(ran.stdout)["questions"]
+    assert any("01/05/2026" in q for q in questions)
+    assert "question: " in ran.stderr
+    assert tieout("profile", "check", "x.csv", "--profile", "x.toml").returncode == 2, "unanswered, it does not load"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tieout.errors import ConfigError, TieoutError
 
-_MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+_MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
