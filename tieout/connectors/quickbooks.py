@@ -349,9 +349,12 @@ def _blank(value: Any) -> Any:
 
 
 def _writable(entity: Entity, native: Native) -> dict[str, Any]:
-    """Without what QuickBooks owns or works out."""
+    """Without what QuickBooks owns or works out: also a payment line's `LineEx`, which it writes anew."""
     skipped = _SERVER_OWNED | (_COMPUTED if entity in _DOCUMENTS else frozenset())
-    return {key: value for key, value in native.items() if key not in skipped}
+    kept = {key: value for key, value in native.items() if key not in skipped}
+    if entity is Entity.PAYMENT and isinstance(kept.get("Line"), list):
+        kept["Line"] = [{k: v for k, v in line.items() if k != "LineEx"} for line in kept["Line"]]
+    return kept
 
 
 def _carries(seen: Observation, marker: str | None) -> bool:
