@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -129,3 +130,19 @@ def test_what_is_wrong_is_named_with_its_exit_code(
 def test_an_empty_token_is_refused_before_anything_is_kept(tieout: Run, tmp_path: Path, env: dict[str, str]) -> None:
     assert tieout("connect", "books", "--token-stdin", env=env).returncode == 2
     assert not (tmp_path / ".tieout").exists()
+
+
+@pytest.mark.parametrize(("minutes", "says"), [(-10, "ahead"), (10, "behind"), (2, "")])
+def test_a_clock_that_is_off_is_named(
+    tieout: Run, tmp_path: Path, env: dict[str, str], minutes: int, says: str
+) -> None:
+    books = Books("empty", clock=lambda: datetime.now(UTC) + timedelta(minutes=minutes))
+    with running(books) as site:
+        write(tmp_path, site, site.realm)
+        connected = tieout("connect", "books", "--token-stdin", stdin=site.authority.connect(), env=env)
+        assert connected.returncode == 0, connected.stderr
+        ran = tieout("check", "--json", env=env)
+    (found,) = [c for c in json.loads(ran.stdout)["checks"] if c["name"] == "books"]
+    assert found["exit"] == (2 if says else 0)
+    assert says in found["detail"]
+    assert ("clock" in found["detail"]) is bool(says)

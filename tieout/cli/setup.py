@@ -13,6 +13,9 @@ from tieout.cli.state import clock, config_option, opened
 
 if TYPE_CHECKING:
     from tieout.config import Settings
+    from tieout.connectors import Connector
+
+_SKEW_SECONDS = 300
 
 
 @click.command()
@@ -156,13 +159,25 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
         try:
             company = connector.company()
             companies[name] = (company, connector.capabilities)
+            ahead = _ahead(connector)
         finally:
             connector.close()
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("connection", name, error)
     closed = company.closed_through()
     books = f"books closed through {closed}" if closed else "no closed period stated"
-    return _check("connection", name, f"{kind}: {company.name}, {company.home_currency}, {books}")
+    says = f"{kind}: {company.name}, {company.home_currency}, {books}"
+    if abs(ahead) > _SKEW_SECONDS:
+        says += f"; this machine's clock is {abs(ahead):,} s {'ahead' if ahead > 0 else 'behind'}"
+        return _check("connection", name, says, exit_code=2, hint="set the clock of this machine (NTP)")
+    return _check("connection", name, says)
+
+
+def _ahead(connector: Connector) -> int:
+    """Seconds that this machine's clock is ahead of the system's; 0 where the system does not tell the time."""
+    ask = getattr(connector, "server_time", None)
+    theirs = ask() if ask else None
+    return round((clock() - theirs).total_seconds()) if theirs else 0
 
 
 def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:

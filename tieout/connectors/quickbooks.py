@@ -121,6 +121,10 @@ class QuickBooksConnector:
             )
         return company
 
+    def server_time(self) -> datetime | None:
+        """The time by QuickBooks' clock, None if it does not say; beside the protocol, for `tieout check`."""
+        return pulling.server_time(self._wire.read(f"companyinfo/{self._wire.company_id}"))
+
     # ---- reading
 
     def pull(self, entity: Entity, cursor: str | None = None) -> Pull:
