@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field, fields
@@ -315,11 +316,16 @@ class Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def listening(app: App, *, port: int = 0) -> Iterator[int]:
-    """Runs an application on 127.0.0.1 in a thread of its own; yields the port. Port 0 takes a free one."""
+    """Runs an application on 127.0.0.1 in a thread of its own; yields the port. Port 0 takes a free one.
+
+    Raises ConfigError for a port that is taken.
+    """
+    try:
+        sock = socket.create_server(("127.0.0.1", port), backlog=256)
+    except OSError as error:
+        raise ConfigError(f"port {port} cannot be used: {error.strerror}", hint="choose another port") from error
     config = uvicorn.Config(
         app,
-        host="127.0.0.1",
-        port=port,
         http=Protocol,
         loop="asyncio",
         ws="none",
@@ -330,24 +336,14 @@ def listening(app: App, *, port: int = 0) -> Iterator[int]:
         timeout_graceful_shutdown=1,
     )
     server = Server(config)
-    thread = threading.Thread(target=server.run, name="sandbox", daemon=True)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, name="sandbox", daemon=True)
     thread.start()
     try:
-        yield _port(server, thread)
+        yield sock.getsockname()[1]
     finally:
         server.should_exit = server.force_exit = True
         thread.join(timeout=10)
-
-
-def _port(server: Server, thread: threading.Thread) -> int:
-    waited = threading.Event()
-    for _ in range(1000):
-        if server.started:
-            return int(server.servers[0].sockets[0].getsockname()[1])
-        if not thread.is_alive():
-            raise ConfigError("the sandbox could not start: is the port taken?", hint="choose another --port")
-        waited.wait(0.01)
-    raise ConfigError("the sandbox did not start within 10 seconds")
+        sock.close()
 
 
 def control(faults: Faults, extra: Mapping[str, Callable[[Any], Any]] | None = None) -> Starlette:

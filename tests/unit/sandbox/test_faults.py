@@ -190,3 +190,11 @@ def test_serve_says_where_it_is_and_stops():
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_taken_port_is_named(books, site):
+    from tieout.sandbox.quickbooks import running
+
+    taken = int(site.base_url.rsplit(":", 1)[1])
+    with pytest.raises(ConfigError, match="port"), running(books, port=taken):
+        pass
