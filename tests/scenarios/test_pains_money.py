@@ -1,0 +1,297 @@
+"""Pains 8-11, 13, 14 and 19: money that is inferred, moved, over-applied, rounded, converted or re-dated."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment, write_off
+from tieout.model import Application, Credit, Entity, PostingState, exponent
+from tieout.sync import differences
+
+D = Decimal
+LATER = DAY + timedelta(days=9)
+
+
+def quiet(world: World) -> None:
+    before = world.l.fingerprint(), world.r.fingerprint()
+    report = world.run()
+    assert report.operations == []
+    assert (report.changes.opened, report.changes.closed) == (0, 0)
+    assert (world.l.fingerprint(), world.r.fingerprint()) == before
+
+
+def opens(books) -> dict[str, Decimal]:
+    """Open amount of each invoice, by number."""
+    return {i.number: books.open(Entity.INVOICE, i.ref.id) for i in books.all(Entity.INVOICE)}
+
+
+def test_no_payment_is_ever_inferred_from_a_balance() -> None:
+    """8: settled by a credit memo, by a write-off, by two payments: each is what it is, and nothing is made up."""
+    world = World()
+    ada = world.l.put(customer())
+    by_credit, by_write_off, by_two = (world.l.put(invoice(ada.ref.id, "90.00", number=n)) for n in "CWT")
+    world.run()
+    memo = world.l.put(credit_memo(ada.ref.id, "90.00", number="CM"))
+    world.l.apply(memo.ref.id, by_credit.ref.id, D("90.00"), DAY)
+    world.l.put(write_off(ada.ref.id, "90.00", by_write_off.ref.id))
+    for ref in ("p1", "p2"):
+        world.l.put(payment(ada.ref.id, "45.00", on=((by_two.ref.id, "45.00"),), reference=ref))
+    report = world.run()
+    assert opens(world.r) == {"C": 0, "W": D("90.00"), "T": 0}
+    assert world.counts(Entity.PAYMENT) == (2, 2)
+    assert world.counts(Entity.ADJUSTMENT) == (1, 0)
+    assert world.codes(report) == ["WRITEOFF_ONE_SIDE"]
+    assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
+    quiet(world)
+
+
+def test_allocations_end_equal_whatever_was_done_to_them() -> None:
+    """9: over three invoices, edited, moved, unapplied, voided; the target equals the source each time."""
+    world = World()
+    ada = world.l.put(customer())
+    a, b, c = (world.l.put(invoice(ada.ref.id, "50.00", number=n)).ref.id for n in "ABC")
+    pay = world.l.put(payment(ada.ref.id, "90.00", on=((a, "50.00"), (b, "30.00"), (c, "10.00")), reference="p"))
+    world.run()
+    assert opens(world.r) == {"A": 0, "B": D("20.00"), "C": D("40.00")}
+    # Edit one, move another, in one step.
+    on = {b: D("5.00"), c: D("50.00"), a: D("35.00")}
+    world.l.edit(
+        Entity.PAYMENT,
+        pay.ref.id,
+        applications=tuple(Application(invoice=i, amount=x, amount_invoice=x, applied_on=LATER) for i, x in on.items()),
+    )
+    world.run()
+    assert opens(world.r) == opens(world.l) == {"A": D("15.00"), "B": D("45.00"), "C": 0}
+    world.l.edit(Entity.PAYMENT, pay.ref.id, applications=())
+    world.run()
+    assert opens(world.r) == {"A": D("50.00"), "B": D("50.00"), "C": D("50.00")}
+    world.l.apply(pay.ref.id, c, D("50.00"), LATER)
+    world.run()
+    world.l.void(Entity.PAYMENT, pay.ref.id, LATER)
+    world.run()
+    assert opens(world.r) == opens(world.l) == {"A": D("50.00"), "B": D("50.00"), "C": D("50.00")}
+    assert world.r.all(Entity.PAYMENT)[0].state is PostingState.VOIDED
+    quiet(world)
+
+
+def test_a_merge_that_would_apply_more_than_there_is_writes_nothing() -> None:
+    """9: each side applied the rest of one payment to another invoice; together they would apply it twice."""
+    world = World(policy={(Entity.PAYMENT, "applications"): "two_way"})
+    ada = world.l.put(customer())
+    a, b = (world.l.put(invoice(ada.ref.id, "50.00", number=n)).ref.id for n in "AB")
+    pay = world.l.put(payment(ada.ref.id, "50.00", reference="p"))
+    world.run()
+    [mirror] = world.r.all(Entity.PAYMENT)
+    [right_b] = [i.ref.id for i in world.r.all(Entity.INVOICE) if i.number == "B"]
+    world.l.apply(pay.ref.id, a, D("50.00"), LATER)
+    world.r.apply(mirror.ref.id, right_b, D("50.00"), LATER)
+    before = world.l.fingerprint(), world.r.fingerprint()
+    report = world.run()
+    assert report.operations == []
+    assert (world.l.fingerprint(), world.r.fingerprint()) == before
+    assert [d for d in report.discrepancies if "merge_invalid" in d.cause]
+    quiet(world)
+    # Someone takes it off on one side: the merge is valid now, and flows.
+    world.r.unapply(mirror.ref.id, right_b)
+    world.run()
+    assert opens(world.r) == opens(world.l) == {"A": 0, "B": D("50.00")}
+    assert b in {i.ref.id for i in world.l.all(Entity.INVOICE)}
+    quiet(world)
+
+
+@pytest.mark.parametrize("server", ["reject", "drop"])
+def test_an_overpayment_is_named_and_never_silently_becomes_a_credit(server: str) -> None:
+    """10: the invoice was paid over there meanwhile; what was wanted and what was booked are compared."""
+    world = World(right_rules={"over_application": server})
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.put(payment(mirror.customer, "80.00", on=((mirror.ref.id, "80.00"),), reference="r"))
+    world.set(flows={Entity.PAYMENT: "left_to_right"})
+    world.run()
+    world.l.put(payment(ada.ref.id, "100.00", on=((inv.ref.id, "100.00"),), reference="l"))
+    report = world.run()
+    assert len(world.r.all(Entity.PAYMENT)) == 1
+    assert [d for d in report.discrepancies if d.code == "OVER_APPLIED" or "open there" in d.cause]
+    bridge = report.comparison.as_json()["bridge"]["USD"]
+    assert bridge["remainder"] == "0.00"
+
+
+def test_an_application_that_the_server_drops_is_noticed() -> None:
+    """10: the invoice is settled in the second between reading and writing; the read-back tells."""
+    world = World(right_rules={"over_application": "drop"}, flows={Entity.PAYMENT: "left_to_right"})
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.l.put(payment(ada.ref.id, "30.00", on=((inv.ref.id, "30.00"),), reference="l"))
+    create = world.right.create
+
+    def raced(record, **kw):
+        world.r.put(payment(mirror.customer, "100.00", on=((mirror.ref.id, "100.00"),), reference="r"))
+        return create(record, **kw)
+
+    world.right.create = raced
+    report = world.run()
+    world.right.create = create
+    assert report.applied["done"] == 1
+    assert [d for d in report.discrepancies if "readback_mismatch" in d.cause]
+    again = world.run()
+    assert [
+        d for d in again.discrepancies if d.kind == "payment" or d.code in ("UNAPPLIED_CASH", "APPLICATION_MISSING")
+    ]
+    quiet(world)
+
+
+@pytest.mark.parametrize("auto", [False, True])
+def test_two_credits_on_one_invoice_are_used_once_each(auto: bool) -> None:
+    """11: with automatic application on and off, and a credit that was partly consumed before."""
+    world = World(right_rules={"auto_apply_credits": auto})
+    ada = world.l.put(customer())
+    first = world.l.put(invoice(ada.ref.id, "10.00", number="I-0"))
+    memos = [world.l.put(credit_memo(ada.ref.id, "30.00", number=f"C-{n}")).ref.id for n in (1, 2)]
+    world.l.apply(memos[0], first.ref.id, D("10.00"), DAY)
+    world.run()
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="I-1"))
+    for memo, amount in zip(memos, ("20.00", "30.00"), strict=True):
+        world.l.apply(memo, inv.ref.id, D(amount), DAY)
+    for _ in range(3):
+        report = world.run()
+    assert world.counts(Entity.PAYMENT) == (0, 0)
+    assert opens(world.l) == opens(world.r) == {"I-0": 0, "I-1": D("50.00")}
+    for books in (world.l, world.r):
+        assert [books.open(Entity.CREDIT_MEMO, m.ref.id) for m in books.all(Entity.CREDIT_MEMO)] == [0, 0]
+    # The server applies on its own day; no amount differs.
+    assert set(world.codes(report)) <= {"APPLICATION_DATE"}
+    quiet(world)
+
+
+def test_credits_inside_a_payment_group_are_no_cash() -> None:
+    """11: a zero-amount payment that links a credit to an invoice carries the credit over, and no payment."""
+    world = World()
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="I-1"))
+    memo = world.l.put(credit_memo(ada.ref.id, "30.00", number="C-1"))
+    world.l.put(
+        payment(
+            ada.ref.id,
+            "0.00",
+            on=((inv.ref.id, "30.00"),),
+            credits=(Credit(credit_memo=memo.ref.id, amount=D("30.00")),),
+        )
+    )
+    world.run()
+    world.run()
+    assert world.counts(Entity.PAYMENT) == (1, 0)
+    assert opens(world.r) == {"I-1": D("70.00")}
+    quiet(world)
+
+
+def test_tax_that_the_server_recomputes_is_a_named_difference_and_no_loop() -> None:
+    """13: 9.975 % on the other side; the document stays as the server booked it, the cents are named."""
+    world = World(right_rules={"tax_rate": D("0.09975")})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "448.39", tax=D("40.66"), number="T-1"))
+    report = world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    assert mirror.total == D("407.73") + D("40.67")
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert (d.delta, d.currency) == (D("0.01"), "USD")
+    assert "readback_mismatch" in d.cause
+    assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
+    writes = len(world.r.received)
+    for _ in range(3):
+        report = world.run()
+    assert (len(world.r.received), report.operations) == (writes, [])
+    assert [(x.id, x.delta) for x in report.discrepancies if x.delta] == [(d.id, D("0.01"))]
+    assert world.l.all(Entity.INVOICE)[0].total == D("448.39")
+
+
+def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None:
+    """14: yen have no cents and dinars have three; nothing is converted, and home currencies may differ."""
+    world = World()
+    amounts = {"JPY": "12345", "KWD": "10.125", "EUR": "99.99"}
+    for currency, amount in amounts.items():
+        who = world.l.put(customer(f"In {currency}", currency=currency))
+        inv = world.l.put(invoice(who.ref.id, amount, number=currency, currency=currency, exchange_rate=D("0.5")))
+        world.l.put(
+            payment(who.ref.id, amount, on=((inv.ref.id, amount),), currency=currency, reference=f"p{currency}")
+        )
+    world.r.home_currency = "EUR"
+    report = world.run()
+    assert report.applied["done"] == 9
+    for books in (world.l, world.r):
+        assert {i.currency: i.total for i in books.all(Entity.INVOICE)} == {c: D(a) for c, a in amounts.items()}
+        assert {i.exchange_rate for i in books.all(Entity.INVOICE)} == {D("0.5")}
+    assert {c: b["remainder"] for c, b in report.comparison.as_json()["bridge"].items()} == dict.fromkeys(
+        amounts, "0.00"
+    )
+    assert report.discrepancies == []
+    quiet(world)
+
+
+def test_an_amount_finer_than_its_currency_is_named_not_rounded() -> None:
+    """14: half a yen is refused, and nothing near it is written instead."""
+    world = World()
+    ada = world.l.put(customer(currency="JPY"))
+    world.l.put(invoice(ada.ref.id, "100.50", number="half", currency="JPY"))
+    world.run()
+    report = world.run()
+    assert world.counts(Entity.INVOICE) == (1, 0)
+    assert exponent("JPY") == 0
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert (d.code, d.delta) == ("SYNC_BLOCKED", D("-100.50"))
+    assert "finer" in d.cause
+
+
+def test_a_document_in_another_currency_over_there_is_not_the_same_amount() -> None:
+    """14: the same number and the same figures, pounds here and dollars there: named, never netted, never written."""
+    world = World()
+    for books, currency in ((world.l, "USD"), (world.r, "GBP")):
+        who = books.put(customer("Ada Ltd", currency=currency))
+        books.put(invoice(who.ref.id, "100.00", number="X-1", currency=currency))
+    report = world.run()
+    assert [o for o in report.operations if o.entity is Entity.INVOICE] == []
+    assert "CURRENCY_MISMATCH" in world.codes(report)
+    bridge = report.comparison.as_json()["bridge"]
+    assert {b["remainder"] for b in bridge.values()} == {"0.00"}
+
+
+def test_dates_are_dates_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """19: from Kiritimati (+14) to Pago Pago (-11), over a month end and a change to summer time."""
+    import time
+
+    days = [date(2026, 1, 31), date(2026, 3, 29), date(2026, 2, 28), date(2026, 12, 31)]
+    worlds = []
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        world = World()
+        ada = world.l.put(customer())
+        for n, day in enumerate(days):
+            world.l.put(invoice(ada.ref.id, "10.00", number=f"D-{n}", posted=day, issued=day, due=day))
+        world.run()
+        world.l.edit(Entity.INVOICE, "INV-1", memo="an edit must not move a day")
+        world.run()
+        held = sorted((i.issued, i.posted, i.due) for i in world.r.all(Entity.INVOICE))
+        assert held == [(d, d, d) for d in sorted(days)]
+        assert world.l.receivables(date(2026, 1, 31)) == world.r.receivables(date(2026, 1, 31)) == {"USD": D("10.00")}
+        worlds.append([i.model_dump(mode="json", exclude={"ref", "marker"}) for i in world.r.all(Entity.INVOICE)])
+    monkeypatch.delenv("TZ")
+    time.tzset()
+    assert worlds[0] == worlds[1]
+
+
+def test_a_comparison_as_of_a_day_counts_that_day_and_no_later_one() -> None:
+    """19: the month end belongs to the month."""
+    world = World(flows={Entity.INVOICE: "none"})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "10.00", number="last", posted=date(2026, 1, 31)))
+    world.l.put(invoice(ada.ref.id, "5.00", number="next", posted=date(2026, 2, 1)))
+    report = world.run(as_of=date(2026, 1, 31))
+    assert report.comparison.as_json()["left"]["totals"]["USD"]["open"] == "10.00"
+    assert differences.listed(world.store)[0]["delta"] == "-10.00"
