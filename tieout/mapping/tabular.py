@@ -149,7 +149,9 @@ class FileShape(_Strict):
     def _known_encoding(cls, name: str | None) -> str | None:
         if name is not None:
             try:
-                b"".decode(name)
+                b"a".decode(name)
+            except UnicodeDecodeError:
+                return name
             except LookupError:
                 raise ValueError(f"there is no encoding {name!r}") from None
         return name

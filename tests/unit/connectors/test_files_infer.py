@@ -1,0 +1,133 @@
+"""A proposed profile reads the file, says why, and asks where the file decides nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from tieout.connectors.files import infer, records
+from tieout.errors import ProfileError
+from tieout.mapping.tabular import parse_profile
+
+HEAD = "Invoice No;Customer;Invoice Date;Due Date;Amount\n"
+
+
+def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "ledger.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def answered(toml: str, **answers: str) -> str:
+    for old, new in {"# ASK: currency =": "currency =", **answers}.items():
+        assert old in toml
+        toml = toml.replace(old, new)
+    return toml
+
+
+def test_what_the_file_shows_is_proposed_with_its_evidence(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "Ledger\n\n" + HEAD + "A1;C1;03.02.2026;31.03.2026;1.234,56\nA2;C1;25.02.2026;31.03.2026;-10,00\n"
+    )
+    found = infer(path)
+    profile = parse_profile(answered(found.toml), source="p", name="p")
+    assert (profile.amounts.decimal, profile.amounts.group, profile.file.delimiter) == (",", ".", ";")
+    assert profile.date_format("issued") == "%d.%m.%Y"
+    assert "'25.02.2026' fits no other order" in found.toml
+    _, report = records(path, profile, "erp")
+    assert (report.accepted, report.totals["USD"]["sum"]) == (2, D("1224.56"))
+    assert any(q.startswith("currency") for q in found.questions)
+
+
+def test_day_or_month_is_asked_where_nothing_decides(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;01/02/2026;03/04/2026;5.00\nA2;C1;02/02/2026;04/04/2026;6.50\n"))
+    asked = [q for q in found.questions if "day or month first" in q]
+    assert len(asked) == 2
+    assert "'01/02/2026' is %d/%m/%Y (01 February 2026) or %m/%d/%Y (02 January 2026)" in asked[0]
+    with pytest.raises(ProfileError, match="format"):
+        parse_profile(answered(found.toml), source="p", name="p")
+
+
+def test_a_certain_column_decides_for_one_that_fits_both_orders(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;01/02/2026;25/04/2026;5.00\n"))
+    profile = parse_profile(answered(found.toml), source="p", name="p")
+    assert profile.date_format("issued") == profile.date_format("due") == "%d/%m/%Y"
+    assert "due of the same file is certainly %d/%m/%Y" in found.toml
+
+
+def test_due_dates_decide_where_only_one_order_puts_them_after_the_invoice(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;01/02/2026;02/01/2026;5.00\n"))
+    profile = parse_profile(answered(found.toml), source="p", name="p")
+    assert profile.date_format("issued") == "%m/%d/%Y"
+    assert "no due date before" in found.toml
+
+
+def test_a_thousand_or_one_and_a_bit_is_asked(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;2026-01-31;2026-02-28;1.234\nA2;C1;2026-01-31;2026-02-28;5\n"))
+    assert any("is '1.234' 1.234 or 1234" in q for q in found.questions)
+    with pytest.raises(ProfileError, match=r"amounts.decimal"):
+        parse_profile(answered(found.toml), source="p", name="p")
+
+
+def test_one_value_with_cents_decides_the_separators(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;2026-01-31;2026-02-28;1.234\nA2;C1;2026-01-31;2026-02-28;5,50\n"))
+    profile = parse_profile(answered(found.toml), source="p", name="p")
+    assert (profile.amounts.decimal, profile.amounts.group) == (",", ".")
+
+
+def test_the_code_page_is_asked_with_how_each_would_read(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;Mü – Co;2026-01-31;2026-02-28;5.00\n", "cp1252"))
+    asked = next(q for q in found.questions if q.startswith("encoding"))
+    assert "cp1252" in asked
+    assert "cp850" in asked
+    assert "Mü – Co" in asked
+    assert "\nencoding" not in found.toml
+
+
+def test_codes_of_unknown_meaning_are_asked(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "Type,Number,Customer,Date,Currency,Amount\nINV,1,C,2026-01-31,USD,5.00\nXQ,2,C,2026-01-31,USD,5.00\n"
+    )
+    found = infer(path)
+    assert any(q.startswith("kind") and "'XQ'" in q for q in found.questions)
+    profile = parse_profile(found.toml, source="p", name="p")
+    assert [r["column"] for r in records(path, profile, "erp")[1].rejected] == ["kind"]
+
+
+def test_repeated_numbers_are_asked_about(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;2026-01-31;2026-02-28;5.00\nA1;C1;2026-01-31;2026-02-28;6.00\n"))
+    assert any(q.startswith("rows") for q in found.questions)
+
+
+def test_mangled_dates_are_asked_about(tmp_path: Path) -> None:
+    found = infer(write(tmp_path, HEAD + "A1;C1;05:23.4;2026-02-28;5.00\n"))
+    assert any(q.startswith("issued") and "05:23.4" in q for q in found.questions)
+
+
+def test_hostile_text_cannot_leave_its_comment_or_string(tmp_path: Path) -> None:
+    path = write(tmp_path, 'Number,Customer,Date,Currency,Amount,"x\ny = 1 #"\n1,C,2026-01-31,USD,5.00,\n')
+    assert "y" not in parse_profile(infer(path).toml, source="p", name="p").model_dump()
+
+
+def test_a_workbook(tmp_path: Path) -> None:
+    from datetime import date
+
+    book = openpyxl.Workbook()
+    book.active.append(["Number", "Customer", "Date", "Currency", "Amount"])
+    book.active.append(["0001", "C1", date(2026, 1, 31), "USD", 12.5])
+    path = tmp_path / "ledger.xlsx"
+    book.save(path)
+    profile = parse_profile(infer(path).toml, source="p", name="p")
+    _, report = records(path, profile, "erp")
+    assert report.totals == {"USD": {"count": 1, "sum": D("12.50")}}
+
+
+@pytest.mark.parametrize("content", [b"", b"just some prose\nwithout columns\n", b"%PDF-1.7 ..."])
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(content)
+    with pytest.raises(ProfileError):
+        infer(path)
