@@ -80,12 +80,18 @@ CODES: dict[str, Code] = {
         "high", "written off in one ledger only", "post the write-off on the other side, with approval, or reverse it"
     ),
     "DISCOUNT_TAKEN_DIFF": _t(
-        "medium", "a discount accepted in one ledger only", "post it on the other side, or collect the short payment"
+        "medium",
+        "a discount accepted in one ledger only, or with another amount",
+        "post it on the other side, or collect the short payment",
     ),
     "REFUND_MISMATCH": _t(
-        "high", "a refund booked in one ledger only", "check the bank statement; post it on the other side"
+        "high",
+        "a refund booked in one ledger only, or with another amount",
+        "check the bank statement; post it on the other side",
     ),
-    "WITHHOLDING_DIFF": _t("medium", "withholding booked in one ledger only", "map withholding, or post it"),
+    "WITHHOLDING_DIFF": _t(
+        "medium", "withholding booked in one ledger only, or with another amount", "map withholding, or post it",
+    ),
     "FX_REALIZED": _t("medium", "exchange gain or loss booked on one side", "agree rate and date of the payment"),
     "CHARGEBACK_NSF": _t(
         "high",

@@ -24,7 +24,7 @@ _INTO = (
     "currency, clue) "
 )
 _COMPARED = (
-    "id", "kind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
+    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
     "posted", "due", "currency", "rate", "tax", "total", "open", "state", "voided_on", "dead", "settled",
     "settled_on", "disputed", "due_by", "eff", "billed", "full_ar", "memo", "rid",
 )  # fmt: skip
@@ -164,7 +164,9 @@ SELECT 'TAX_AMOUNT', '', l_kind, l_rid, r_rid, 'tax', CAST(l_tax AS VARCHAR), CA
                  'right_net=' || CAST(r_total - r_tax AS VARCHAR))
 FROM cmp_amount WHERE tax_part <> 0 AND NOT rounds
 UNION ALL
-SELECT CASE WHEN l_kind = 'payment' THEN 'PAYMENT_AMOUNT' ELSE 'AMOUNT_NET' END,
+SELECT CASE WHEN l_kind = 'payment' THEN 'PAYMENT_AMOUNT' WHEN l_subkind = 'discount' THEN 'DISCOUNT_TAKEN_DIFF'
+            WHEN l_subkind = 'refund' THEN 'REFUND_MISMATCH' WHEN l_subkind = 'withholding' THEN 'WITHHOLDING_DIFF'
+            WHEN l_subkind = 'fx_realized' THEN 'FX_REALIZED' ELSE 'AMOUNT_NET' END,
        '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR), CAST(r_total AS VARCHAR),
        CASE WHEN live THEN net_part ELSE 0 END, l_currency, '' FROM cmp_amount WHERE net_part <> 0 AND NOT rounds
 UNION ALL

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from tieout.mapping.keys import customer_number_key, name_key, number_key
 from tieout.model import (
+    ZERO,
     Adjustment,
     Application,
     CreditMemo,
@@ -145,66 +147,63 @@ def document_row(
     """
     total = magnitude(record)
     way = sign(record)
-    number = _number(record)
-    billed = record if isinstance(record, Invoice | CreditMemo) else None
-    deposit = record.deposit_applied if isinstance(record, Invoice) else Decimal(0)
-    name = customer.name if customer else None
-    customer_number = (customer.number or customer.ref.number) if customer else None
+    bill = record if isinstance(record, Invoice) else None
+    billed = bill or (record if isinstance(record, CreditMemo) else None)
+    cash = record if isinstance(record, Payment) else None
+    other = record if isinstance(record, Adjustment) else None
+    number = (cash.reference if cash else getattr(record, "number", None)) or None
+    name, name_as_key, number_as_key = _party(customer) if customer else (None, None, None)
+    counted = total - bill.deposit_applied if bill else total
     return (
         record.ref.id,
         record.entity.value,
-        record.kind.value if isinstance(record, Adjustment) else None,
+        other.kind.value if other else None,
         way,
         record.customer,
         name,
-        name_key(name) or None if name else None,
-        customer_number_key(customer_number) or None if customer_number else None,
+        name_as_key,
+        number_as_key,
         number,
         number_key(number) or None if number else None,
         record.marker,
         link,
         customer_link,
-        record.received if isinstance(record, Payment) else record.posted if billed is None else billed.issued,
+        cash.received if cash else billed.issued if billed else record.posted,
         record.posted,
-        record.due if isinstance(record, Invoice) else None,
+        bill.due if bill else None,
         record.currency,
         record.exchange_rate,
         total - billed.tax if billed else None,
         billed.tax if billed else None,
         billed.discount if billed else None,
         total,
-        _reported_open(record),
-        Decimal(0) if record.state is PostingState.DRAFT else way * (total - deposit),
+        cash.reported_unapplied if cash else billed.reported_open if billed else None,
+        ZERO if record.state is PostingState.DRAFT else way * counted,
         record.state.value,
         record.voided_on,
-        record.disputed if isinstance(record, Invoice) else None,
+        bill.disputed if bill else None,
         settled_on,
         record.entity_code,
-        record.document if isinstance(record, Adjustment) else _original(record),
-        record.reason if isinstance(record, Adjustment) else record.memo,
-        record.method.value if isinstance(record, Payment) else None,
+        other.document if other else record.original_invoice if isinstance(record, CreditMemo) else None,
+        other.reason if other else getattr(record, "memo", None),
+        cash.method.value if cash else None,
         f"{record.ref.connection}:{record.ref.id}",
     )
 
 
-def _number(record: Document) -> str | None:
-    if isinstance(record, Payment):
-        return record.reference or None
-    return record.number or None
+def _party(customer: Customer) -> tuple[str, str | None, str | None]:
+    number = customer.number or customer.ref.number
+    return customer.name, _name_key(customer.name), _customer_number_key(number) if number else None
 
 
-def _reported_open(record: Document) -> Decimal | None:
-    match record:
-        case Invoice() | CreditMemo():
-            return record.reported_open
-        case Payment():
-            return record.reported_unapplied
-        case _:
-            return None
+@lru_cache(maxsize=1 << 16)
+def _name_key(name: str) -> str | None:
+    return name_key(name) or None
 
 
-def _original(record: Document) -> str | None:
-    return record.original_invoice if isinstance(record, CreditMemo) else None
+@lru_cache(maxsize=1 << 16)
+def _customer_number_key(number: str) -> str | None:
+    return customer_number_key(number) or None
 
 
 def customer_row(record: Customer, *, link: str | None = None) -> Row:
@@ -213,9 +212,9 @@ def customer_row(record: Customer, *, link: str | None = None) -> Row:
     return (
         record.ref.id,
         record.name,
-        name_key(record.name) or None,
+        _name_key(record.name),
         number,
-        customer_number_key(number) or None if number else None,
+        _customer_number_key(number) if number else None,
         record.tax_id,
         record.email,
         record.terms,

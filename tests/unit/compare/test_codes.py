@@ -53,6 +53,12 @@ CASES = {
     "WRITEOFF_ONE_SIDE": ([adj("write_off")], [], "WRITEOFF_ONE_SIDE", "5"),
     "DISCOUNT_TAKEN_DIFF": ([adj("discount")], [], "DISCOUNT_TAKEN_DIFF", "5"),
     "REFUND_MISMATCH": ([adj("refund")], [], "REFUND_MISMATCH", "-5"),
+    "DISCOUNT_TAKEN_DIFF in amount": (
+        [adj("discount")],
+        [adjustment("RA", "a", "discount", "4", "2026-01-15", number="LA")],
+        "DISCOUNT_TAKEN_DIFF",
+        "1",
+    ),
     "WITHHOLDING_DIFF": ([adj("withholding")], [], "WITHHOLDING_DIFF", "5"),
     "FX_REALIZED": ([adj("fx_realized")], [], "FX_REALIZED", "5"),
     "CHARGEBACK_NSF by adjustment": ([adj("returned_payment")], [], "CHARGEBACK_NSF", "-5"),
