@@ -383,6 +383,18 @@ def test_writing_what_was_read_changes_no_byte(case):
     assert facts(qb.represent(record, BOOKS)) == facts(record)
 
 
+@given(natives)
+def test_what_is_read_is_what_validation_would_give(case):
+    """Lines are built without validation; nothing may come of it that validation would refuse or change."""
+    entity, native = case
+    record = qb.get(entity, native, BOOKS)
+    again = type(record).model_validate(record.model_dump())
+    assert again == record
+    assert repr(again) == repr(record)
+    assert again.model_dump_json() == record.model_dump_json()
+    assert hash(again) == hash(record)
+
+
 @given(records)
 def test_what_quickbooks_holds_it_holds_again(record):
     once = qb.represent(record, BOOKS)

@@ -23,6 +23,8 @@ from tieout.mapping.quickbooks.native import (
     ref,
     same_product,
     text,
+    tidied,
+    trusted,
 )
 from tieout.mapping.quickbooks.native import amount as number
 from tieout.model import ZERO, Line, finer_than_currency
@@ -105,15 +107,18 @@ def _line(line: Native, path: str, tax: TaxRead, currency: str) -> Line:
     if item is None and not net and quantity is None and price is None:
         return _described(description)
     mark = ref(detail, "TaxCodeRef", inner) or tax.unmarked
-    return Line(
-        item=item,
-        description=description,
-        quantity=quantity,
-        unit_price=price,
-        net=net,
-        tax_code=tax.code if mark == TAXED and tax.code else mark,
-        tax=None,
-        revenue_account=None,
+    return trusted(
+        Line,
+        {
+            "item": item,
+            "description": description,
+            "quantity": quantity,
+            "unit_price": price,
+            "net": tidied(net, f"{path}Amount"),
+            "tax_code": tax.code if mark == TAXED and tax.code else mark,
+            "tax": None,
+            "revenue_account": None,
+        },
     )
 
 
