@@ -78,6 +78,12 @@ def _url(value: str) -> str:
     raise ValueError("should be an https:// address (http:// on this machine only)")
 
 
+def _state_url(value: str) -> str:
+    if not value.startswith(("sqlite:", "postgresql:", "postgresql+")):
+        raise ValueError("should begin with sqlite:/// or postgresql://")
+    return value
+
+
 Amount = Annotated[Money, BeforeValidator(_exact)]
 Percent = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_percent)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
@@ -113,7 +119,7 @@ class CompanySettings(Table):
 
 
 class StateSettings(Table):
-    url: str | SecretRef = Field(
+    url: Annotated[str, AfterValidator(_state_url)] | SecretRef = Field(
         default="sqlite:///tieout.db",
         description="where links, plans and evidence are kept: `sqlite:///FILE` (relative to tieout.toml) or "
         "`postgresql://HOST/DATABASE`; one that holds a password is given by reference",
