@@ -77,6 +77,9 @@ class Store:
     def writing(self, lease: Lease | None, *, run: str | None = None, actor: str = "tieout") -> Iterator[Tx]:
         """A transaction. With a lease it is fenced; without one (decisions, approvals) it only serialises."""
         with _database_errors(), self.engine.begin() as db:
+            if db.dialect.name == "postgresql":
+                # One writer at a time, as in SQLite: the audit chain has one next event.
+                db.exec_driver_sql("SELECT pg_advisory_xact_lock(7130252)")
             tx = Tx(db, self, run, actor)
             if lease is not None:
                 tx.fence(lease)
@@ -97,11 +100,9 @@ class Store:
         t = schema.lease
         with _database_errors(), self.engine.begin() as db:
             for resource in sorted(resources):
-                held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().first()
-                if held is None:
-                    db.execute(t.insert().values(resource=resource, epoch=1, owner=owner, expires_at=until))
-                    epochs[resource] = 1
-                    continue
+                free = _insert(db, t).values(resource=resource, epoch=0, owner=None, expires_at=None)
+                db.execute(free.on_conflict_do_nothing())
+                held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().one()
                 if held["owner"] is not None and held["expires_at"] > now:
                     raise LeaseHeldError(
                         f"another run holds {resource} (since it is {held['owner']}, until {held['expires_at']})",
@@ -238,6 +239,9 @@ def _insert(db: Db, table: sa.Table) -> Any:
     return insert(table)
 
 
+_PASSING = ("locked", "full", "connection", "could not", "terminating", "busy", "lock timeout", "deadlock")
+
+
 @contextlib.contextmanager
 def _database_errors() -> Iterator[None]:
     """Database trouble as our own errors: a lock or a full disk passes, anything else ends the run."""
@@ -245,7 +249,7 @@ def _database_errors() -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         text = str(error.orig)
-        if any(word in text for word in ("locked", "full", "connection", "could not", "terminating", "busy")):
+        if any(word in text for word in _PASSING):
             raise RetriableError(f"the state database is not available: {text}", hint="run again later") from error
         raise FatalError(f"the state database failed: {text}") from error
 
@@ -278,7 +282,8 @@ def _sqlite(url: sa.URL) -> Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.StaticPool if memory else None,
-        connect_args={"timeout": 10, "check_same_thread": not memory, "isolation_level": None},
+        # The pool hands a connection to one thread at a time: the run's own, or the one that renews its lease.
+        connect_args={"timeout": 10, "check_same_thread": False, "isolation_level": None},
     )
 
     def pragmas(connection: Any, _record: Any) -> None:

@@ -1,0 +1,260 @@
+"""The state database: leases, fencing, the audit chain, migrations; on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from tests.scenarios import test_flows
+from tests.scenarios.world import World, customer, invoice
+from tieout.connectors.memory import Fault, FaultKind, ManualClock
+from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableError
+from tieout.model import Entity
+from tieout.sync import schema
+from tieout.sync.store import LEASE_SECONDS, Store, open_store, upgrade
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    return str(request.getfixturevalue("pg_url"))
+
+
+@pytest.fixture
+def store(url: str, clock: ManualClock) -> Iterator[Store]:
+    store = open_store(url, clock=clock)
+    yield store
+    store.close()
+
+
+def test_a_lease_has_one_holder_until_it_is_given_back_or_expires(store: Store, clock: ManualClock) -> None:
+    first = store.take(["b", "a"])
+    with pytest.raises(LeaseHeldError, match=r"holds a "):
+        store.take(["a"])
+    with pytest.raises(LeaseHeldError):
+        store.take(["b", "0"])
+    assert store.take(["0"]).epoch == 1, "a lease that was not got whole is not held in part"
+    store.release(first)
+    second = store.take(["a", "b"])
+    assert second.epochs == {"a": 2, "b": 2}
+    clock.tick(LEASE_SECONDS / 2)
+    store.renew(second)
+    clock.tick(LEASE_SECONDS - 1)
+    with pytest.raises(LeaseHeldError):
+        store.take(["a"])
+    clock.tick(2)
+    assert store.take(["a", "b"]).epochs == {"a": 3, "b": 3}
+
+
+def test_a_worker_that_lost_its_lease_can_write_nothing_more(store: Store, clock: ManualClock) -> None:
+    zombie = store.take(["pair:p"])
+    clock.tick(LEASE_SECONDS + 1)
+    holder = store.take(["pair:p"])
+    for act in (lambda: store.renew(zombie), lambda: _event(store, zombie)):
+        with pytest.raises(LeaseHeldError, match="passed to another run"):
+            act()
+    assert store.rows(sa.select(schema.audit_event)) == []
+    store.release(zombie)
+    with pytest.raises(LeaseHeldError):
+        store.take(["pair:p"])
+    _event(store, holder)
+    assert len(store.rows(sa.select(schema.audit_event))) == 1
+
+
+def _event(store: Store, lease=None) -> None:
+    with store.writing(lease, actor="Grace") as tx:
+        tx.audit("decided", "discrepancy", "d1", {"why": "é"})
+
+
+def test_a_failed_transaction_leaves_neither_change_nor_event(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.writing(None) as tx:
+        tx.audit("decided", "discrepancy", "d1")
+        tx.put(schema.cursor, {"connection": "c", "entity": "e", "watermark": "w", "last_full_at": None, "run": "r"})
+        raise ZeroDivisionError
+    assert store.rows(sa.select(schema.audit_event)) == store.rows(sa.select(schema.cursor)) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("UPDATE audit_event SET payload = '{}' WHERE seq = 2", "event 2 was altered"),
+        ("UPDATE audit_event SET actor = 'Mallory' WHERE seq = 3", "event 3 was altered"),
+        ("DELETE FROM audit_event WHERE seq = 2", "event 2 is missing"),
+        ("DELETE FROM audit_event WHERE seq = 1", "event 1 is missing"),
+        ("UPDATE audit_event SET hash = prev_hash WHERE seq = 1", "event 1 was altered"),
+    ],
+)
+def test_the_audit_chain_shows_what_was_altered(store: Store, sql: str, said: str) -> None:
+    for _ in range(3):
+        _event(store)
+    assert store.audit_breaks() == []
+    with store.engine.begin() as db:
+        db.exec_driver_sql(sql)
+    assert said in store.audit_breaks()
+
+
+def test_many_writers_at_once_make_one_chain(store: Store) -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(5):
+                _event(store)
+        except BaseException as error:  # noqa: BLE001  shown by the assertion below
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(store.rows(sa.select(schema.audit_event))) == 20
+    assert store.audit_breaks() == []
+
+
+def test_many_takers_at_once_get_one_lease(store: Store) -> None:
+    got: list[str] = []
+    gate = threading.Barrier(4)
+
+    def work() -> None:
+        gate.wait()
+        try:
+            got.append(store.take(["pair:p", "connection:c"]).owner)
+        except LeaseHeldError:
+            got.append("")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 4
+    assert sum(bool(owner) for owner in got) == 1
+
+
+def test_the_migrations_make_the_very_tables_of_the_schema(store: Store) -> None:
+    with store.engine.connect() as db:
+        differences = compare_metadata(MigrationContext.configure(db), schema.metadata)
+    assert differences == []
+    upgrade(store.engine)
+
+
+def test_a_state_of_a_newer_tieout_is_left_alone(store: Store) -> None:
+    with store.engine.begin() as db:
+        db.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="newer tieout"):
+        upgrade(store.engine)
+
+
+def test_a_locked_database_is_a_matter_of_time(tmp_path: Path, clock: ManualClock) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    one, two = (open_store(url, clock=clock) for _ in range(2))
+    two.engine.dispose()
+    sa.event.listen(two.engine, "connect", lambda db, _: db.execute("PRAGMA busy_timeout=50"))
+    with one.writing(None), pytest.raises(RetriableError, match="locked"):
+        _event(two)
+    _event(two)
+
+
+def test_a_damaged_database_ends_the_run(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "state.db").write_bytes(b"this is no database, whatever its name says" * 40)
+    with pytest.raises((FatalError, sa.exc.DatabaseError)):
+        open_store(f"sqlite:///{tmp_path / 'state.db'}", clock=clock)
+
+
+def test_an_unknown_database_is_a_matter_of_configuration(clock: ManualClock) -> None:
+    with pytest.raises(ConfigError):
+        open_store("no url at all", clock=clock)
+
+
+# ── the engine on PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _flows() -> list[str]:
+    return sorted(n for n in dir(test_flows) if n.startswith("test_") and "history" not in n)
+
+
+@pytest.mark.parametrize("name", _flows())
+def test_flows_on_postgresql(name: str, pg_url: str) -> None:
+    world = World(right="unique_number", url=pg_url)
+    try:
+        getattr(test_flows, name)(world)
+    finally:
+        world.store.close()
+
+
+def test_a_crash_on_postgresql_is_recovered(pg_url: str) -> None:
+    world = World(url=pg_url)
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
+    world.fail("right", Fault(FaultKind.LOSE_RESPONSE, op="create", nth=2))
+    assert world.run().applied["unknown"] == 1
+    world.store.close()
+    world.store = open_store(pg_url, clock=world.clock)
+    world.run()
+    assert world.counts(Entity.INVOICE) == (1, 1)
+    assert world.store.audit_breaks() == []
+    world.store.close()
+
+
+_PROCESS = """
+import sys
+from tests.scenarios.world import World, customer
+from tieout.errors import LeaseHeldError
+world = World(url=sys.argv[1])
+world.l.put(customer())
+company = world.left.company
+def slow():
+    print("holding", flush=True)
+    sys.stdin.readline()
+    return company()
+world.left.company = slow
+try:
+    world.run(tick=0)
+except LeaseHeldError as error:
+    print("held", error.exit_code, flush=True)
+else:
+    print("done", flush=True)
+"""
+
+
+def test_of_two_processes_one_runs_and_the_other_is_told(url: str) -> None:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env, "cwd": ROOT}
+    first = subprocess.Popen([sys.executable, "-c", _PROCESS, url], **pipes)
+    try:
+        assert first.stdout.readline() == "holding\n"
+        second = subprocess.run(
+            [sys.executable, "-c", _PROCESS, url],
+            input="\n",
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=ROOT,
+            timeout=60,
+            check=True,
+        )
+        assert second.stdout == "held 3\n"
+        out, _ = first.communicate("\n", timeout=60)
+        assert out == "done\n"
+    finally:
+        first.kill()
+        first.wait()
