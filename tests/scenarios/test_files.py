@@ -134,3 +134,40 @@ def test_a_file_is_never_sent_again_by_itself(tmp_path: Path) -> None:
     w.load()
     w.export()
     assert w.run().discrepancies == []
+
+
+def test_a_file_that_the_erp_books_twice_is_listed_and_goes_no_further(tmp_path: Path) -> None:
+    w = FileWorld(tmp_path)
+    ada = w.erp.books.enter_customer("Ada Ltd")
+    w.erp.books.enter_invoice(ada, "100.00", on=DAY, reference="S-1")
+    w.export()
+    w.run()
+    w.books.books.put(invoice(w.books.books.all(Entity.CUSTOMER)[0].ref.id, "70.00", number="Q-1"))
+    w.run()
+    w.erp.misbehave(duplicate_delivery=True)
+    w.load()
+    w.erp.misbehave(duplicate_delivery=False)
+    w.export()
+    report = w.run()
+    assert len(w.books.books.all(Entity.INVOICE)) == 2
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert (d.code, d.delta) == ("DUPLICATE_WITHIN_LEDGER", D("-70.00"))
+    assert report.as_json()["bridge"]["USD"]["remainder"] == "0.00"
+    assert w.run().operations == []
+
+
+def test_a_booking_that_lost_our_reference_is_recognised(tmp_path: Path) -> None:
+    w = FileWorld(tmp_path)
+    ada = w.erp.books.enter_customer("Ada Ltd")
+    w.erp.books.enter_invoice(ada, "100.00", on=DAY, reference="S-1")
+    w.export()
+    w.run()
+    w.books.books.put(invoice(w.books.books.all(Entity.CUSTOMER)[0].ref.id, "70.00", number="Q-1"))
+    w.run()
+    w.erp.misbehave(lose_reference=True)
+    w.load()
+    w.export()
+    report = w.run()
+    assert [d.as_json() for d in report.discrepancies] == []
+    assert report.operations == []
+    assert len(w.books.books.all(Entity.INVOICE)) == 2

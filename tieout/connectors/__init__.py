@@ -48,6 +48,7 @@ class Capabilities:
     searchable: `search` finds a marker reliably · synchronous: False for files, whose writes are pending until seen
     periods_readable: `company().closed` is authoritative
     derives_open: the system reports open balances · states_applications: payments carry their applications
+    credits_by_payment: a credit memo is applied by a payment of amount 0 that links it, as in QuickBooks
     """
 
     reads: frozenset[Entity]
@@ -64,6 +65,7 @@ class Capabilities:
     periods_readable: bool = False
     derives_open: bool = False
     states_applications: bool = True
+    credits_by_payment: bool = False
     horizon_days: int = 0
 
     def can(self, entity: Entity, op: Op) -> bool:
