@@ -25,6 +25,12 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/architecture
 
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+interop: $(STAMP)
+	$(BIN)/python -m tests.interop.run
+
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate
 
