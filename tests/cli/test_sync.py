@@ -258,3 +258,24 @@ def test_a_run_under_way_is_temporary(tieout: Run, company: Path) -> None:
     ran = tieout("sync", "--apply", "--quiet")
     assert ran.returncode == 3
     assert "another run holds" in ran.stderr
+
+
+@pytest.mark.parametrize("wrong", ["outbox", "export", "profile"])
+def test_what_cannot_be_used_is_named_and_the_next_run_continues(tieout: Run, company: Path, wrong: str) -> None:
+    exports = company / "erp" / "documents-1.csv"
+    good = exports.read_bytes()
+    if wrong == "outbox":
+        (company / "outbox").rmdir()
+    elif wrong == "export":
+        exports.write_bytes(b"\xff\x00\xfe" + bytes(range(128, 250)))
+    else:
+        (company / "tieout.toml").write_text(CONFIG.replace('profile = "documents"', 'profile = "docments"'))
+    ran = tieout("sync", "--json")
+    assert ran.returncode == 2, ran.stderr
+    assert {"outbox": "outbox", "export": "documents-1.csv", "profile": "docments"}[wrong] in ran.stderr
+    assert document(ran)["runs"] == []
+    assert document(ran)["errors"][0]["exit"] == 2
+    (company / "outbox").mkdir(exist_ok=True)
+    exports.write_bytes(good)
+    (company / "tieout.toml").write_text(CONFIG)
+    assert document(tieout("sync", "--json"))["runs"][0]["plan"]["operations"] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 
 import click
@@ -58,5 +59,6 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the `tieout` program."""
+    """Entry point of the `tieout` program. A request to end (SIGTERM) is met as Ctrl-C is: leases are given back."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli(prog_name="tieout")

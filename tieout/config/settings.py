@@ -238,7 +238,7 @@ class RoundingSettings(Table):
 
 class ReportSettings(Table):
     as_of: date | None = Field(
-        default=None, description="the day both books are compared for, inclusive; default: the day of the run"
+        default=None, description="the day both books are compared for, inclusive; default: everything counts"
     )
 
 

@@ -1,0 +1,77 @@
+"""`tieout sandbox`: what it prints is enough to connect to it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.cli.conftest import PROGRAM, Ran
+
+Run = Callable[..., Ran]
+
+
+def test_the_file_erp_exports_what_a_connection_reads(tieout: Run, tmp_path: Path) -> None:
+    ran = tieout("sandbox", "file-erp", "erp", "--once", "--as-of", "2026-01-31", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["folder"] == "erp"
+    assert list((tmp_path / "erp" / "export").glob("customers*"))
+    assert tieout("sandbox", "file-erp", "erp", "--layout", "no-such").returncode == 2
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_quickbooks_stand_in_says_where_it_is_and_stops_cleanly(
+    tieout: Run, tmp_path: Path, ending: signal.Signals
+) -> None:
+    program = subprocess.Popen(
+        [PROGRAM, "sandbox", "quickbooks", "--port", "0", "--seed", "empty"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        told = {}
+        for line in program.stdout:
+            name, _, value = line.partition(" ")
+            told[name] = value.strip()
+            if name == "control":
+                break
+        assert requests.get(told["discovery"], timeout=10).status_code == 200
+        (tmp_path / "tieout.toml").write_text(
+            f"""
+[company]
+name = "Example"
+[secrets]
+store = "file"
+[connection.books]
+kind = "quickbooks"
+company_id = "{told["realm"]}"
+client_id = "{told["client_id"]}"
+client_secret = {{ env = "QBO_SECRET" }}
+api_base = "{told["base_url"]}"
+discovery_url = "{told["discovery"]}"
+"""
+        )
+        ran = tieout(
+            "connect", "books", "--token-stdin", stdin=told["refresh_token"], env={"QBO_SECRET": told["client_secret"]}
+        )
+        assert ran.returncode == 0, ran.stderr
+        program.send_signal(ending)
+        assert program.wait(20) == 0
+    finally:
+        program.kill()
+        _, errors = program.communicate()
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--seed", "generate:x"), ("--seed", "large"), ("--switch", "no_such=1"), ("--port", "70000")]
+)
+def test_a_stand_in_that_cannot_be_is_a_mistake_to_mend(tieout: Run, wrong: tuple[str, str]) -> None:
+    ran = tieout("sandbox", "quickbooks", "--port", "0", *wrong)
+    assert ran.returncode == 2
+    assert ran.stderr
