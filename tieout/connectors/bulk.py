@@ -230,14 +230,23 @@ def _finish(con: Connection, side: str, draft: str, applied: str) -> None:
 
 
 def _keyed(con: Connection, draft: str, column: str, key: Callable[[str], str], key_sql: Callable[[str], str]) -> str:
-    """SQL of the key of a column of alias `d`: its twin in SQL, or Python's for text beyond ASCII."""
+    """SQL of the key of a column of alias `d`: its twin in SQL, or Python's for text beyond ASCII.
+
+    Names and customers repeat, so theirs are worked out once for each and joined; document numbers where they stand.
+    """
     name, d = f"{draft}_{column}", f"d.{column}"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} (raw VARCHAR, key VARCHAR)")
-    unusual = con.execute(
-        f"SELECT DISTINCT {d} FROM {draft} d WHERE {d} IS NOT NULL AND NOT {keys.plain_sql(d)}"
-    ).fetchall()
+    # Controls were refused or replaced on reading, so text as long in bytes as in characters is printable ASCII.
+    plain = f"strlen({d}) = length({d})"
+    unusual = con.execute(f"SELECT DISTINCT {d} FROM {draft} d WHERE NOT {plain}").fetchall()
+    once = column != "number"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {d} AS raw, CAST({key_sql(d)} AS VARCHAR) AS key "
+        f"FROM (SELECT DISTINCT {column} FROM {draft}) d WHERE {plain} AND {str(once).lower()}"
+    )
     insert(con, name, (("raw", "VARCHAR"), ("key", "VARCHAR")), ((raw, key(raw)) for (raw,) in unusual))
-    return f"nullif(CASE WHEN {keys.plain_sql(d)} THEN {key_sql(d)} ELSE {name}.key END, '')"
+    if once:
+        return f"nullif({name}.key, '')"
+    return f"nullif(CASE WHEN {plain} THEN {key_sql(d)} ELSE {name}.key END, '')"
 
 
 def _count(con: Connection, report: FileReport, draft: str) -> None:

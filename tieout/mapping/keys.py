@@ -47,8 +47,8 @@ def plain_sql(expression: str) -> str:
 
 def number_key_sql(expression: str) -> str:
     """`number_key` as DuckDB SQL, for printable ASCII text."""
-    tail = f"regexp_replace(trim({expression}), '^([0-9]+)\\.0+$', '\\1')"
-    bare = f"regexp_replace(lower({tail}), '[^a-z0-9]+', '', 'g')"
+    whole = f"regexp_replace(trim({expression}), '^([0-9]+)\\.0+$', '\\1')"
+    bare = f"regexp_replace(lower({whole}), '[^a-z0-9]+', '', 'g')"
     return f"regexp_replace({bare}, '^0+([0-9]+)$', '\\1')"
 
 

@@ -28,7 +28,7 @@ ITEMS = [
     ("1000", "1400000002", "2026", "001", "DZ", "0000100018", "Acme", "CHK78", "", date(2026, 1, 28), None, "USD", "75.00", "", "", "", "", "returned check"),
     ("1000", "1700000001", "2026", "001", "ZZ", "0000100018", "Acme", "", "", date(2026, 1, 28), None, "USD", "1.00", "", "", "", "", "unknown type"),
 ]  # fmt: skip
-OPEN = D("1190") + D("500") - D("119") - D("1250") - D("0.50") + D("75")
+OPEN = D(1190) + D(500) - D(119) - D(1250) - D("0.50") + D(75)
 
 
 def _text(item: tuple, *, german: bool) -> list[str]:
@@ -180,7 +180,7 @@ def test_payments_with_applications_and_money_on_account(tmp_path: Path) -> None
     ]
     assert [(r["row"], r["column"]) for r in report.rejected] == [(5, "applied"), (6, "issued"), (7, "issued")]
     assert con.execute("SELECT id, total, ar, method FROM left_documents").fetchall() == [
-        ("P1", D("100"), D("-100"), "check")
+        ("P1", D(100), D(-100), "check")
     ]
 
 
@@ -211,9 +211,9 @@ def test_generic_documents_of_each_kind(tmp_path: Path) -> None:
     assert by_id["J-2"].side == "debit"
     rows = con.execute("SELECT id, sign, net, tax, ar FROM left_documents ORDER BY id").fetchall()
     assert rows[:3] == [
-        ("CM-1", -1, D("10"), D("0"), D("-10")),
-        ("CM-2", -1, None, None, D("-5")),
-        ("INV-1", 1, D("100"), D("8"), D("108")),
+        ("CM-1", -1, D(10), D(0), D(-10)),
+        ("CM-2", -1, None, None, D(-5)),
+        ("INV-1", 1, D(100), D(8), D(108)),
     ]
 
 
@@ -229,8 +229,8 @@ def test_open_items_count_what_is_open(tmp_path: Path) -> None:
     assert report.as_json() == records(path, profile, "erp")[1].as_json()
     assert [(r["row"], r["column"]) for r in report.rejected] == [(4, "open")]
     assert con.execute('SELECT id, kind, total, "open", ar FROM right_documents ORDER BY id').fetchall() == [
-        ("A", "invoice", D("100"), D("40"), D("40")),
-        ("B", "credit_memo", D("10"), D("10"), D("-10")),
+        ("A", "invoice", D(100), D(40), D(40)),
+        ("B", "credit_memo", D(10), D(10), D(-10)),
     ]
 
 
