@@ -7,9 +7,11 @@ takes them whole. Every write carries its key as `requestid`, by which QuickBook
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +54,13 @@ _WRITES: Mapping[Entity, frozenset[Op]] = {
 _SERVER_OWNED = frozenset({"MetaData", "domain", "sparse", "status", "time", "HomeTotalAmt", "UnappliedAmt"})
 _DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
 _INNER = ("Address", "FreeFormNumber", "value")
+_NUMERIC = frozenset(
+    {
+        *("Amount", "TotalAmt", "UnitPrice", "Qty", "ExchangeRate", "TotalTax", "TaxPercent", "NetAmountTaxable"),
+        *("DiscountPercent", "Deposit", "Balance", "RemainingCredit"),
+    }
+)
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 _COMPUTED = frozenset({"TotalAmt"})  # of documents: from their lines
 
 
@@ -358,7 +367,19 @@ def _writable(entity: Entity, native: Native) -> dict[str, Any]:
     kept = {key: value for key, value in native.items() if key not in skipped}
     if entity is Entity.PAYMENT and isinstance(kept.get("Line"), list):
         kept["Line"] = [{k: v for k, v in line.items() if k != "LineEx"} for line in kept["Line"]]
-    return kept
+    return {key: _numbers(key, value) for key, value in kept.items()}
+
+
+def _numbers(key: str, value: Any) -> Any:
+    """Amounts as numbers again, in their own spelling: a payload that was stored in between holds them as text."""
+    match value:
+        case str() if key in _NUMERIC and _NUMBER.fullmatch(value):
+            return Decimal(value)
+        case Mapping():
+            return {k: _numbers(k, v) for k, v in value.items()}
+        case list() | tuple():
+            return [_numbers(key, v) for v in value]
+    return value
 
 
 def _carries(seen: Observation, marker: str | None) -> bool:

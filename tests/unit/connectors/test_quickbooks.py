@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import count
@@ -10,6 +12,7 @@ import pytest
 from quickbooks_bench import bench, credit_memo, customer, invoice, line, payment
 
 from tieout.connectors import Op
+from tieout.connectors.quickbooks_wire import encode
 from tieout.errors import NotFoundError, ReadOnlyError, RecordError, Rejected, StaleWrite
 from tieout.model import Credit, Entity, Existence, Method, PostingState
 
@@ -253,3 +256,26 @@ def test_the_control_balances_are_those_of_the_books(qb, connector):
     assert found["Account.CurrentBalance"].amount == Decimal(str(account["CurrentBalance"]))
     assert found["AgedReceivables"].amount == found["Account.CurrentBalance"].amount
     assert found["AgedReceivables"].as_of == date(2026, 2, 2)
+
+
+def test_a_payload_that_was_stored_in_between_is_written_the_same(qb, connector, monkeypatch):
+    """The engine keeps payloads as JSON with amounts as text; on the wire they are numbers in their own spelling."""
+    who = made(connector, customer()).id
+    bills = [made(connector, invoice(who, "60.00", number=f"T{n}")) for n in range(2)]
+    paid = made(connector, payment(who, "100.00", (bills[0].id, "60.00")))
+    stored = replace(paid, raw=json.loads(json.dumps(paid.raw, default=str)))
+    sent = []
+    real = connector._wire.write
+
+    def write(path, body, **more):
+        sent.append(encode(body).decode())
+        return real(path, body, **more)
+
+    monkeypatch.setattr(connector._wire, "write", write)
+    more = payment(who, "100.00", (bills[0].id, "60.00"), (bills[1].id, "40.00"))
+    wanted = more.model_copy(update={"deposit_to": paid.record.deposit_to})
+    connector.update(wanted, before=stored, key="s1")
+    alike(connector, connector.get(Entity.PAYMENT, paid.id), wanted)
+    assert '"Amount":60.00' in sent[0]
+    assert '"TotalAmt":100.00' in sent[0]
+    assert "LineEx" not in sent[0]
