@@ -117,7 +117,7 @@ def test_many_writers_at_once_make_one_chain(store: Store) -> None:
         try:
             for _ in range(5):
                 _event(store)
-        except BaseException as error:  # noqa: BLE001  shown by the assertion below
+        except BaseException as error:
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
