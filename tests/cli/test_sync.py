@@ -98,6 +98,7 @@ def test_sync_plans_waits_for_a_person_writes_once_and_then_has_nothing_to_do(ti
 
     shown = tieout("plan", "show", plan)
     assert "R-2" in shown.stdout
+    assert "issued 2026-01-07, due 2026-02-06" in shown.stdout
     assert "tieout plan approve" in shown.stderr
     assert document(tieout("plan", "show", "--json"))["plans"][0]["id"] == plan
     assert tieout("plan", "approve", plan).returncode == 2, "an approval names a person"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tieout.sync.store import Store
 
 _DAY = click.DateTime(["%Y-%m-%d"])
+_TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo")
 
 
 @contextlib.contextmanager
@@ -272,8 +273,10 @@ def _show_plan(out: Out, one: dict[str, Any]) -> None:
 
 
 def _fields(operation: dict[str, Any]) -> str:
+    """What changes; of a new record what tells it from others."""
     if operation["op"] == "create":
-        return ""
+        told = {f["name"]: f["after"] for f in operation["fields"]}
+        return ", ".join(f"{name} {_value(told[name])}" for name in _TELLING if told.get(name) not in (None, "", []))
     return "; ".join(f"{f['name']}: {_value(f['before'])} → {_value(f['after'])}" for f in operation["fields"])
 
 
