@@ -16,7 +16,7 @@ from tieout.connectors import reading
 from tieout.connectors.files import load, records
 from tieout.connectors.tables import open_table
 from tieout.errors import ProfileError, RecordError
-from tieout.mapping import relation
+from tieout.mapping import relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_rows import Problem, Row
@@ -199,11 +199,11 @@ def test_both_paths_read_the_same(case: tuple[Profile, str]) -> None:
         event("rejected" if bulk.rejected else "nothing rejected")
 
         made = _by_python(path, profile)
-        expected = sorted((docs.relation_row(profile, d, path.name) for d in made), key=repr)
+        expected = sorted((tabular_records.relation_row(profile, d, path.name) for d in made), key=repr)
         assert sorted(con.execute("FROM left_documents").fetchall(), key=repr) == _typed(
             con, relation.DOCUMENTS, expected
         )
-        applied = [a for d in made for a in docs.application_rows(d)]
+        applied = [a for d in made for a in tabular_records.application_rows(d)]
         found = con.execute("FROM left_applications").fetchall()
         assert sorted(found, key=repr) == _typed(con, relation.APPLICATIONS, applied)
         if applied:
@@ -213,7 +213,7 @@ def test_both_paths_read_the_same(case: tuple[Profile, str]) -> None:
         good = [o for o in observations if not isinstance(o.record, RecordError)]
         assert {(o.entity.value, o.id) for o in good} == {(d.kind, d.id) for d in made}
         for o, d in zip(good, made, strict=True):
-            assert docs.signed_total(o.record) == d.sign * d.total
+            assert tabular_records.signed_total(o.record) == d.sign * d.total
 
 
 def _by_python(path: Path, profile: Profile) -> list[docs.Doc]:

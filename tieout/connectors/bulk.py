@@ -15,7 +15,7 @@ from tieout.connectors import bulk_sql as sql
 from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
-from tieout.mapping import keys, relation
+from tieout.mapping import keys, relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc, Rejected
@@ -135,11 +135,11 @@ def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) ->
     staged.rejected += failed
     source = staged.table.path.name
     insert(con, draft, _DRAFT, (_draft_row(profile, d, source) for d in made))
-    insert(con, applied, _APPLIED, ((d.rows[0].number, *a) for d in made for a in docs.application_rows(d)))
+    insert(con, applied, _APPLIED, ((d.rows[0].number, *a) for d in made for a in tabular_records.application_rows(d)))
 
 
 def _draft_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
-    row = dict(zip(relation.names(relation.DOCUMENTS), docs.relation_row(profile, doc, source), strict=True))
+    row = dict(zip(relation.names(relation.DOCUMENTS), tabular_records.relation_row(profile, doc, source), strict=True))
     extra = (doc.key, doc.rows[0].number, len(doc.rows), doc.text("document"), doc.text("customer"))
     return (*(row[n] for n, _ in _DRAFT[: -len(_EXTRA)]), *extra)
 
@@ -226,7 +226,7 @@ def _finish(con: Connection, side: str, draft: str, applied: str) -> None:
         SELECT customer, first(customer_name ORDER BY first_row) FILTER (customer_name IS NOT NULL),
             any_value(customer_number)
         FROM {draft} GROUP BY customer ORDER BY min(first_row)""").fetchall()
-    insert(con, f"{side}_customers", relation.CUSTOMERS, (docs.derived_customer_row(*row) for row in found))
+    insert(con, f"{side}_customers", relation.CUSTOMERS, (tabular_records.derived_customer_row(*row) for row in found))
 
 
 def _keyed(con: Connection, draft: str, column: str, key: Callable[[str], str], key_sql: Callable[[str], str]) -> str:
@@ -268,7 +268,7 @@ def _fill_customers(con: Connection, staged: Staged, side: str) -> None:
             kept.append(row)
         else:
             staged.rejected.append(Rejected(row.number, problem, row.key))
-    insert(con, f"{side}_customers", relation.CUSTOMERS, (docs.customer_row(r) for r in kept))
+    insert(con, f"{side}_customers", relation.CUSTOMERS, (tabular_records.customer_row(r) for r in kept))
     report.accepted = report.documents = len(kept)
     for row in kept:
         if currency := row.values.get("currency"):

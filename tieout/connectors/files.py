@@ -19,6 +19,7 @@ from tieout.connectors.reading import FileReport, check_date_orders, read_rows, 
 from tieout.connectors.tables import Skip, Table, open_table
 from tieout.errors import RecordError
 from tieout.mapping import tabular_documents as docs
+from tieout.mapping import tabular_records
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
@@ -86,7 +87,7 @@ def _documents(
     rejected += failed
     found: list[tuple[int, Observation]] = []
     for doc in made:
-        record = docs.record(doc, connection)
+        record = tabular_records.record(doc, connection)
         if isinstance(record, Problem):
             rejected += [Rejected(r.number, record, doc.id) for r in doc.rows]
             continue
@@ -103,7 +104,7 @@ def _customers(
     for row, problem in docs.customers(rows):
         if problem is None:
             try:
-                record = docs.customer_record(row, connection)
+                record = tabular_records.customer_record(row, connection)
             except ValidationError as error:
                 problem = Problem("row", row.key[:80], str(error.errors()[0]["msg"]))
             else:
@@ -154,7 +155,7 @@ def _count(report: FileReport, accepted: list[Observation], rows: list[Row], rej
             if record.currency and record.reported_balance is not None:
                 report.add_total(record.currency, 0, record.reported_balance)
         elif record is not None and not isinstance(record, RecordError):
-            report.add_total(record.currency, 0, docs.signed_total(record))
+            report.add_total(record.currency, 0, tabular_records.signed_total(record))
 
 
 def customers(path: str | Path, profile: Profile, connection: str) -> list[Customer]:
