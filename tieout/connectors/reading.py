@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequenc
             yield number, cells, ()
             continue
         found = read_row(table.binding, number, cells)
-        if isinstance(found, Problem) and is_footer(table.binding, cells, lambda so_far=running: so_far):
+        if isinstance(found, Problem) and is_footer(table.binding, cells, partial(Decimal, running)):
             yield number, Skip("footer: the sum of the rows above"), cells
             continue
         running += found.amount if isinstance(found, Row) else readable_amount(table.binding, cells)

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from importlib import import_module
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ def _refuse_bombs(path: Path) -> None:
 
 def _open(path: Path, *, values: bool) -> Any:
     try:
-        from openpyxl import load_workbook  # noqa: PLC0415  # an extra: only who reads Excel needs it
+        openpyxl: Any = import_module("openpyxl")  # an extra: only who reads Excel needs it
     except ImportError:
         raise ProfileError(f"{path}: reading Excel needs openpyxl", hint="pip install 'tieout[excel]'") from None
     try:
-        return load_workbook(path, read_only=True, data_only=values)
+        return openpyxl.load_workbook(path, read_only=True, data_only=values)
     except (KeyError, ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
         raise ProfileError(f"{path}: not a readable workbook: {error}") from None
 
