@@ -79,7 +79,7 @@ def approve(store: Store, id: str, *, by: str, guards: Sequence[str] = ()) -> di
 
 
 def reject(store: Store, id: str, *, by: str, reason: str) -> dict[str, Any]:
-    """Reject a plan: it is not applied, and its approvals end."""
+    """Reject a plan: it is not applied, and approvals of older plans for any of its operations end too."""
     if not by.strip() or not reason.strip():
         raise RefusedError("a rejection names a person and a reason", hint="add --by NAME --reason TEXT")
     plan = show(store, id)
@@ -87,7 +87,18 @@ def reject(store: Store, id: str, *, by: str, reason: str) -> dict[str, Any]:
         row = _open(tx, plan["id"])
         _update(tx, row, "rejected", [])
         tx.audit("rejected", "plan", row["id"], {"hash": row["hash"], "reason": reason})
+        _end_approvals(tx, row)
     return show(store, plan["id"])
+
+
+def _end_approvals(tx: Tx, rejected: dict[str, Any]) -> None:
+    """What a person rejects is not written on the strength of an older plan either: that one waits again."""
+    p = schema.plan
+    hashes = set(loads(rejected["body"])["hashes"])
+    for row in tx.all(sa.select(p).where(p.c.pair == rejected["pair"], p.c.status.in_(("approved", "applying")))):
+        if hashes.intersection(loads(row["body"])["hashes"]):
+            _update(tx, row, "superseded", [])
+            tx.audit("superseded", "plan", row["id"], {"rejected": rejected["id"]})
 
 
 def _open(tx: Tx, id: str) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""Approvals: by whom, of what, for how long; and the guards that only a name lifts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.world import D, World, customer, invoice
+from tieout.errors import ConfigError, RefusedError
+from tieout.model import Entity
+from tieout.sync import differences, plans
+from tieout.sync.facts import Codes
+from tieout.sync.guard import Limits
+
+DAY_LONG = 25 * 3600
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(mode="propose")
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    return world
+
+
+def test_an_approval_names_a_person_and_survives_an_identical_plan(world: World) -> None:
+    first = world.run()
+    with pytest.raises(RefusedError, match="names a person"):
+        plans.approve(world.store, first.plan_id, by=" ")
+    with pytest.raises(ConfigError, match="no plans match"):
+        plans.approve(world.store, "nothing", by="Grace")
+    plans.approve(world.store, first.plan_id[:30], by="Grace")
+    assert world.run(apply=False).plan_id == first.plan_id
+    [kept] = plans.listed(world.store, "books")
+    assert (kept["status"], [a["by"] for a in kept["approvals"]]) == ("approved", ["Grace"])
+    done = world.run()
+    assert (done.applied["done"], done.exit_code) == (2, 0)
+    assert plans.listed(world.store, "books") == []
+    with pytest.raises(RefusedError, match="applied"):
+        plans.approve(world.store, first.plan_id, by="Grace")
+
+
+def test_only_what_was_approved_is_written_and_the_rest_waits(world: World) -> None:
+    plans.approve(world.store, world.run().plan_id, by="Grace")
+    world.l.put(invoice("CUS-1", "7.00", number="L-2"))
+    report = world.run()
+    assert (report.applied["done"], report.waiting, report.exit_code) == (2, 1, 4)
+    assert [i.number for i in world.r.all(Entity.INVOICE)] == ["L-1"]
+    [waiting] = [d for d in differences.listed(world.store) if d["delta"] != "0.00"]
+    assert (waiting["code"], waiting["cause"].split(";")[0]) == ("SYNC_IN_FLIGHT", "planned")
+
+
+def test_a_rejection_ends_every_approval_of_what_it_rejects(world: World) -> None:
+    first = world.run()
+    plans.approve(world.store, first.plan_id, by="Grace")
+    world.l.put(invoice("CUS-1", "7.00", number="L-2"))
+    second = world.run(apply=False)
+    with pytest.raises(RefusedError, match="names a person and a reason"):
+        plans.reject(world.store, second.plan_id, by="Bob", reason="")
+    plans.reject(world.store, second.plan_id, by="Bob", reason="wrong customer")
+    report = world.run()
+    assert (report.applied["done"], report.waiting) == (0, 3)
+    assert report.plan_id != second.plan_id
+    assert world.counts(Entity.INVOICE) == (2, 0)
+    with pytest.raises(RefusedError, match="rejected"):
+        plans.approve(world.store, second.plan_id, by="Grace")
+
+
+def test_an_approval_expires_with_its_plan(world: World) -> None:
+    first = world.run()
+    plans.approve(world.store, first.plan_id, by="Grace")
+    report = world.run(tick=DAY_LONG)
+    assert (report.applied["done"], report.waiting) == (0, 2)
+    assert report.plan_id != first.plan_id
+    with pytest.raises(RefusedError, match="expired"):
+        plans.approve(world.store, first.plan_id, by="Grace")
+
+
+def test_a_changed_record_is_a_changed_plan(world: World) -> None:
+    plans.approve(world.store, world.run().plan_id, by="Grace")
+    world.l.edit(Entity.INVOICE, "INV-1", total=D("999.00"), subtotal=D("999.00"))
+    report = world.run()
+    assert (report.applied["done"], report.waiting) == (1, 1), "the customer was approved, the new amount was not"
+    assert world.counts(Entity.INVOICE) == (1, 0)
+
+
+def test_a_changed_configuration_asks_again(world: World) -> None:
+    plans.approve(world.store, world.run().plan_id, by="Grace")
+    world.set(codes=Codes(items={"A": "B"}, taxes=None, accounts=None, terms=None))
+    report = world.run()
+    assert (report.applied["done"], report.waiting) == (0, 2)
+
+
+def test_in_auto_a_changed_configuration_holds_writes_for_a_run() -> None:
+    world = World()
+    world.l.put(customer())
+    world.run()
+    world.set(policy={(Entity.INVOICE, "memo"): "two_way"})
+    world.l.put(invoice("CUS-1", "7.00", number="L-2"))
+    held = world.run()
+    assert [t.name for t in held.trips] == ["config_changed"]
+    assert (held.applied["done"], held.exit_code, world.counts(Entity.INVOICE)) == (0, 4, (1, 0))
+    world.approve(held, "config_changed")
+    assert world.run().applied["done"] == 1
+
+
+def test_a_guard_is_lifted_by_its_name_and_for_one_plan_only() -> None:
+    world = World(limits=Limits(creates=2, create_share=D(0)))
+    ada = world.l.put(customer())
+    for n in range(2):
+        world.l.put(invoice(ada.ref.id, f"{n + 1}.00", number=f"L-{n}"))
+    held = world.run()
+    assert [t.name for t in held.trips] == ["mass_create"]
+    assert (held.applied["done"], held.exit_code) == (0, 4)
+    assert "MASS_CHANGE_GUARD" in world.codes(held)
+    with pytest.raises(RefusedError, match="3 documents would be created") as refused:
+        world.approve(held)
+    assert "--accept-guard mass_create" in str(refused.value)
+    with pytest.raises(ConfigError, match="trips no guard named mass_void"):
+        world.approve(held, "mass_create", "mass_void")
+    world.approve(held, "mass_create")
+    done = world.run()
+    assert (done.applied["done"], done.exit_code) == (3, 0)
+    assert world.run().discrepancies == []
+    for n in range(3):
+        world.l.put(invoice(ada.ref.id, f"{n + 10}.00", number=f"M-{n}"))
+    assert world.run().applied["done"] == 0, "the approval was for the other plan"
+
+
+def test_credit_memos_and_voids_wait_for_a_person_in_auto() -> None:
+    world = World(unattended=frozenset())
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    world.l.void(Entity.INVOICE, "INV-1")
+    world.l.put(invoice(ada.ref.id, "5.00", number="L-2"))
+    report = world.run()
+    assert (report.applied["done"], report.waiting, report.exit_code) == (1, 1, 4)
+    assert [o.op.value for o in report.operations if o.person] == ["void"]
+
+
+def test_observing_and_linking_write_nothing() -> None:
+    for mode in ("observe", "link"):
+        world = World(mode=mode)
+        for books in (world.l, world.r):
+            who = books.put(customer("Ada Ltd"))
+            books.put(invoice(who.ref.id, "100.00", number="X-1"))
+        world.l.put(invoice("CUS-1", "5.00", number="L-2"))
+        report = world.run()
+        assert (report.applied["done"], report.exit_code, report.linked) == (0, 0, 2 if mode == "link" else 0)
+        assert world.counts(Entity.INVOICE) == (2, 1)
+        assert "MISSING_IN_B" in world.codes(report) or "SYNC_IN_FLIGHT" in world.codes(report)
+        assert world.l.received == world.r.received == []
