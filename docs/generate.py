@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and config.md from the program itself; with --check, fail where they are behind.
+"""Write the pages of docs/reference from the program itself; with --check, fail where they are behind.
 
 python -m docs.generate [--check]
 """
@@ -16,7 +16,11 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from docs import records
+from docs.catalogue import CLASSES, MEANING, NEXT, NOT_EMITTED, OF_SYNC
+from tieout import errors
 from tieout.cli import cli
+from tieout.compare.codes import CODES as CATALOGUE
 from tieout.config import settings
 from tieout.config.settings import CODES, ENTITIES, OWNERS, TWO_WAY, SecretRef, Table, policy_fields
 
@@ -185,7 +189,115 @@ def template() -> str:
     return (files("tieout.config") / "template.toml").read_text(encoding="utf-8")
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page}
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def public_errors() -> list[type]:
+    """The public classes of errors.py, in its order."""
+    return [c for c in vars(errors).values() if isinstance(c, type) and c.__module__ == errors.__name__]
+
+
+def errors_page() -> str:
+    """Every public error: what it means, the exit code it ends a command with, what to do next."""
+    parts = [
+        "# Errors\n",
+        GENERATED,
+        (
+            "A message says what, where, and, after →, the next command; `--debug` adds where in the program it came "
+            "from; with `--json` it stands in `error`, also if the command fails. The class says what the caller does "
+            "next. Programs catch these from `tieout.errors`.\n"
+        ),
+        table(
+            ("error", "is a", "exit code"),
+            [(f"[{c.__name__}](#{c.__name__.lower()})", _parent(c), _exit(c)) for c in public_errors()],
+        ),
+        *map(error_section, public_errors()),
+        "## What is no error of tieout\n",
+        (
+            "What the operating system, the network or the state database says is told as one of the above: a full "
+            "disk, a locked database or a vendor that is down with exit code 3; a path or database that cannot be "
+            "opened, a port that is taken, or a missing package with 2. Anything else is a mistake in tieout: exit "
+            "code 5, and a report with the output of `--debug` is welcome.\n"
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _parent(error: type) -> str:
+    base = error.__mro__[1]
+    return f"[{base.__name__}](#{base.__name__.lower()})" if base.__module__ == errors.__name__ else ""
+
+
+def _exit(error: type) -> str:
+    """The exit code; a record or a write ends no run."""
+    if error is errors.RecordError:
+        return "none: it becomes a discrepancy"
+    if issubclass(error, errors.WriteError):
+        return "5 on its own; in a sync none: it becomes a discrepancy or is settled by the next run"
+    return str(error.exit_code)  # type: ignore[attr-defined]
+
+
+def error_section(error: type) -> str:
+    said = cleandoc(error.__doc__ or "")
+    return f"## {error.__name__}\n\n{said}\n\n**Exit code** {_exit(error)}.\n\n**Next** {NEXT[error.__name__]}\n"
+
+
+# ── discrepancies ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def discrepancies_page() -> str:
+    """Every code that tieout emits: class, severity, meaning, usual cause, remedy."""
+    compared = {c: k for c, k in CATALOGUE.items() if c not in NOT_EMITTED}
+    parts = [
+        "# Discrepancies\n",
+        GENERATED,
+        (
+            "A discrepancy is one named difference between the left ledger (A) and the right one (B). Its delta is "
+            "what it adds on the way from A's receivables to B's. Every document whose effect differs takes exactly "
+            "one code, the first that applies in the order of this page; only an amount is split into tax, net and "
+            "settlement. Further codes of the same document are kept as secondary ones. How to answer them: "
+            "[work through discrepancies](../howto/work-through-discrepancies.md).\n"
+        ),
+        "".join(f"* **{letter}** {text}\n" for letter, text in CLASSES.items()),
+        (
+            "*Supposed* codes say that something differs, not why: their amounts are stated as `unconfirmed` beside "
+            "the bridge.\n"
+        ),
+        table(
+            ("code", "class", "severity", "meaning"),
+            [
+                (_link(c), k.class_, k.severity + ("" if k.confirmed else ", supposed"), MEANING[c])
+                for c, k in compared.items()
+            ],
+        ),
+        "Listed by a sync only:\n",
+        table(("code", "class", "meaning"), [(_link(c), words[0], words[1]) for c, words in OF_SYNC.items()]),
+        *(code_section(c, f"{k.class_}, {k.severity}", MEANING[c], k.cause, k.remedy) for c, k in compared.items()),
+        *(code_section(c, *words) for c, words in OF_SYNC.items()),
+    ]
+    return "\n".join(parts)
+
+
+def _link(code: str) -> str:
+    return f"[{code}](#{code.lower()})"
+
+
+def code_section(code: str, class_: str, meaning: str, cause: str, remedy: str) -> str:
+    return f"## {code}\n\n{meaning} Class {class_}.\n\n* usual cause: {cause}\n* remedy: {remedy}\n"
+
+
+def model_page() -> str:
+    """Every record with its fields."""
+    return records.page(GENERATED)
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "config.md": config_page,
+    "errors.md": errors_page,
+    "discrepancies.md": discrepancies_page,
+    "model.md": model_page,
+}
 
 
 def main(arguments: list[str]) -> int:

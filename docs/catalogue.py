@@ -1,0 +1,148 @@
+"""What the reference pages say beyond the code: the next step after each error, the meaning of each code.
+
+The program is read for everything that it states itself (classes, exit codes, causes, remedies); a class or code that
+has no words here makes the pages fail to build.
+"""
+
+from __future__ import annotations
+
+# The next step after each public error.
+NEXT: dict[str, str] = {
+    "TieoutError": "Read the message; the line that begins with → is the next step.",
+    "ConfigError": "Mend every problem that is listed, then `tieout check`. Running again without a change gives the "
+    "same answer.",
+    "ProfileError": "`tieout profile check FILE --profile P` shows which rows and columns do not fit; "
+    "`tieout profile infer FILE` proposes a profile for a new layout.",
+    "RetriableError": "Nothing, if a schedule runs it: the next run goes on where this one stopped. By hand: wait "
+    "`retry_after` seconds where the message names them, then run again.",
+    "LeaseHeldError": "Nothing: the other run does the work. If no other run is alive, its lease ends by itself two "
+    "minutes after its last sign of life.",
+    "RefusedError": "A person decides: approve or reject the plan, lift the guard by its name, or answer the "
+    "discrepancy.",
+    "SignInRequired": "`tieout connect NAME`, as the user that the schedule runs as. Nothing is lost; the next run "
+    "goes on where this one stopped.",
+    "FatalError": "Read the message; run again with `--debug` if it does not say enough, and report that output.",
+    "AuthError": "Check the company id and the credentials of the connection in `tieout.toml`, then `tieout connect "
+    "NAME`. If the connection is to open another company on purpose, give it another state database.",
+    "NotFoundError": "Look for the record in the system that was asked. In a sync it becomes a discrepancy; nothing is "
+    "deleted on the other side because of it.",
+    "StaleVersionError": "Read the record again. In a sync: nothing; the next run plans from what is there now.",
+    "ReadOnlyError": "Make the change by hand, or add an import profile for that entity to the connection.",
+    "WriteError": "See the class below: it says what is known about the effect. `request_id` is what the vendor's "
+    "support asks for.",
+    "NotSent": "Nothing; it is sent in the next run.",
+    "NotProcessed": "Nothing; no further write goes to that connection in this run, and the next run sends it.",
+    "Rejected": "Mend what the target names (in the document at its origin, or in the target's settings). It is tried "
+    "again when the document or the configuration changes, or after a decision.",
+    "PeriodClosed": "Re-date it at its origin, enter it in an open period, or have the period opened. tieout never "
+    "re-dates by itself.",
+    "DuplicateNumber": "Nothing if the record carries our reference: it is adopted. Else look at the record that holds "
+    "the number, and renumber or link one of the two.",
+    "StaleWrite": "Nothing; the next run plans from what is there now, and an approval given for the old state does "
+    "not carry over.",
+    "UnknownOutcome": "Nothing; the next run reads back and settles it. If it stays open, a discrepancy "
+    "`UNCERTAIN_WRITE` says what to look for.",
+    "RecordError": "Mend the record where it is kept. Until then it is listed as `PARSE_REJECT`, what depends on it "
+    "waits, and it never counts as absent.",
+}  # fmt: skip
+
+# What each code of a discrepancy says has happened. A is the left ledger, B the right one.
+MEANING: dict[str, str] = {
+    "SYNC_IN_FLIGHT": "A document of one ledger is planned, approved or sent, and not yet seen in the other.",
+    "SYNC_BLOCKED": "The sync knows of the document and may not write it: an unmapped code, a missing customer, a "
+    "refusal of the target.",
+    "PERIOD_LOCKED": "The document belongs into a period that is closed in the other ledger.",
+    "AMBIGUOUS_MATCH": "Several documents could be each other's counterpart; none is taken.",
+    "PAYMENT_DUPLICATED": "One receipt stands twice in a ledger.",
+    "DUPLICATE_WITHIN_LEDGER": "One document stands twice in a ledger.",
+    "PAYMENT_MISSING": "A receipt is in one ledger only.",
+    "MISSING_IN_A": "A document of B has no counterpart in A.",
+    "MISSING_IN_B": "A document of A has no counterpart in B.",
+    "WRITEOFF_ONE_SIDE": "A write-off is in one ledger only.",
+    "DISCOUNT_TAKEN_DIFF": "A discount that was taken is in one ledger only, or differs in amount.",
+    "REFUND_MISMATCH": "A refund is in one ledger only, or differs in amount.",
+    "WITHHOLDING_DIFF": "Tax withheld by the payer is in one ledger only, or differs in amount.",
+    "FX_REALIZED": "A realised exchange gain or loss is in one ledger only, or differs in amount.",
+    "CHARGEBACK_NSF": "A payment that the bank returned is undone in one ledger only.",
+    "DRAFT_VS_POSTED": "The document is posted in one ledger and a draft in the other.",
+    "VOID_DATE_DIFF": "Both ledgers undid the document, from different days on.",
+    "VOID_VS_OPEN": "The document is voided in one ledger and stands in the other.",
+    "PAID_VS_OPEN": "The document is settled in one ledger and open, or open with another amount, in the other.",
+    "CURRENCY_MISMATCH": "The same document is in two currencies.",
+    "AMOUNT_SIGN": "The same document raises receivables in one ledger and lowers them in the other.",
+    "CUTOFF": "The same document falls on different sides of the comparison date.",
+    "TAX_AMOUNT": "The tax of the document differs.",
+    "AMOUNT_NET": "The amount before tax of the document differs.",
+    "PAYMENT_AMOUNT": "The amount of the receipt differs.",
+    "ROUNDING": "The amounts differ within the rounding policy of the pair.",
+    "FX_RATE": "The amounts agree in document currency; the exchange rates do not.",
+    "UNAPPLIED_CASH": "Money or a credit is applied in one ledger and on account in the other.",
+    "MISAPPLIED": "The same money is applied to different invoices.",
+    "APPLICATION_AMOUNT": "The same application has different amounts.",
+    "APPLICATION_MISSING": "An application is in one ledger only.",
+    "APPLICATION_DATE": "The same application has different dates.",
+    "CUSTOMER_MISMATCH": "The same document stands on different customers.",
+    "OVER_APPLIED": "More is applied, or would be, than the document has.",
+    "DUE_DATE_DIFF": "The due dates differ.",
+    "DATE_DIFF": "The dates of the document differ, on the same side of the comparison date.",
+    "NUMBER_MISMATCH": "What is taken for one document has two numbers.",
+    "ID_REPLACED": "The same document has another id than in the other export of the same system.",
+    "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
+    "CUSTOMER_FIELD_DIFF": "Name, tax id, e-mail or another field of a customer differs.",
+    "CUSTOMER_UNMAPPED": "Two customers have the same documents, and neither number nor name in common.",
+    "BALANCE_MISMATCH_INTERNAL": "A balance that the ledger reports is not what its own documents add up to.",
+}  # fmt: skip
+
+# Catalogued for those who call the comparison themselves; tieout has no such rule of scope yet.
+NOT_EMITTED = frozenset({"OUT_OF_SCOPE"})
+
+# What the sync lists beyond the comparison: code → (class, meaning, usual cause, remedy).
+OF_SYNC: dict[str, tuple[str, str, str, str]] = {
+    "DELETED_VS_OPEN": (
+        "T",
+        "A document that both ledgers held was removed from one of them.",
+        "deleted by hand; removed by an import",
+        "restore it there, or void the other one",
+    ),
+    "CUSTOMER_INACTIVE": (
+        "N",
+        "A customer that both ledgers held was removed from one of them.",
+        "merged, or deleted by hand",
+        "restore it there, or deactivate the other one",
+    ),
+    "UNCERTAIN_WRITE": (
+        "T",
+        "A write was sent, and it is not known yet whether it happened.",
+        "the answer was lost; the target cannot be searched reliably",
+        "none at first: the next run reads back; where it says that a person looks, look there, then decide the discrepancy",
+    ),
+    "UNAUTHORISED_EDIT_AFTER_POST": (
+        "N",
+        "A field was changed on the side that does not own it, or on both sides, since the two last agreed.",
+        "an edit by hand; another program",
+        "decide which is right; correct the other side, or accept the difference with a reason",
+    ),
+    "LINE_STRUCTURE": (
+        "N",
+        "The lines of the document differ; its total does not.",
+        "lines entered or grouped in another way; edited on one side",
+        "decide which is right, or accept the difference with a reason",
+    ),
+    "PARSE_REJECT": (
+        "N",
+        "A record could not be read.",
+        "an amount or a date in another form than the profile says; a shape that the vendor does not document",
+        "mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
+    ),
+    "MASS_CHANGE_GUARD": (
+        "N",
+        "A guard holds operations of the plan.",
+        "a first sync; a format, a sign or a mapping gone wrong; an export that is cut short",
+        "look at the plan; if it is right: `tieout plan approve ID --by NAME --accept-guard GUARD`",
+    ),
+}  # fmt: skip
+CLASSES = {
+    "T": "changes the total of receivables",
+    "Z": "moves money between documents, customers or dates; the total stays",
+    "N": "moves no money",
+}
