@@ -64,13 +64,27 @@ def file_erp(
     "--seed", default="small", show_default=True, help="small, empty, bare or generate:CUSTOMERS:INVOICES:SEED."
 )
 @click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@click.option("--realm", help="The company id; for clients that bring their own, like the next three.")
+@click.option("--client-id", help="The app's client id.")
+@click.option("--client-secret", help="The app's client secret (of a stand-in: no secret of yours).")
+@click.option("--refresh-token", help="A refresh token that works from the start.")
 @common
-def quickbooks(out: Out, *, port: int, control_port: int, seed: str, switches: tuple[str, ...]) -> None:
+def quickbooks(
+    out: Out,
+    *,
+    port: int,
+    control_port: int,
+    seed: str,
+    switches: tuple[str, ...],
+    **registered: str | None,
+) -> None:
     """Run a QuickBooks Online on 127.0.0.1 until interrupted.
 
     It prints the address, the client and a refresh token that the connector takes.
     """
-    from tieout.sandbox.quickbooks import serve
+    from tieout.sandbox.quickbooks import Registration, serve
+
+    registration = Registration(**{name: value for name, value in registered.items() if value})
 
     told: dict[str, str] = {}
 
@@ -82,7 +96,7 @@ def quickbooks(out: Out, *, port: int, control_port: int, seed: str, switches: t
             out.data(told)
             out.note("stop it with Ctrl-C")
 
-    serve(port=port, control_port=control_port, seed=seed, switches=switches, echo=echo)
+    serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
 
 
 @click.command()

@@ -196,9 +196,12 @@ def needs(entity: Entity, shared: Shared) -> list[tuple[Entity, str]]:
 def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozenset[str]) -> Shared:
     """The shared form with its codes as the `to` side spells them; codes that side does not hold are dropped.
 
+    A document without lines, for a side that keeps lines, becomes one line under the code that `items` has for "".
     held: the target's `Capabilities.fields` of the entity. Raises UnmappedCodeError.
     """
     out = dict(shared)
+    if "lines" in held and out.get("lines") == [] and Decimal(out.get("subtotal", "0")):
+        out["lines"] = [_whole(out)]
 
     def code(table: str, value: str | None, *names: str) -> str | None:
         return codes.translate(table, value, to) if held.intersection(names) else None
@@ -226,6 +229,21 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     if entity is Entity.PAYMENT and codes.methods is not None:
         out["method"] = codes.translate("methods", out["method"], to)
     return out
+
+
+def _whole(shared: Shared) -> dict[str, Any]:
+    """One line that says no more than the document itself."""
+    codes = [part["code"] for part in shared["tax_lines"]]
+    return {
+        "item": None,
+        "description": None,
+        "quantity": None,
+        "unit_price": None,
+        "net": shared["subtotal"],
+        "tax_code": codes[0] if len(codes) == 1 else None,
+        "tax": shared["tax"],
+        "revenue_account": None,
+    }
 
 
 def facts(entity: Entity, shared: Shared, fields: frozenset[str]) -> Facts:

@@ -8,7 +8,7 @@ from datetime import datetime
 from .app import app
 from .books import Books, Effect, system_clock
 from .faults import Refused
-from .server import Running, running, serve
+from .server import Registration, Running, running, serve
 from .switches import Switches
 
 
@@ -24,4 +24,4 @@ def generate(
     return Books(f"generate:{n_customers}:{n_invoices}:{seed}", switches, clock)
 
 
-__all__ = ["Books", "Effect", "Refused", "Running", "Switches", "app", "generate", "running", "serve"]
+__all__ = ["Books", "Effect", "Refused", "Registration", "Running", "Switches", "app", "generate", "running", "serve"]

@@ -60,9 +60,11 @@ class Authority:
 
     # ---- what the tests and the command hold in hand
 
-    def connect(self) -> str:
-        """A new refresh token, as a finished consent would have given."""
-        return self._grant().refresh
+    def connect(self, refresh_token: str = "") -> str:
+        """A refresh token as a finished consent would have given: the given one, else a new one."""
+        grant = self._grant()
+        grant.refresh = refresh_token or grant.refresh
+        return grant.refresh
 
     def token(self) -> str:
         """A fresh access token."""

@@ -35,18 +35,33 @@ class Running:
         return self.authority.token()
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a client has to present. refresh_token: one that is consented to already; "" for a random one."""
+
+    realm: str = REALM
+    client_id: str = CLIENT
+    client_secret: str = field(default=SECRET, repr=False)
+    refresh_token: str = field(default="", repr=False)
+
+
 @contextlib.contextmanager
-def running(books: Books, *, faults: Faults | None = None, port: int = 0) -> Iterator[Running]:
+def running(
+    books: Books, *, faults: Faults | None = None, port: int = 0, registration: Registration | None = None
+) -> Iterator[Running]:
     """Serves the books on 127.0.0.1 until the `with` ends; port 0 takes a free one.
 
+    registration: for clients that bring their own realm, client and token.
     A broken invariant answers 500 to its request and is raised (AssertionError) when the `with` ends.
     """
     faults = faults or Faults()
-    authority = Authority(books.switches, books.now, REALM, CLIENT, SECRET)
+    told = registration or Registration()
+    authority = Authority(books.switches, books.now, told.realm, told.client_id, told.client_secret)
+    refresh = authority.connect(told.refresh_token)
     site = Site(books, authority)
     with listening(application(site, faults), port=port) as bound:
         url = f"http://127.0.0.1:{bound}"
-        yield Running(url, REALM, books, faults, CLIENT, SECRET, authority.connect(), authority)
+        yield Running(url, told.realm, books, faults, told.client_id, told.client_secret, refresh, authority)
     if site.broken:
         raise site.broken[0]
 
@@ -93,13 +108,17 @@ def serve(
     control_port: int = 0,
     seed: str = "small",
     switches: tuple[str, ...] = (),
+    registration: Registration | None = None,
     echo: Callable[[str], None] = print,
     stop: threading.Event | None = None,
 ) -> None:
     """Serves until `stop` is set or the process is interrupted; says where, through `echo`. Raises ConfigError."""
     books = Books(seed, Switches.parse(switches))
     stop = stop or threading.Event()
-    with running(books, port=port) as live, listening(control(live.faults, controls(live)), port=control_port) as at:
+    with (
+        running(books, port=port, registration=registration) as live,
+        listening(control(live.faults, controls(live)), port=control_port) as at,
+    ):
         echo(f"base_url       {live.base_url}")
         echo(f"discovery      {live.base_url}/.well-known/openid_sandbox_configuration")
         echo(f"realm          {live.realm}")
