@@ -1,0 +1,185 @@
+"""Rules of the house that a reader of one file cannot see: no float near money, no swallowed error, one door to HTTP."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import ROOT, imports, kept_files, modules
+
+# Where a float is right, and why. A file that is not here holds none.
+FLOATS = {
+    "errors.py": "seconds to wait",
+    "config/secrets.py": "seconds to wait for a lock",
+    "config/settings.py": "refuses floats; likeness of misspelled words",
+    "connectors/decode.py": "shares of byte values, to tell encodings apart",
+    "connectors/http.py": "seconds",
+    "connectors/infer.py": "shares of cells, to find the heading row",
+    "connectors/memory_books.py": "seconds of the books' own clock",
+    "connectors/memory_faults.py": "seconds",
+    "connectors/memory_types.py": "seconds",
+    "connectors/quickbooks.py": "seconds",
+    "connectors/quickbooks_oauth.py": "seconds",
+    "connectors/quickbooks_wire.py": "seconds",
+    "connectors/workbook.py": "a workbook stores numbers as floats: each becomes a Decimal of its 15 digits here",
+    "demo/stage.py": "seconds",
+    "demo/story.py": "seconds",
+    "mapping/quickbooks/native.py": "refuses floats",
+    "model.py": "refuses floats",
+    "sandbox/faults.py": "seconds; the share of an answer that is kept",
+    "sandbox/file_erp/seeds.py": "chances in sample data",
+    "sandbox/quickbooks/app.py": "seconds",
+    "sandbox/quickbooks/seeds.py": "chances in sample data",
+    "sync/apply.py": "seconds",
+    "sync/store.py": "seconds",
+    "testing/bench.py": "finds floats; seconds",
+}
+# Who reads JSON without turning numbers into Decimal, and why no amount passes.
+PLAIN_JSON = {
+    "config/secrets.py": "sign-ins",
+    "connectors/outbox.py": "our own manifests: sums are text",
+    "connectors/quickbooks_oauth.py": "answers of the token endpoint",
+    "sandbox/faults.py": "orders at the control port",
+    "sandbox/file_erp/__init__.py": "its own books: amounts are text",
+    "sandbox/file_erp/inbox.py": "manifests: sums are text",
+    "sandbox/quickbooks/oauth.py": "forms of the token endpoint",
+    "sandbox/quickbooks/server.py": "shown to people at the control port",
+    "sandbox/quickbooks/upload.py": "metadata of an attachment",
+    "sync/store.py": "our own rows: amounts are text or micro-units",
+}
+HTTP = ("requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket", "ssl")
+MAY_TALK = {
+    "connectors/http.py": "the one transport",
+    "sandbox/*": "the other end of the line",
+    "demo/*": "plays the person at the browser",
+}
+
+
+def floats(tree: ast.Module) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield node.lineno
+        if isinstance(node, ast.Name) and node.id == "float":
+            yield node.lineno
+
+
+def test_no_float_comes_near_money() -> None:
+    found = {path: sorted(set(floats(tree))) for path, tree in modules().items()}
+    assert {p: lines for p, lines in found.items() if lines and p not in FLOATS} == {}
+    assert {p for p in FLOATS if not found.get(p)} == set(), "excused, but has none: take it off the list"
+
+
+def test_the_check_of_floats_sees_them() -> None:
+    tree = ast.parse("x = 1.5\ndef f(y: float) -> int:\n    return int(float(y))\n")
+    assert sorted(floats(tree)) == [1, 2, 3]
+
+
+def plain_json(tree: ast.Module) -> Iterator[int]:
+    """Calls that read JSON and leave numbers to become floats."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            exact = {k.arg for k in node.keywords} & {"parse_float", "float_hook"}
+            if called in {"json.loads", "json.load", "msgspec.json.decode", "msgspec.json.Decoder"} and not exact:
+                yield node.lineno
+
+
+def test_json_that_may_hold_money_is_read_exactly() -> None:
+    found = {path: sorted(plain_json(tree)) for path, tree in modules().items()}
+    assert {p: lines for p, lines in found.items() if lines and p not in PLAIN_JSON} == {}
+    assert {p for p in PLAIN_JSON if not found.get(p)} == set(), "excused, but reads none: take it off the list"
+
+
+def swallowed(tree: ast.Module) -> Iterator[int]:
+    """`except …: pass`, unless the very next statement raises."""
+    for parent in ast.walk(tree):
+        for block in (getattr(parent, name, None) for name in ("body", "orelse", "finalbody")):
+            for at, node in enumerate(block if isinstance(block, list) else ()):
+                if not isinstance(node, ast.Try):
+                    continue
+                raises = at + 1 < len(block) and isinstance(block[at + 1], ast.Raise)
+                yield from (h.lineno for h in node.handlers if all(map(_nothing, h.body)) and not raises)
+
+
+def _nothing(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def test_no_error_is_swallowed() -> None:
+    found = {path: list(swallowed(tree)) for path, tree in modules().items()}
+    assert {p: lines for p, lines in found.items() if lines} == {}
+
+
+def test_the_check_of_swallowed_errors_sees_them() -> None:
+    lost = "try:\n    f()\nexcept ValueError:\n    pass\n"
+    assert list(swallowed(ast.parse(lost))) == [3]
+    assert list(swallowed(ast.parse(lost + "raise KeyError\n"))) == []
+
+
+def test_only_the_transport_talks_http() -> None:
+    found = [
+        f"{path}:{line} imports {name}"
+        for path, tree in modules().items()
+        for name, line in imports(tree)
+        if any(name == h or name.startswith(h + ".") for h in HTTP) and not any(fnmatch(path, p) for p in MAY_TALK)
+    ]
+    assert found == []
+
+
+def test_layers_and_vendors_are_kept_apart() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    if not program.exists() and not shutil.which("lint-imports"):
+        pytest.skip("import-linter is not here: pip install 'tieout[dev]'")
+    ran = subprocess.run([program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_vendor_files_never_import_each_other() -> None:
+    vendors = ("quickbooks", "memory", "tabular", "sage")
+    found = []
+    for path, tree in modules().items():
+        for folder in ("connectors/", "mapping/"):
+            own = path.removeprefix(folder).split("/")[0] if path.startswith(folder) else ""
+            mine = [v for v in vendors if own.startswith(v)]
+            for name, line in imports(tree):
+                leaf = name.rpartition(f"tieout.{folder.rstrip('/')}.")[2] if mine else ""
+                if name.startswith(f"tieout.{folder[:-1]}.") and any(
+                    leaf.startswith(v) for v in vendors if v not in mine
+                ):
+                    found.append(f"{path}:{line} imports {name}")
+    assert found == []
+
+
+# The home of a person or a build, and marks that writing programs leave behind.
+TRACES = re.compile(
+    r"/(?:home|Users|root|work|tmp)/[A-Za-z0-9_.-]+/|[A-Z]:\\\\Users\\\\|co-authored-by|generated (?:by|with) \[|"
+    r"as an ai\b|language model",
+    re.IGNORECASE,
+)
+
+
+def test_nothing_names_a_machine_it_was_made_on() -> None:
+    found = []
+    for path in kept_files():
+        if path == Path(__file__).resolve():
+            continue
+        text = path.read_bytes().decode("utf-8", "replace")
+        found += [f"{path.relative_to(ROOT)}: {hit.group()}" for hit in TRACES.finditer(text)]
+    assert found == []
+
+
+def test_recorded_exchanges_say_whom_they_were_recorded_against() -> None:
+    cassettes = {p.parent for p in kept_files() if p.suffix in {".yaml", ".yml"} and "fixtures" in p.parts}
+    assert cassettes, "the wire tests replay cassettes"
+    for folder in cassettes:
+        said = (folder / "README.md").read_text("utf-8")
+        assert "sandbox" in said, folder
+        assert "not against" in said, folder
