@@ -23,6 +23,7 @@ from tieout.sync.facts import canonical, digest
 from tieout.sync.store import Lease, Store, Tx, instant, loads, new_id
 
 FULL_SWEEP = timedelta(hours=24)
+FEW = 3
 GONE = (Existence.DELETED.value, Existence.ABSENT.value)
 
 
@@ -155,9 +156,9 @@ def _absences(reading: _Reading, pull: Pull) -> None:
         reading.suspicious = "the read is not proved complete"
     elif reading.nameless:
         reading.suspicious = "an unreadable row names no record, so that any of the missing ones may be it"
-    elif not reading.found:
+    elif not reading.found and len(missing) > FEW:
         reading.suspicious = "the source is suddenly empty"
-    elif len(missing) > max(3, len(live) // 100) and len(missing) * 2 > len(live):
+    elif len(missing) > max(FEW, len(live) // 100) and len(missing) * 2 > len(live):
         reading.suspicious = f"{len(missing)} of {len(live)} records are missing at once"
     elif pull.scope != "all":
         reading.suspicious = ""
