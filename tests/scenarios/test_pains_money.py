@@ -295,3 +295,17 @@ def test_a_comparison_as_of_a_day_counts_that_day_and_no_later_one() -> None:
     report = world.run(as_of=date(2026, 1, 31))
     assert report.comparison.as_json()["left"]["totals"]["USD"]["open"] == "10.00"
     assert differences.listed(world.store)[0]["delta"] == "-10.00"
+
+
+def test_a_new_amount_from_books_without_lines_arrives_with_its_line() -> None:
+    """9 and 22: an export states no lines; the target adds up its own, so they change with the amount."""
+    world = World()
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    world.l.edit(Entity.INVOICE, inv.ref.id, subtotal=D("130.00"), total=D("130.00"))
+    report = world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    assert (mirror.total, [line.net for line in mirror.lines]) == (D("130.00"), [D("130.00")])
+    assert (report.applied["done"], report.discrepancies) == (1, [])
+    quiet(world)

@@ -437,7 +437,8 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
         if name not in left.facts or name not in right.facts:
             continue
         who = owner(s, name, rules)
-        if who == "ignore":
+        if who == "ignore" or (name == "lines" and not (left.facts[name] and right.facts[name])):
+            # A side without lines says nothing about them; its amounts are compared like any other.
             continue
         if name == "applications":
             _applications(merge, who)
@@ -611,6 +612,9 @@ def _refusal(s: SubjectState, which: Which, changes: Sequence[FieldChange], code
     )
 
 
+_AMOUNTS = frozenset({"subtotal", "discount", "tax", "total"})
+
+
 def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rules: Rules, draft: Draft) -> None:
     side, source = s.side(which), s.side(RIGHT if which == LEFT else LEFT)
     assert side is not None
@@ -630,6 +634,9 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
             record[change.name] = encoded.get(change.name)
             if change.name == "lines":
                 record["tax_lines"] = encoded.get("tax_lines", [])
+    if side.shared.get("lines") and not source.shared.get("lines") and any(c.name in _AMOUNTS for c in changes):
+        # The target adds up its lines: a new amount from a side without lines goes there as one line.
+        record |= {"lines": encoded.get("lines", []), "tax_lines": encoded.get("tax_lines", [])}
     only_applied = all(change.name == "applications" for change in changes)
     wanted = canonical([[c.name, c.after] for c in changes])
     key = _key(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}")
