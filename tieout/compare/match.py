@@ -25,6 +25,7 @@ from tieout.mapping.relation import SIDES
 
 NEAR_DAYS = 3
 MONTH = 31
+FEW_PAIRS = 1_000_000  # free rows left × right up to which one look at all pairs is cheaper than a rung
 MOST_CANDIDATES = 50  # per key and side in a rung that joins on nearness: more are ambiguous anyway
 
 _NUMBER = ("kk", "number_key", "who", "currency", "total")
@@ -157,10 +158,41 @@ ORDER BY a.gid, a.side, 4
 """
 
 
-def ladder(con: Connection, *, same_ids: bool = False) -> None:
+@dataclass(slots=True)
+class Free:
+    """Rows of each side that no rung has paired or set aside yet: how many, and the table or query that holds them.
+
+    Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`, which is made with `detail`.
+    """
+
+    left: int
+    right: int
+    detail: str
+    table: str = "cmp_{side}"
+    ambiguous: int = 0
+
+    def both(self) -> bool:
+        return self.left > 0 and self.right > 0
+
+    def take(self, con: Connection, side: str, gone: str) -> None:
+        """Keep the rows of a side that are not in the query `gone`."""
+        source = self.table.format(side=side)
+        columns = "f.*" if source != f"cmp_{side}" else f"{_FREE}, {self.detail} AS detail"
+        made = con.execute(
+            f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
+            f"SELECT {columns} FROM {source} AS f WHERE f.rid NOT IN ({gone})"
+        )
+        setattr(self, side, made.fetchall()[0][0])
+
+
+_FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link"
+
+
+def ladder(con: Connection, *, same_ids: bool = False) -> Free:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
-    Every row of `cmp_left` and `cmp_right` ends in at most one of the three. Needs `prepare`.
+    Every row of `cmp_left` and `cmp_right` ends in at most one of the three; what is in none is counted in the answer
+    and stays in `cmp_free_*`. Needs `prepare`.
     same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
     """
     con.execute(
@@ -170,78 +202,79 @@ def ladder(con: Connection, *, same_ids: bool = False) -> None:
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_dup (side VARCHAR, rid BIGINT, twin BIGINT)")
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_ambiguous (gid BIGINT, side VARCHAR, rid BIGINT)")
     told = [*(f"CAST({c} AS VARCHAR)" for c in _DETAIL), *([BASE_ID.format(id="id")] if same_ids else [])]
-    for side in SIDES:
-        con.execute(
-            f"""CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS
-                SELECT rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link,
-                       concat_ws('|', {", ".join(f"coalesce({t}, '')" for t in told)}) AS detail
-                FROM cmp_{side}"""
-        )
+    columns = ("rid", "link", "marker", "id", "number")
+    counts = ", ".join(f"count({c})" for c in columns)
     stated = [
-        dict(zip(("link", "marker", "id", "number"), row, strict=True))
-        for side in SIDES
-        for row in con.execute(
-            f"SELECT count(link), count(marker), count(id), count(number) FROM cmp_{side}"
-        ).fetchall()
+        dict(zip(columns, con.execute(f"SELECT {counts} FROM cmp_{side}").fetchall()[0], strict=True)) for side in SIDES
     ]
+    detail = ", ".join(f"coalesce({t}, '')" for t in told)
+    free = Free(stated[0]["rid"], stated[1]["rid"], f"concat_ws('|', {detail})")
     for no, rule, left, right in _KNOWN:
-        if stated[0][left] and stated[1][right]:
-            _known(con, no, rule, left, right)
-    _climb(con, (*STRONG, *AMOUNT))
-    if _duplicates(con):
-        _climb(con, AMOUNT)
-    _climb(con, WEAK)
-    if _both_free(con):
-        _ambiguous(con)
+        if stated[0][left] and stated[1][right] and free.both():
+            _known(con, free, no, rule, left, right)
+    # The commonest rung needs no copy of the rows.
+    _climb(con, free, STRONG[:1])
+    if free.table == "cmp_{side}":
+        _settle(con, free)
+    _climb(con, free, (*STRONG[1:], *AMOUNT))
+    if _duplicates(con, free):
+        _climb(con, free, AMOUNT)
+    _climb(con, free, WEAK)
+    if free.both():
+        _ambiguous(con, free)
+    return free
 
 
-def _both_free(con: Connection) -> bool:
-    return all(_free(con, side) for side in SIDES)
+def _settle(con: Connection, free: Free) -> None:
+    """Take off the free rows what is matched."""
+    for side in SIDES:
+        free.take(con, side, f"SELECT {side}_rid FROM cmp_match")
+    free.table = "cmp_free_{side}"
 
 
-def _free(con: Connection, side: str) -> bool:
-    return bool(con.execute(f"SELECT 1 FROM cmp_free_{side} LIMIT 1").fetchall())
+def _climb(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> None:
+    """Try each rung that could pair something."""
+    if not free.both():
+        return
+    hopeless = _hopeless(con, free, rungs) if len(rungs) > 1 and free.left * free.right <= FEW_PAIRS else set()
+    for n, rung in enumerate(rungs):
+        if free.both() and n not in hopeless:
+            _pairs(con, free, _sql(rung, free.table))
 
 
-def _climb(con: Connection, rungs: tuple[Rung, ...]) -> None:
-    for rung in rungs:
-        if not _both_free(con):
-            return
-        _pairs(con, _sql(rung))
+def _hopeless(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
+    """The rungs under which no free row of one side equals one of the other. Rows only go, so none comes later."""
+    asked = ", ".join(f"bool_or({' AND '.join(f'l.{c} = r.{c}' for c in rung.key)} AND ({rung.on}))" for rung in rungs)
+    left, right = (free.table.format(side=side) for side in SIDES)
+    found = con.execute(f"SELECT {asked} FROM {left} AS l CROSS JOIN {right} AS r").fetchall()[0]
+    return {n for n, some in enumerate(found) if not some}
 
 
-def _pairs(con: Connection, sql: str) -> None:
+def _pairs(con: Connection, free: Free, sql: str) -> None:
     """Insert the pairs of `sql` and take them off the free rows."""
     if con.execute(f"INSERT INTO cmp_match {sql}").fetchall()[0][0]:
-        for side in SIDES:
-            _shrink(con, side, f"SELECT {side}_rid FROM cmp_match")
+        _settle(con, free)
 
 
-def _shrink(con: Connection, side: str, gone: str) -> None:
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
-        f"SELECT f.* FROM cmp_free_{side} AS f WHERE f.rid NOT IN ({gone})"
-    )
-
-
-def _known(con: Connection, no: int, rule: str, left: str, right: str) -> None:
+def _known(con: Connection, free: Free, no: int, rule: str, left: str, right: str) -> None:
     """Pairs by a reference. One side's text that merely looks like the other's id or number needs one customer too."""
 
     def alone(side: str, column: str) -> str:
         return (
             f"(SELECT kind, {column} AS k, min(rid) AS rid, min(who) AS who, min(currency) AS currency "
-            f"FROM cmp_free_{side} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
+            f"FROM {free.table.format(side=side)} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
         )
 
     also = "" if left == right else " AND l.who = r.who AND l.currency = r.currency"
     _pairs(
         con,
+        free,
         f"SELECT l.rid, r.rid, {no}, $${rule}$$, TRUE FROM {alone('left', left)} AS l "
         f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k{also}",
     )
 
 
-def _sql(rung: Rung) -> str:
+def _sql(rung: Rung, table: str) -> str:
     given = " AND ".join(f"{c} IS NOT NULL" for c in rung.key if c != "detail")
     same = " AND ".join(f"l.{c} = r.{c}" for c in rung.key)
     key = ", ".join(rung.key)
@@ -251,7 +284,7 @@ def _sql(rung: Rung) -> str:
         rest = ", ".join(f"min({c}) AS {c}" for c in ("number_key", "sign", "kind", "issued") if c not in rung.key)
         rest = f", {rest}" if rest else ""
         one = [
-            f"(SELECT {key}, min(rid) AS rid{rest} FROM cmp_free_{side} WHERE {where} "
+            f"(SELECT {key}, min(rid) AS rid{rest} FROM {table.format(side=side)} WHERE {where} "
             f"GROUP BY {key} HAVING count(*) = 1)"
             for side in SIDES
         ]
@@ -259,12 +292,12 @@ def _sql(rung: Rung) -> str:
     if rung.how == "ordinal":
         rows = [
             f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY detail, id) AS nth "
-            f"FROM cmp_free_{side} WHERE {where})"
+            f"FROM {table.format(side=side)} WHERE {where})"
             for side in SIDES
         ]
         return f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"
     few = [
-        f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM cmp_free_{side} WHERE {where}) "
+        f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM {table.format(side=side)} WHERE {where}) "
         f"AS f WHERE n <= {MOST_CANDIDATES})"
         for side in SIDES
     ]
@@ -275,14 +308,14 @@ def _sql(rung: Rung) -> str:
             WHERE {rung.on}) AS c WHERE ln = 1 AND rn = 1"""
 
 
-def _duplicates(con: Connection) -> bool:
+def _duplicates(con: Connection, free: Free) -> bool:
     """Set aside each free row whose twin in its own ledger is matched: equal, dates up to NEAR_DAYS apart.
 
     A number on both must be equal; rows without one need the same day, payments only a near one.
     """
     found = False
     for side in SIDES:
-        if not _free(con, side):
+        if not getattr(free, side):
             continue
         doubled = con.execute(
             f"""INSERT INTO cmp_dup
@@ -295,12 +328,12 @@ def _duplicates(con: Connection) -> bool:
                 GROUP BY f.rid"""
         ).fetchall()
         if doubled[0][0]:
-            _shrink(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")
+            free.take(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")
             found = True
     return found
 
 
-def _ambiguous(con: Connection) -> None:
+def _ambiguous(con: Connection, free: Free) -> None:
     """Group what is left and could be each other: by number and customer unless cash, then by amount and date."""
     for key, where in ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")):
         columns = ", ".join(key)
@@ -308,7 +341,7 @@ def _ambiguous(con: Connection) -> None:
         rows = " UNION ALL ".join(
             f"SELECT '{side}' AS side, rid, id, {columns} FROM cmp_free_{side} WHERE {given}" for side in SIDES
         )
-        con.execute(
+        grouped = con.execute(
             f"""INSERT INTO cmp_ambiguous
                 SELECT g.gid, f.side, f.rid FROM ({rows}) AS f JOIN (
                   SELECT {columns}, coalesce((SELECT max(gid) FROM cmp_ambiguous), 0)
@@ -316,5 +349,7 @@ def _ambiguous(con: Connection) -> None:
                   FROM ({rows}) AS u GROUP BY {columns} HAVING count(DISTINCT side) = 2) AS g
                 ON {" AND ".join(f"f.{c} = g.{c}" for c in key)}"""
         )
-        for side in SIDES:
-            _shrink(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")
+        if grouped.fetchall()[0][0]:
+            free.ambiguous += 1
+            for side in SIDES:
+                free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")

@@ -100,19 +100,22 @@ def _text(value: object) -> str:
     raise TypeError(f"no text for {type(value).__name__}")
 
 
-def prepare(con: Connection, *, as_of: date | None) -> None:
-    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match` and `cmp_left`, `cmp_right`.
+def prepare(con: Connection, *, as_of: date | None) -> int:
+    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match` and `cmp_left`, `cmp_right`; how many customers match.
 
     as_of: inclusive; None counts every date. `who` of a row is equal on both sides for one customer, NULL for none.
     """
     for side in SIDES:
         con.execute(_PARTY.format(side=side))
         con.execute(_CUSTOMER.format(side=side))
-    _match_customers(con)
+    stated = con.execute(_STATED).fetchall()[0]
+    left, right = (dict(zip(_KEYS, half, strict=True)) for half in (stated[: len(_KEYS)], stated[len(_KEYS) :]))
+    matched = _match_customers(con, left, right)
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
-    comparable = con.execute(_COMPARABLE).fetchall()[0][0]
+    comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
     for side in SIDES:
-        con.execute(_DOCUMENT.format(side=side, who=_WHO.format(side=side) if comparable else "'-'"), [as_of])
+        con.execute(_DOCUMENT.format(side=side, who="p.who" if comparable else "'-'"), [as_of])
+    return matched
 
 
 # One row per customer id; `cid` joins spellings of one customer that the ledger itself does not tell apart.
@@ -139,30 +142,44 @@ SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS 
        min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
 FROM cmp_party_{side} GROUP BY cid
 """
-# (rule, key equal on both sides, condition on the pair, strong enough to link unasked); the order is the ladder.
-CUSTOMER_RUNGS: tuple[tuple[str, str, str, str], ...] = (
-    ("link", "link", "", "TRUE"),
-    ("number and name", "number_key || '|' || name_key", "", "TRUE"),
-    ("tax id", "nullif(tax_key, '')", "", "TRUE"),
+# (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
+# the ladder.
+CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
+    ("link", ("link",), "link", "", "TRUE"),
+    ("number and name", ("number_key", "name_key"), "number_key || '|' || name_key", "", "TRUE"),
+    ("tax id", ("tax_key",), "nullif(tax_key, '')", "", "TRUE"),
     (
         "number",
+        ("number_key",),
         "number_key",
         # The same number on two differently named customers is a coincidence where each name is known elsewhere.
         """AND NOT EXISTS (SELECT 1 FROM cmp_customer_right AS o WHERE o.name_key = l.name_key AND o.cid <> r.cid)
            AND NOT EXISTS (SELECT 1 FROM cmp_customer_left AS o WHERE o.name_key = r.name_key AND o.cid <> l.cid)""",
         "l.name_key IS NULL OR r.name_key IS NULL",
     ),
-    ("name", "name_key", "", "TRUE"),
+    ("name", ("name_key",), "name_key", "", "TRUE"),
 )
+# What each side states of its customers.
+_KEYS = ("cid", "link", "number_key", "name_key", "tax_key")
+_STATED = f"""SELECT * FROM (SELECT {", ".join(f"count({k}) AS l_{k}" for k in _KEYS)} FROM cmp_customer_left) AS l
+CROSS JOIN (SELECT {", ".join(f"count({k}) AS r_{k}" for k in _KEYS)} FROM cmp_customer_right) AS r"""
 
 
-def _match_customers(con: Connection) -> None:
-    """Each rung pairs customers whose key is unique on both sides among those still unpaired."""
+def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[str, int]) -> int:
+    """Each rung pairs customers whose key is unique on both sides among those still unpaired; how many pairs.
+
+    left, right: how many customers of a side state each key; a rung that cannot pair anything is not asked
+    """
+    matched = 0
     con.execute(
         "CREATE OR REPLACE TEMP TABLE cmp_customer_match "
         "(left_cid VARCHAR, right_cid VARCHAR, rung INTEGER, rule VARCHAR, automatic BOOLEAN)"
     )
-    for rung, (rule, key, condition, automatic) in enumerate(CUSTOMER_RUNGS):
+    for rung, (rule, needs, key, condition, automatic) in enumerate(CUSTOMER_RUNGS):
+        if matched == min(left["cid"], right["cid"]):
+            break
+        if not all(left[k] and right[k] for k in needs):
+            continue
         sides = [
             f"""(SELECT k, min(cid) AS cid, min(name_key) AS name_key FROM
                   (SELECT {key} AS k, c.cid, c.name_key FROM cmp_customer_{side} AS c
@@ -170,37 +187,28 @@ def _match_customers(con: Connection) -> None:
                 WHERE k IS NOT NULL GROUP BY k HAVING count(*) = 1)"""
             for side in SIDES
         ]
-        con.execute(
+        matched += con.execute(
             f"""INSERT INTO cmp_customer_match
                 SELECT l.cid, r.cid, {rung}, '{rule}', {automatic}
                 FROM {sides[0]} AS l JOIN {sides[1]} AS r ON l.k = r.k WHERE TRUE {condition}"""
-        )
+        ).fetchall()[0][0]
+    return matched
 
 
-_COMPARABLE = """
-SELECT coalesce(bool_or(l.names AND r.names OR l.numbers AND r.numbers OR l.links AND r.links OR l.taxes AND r.taxes),
-                FALSE)
-FROM (SELECT count(name_key) > 0 AS names, count(number_key) > 0 AS numbers, count(link) > 0 AS links,
-             count(tax_key) > 0 AS taxes FROM cmp_customer_left) AS l
-CROSS JOIN (SELECT count(name_key) > 0 AS names, count(number_key) > 0 AS numbers, count(link) > 0 AS links,
-                   count(tax_key) > 0 AS taxes FROM cmp_customer_right) AS r
-"""
-_WHO = "CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || p.cid END"
 # What a document counts for on the day: drafts, later postings, voids and stated settlements count nothing.
+# `rid` is the engine's own number of the row: a window over all rows would run on one thread and copy them twice.
 _DOCUMENT = """
 CREATE OR REPLACE TEMP TABLE cmp_{side} AS
 SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
        CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff,
        d.counts AS listed
 FROM (
-  SELECT row_number() OVER () AS rid, b.id, b.kind, b.subkind, b.kind || coalesce(':' || b.subkind, '') AS kk, b.sign,
-         b.customer, b.customer_name, p.cid, p.name_key AS party_name,
-         {who} AS who,
-         m.left_cid IS NOT NULL AS known,
+  SELECT b.rowid AS rid, b.id, b.kind, b.subkind,
+         CASE WHEN b.subkind IS NULL THEN b.kind ELSE b.kind || ':' || b.subkind END AS kk, b.sign,
+         b.customer, b.customer_name, p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known,
          b.number, b.number_key, b.marker, b.link, b.issued, b.posted, b.due, coalesce(b.currency, '') AS currency,
-         b.rate, b.net, b.tax,
-         b.discount, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on, b.concerns, b.memo, b.source,
-         b.entity_code, b.sign * b.total AS gross, coalesce(b.ar, b.sign * b.total) AS full_ar,
+         b.rate, b.net, b.tax, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on, b.concerns, b.memo,
+         b.sign * b.total AS gross, coalesce(b.ar, b.sign * b.total) AS full_ar,
          b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
          b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,
          a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
@@ -208,7 +216,9 @@ FROM (
            AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
   FROM {side}_documents AS b
   CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS a
-  LEFT JOIN cmp_party_{side} AS p ON p.id = coalesce(b.customer, b.customer_name)
-  LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = p.cid
+  LEFT JOIN (SELECT q.id, q.name_key, m.left_cid IS NOT NULL AS known,
+                    CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || q.cid END AS who
+             FROM cmp_party_{side} AS q LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = q.cid) AS p
+    ON p.id = coalesce(b.customer, b.customer_name)
 ) AS d
 """
