@@ -26,9 +26,10 @@ def sandbox() -> None:
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day exports speak for; default today.")
 @click.option("--every", type=click.IntRange(1), default=30, show_default=True, help="Seconds between rounds.")
 @click.option("--once", is_flag=True, help="One round: load the outbox, export, stop.")
+@click.option("--sample", type=click.IntRange(0), default=0, help="New books begin with so many sample invoices.")
 @common
 def file_erp(
-    out: Out, *, folder: Path, layouts: tuple[str, ...], as_of: datetime | None, every: int, once: bool
+    out: Out, *, folder: Path, layouts: tuple[str, ...], as_of: datetime | None, every: int, once: bool, sample: int
 ) -> None:
     """Run an ERP that speaks in files.
 
@@ -53,6 +54,7 @@ def file_erp(
         pause=lambda: time.sleep(every),
         layouts=layouts or _LAYOUTS[:2],
         tell=tell,
+        sample=sample,
     )
     out.data({"folder": str(folder), "told": rounds})
 
