@@ -344,3 +344,34 @@ def test_a_void_lost_on_the_way_is_carried_out_once() -> None:
         assert mirror.state is PostingState.VOIDED
         assert sum(e.op == "void" for e in world.r.log) == 1
         quiet(world)
+
+
+def test_what_was_handed_over_in_a_file_counts_only_when_an_export_shows_it() -> None:
+    """1: creates and changes alike are pending until then, are never handed over twice, and lose no later edit."""
+    world = World(right="file")
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", memo="a"))
+    assert world.run().applied["pending"] == 1
+    for _ in range(2):
+        assert world.run(tick=900).applied["done"] == 0
+    world.r.import_outbox()
+    for _ in range(2):
+        world.run(tick=900)
+        world.r.import_outbox()
+    assert world.run(tick=900).discrepancies == []
+    files = len(world.r.outbox)
+    world.l.edit(Entity.INVOICE, inv.ref.id, memo="b")
+    assert world.run().applied["pending"] == 1
+    for _ in range(2):
+        report = world.run(tick=900)
+        assert (report.applied["done"], report.operations) == (0, [])
+    assert len(world.r.outbox) == files + 1
+    assert [d for d in report.discrepancies if "no export shows the change yet" in d.cause]
+    world.l.edit(Entity.INVOICE, inv.ref.id, memo="c")
+    world.r.import_outbox()
+    world.settle(2)
+    world.r.import_outbox()
+    world.settle(2)
+    assert [i.memo for i in world.r.all(Entity.INVOICE)] == ["c"]
+    assert len(world.r.outbox) == files + 2
+    quiet(world)

@@ -187,7 +187,7 @@ class Applier:
     def _fresh(self, o: Operation, target: Target, native: str) -> Observation | None:
         """The target record read again; None, and noted stale, if it is not what the plan was made for."""
         try:
-            before = target.connector.get(o.entity, native)
+            before = self._read(o.entity, native, target)
         except NotFoundError:
             self._note(o, "stale", "", "it is gone meanwhile")
             return None
@@ -201,6 +201,14 @@ class Applier:
             self._note(o, "stale", "", "changed there since the plan was made")
             return None
         return before
+
+    @staticmethod
+    def _read(entity: Entity, native: str, target: Target) -> Observation:
+        """The record as it is now; where there is no reading by id, as the newest export showed it."""
+        if target.connector.capabilities.by_id:
+            return target.connector.get(entity, native)
+        held = target.book.held[(entity, native)]
+        return Observation(entity, native, {}, held.record, held.version, held.existence)
 
     def _facts_of(self, entity: Entity, observation: Observation, target: Target) -> Facts | None:
         shared = self._shared(observation, target)
