@@ -133,6 +133,11 @@ LEFT JOIN (SELECT customer, count(DISTINCT currency) AS currencies, min(currency
 WHERE c.balance IS NOT NULL AND c.balance <> coalesce(d.owed, 0) AND coalesce(d.currencies, 1) = 1
 """
 
+_STATED = """
+SELECT (SELECT count(*) FROM left_applications), (SELECT count(*) FROM right_applications),
+       (SELECT count(balance) FROM left_customers), (SELECT count(balance) FROM right_customers)
+"""
+
 
 def reduce_to_open(con: Connection, side: str, *, as_of: date | None) -> None:
     """Let each document of a side count for what is open of it on the day, and list only those with something open."""
@@ -159,7 +164,9 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
 
 def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> None:
     """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`."""
-    stating = [side for side in SIDES if con.execute(f"SELECT count(*) FROM {side}_applications").fetchall()[0][0] > 0]
+    *applied, left_balances, right_balances = con.execute(_STATED).fetchall()[0]
+    stating = [side for side, rows in zip(SIDES, applied, strict=True) if rows]
+    balances = {"left": left_balances, "right": right_balances}
     if len(stating) == len(SIDES):
         for side in SIDES:
             con.execute(_STANDING.format(side=side), [as_of])
@@ -172,4 +179,5 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> Non
         columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
         if side in stating:
             con.execute(_INTERNAL.format(rid=f"{side}_rid", **columns))
-        con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **columns))
+        if balances[side]:
+            con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **columns))

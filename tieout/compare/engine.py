@@ -50,19 +50,19 @@ def run(
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
-    prepare(con, as_of=as_of)
+    customers = prepare(con, as_of=as_of)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
-    ladder(con, same_ids=same_ids)
+    free = ladder(con, same_ids=same_ids)
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
     if reasons:
         con.executemany(
             "INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*key, x.code) for key, x in sorted(reasons.items())]
         )
     by_open = "open" in scopes and scopes[0] != scopes[1]
-    rules.find(con, rounding=rounding, by_open=by_open, same_ids=same_ids)
+    rules.find(con, free, customers=customers, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
     found = _discrepancies(con, (left_name, right_name), reasons)

@@ -169,20 +169,31 @@ class Free:
     right: int
     detail: str
     table: str = "cmp_{side}"
-    ambiguous: int = 0
+    doubled: bool = False
+    ambiguous: bool = False
+
+    def of(self, side: str) -> int:
+        return self.left if side == "left" else self.right
+
+    def name(self, side: str) -> str:
+        return self.table.format(side=side)
 
     def both(self) -> bool:
         return self.left > 0 and self.right > 0
 
     def take(self, con: Connection, side: str, gone: str) -> None:
         """Keep the rows of a side that are not in the query `gone`."""
-        source = self.table.format(side=side)
+        source = self.name(side)
         columns = "f.*" if source != f"cmp_{side}" else f"{_FREE}, {self.detail} AS detail"
         made = con.execute(
             f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
             f"SELECT {columns} FROM {source} AS f WHERE f.rid NOT IN ({gone})"
         )
-        setattr(self, side, made.fetchall()[0][0])
+        count = int(made.fetchall()[0][0])
+        if side == "left":
+            self.left = count
+        else:
+            self.right = count
 
 
 _FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link"
@@ -209,15 +220,16 @@ def ladder(con: Connection, *, same_ids: bool = False) -> Free:
     ]
     detail = ", ".join(f"coalesce({t}, '')" for t in told)
     free = Free(stated[0]["rid"], stated[1]["rid"], f"concat_ws('|', {detail})")
-    for no, rule, left, right in _KNOWN:
-        if stated[0][left] and stated[1][right] and free.both():
-            _known(con, free, no, rule, left, right)
+    for known in _KNOWN:
+        if stated[0][known[2]] and stated[1][known[3]] and free.both():
+            _known(con, free, known)
     # The commonest rung needs no copy of the rows.
     _climb(con, free, STRONG[:1])
     if free.table == "cmp_{side}":
         _settle(con, free)
     _climb(con, free, (*STRONG[1:], *AMOUNT))
-    if _duplicates(con, free):
+    _duplicates(con, free)
+    if free.doubled:
         _climb(con, free, AMOUNT)
     _climb(con, free, WEAK)
     if free.both():
@@ -239,13 +251,13 @@ def _climb(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> None:
     hopeless = _hopeless(con, free, rungs) if len(rungs) > 1 and free.left * free.right <= FEW_PAIRS else set()
     for n, rung in enumerate(rungs):
         if free.both() and n not in hopeless:
-            _pairs(con, free, _sql(rung, free.table))
+            _pairs(con, free, _sql(rung, free))
 
 
 def _hopeless(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
     """The rungs under which no free row of one side equals one of the other. Rows only go, so none comes later."""
     asked = ", ".join(f"bool_or({' AND '.join(f'l.{c} = r.{c}' for c in rung.key)} AND ({rung.on}))" for rung in rungs)
-    left, right = (free.table.format(side=side) for side in SIDES)
+    left, right = (free.name(side) for side in SIDES)
     found = con.execute(f"SELECT {asked} FROM {left} AS l CROSS JOIN {right} AS r").fetchall()[0]
     return {n for n, some in enumerate(found) if not some}
 
@@ -256,13 +268,14 @@ def _pairs(con: Connection, free: Free, sql: str) -> None:
         _settle(con, free)
 
 
-def _known(con: Connection, free: Free, no: int, rule: str, left: str, right: str) -> None:
+def _known(con: Connection, free: Free, rung: tuple[int, str, str, str]) -> None:
     """Pairs by a reference. One side's text that merely looks like the other's id or number needs one customer too."""
+    no, rule, left, right = rung
 
     def alone(side: str, column: str) -> str:
         return (
             f"(SELECT kind, {column} AS k, min(rid) AS rid, min(who) AS who, min(currency) AS currency "
-            f"FROM {free.table.format(side=side)} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
+            f"FROM {free.name(side)} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
         )
 
     also = "" if left == right else " AND l.who = r.who AND l.currency = r.currency"
@@ -274,7 +287,7 @@ def _known(con: Connection, free: Free, no: int, rule: str, left: str, right: st
     )
 
 
-def _sql(rung: Rung, table: str) -> str:
+def _sql(rung: Rung, free: Free) -> str:
     given = " AND ".join(f"{c} IS NOT NULL" for c in rung.key if c != "detail")
     same = " AND ".join(f"l.{c} = r.{c}" for c in rung.key)
     key = ", ".join(rung.key)
@@ -284,7 +297,7 @@ def _sql(rung: Rung, table: str) -> str:
         rest = ", ".join(f"min({c}) AS {c}" for c in ("number_key", "sign", "kind", "issued") if c not in rung.key)
         rest = f", {rest}" if rest else ""
         one = [
-            f"(SELECT {key}, min(rid) AS rid{rest} FROM {table.format(side=side)} WHERE {where} "
+            f"(SELECT {key}, min(rid) AS rid{rest} FROM {free.name(side)} WHERE {where} "
             f"GROUP BY {key} HAVING count(*) = 1)"
             for side in SIDES
         ]
@@ -292,12 +305,12 @@ def _sql(rung: Rung, table: str) -> str:
     if rung.how == "ordinal":
         rows = [
             f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY detail, id) AS nth "
-            f"FROM {table.format(side=side)} WHERE {where})"
+            f"FROM {free.name(side)} WHERE {where})"
             for side in SIDES
         ]
         return f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"
     few = [
-        f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM {table.format(side=side)} WHERE {where}) "
+        f"(SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS n FROM {free.name(side)} WHERE {where}) "
         f"AS f WHERE n <= {MOST_CANDIDATES})"
         for side in SIDES
     ]
@@ -308,14 +321,13 @@ def _sql(rung: Rung, table: str) -> str:
             WHERE {rung.on}) AS c WHERE ln = 1 AND rn = 1"""
 
 
-def _duplicates(con: Connection, free: Free) -> bool:
+def _duplicates(con: Connection, free: Free) -> None:
     """Set aside each free row whose twin in its own ledger is matched: equal, dates up to NEAR_DAYS apart.
 
     A number on both must be equal; rows without one need the same day, payments only a near one.
     """
-    found = False
     for side in SIDES:
-        if not getattr(free, side):
+        if not free.of(side):
             continue
         doubled = con.execute(
             f"""INSERT INTO cmp_dup
@@ -329,8 +341,7 @@ def _duplicates(con: Connection, free: Free) -> bool:
         ).fetchall()
         if doubled[0][0]:
             free.take(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")
-            found = True
-    return found
+            free.doubled = True
 
 
 def _ambiguous(con: Connection, free: Free) -> None:
@@ -350,6 +361,6 @@ def _ambiguous(con: Connection, free: Free) -> None:
                 ON {" AND ".join(f"f.{c} = g.{c}" for c in key)}"""
         )
         if grouped.fetchall()[0][0]:
-            free.ambiguous += 1
+            free.ambiguous = True
             for side in SIDES:
                 free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")

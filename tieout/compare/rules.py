@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tieout.compare.match import BASE_ID
+from tieout.compare.match import BASE_ID, Free
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
@@ -31,7 +31,7 @@ _COMPARED = (
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 
-# Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
+# Only pairs in which something differs go further; they are found first, with no more columns than that takes. `main` is the one code that takes the effect; see the module's head.
 _PAIR = f"""
 CREATE OR REPLACE TEMP TABLE cmp_pair AS
 SELECT p.*, CASE
@@ -53,13 +53,17 @@ SELECT p.*, CASE
 FROM (
   SELECT m.rung, m.rule, l.state = 'draft' AS l_draft, r.state = 'draft' AS r_draft,
          {", ".join(f"{s[0]}.{c} AS {s[0]}_{c}" for s in SIDES for c in _COMPARED)}
-  FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
-  WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign
-     OR l.state <> r.state OR l.issued <> r.issued OR l.posted <> r.posted OR l.due <> r.due
-     OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
-     OR {{same_ids}} AND {BASE_ID.format(id="l.id")} <> {BASE_ID.format(id="r.id")}
-     OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
-) AS p
+  FROM cmp_unequal AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid) AS p
+"""
+_UNEQUAL = f"""
+CREATE OR REPLACE TEMP TABLE cmp_unequal AS
+SELECT m.left_rid, m.right_rid, m.rung, m.rule
+FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign
+   OR l.state <> r.state OR l.issued <> r.issued OR l.posted <> r.posted OR l.due <> r.due
+   OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
+   OR {{same_ids}} AND {BASE_ID.format(id="l.id")} <> {BASE_ID.format(id="r.id")}
+   OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
 """
 
 # Documents of one ledger that undo a matched document which the other ledger voided: they belong to that pair.
@@ -292,25 +296,31 @@ GROUP BY gid, currency
 """
 
 
-def find(con: Connection, *, rounding: Rounding | None, by_open: bool, same_ids: bool) -> None:
+def find(
+    con: Connection, free: Free, *, customers: int, rounding: Rounding | None, by_open: bool, same_ids: bool
+) -> None:
     """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
 
+    free: what the ladder left over · customers: how many are matched
     by_open: one side lists open items only, so that documents are compared by what is open of them
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
-    con.execute(_PAIR.format(by_open=by_open, same_ids=same_ids))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
-    mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_pair").fetchall()}
-    if mains:
+    if con.execute(_UNEQUAL.format(same_ids=same_ids)).fetchall()[0][0]:
+        con.execute(_PAIR.format(by_open=by_open))
+        mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_pair").fetchall()}
         _differing(con, mains, rounding=rounding, by_open=by_open, same_ids=same_ids)
-    con.execute(_CUSTOMER_FIELDS)
+    if customers:
+        con.execute(_CUSTOMER_FIELDS)
     for side, absent, rids, values, minus in (
         ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),
         ("right", "A", "NULL, b.rid", "NULL, CAST(b.total AS VARCHAR)", ""),
     ):
-        con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
-    con.execute(_AMBIGUOUS)
+        if free.of(side) or free.doubled:
+            con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
+    if free.ambiguous:
+        con.execute(_AMBIGUOUS)
 
 
 def _differing(

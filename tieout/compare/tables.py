@@ -101,7 +101,7 @@ def _text(value: object) -> str:
 
 
 def prepare(con: Connection, *, as_of: date | None) -> int:
-    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match` and `cmp_left`, `cmp_right`; how many customers match.
+    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match`, `cmp_left`, `cmp_right`; how many customers match.
 
     as_of: inclusive; None counts every date. `who` of a row is equal on both sides for one customer, NULL for none.
     """
