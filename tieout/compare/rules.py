@@ -31,7 +31,7 @@ _COMPARED = (
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 
-# Only pairs in which something differs go further; they are found first, with no more columns than that takes. `main` is the one code that takes the effect; see the module's head.
+# Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
 _PAIR = f"""
 CREATE OR REPLACE TEMP TABLE cmp_pair AS
 SELECT p.*, CASE
@@ -55,6 +55,7 @@ FROM (
          {", ".join(f"{s[0]}.{c} AS {s[0]}_{c}" for s in SIDES for c in _COMPARED)}
   FROM cmp_unequal AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid) AS p
 """
+# Found first with few columns: joining all of them for pairs that are equal is what costs.
 _UNEQUAL = f"""
 CREATE OR REPLACE TEMP TABLE cmp_unequal AS
 SELECT m.left_rid, m.right_rid, m.rung, m.rule
