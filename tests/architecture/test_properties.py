@@ -21,7 +21,7 @@ def rows() -> list[list[str]]:
 
 
 @cache
-def tests_in(path: str) -> tuple[set[str], str]:
+def defined(path: str) -> tuple[set[str], str]:
     """The names of the tests in a file below `tests/`, and its text."""
     text = (ROOT / "tests" / path).read_text("utf-8")
     return {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)}, text
@@ -36,7 +36,7 @@ def test_every_property_names_tests_that_exist(row: list[str]) -> None:
         assert named, f"no test in {column!r}"
         for path, test, laws in named:
             assert test.startswith("test_")
-            names, text = tests_in(path)
+            names, text = defined(path)
             assert test in names, f"tests/{path} has no {test}"
             for law in re.findall(r"`(\w+)`", laws):
                 assert law in text, f"tests/{path} has no {law}"
