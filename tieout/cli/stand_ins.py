@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -70,6 +71,9 @@ def file_erp(
 @click.option("--client-id", help="The app's client id.")
 @click.option("--client-secret", help="The app's client secret (of a stand-in: no secret of yours).")
 @click.option("--refresh-token", help="A refresh token that works from the start.")
+@click.option(
+    "--any-client", is_flag=True, help="Take whatever a client brings: id, secret, company id, tokens; for test suites."
+)
 @common
 def quickbooks(
     out: Out,
@@ -78,6 +82,7 @@ def quickbooks(
     control_port: int,
     seed: str,
     switches: tuple[str, ...],
+    any_client: bool,
     **registered: str | None,
 ) -> None:
     """Run a QuickBooks Online on 127.0.0.1 until interrupted.
@@ -86,7 +91,8 @@ def quickbooks(
     """
     from tieout.sandbox.quickbooks import Registration, serve
 
-    registration = Registration(**{name: value for name, value in registered.items() if value})
+    own: dict[str, Any] = {name: value for name, value in registered.items() if value}
+    registration = Registration(any_client=any_client, **own)
 
     told: dict[str, str] = {}
 

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.unit.sandbox.conftest import customer, invoice, line, memo, pay, to
+from tieout.sandbox.quickbooks import Registration, running
 from tieout.sandbox.quickbooks.encode import dumps
 
 
@@ -91,6 +92,53 @@ def test_discovery_points_back_here(site, path):
     found = requests.get(f"{site.base_url}/.well-known/{path}", timeout=10).json()
     assert found["token_endpoint"].startswith(site.base_url)
     assert {"issuer", "jwks_uri", "revocation_endpoint", "userinfo_endpoint"} <= found.keys()
+
+
+def test_a_site_for_any_client_takes_what_is_brought_until_it_is_ended(books, clock):
+    with running(books, registration=Registration(any_client=True)) as site:
+        client = Client(site)
+
+        def renew(refresh):
+            return token(site, ("a", "b"), grant_type="refresh_token", refresh_token=refresh)
+
+        def read(bearer):
+            client.token = bearer
+            url = f"{site.base_url}/v3/company/123/companyinfo/123"
+            return requests.get(url, headers={"Authorization": f"Bearer {bearer}"}, timeout=10).status_code
+
+        made = [renew("rt").json() for _ in range(3)]
+        assert {m["refresh_token"] for m in made} == {"rt"}
+        assert [read(m["access_token"]) for m in made] == [200, 200, 200]
+        assert renew("another").json()["refresh_token"] == "another"
+        assert (read("tok"), client.ask("GET", "query", query="select * from Term").status_code) == (200, 200)
+        assert (renew("").status_code, read("")) == (400, 401)
+        site.authority.expire_access()
+        assert (read("tok"), read(made[0]["access_token"])) == (401, 401)
+        assert read(renew("rt").json()["access_token"]) == 200
+        gone = {"token": "rt"}
+        assert requests.post(f"{site.base_url}/v2/oauth2/tokens/revoke", json=gone, auth=("a", "b"), timeout=10).ok
+        assert renew("rt").json()["error"] == "invalid_grant"
+        aged = renew("another").json()["access_token"]
+        clock.forward(seconds=3601)
+        assert read(aged) == 401
+        site.authority.revoke_all()
+        assert renew("another").status_code == 400
+
+
+@pytest.mark.parametrize("old", ["valid_24h", "invalid"])
+def test_any_client_follows_the_rotation_switches(make, old):
+    books = make(rotate_refresh="every_call", refresh_old_token=old)
+    with running(books, registration=Registration(any_client=True)) as site:
+        answers = [token(site, ("a", "b"), grant_type="refresh_token", refresh_token="rt") for _ in range(2)]
+        assert answers[0].json()["refresh_token"] != "rt"
+        assert answers[1].ok is (old == "valid_24h")
+
+
+def test_a_named_client_is_the_only_one(site, client):
+    assert token(site, ("a", "b"), grant_type="refresh_token", refresh_token=site.refresh_token).status_code == 401
+    assert token(site, grant_type="refresh_token", refresh_token="rt").json()["error"] == "invalid_grant"
+    elsewhere = f"{site.base_url}/v3/company/123/companyinfo/123"
+    assert requests.get(elsewhere, headers={"Authorization": f"Bearer {client.token}"}, timeout=10).status_code == 403
 
 
 def test_consent_to_tokens_to_company(site):

@@ -92,6 +92,14 @@ def test_auto_apply_is_read_only_and_multicurrency_stays(make):
     assert done["EmailMessagesPrefs"]["EstimateMessage"]["Subject"]
 
 
+def test_a_social_security_number_is_never_shown_again(books):
+    made = books.apply("Employee", "create", {"GivenName": "Ana", "FamilyName": "Reyes", "SSN": "444-55-6666"})
+    again = books.apply("Employee", "update", {**made, "FamilyName": "Reyes Soto"})
+    assert made["SSN"] == again["SSN"] == "XXX-XX-XXXX"
+    assert "444-55-6666" not in str(books.effects)
+    assert "SSN" not in books.apply("Employee", "create", {"GivenName": "No", "FamilyName": "Number"})
+
+
 def test_the_small_company_serves_the_suites_that_name_its_ids():
     books = Books()
     books.check()

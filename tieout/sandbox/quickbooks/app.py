@@ -92,14 +92,13 @@ class Site:
                 at_ms=at_ms,
                 challenge=True,
             )
-        realm = self.authority.realm_of(token)
-        if realm is None:
+        if not self.authority.known(token):
             short = len(token) < 20 or len(token) > 4096
             detail = "Malformed bearer token: too short or too long" if short else f"Token expired: {token[:6]}…"
             return gateway(
                 401, 3200, "AuthenticationFailed", detail, kind="AUTHENTICATION", at_ms=at_ms, challenge=True
             )
-        if realm != request.path_params["realm"]:
+        if not self.authority.opens(request.path_params["realm"]):
             return gateway(403, 3100, "ApplicationAuthorizationFailed", None, kind="SERVICE", at_ms=at_ms)
         return self._limit(request.path_params["rest"])
 
@@ -263,7 +262,7 @@ class Site:
 
     async def userinfo(self, request: Request) -> Response:
         _, _, token = request.headers.get("authorization", "").partition(" ")
-        if self.authority.realm_of(token) is None:
+        if not self.authority.known(token):
             return _respond(401, b'{"error":"invalid_token"}', JSON)
         who = {
             "sub": "1c0ffee0-0000-4000-8000-000000000001",

@@ -180,7 +180,8 @@ def _vendor_defaults(books: Books, doc: Doc, _: Doc | None) -> Doc:
 
 
 def _employee_defaults(_: Books, doc: Doc, __: Doc | None) -> Doc:
-    return {"BillableTime": False, **doc}
+    hidden = {"SSN": "XXX-XX-XXXX"} if doc.get("SSN") else {}  # QuickBooks never shows it again
+    return {"BillableTime": False, **doc, **hidden}
 
 
 _DEFAULTS = {"Customer": _customer_defaults, "Vendor": _vendor_defaults, "Employee": _employee_defaults}

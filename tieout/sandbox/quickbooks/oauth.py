@@ -46,17 +46,29 @@ class _Grant:
 
 
 class Authority:
-    """The authorization server of one app and one company. `clock` yields aware times."""
+    """The authorization server of one app and one company. `clock` yields aware times.
+
+    any_client: every client, company id and token is taken when first seen. A token that was rotated away, revoked
+    or signed out stays refused.
+    """
 
     def __init__(
-        self, switches: Switches, clock: Callable[[], datetime], realm: str, client_id: str, client_secret: str
+        self,
+        switches: Switches,
+        clock: Callable[[], datetime],
+        realm: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        any_client: bool = False,
     ) -> None:
         self.switches, self.clock, self.realm = switches, clock, realm
-        self.client_id, self.client_secret = client_id, client_secret
+        self.client_id, self.client_secret, self.any_client = client_id, client_secret, any_client
         self.redirect_uris: set[str] | None = None  # None: any
         self._codes: dict[str, tuple[str, datetime]] = {}
-        self._access: dict[str, tuple[str, datetime, _Grant]] = {}
+        self._access: dict[str, tuple[datetime, _Grant]] = {}
         self._grants: list[_Grant] = []
+        self._ended: set[str] = set()  # tokens that worked once; any_client does not take them again
 
     # ---- what the tests and the command hold in hand
 
@@ -72,17 +84,24 @@ class Authority:
 
     def expire_access(self) -> None:
         """Every access token stops working now."""
+        self._ended |= self._access.keys()
         self._access.clear()
 
     def revoke_all(self) -> None:
         """The user disconnects the app: no token works any more."""
-        self._access.clear()
-        self._grants.clear()
+        for grant in list(self._grants):
+            self._end(grant)
 
-    def realm_of(self, token: str) -> str | None:
-        """The realm an access token opens; None when it is unknown or expired."""
+    def known(self, token: str) -> bool:
+        """Whether an access token works: issued (or taken from any client) and not expired."""
+        if self.any_client and token and token not in self._access and token not in self._ended:
+            self._keep(token, self._grant())
         held = self._access.get(token)
-        return held[0] if held and held[1] > self.clock() else None
+        return held is not None and held[0] > self.clock()
+
+    def opens(self, realm: str) -> bool:
+        """Whether the company has this id, or takes any."""
+        return self.any_client or realm == self.realm
 
     # ---- endpoints
 
@@ -104,7 +123,7 @@ class Authority:
 
     def consent(self, query: Mapping[str, str]) -> str:
         """The consent page (HTML) of an authorize request. Raises Denied for a wrong one."""
-        if query.get("client_id") != self.client_id:
+        if not self.any_client and query.get("client_id") != self.client_id:
             raise Denied(400, "invalid_client")
         if query.get("response_type") != "code":
             raise Denied(400, "unsupported_response_type")
@@ -171,13 +190,18 @@ class Authority:
         token = form.get("token", "")
         grant = next((g for g in self._grants if token == g.refresh or token in g.former), None)
         if grant is None and token in self._access:
-            grant = self._access[token][2]
+            grant = self._access[token][1]
         if grant is None:
             raise Denied(400, "invalid_request", "Token invalid")
-        self._grants.remove(grant) if grant in self._grants else None
-        self._access = {t: held for t, held in self._access.items() if held[2] is not grant}
+        self._end(grant)
 
     # ---- inside
+
+    def _end(self, grant: _Grant) -> None:
+        gone = {token for token, held in self._access.items() if held[1] is grant}
+        self._ended |= gone | {grant.refresh, *grant.former}
+        self._access = {token: held for token, held in self._access.items() if token not in gone}
+        self._grants.remove(grant) if grant in self._grants else None
 
     def _check_client(self, headers: Mapping[str, str], form: Mapping[str, str]) -> None:
         given_id, given_secret = form.get("client_id", ""), form.get("client_secret", "")
@@ -187,6 +211,8 @@ class Authority:
                 given_id, _, given_secret = base64.b64decode(value, validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError) as error:
                 raise Denied(401, "invalid_client") from error
+        if self.any_client and given_id:
+            return
         same = hmac.compare_digest(given_id.encode(), self.client_id.encode())
         if not (hmac.compare_digest(given_secret.encode(), self.client_secret.encode()) and same):
             raise Denied(401, "invalid_client")
@@ -201,6 +227,8 @@ class Authority:
 
     def _refresh(self, token: str) -> _Grant:
         now = self.clock()
+        if self.any_client and token and not self._seen(token):
+            self.connect(token)
         for grant in self._grants:
             if token == grant.refresh or (
                 self.switches.refresh_old_token == "valid_24h"  # noqa: S105  (a switch, no secret)
@@ -212,6 +240,9 @@ class Authority:
                 self._rotate(grant, now)
                 return grant
         raise Denied(400, "invalid_grant", "Incorrect or invalid refresh token")
+
+    def _seen(self, refresh: str) -> bool:
+        return refresh in self._ended or any(refresh == g.refresh or refresh in g.former for g in self._grants)
 
     def _rotate(self, grant: _Grant, now: datetime) -> None:
         policy = self.switches.rotate_refresh
@@ -229,8 +260,11 @@ class Authority:
 
     def _issue(self, grant: _Grant) -> str:
         token = "eyJ" + secrets.token_urlsafe(48)
-        self._access[token] = (self.realm, self.clock() + timedelta(seconds=ACCESS), grant)
+        self._keep(token, grant)
         return token
+
+    def _keep(self, token: str, grant: _Grant) -> None:
+        self._access[token] = (self.clock() + timedelta(seconds=ACCESS), grant)
 
 
 def _refresh_value() -> str:

@@ -37,12 +37,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a client has to present. refresh_token: one that is consented to already; "" for a random one."""
+    """What a client has to present. refresh_token: one that is consented to already; "" for a random one.
+
+    any_client: whatever a client brings is taken: its id and secret, its company id, its tokens.
+    """
 
     realm: str = REALM
     client_id: str = CLIENT
     client_secret: str = field(default=SECRET, repr=False)
     refresh_token: str = field(default="", repr=False)
+    any_client: bool = field(default=False, kw_only=True)
 
 
 @contextlib.contextmanager
@@ -56,7 +60,9 @@ def running(
     """
     faults = faults or Faults()
     told = registration or Registration()
-    authority = Authority(books.switches, books.now, told.realm, told.client_id, told.client_secret)
+    authority = Authority(
+        books.switches, books.now, told.realm, told.client_id, told.client_secret, any_client=told.any_client
+    )
     refresh = authority.connect(told.refresh_token)
     site = Site(books, authority)
     with listening(application(site, faults), port=port) as bound:
