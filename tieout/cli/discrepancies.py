@@ -116,7 +116,7 @@ def show(out: Out, id: str, config: str | None) -> None:
 
 @discrepancies.command()
 @click.argument("id")
-@click.argument("action", type=click.Choice(["acknowledge", "accept", "reopen", "assign"]))
+@click.argument("action", type=click.Choice(["acknowledge", "accept", "reopen", "assign", "retry", "recreate"]))
 @by_option
 @click.option("--reason", default="", help="Why; needed to accept.")
 @click.option("--owner", help="Who works on it from now on.")
@@ -138,7 +138,8 @@ def decide(
 ) -> None:
     """Answer one difference.
 
-    An accepted one stays accepted until a value on either side changes. ID may be shortened.
+    An accepted one stays accepted until a value on either side changes. `retry` lets the next run try again what the
+    target refused; `recreate` lets it make again what was removed there. ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync import differences

@@ -109,6 +109,11 @@ CODES: dict[str, Code] = {
         "voided in one ledger only",
         "void it in the other; where its period is closed, post a credit memo",
     ),
+    "DELETED_VS_OPEN": _t(
+        "high",
+        "removed from one ledger only: a posted document is voided, never deleted",
+        "find out who removed it and why; restore it there, or void the other one",
+    ),
     "PAID_VS_OPEN": _t(
         "high",
         "settled in one ledger only: the payment or its application is missing in the other",
