@@ -67,6 +67,7 @@ MEANING: dict[str, str] = {
     "DRAFT_VS_POSTED": "The document is posted in one ledger and a draft in the other.",
     "VOID_DATE_DIFF": "Both ledgers undid the document, from different days on.",
     "VOID_VS_OPEN": "The document is voided in one ledger and stands in the other.",
+    "DELETED_VS_OPEN": "The document was removed from one ledger (confirmed by reading) and stands in the other.",
     "PAID_VS_OPEN": "The document is settled in one ledger and open, or open with another amount, in the other.",
     "CURRENCY_MISMATCH": "The same document is in two currencies.",
     "AMOUNT_SIGN": "The same document raises receivables in one ledger and lowers them in the other.",
@@ -98,12 +99,6 @@ NOT_EMITTED = frozenset({"OUT_OF_SCOPE"})
 
 # What the sync lists beyond the comparison: code → (class, meaning, usual cause, remedy).
 OF_SYNC: dict[str, tuple[str, str, str, str]] = {
-    "DELETED_VS_OPEN": (
-        "T",
-        "A document that both ledgers held was removed from one of them.",
-        "deleted by hand; removed by an import",
-        "restore it there, or void the other one",
-    ),
     "CUSTOMER_INACTIVE": (
         "N",
         "A customer that both ledgers held was removed from one of them.",
