@@ -31,6 +31,9 @@ bench: $(STAMP)
 interop: $(STAMP)
 	$(BIN)/python -m tests.interop.run
 
+golden: $(STAMP)
+	$(BIN)/python -m tests.golden $(if $(UPDATE),--update)
+
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate
 

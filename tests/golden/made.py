@@ -1,0 +1,112 @@
+"""What is kept as golden files, and how each is made: from two exports of the file ERP, and from the demo.
+
+Everything is made in an empty folder by our own code with fixed books and dates; nothing of the machine or the day
+gets in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from tieout import compare
+from tieout.compare import html, render
+from tieout.compare.files import compare_files
+from tieout.sandbox.file_erp import Books, FileErp, generate
+
+EXPECTED = Path(__file__).parent / "expected"
+AS_OF = date(2026, 1, 31)
+
+
+def books(*, others: bool = False) -> Books:
+    """A trading company: 5 customers, 16 invoices of the last half year, most of them paid, and three more.
+
+    others: as kept by somebody who missed and mistook a few things.
+    """
+    made = Books(company_code="1000", name="Golden Trading Ltd")
+    generate(made, customers=5, invoices=16, through=AS_OF, seed=11)
+    one, two = sorted(made.customers)[:2]
+    lost = made.enter_invoice(one, "940.00", on=date(2026, 1, 5), tax_code="A0", text="Late fee disputed")
+    wrong = made.enter_invoice(two, "310.50", on=date(2026, 1, 6), tax_code="A0", text="Goods returned")
+    taxed = "26.40" if others else "25.60"
+    made.enter_invoice(two, "320.00", on=date(2026, 1, 7), tax=taxed, tax_code="A1", text="Goods")
+    if others:
+        made.enter_invoice(one, "480.00", on=date(2026, 1, 12), tax_code="A0", text="entered on this side only")
+        made.write_off(lost, on=date(2026, 1, 20))
+        made.reverse(wrong, on=date(2026, 1, 25))
+        made.enter_payment(one, "75.00", on=date(2026, 1, 28), method="ach", reference="ACH 75")
+    return made
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """An empty folder to work in, so that paths are relative and the same everywhere."""
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        yield Path()
+
+
+def result() -> compare.Result:
+    """The comparison of the two books: English FBL5N on the left, German FBL5N on the right, as SAP saves them."""
+
+    def clock() -> datetime:
+        return datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
+
+    with folder() as here:
+        for name, kept, layout in (("left", books(), "sap-fbl5n-en"), ("right", books(others=True), "sap-fbl5n-de")):
+            paths = FileErp(kept, clock=clock).export(here / name, AS_OF, layouts=(layout,))
+            paths[0].rename(f"{name}.xls")
+        return compare_files("left.xls", "sap-fbl5n-en", "right.xls", "sap-fbl5n-de", AS_OF)
+
+
+def demo() -> str:
+    """What `tieout demo` says, without the ids that every run makes anew."""
+    from tieout.demo import run
+
+    said = io.StringIO()
+    with folder():
+        run(Path("demo-output"), say=lambda text: print(text, file=said))
+    return re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>", said.getvalue())
+
+
+def _lines(text: str) -> str:
+    """With plain line ends: the files are read by people, and by diff."""
+    return text.replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
+def comparison() -> dict[str, str]:
+    """The four forms of one comparison."""
+    found = result()
+    return {
+        "compare.json": render.to_json(found),
+        "compare.txt": render.to_table(found),
+        "compare.csv": render.to_csv(found),
+        "compare.html": html.to_html(found),
+    }
+
+
+MAKERS: tuple[Callable[[], dict[str, str]], ...] = (comparison, lambda: {"demo.txt": demo()})
+NAMES = frozenset({"compare.json", "compare.txt", "compare.csv", "compare.html", "demo.txt"})
+
+
+def everything() -> dict[str, str]:
+    """Every golden file by its name."""
+    return {name: _lines(text) for make in MAKERS for name, text in make().items()}
+
+
+def kept(name: str) -> str:
+    """What is under version control; nothing for a new file."""
+    path = EXPECTED / name
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def save(name: str, text: str) -> None:
+    EXPECTED.mkdir(exist_ok=True)
+    path = EXPECTED / name
+    draft = path.with_suffix(path.suffix + ".new")
+    draft.write_text(text, "utf-8")
+    draft.replace(path)
