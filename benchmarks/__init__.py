@@ -1,0 +1,1 @@
+"""Ratios of tieout to the plain work beneath it, measured side by side in one run. `python -m benchmarks [NAME …]`."""

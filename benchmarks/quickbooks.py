@@ -1,0 +1,101 @@
+"""A page of 1,000 QuickBooks invoices from bytes to records."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from quickbooks.objects.invoice import Invoice as TheirInvoice
+
+from benchmarks.measure import Figure, in_turns
+from tieout.connectors import quickbooks_wire
+from tieout.errors import RecordError
+from tieout.mapping import quickbooks
+from tieout.model import Entity
+
+COUNT = 1_000
+
+
+def page() -> bytes:
+    """An answer to a query for invoices, written as Intuit writes it: amounts as numbers, two lines each."""
+    return json.dumps({"QueryResponse": {"Invoice": [_invoice(n) for n in range(1, COUNT + 1)]}}).encode()
+
+
+def _invoice(n: int) -> dict[str, object]:
+    net = [round(100 + n * 1.37, 2), round(20 + n * 0.11, 2)]
+    lines: list[dict[str, object]] = [
+        {
+            "Id": str(i),
+            "LineNum": i,
+            "Description": f"Service {n}-{i}",
+            "Amount": amount,
+            "DetailType": "SalesItemLineDetail",
+            "SalesItemLineDetail": {
+                "ItemRef": {"value": "1", "name": "Services"},
+                "UnitPrice": amount,
+                "Qty": 1,
+                "TaxCodeRef": {"value": "NON"},
+            },
+        }
+        for i, amount in enumerate(net, 1)
+    ]
+    total = round(sum(net), 2)
+    lines.append({"Amount": total, "DetailType": "SubTotalLineDetail", "SubTotalLineDetail": {}})
+    return {
+        "AllowIPNPayment": False,
+        "AllowOnlinePayment": False,
+        "domain": "QBO",
+        "sparse": False,
+        "Id": str(n),
+        "SyncToken": "0",
+        "MetaData": {"CreateTime": "2026-01-05T10:00:00-08:00", "LastUpdatedTime": "2026-01-05T10:00:00-08:00"},
+        "CustomField": [],
+        "DocNumber": f"INV-{n:06d}",
+        "TxnDate": "2026-01-05",
+        "CurrencyRef": {"value": "USD", "name": "United States Dollar"},
+        "LinkedTxn": [],
+        "Line": lines,
+        "TxnTaxDetail": {"TotalTax": 0},
+        "CustomerRef": {"value": str(n % 50 + 1), "name": f"Customer {n % 50 + 1}"},
+        "CustomerMemo": {"value": "Thank you"},
+        "BillAddr": {"Id": "2", "Line1": "1 Main Street", "City": "Springfield", "PostalCode": "01101"},
+        "SalesTermRef": {"value": "3"},
+        "DueDate": "2026-02-04",
+        "TotalAmt": total,
+        "ApplyTaxAfterDiscount": False,
+        "PrintStatus": "NeedToPrint",
+        "EmailStatus": "NotSet",
+        "Balance": total,
+        "Deposit": 0,
+    }
+
+
+def run(_folder: Path) -> list[Figure]:
+    body = page()
+    books = quickbooks.Books("qbo", "USD")
+
+    def ours() -> list[object]:
+        found = [
+            quickbooks.read(Entity.INVOICE, native, books)
+            for native in quickbooks_wire._decode(body)["QueryResponse"]["Invoice"]  # noqa: SLF001  the decoder itself
+        ]
+        if any(isinstance(r, RecordError) for r in found):
+            raise RuntimeError(f"not read: {next(r for r in found if isinstance(r, RecordError))}")
+        return found
+
+    def theirs() -> list[object]:
+        answer = json.loads(body, parse_float=Decimal)
+        return [TheirInvoice.from_json(i) for i in answer["QueryResponse"]["Invoice"]]
+
+    times = in_turns({"loads": lambda: json.loads(body), "theirs": theirs, "ours": ours}, rounds=7)
+    return [
+        Figure(
+            "python-quickbooks Invoice.from_json, exact decimals",
+            "our canonical records",
+            times.ratio("theirs", "ours"),
+            3,
+            least=True,
+        ),
+        Figure("our canonical records", "json.loads with floats, no records", times.ratio("ours", "loads")),
+    ]
