@@ -50,9 +50,10 @@ from tieout.model import (
     from_json,
     from_micros,
     micros,
+    settlements,
 )
 from tieout.sync import schema
-from tieout.sync.book import Book, Held
+from tieout.sync.book import Book, Held, own_share
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, canonical, digest, facts, realise, share
 from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
@@ -61,6 +62,7 @@ from tieout.sync.store import Lease, Store, Tx, instant, loads, new_id, stamp
 
 PERMIT_SECONDS = 10.0
 KEY_MARGIN = 60
+MOST_LOST = 3  # answers lost in a row, after which a target is left alone for the run
 OPEN = ("ready", "sending", "unknown", "applied", "emitted", "stuck")
 
 
@@ -70,18 +72,25 @@ class HaltError(Exception):
 
 @dataclass(slots=True)
 class Target:
-    """One side that is written to: its connector, its book, and what its invoices can still take."""
+    """One side that is written to: its connector, its book, and what its invoices can still take.
+
+    halted: why nothing more is sent in this run, "" if it may be · lost: answers lost in a row
+    """
 
     which: Which
     connector: Connector
     book: Book
     room: dict[str, Decimal]
     halted: str = ""
+    lost: int = 0
 
 
 @dataclass(slots=True)
 class Applier:
-    """Carries out operations of one run. `counts` are the keys of the report's `applied`; `findings` say why not."""
+    """Carries out operations of one run. `counts` are the keys of the report's `applied`; `findings` say why not.
+
+    writes: False for a run that may only look; then open intents are read back, and nothing is sent
+    """
 
     store: Store
     lease: Lease
@@ -89,6 +98,7 @@ class Applier:
     pair: str
     targets: Mapping[Which, Target]
     common: Callable[[Entity], frozenset[str]]
+    writes: bool = True
     monotonic: Callable[[], float] = time.monotonic
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -140,6 +150,13 @@ class Applier:
         except UnknownReferenceError as error:
             self._note(o, "blocked", "SYNC_BLOCKED", f"waits for {error.entity} which is not there yet")
             return None
+        if before is not None and isinstance(record, Payment) and isinstance(before.record, Payment):
+            whole = regrouped(record, before.record)
+            if _standing(_own(whole)) != _standing(record):
+                why = "group: it is grouped with a credit there, and which money paid what would not be told any more"
+                self._note(o, "blocked", "SYNC_BLOCKED", why)
+                return None
+            record = whole
         if o.op is not OpKind.VOID and (short := self._too_much(record, before, target)):
             self._note(o, "blocked", "OVER_APPLIED", short)
             return None
@@ -150,14 +167,17 @@ class Applier:
     def _linking_payment(self, o: Operation, memo: CreditMemo, target: Target) -> tuple[Payment, None] | None:
         """The payment of amount 0 that applies what a credit memo does not apply there yet; it is created."""
         held = target.book.held.get((Entity.CREDIT_MEMO, memo.ref.id))
-        now = {a.invoice: a.amount for a in getattr(held.record if held else None, "applications", ())}
-        wanted = {a.invoice: a for a in memo.applications if a.reversed_on is None}
-        more = {i: a.amount - now.get(i, ZERO) for i, a in wanted.items()}
+        now = _standing(held.record if held else None)
+        wanted = _standing(memo)
+        more = {i: amount - now.get(i, ZERO) for i, amount in wanted.items()}
         if any(v < 0 for v in more.values()) or now.keys() - wanted.keys():
             self._note(o, "blocked", "SYNC_BLOCKED", "part of the credit is to be taken back there: do it by hand")
             return None
+        latest = {a.invoice: a for a in sorted(memo.applications, key=lambda a: a.applied_on)}
         applications = tuple(
-            wanted[i].model_copy(update={"amount": v, "amount_invoice": v}) for i, v in sorted(more.items()) if v
+            latest[i].model_copy(update={"amount": v, "amount_invoice": v, "reversed_on": None})
+            for i, v in sorted(more.items())
+            if v
         )
         total = sum((a.amount for a in applications), ZERO)
         day = max((memo.posted, *(a.applied_on for a in applications)))
@@ -194,6 +214,9 @@ class Applier:
         except RetriableError as error:
             self._note(o, "blocked", "SYNC_IN_FLIGHT", f"could not be read before writing: {error.message}")
             return None
+        if self._credit_moved(before, target):
+            self._note(o, "stale", "", "part of the credit was used there since it was read")
+            return None
         if o.expects.get("absent"):
             return before
         now = self._facts_of(o.entity, before, target)
@@ -210,6 +233,14 @@ class Applier:
         held = target.book.held[(entity, native)]
         return Observation(entity, native, {}, held.record, held.version, held.existence)
 
+    def _credit_moved(self, now: Observation, target: Target) -> bool:
+        """Whether what is left of a credit changed since it was read, where its applications lie in other records."""
+        held = target.book.held.get((now.entity, now.id))
+        if now.entity is not Entity.CREDIT_MEMO or not target.connector.capabilities.credits_by_payment:
+            return False
+        left = [getattr(record, "reported_open", None) for record in (held.record if held else None, now.record)]
+        return None not in left and left[0] != left[1]
+
     def _facts_of(self, entity: Entity, observation: Observation, target: Target) -> Facts | None:
         shared = self._shared(observation, target)
         return None if shared is None else facts(entity, shared, self.common(entity))
@@ -223,6 +254,8 @@ class Applier:
             own = getattr(record, "applications", ())
             if not own:
                 record = record.model_copy(update={"applications": getattr(held.record, "applications", ())})
+        if isinstance(record, Payment):
+            record = own_share(record)
         try:
             return share(record, target.book.subject_of)
         except UnknownReferenceError:
@@ -230,19 +263,15 @@ class Applier:
 
     def _too_much(self, record: AnyRecord, before: Observation | None, target: Target) -> str:
         """Why the applications would exceed what an invoice has open; "" if they do not."""
-        was: dict[str, Decimal] = {}
-        if before is not None and before.record is not None and not isinstance(before.record, RecordError):
-            for application in getattr(before.record, "applications", ()):
-                was[application.invoice] = was.get(application.invoice, Decimal(0)) + application.amount_invoice
-        for application in getattr(record, "applications", ()):
-            if application.reversed_on is not None or application.invoice not in target.room:
-                continue
-            left = target.room[application.invoice] + was.get(application.invoice, Decimal(0))
-            if application.amount_invoice > left:
-                return (
-                    f"invoice {application.invoice} has {left} open there, and {application.amount_invoice} "
-                    "would be applied to it"
-                )
+        now = before.record if before is not None else None
+        was = {} if isinstance(now, RecordError) else _standing(now, invoiced=True)
+        if isinstance(record, CreditMemo) and not was:
+            held = target.book.held.get((Entity.CREDIT_MEMO, record.ref.id))
+            was = _standing(held.record if held else None, invoiced=True)
+        for invoice, amount in _standing(record, invoiced=True).items():
+            left = target.room.get(invoice, ZERO) + was.get(invoice, ZERO)
+            if amount > left:
+                return f"invoice {invoice} has {left} open there, and {amount} would be applied to it"
         return ""
 
     # ── intent ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -282,6 +311,8 @@ class Applier:
         if known is not None and known["state"] == "done":
             # The same change again (A to B, back, and to B once more) is another write: it needs another key.
             row["key"] = f"{key[:26]}{digest([key, known['attempt'], self.run])[:6].upper()}"
+            if row["op"] != OpKind.CREATE.value:
+                row["marker"] = marker_for(row["key"])
             known = None
         row |= {"attempt": known["attempt"] if known else 0, "empty_searches": 0, "updated_at": tx.at}
         row |= {"first_sent_at": None, "send_by": None, "last_error": None, "error_class": None}
@@ -320,7 +351,7 @@ class Applier:
             )
         intent |= {"attempt": attempt, "first_sent_at": first, "send_by": send_by}
         if self.monotonic() > permit:
-            self._end(intent, "ready", "not_sent", "the permit to send ran out")
+            self._end(intent, _unsent(intent), "not_sent", "the permit to send ran out")
             return
         try:
             written = _write(target.connector, intent, record, before)
@@ -329,7 +360,7 @@ class Applier:
         except ReadOnlyError as error:
             self._failed(intent, target, Rejected(error.message, hint=error.hint))
         except SignInRequired as error:
-            self._end(intent, "ready", "not_sent", error.message)
+            self._end(intent, _unsent(intent), "not_sent", error.message)
             target.halted = error.message
             raise
         except (OSError, TieoutError, ValueError, LookupError, TypeError) as error:
@@ -338,6 +369,7 @@ class Applier:
             self._answered(intent, target, written)
 
     def _answered(self, intent: dict[str, Any], target: Target, written: Written) -> None:
+        target.lost = 0
         if written.pending:
             # Handed to a buffer: it counts as emitted only when `flush` made the file durable.
             intent["native_id"] = None
@@ -371,10 +403,10 @@ class Applier:
     def _failed(self, intent: dict[str, Any], target: Target, error: WriteError) -> None:
         match error:
             case NotSent():
-                self._end(intent, "ready", "not_sent", error.message, code=error.code)
+                self._end(intent, _unsent(intent), "not_sent", error.message, code=error.code)
                 self._blame(intent, "blocked", "SYNC_IN_FLIGHT", f"not sent: {error.message}")
             case NotProcessed():
-                self._end(intent, "ready", "not_processed", error.message, code=error.code)
+                self._end(intent, _unsent(intent), "not_processed", error.message, code=error.code)
                 target.halted = error.message
                 self._blame(intent, "blocked", "SYNC_IN_FLIGHT", f"not processed: {error.message}")
             case PeriodClosed():
@@ -391,6 +423,11 @@ class Applier:
             case _:
                 self._end(intent, "unknown", "unknown", error.message, code=error.code, request_id=error.request_id)
                 self._blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: {error.message}")
+                target.lost += 1
+                if target.lost >= MOST_LOST:
+                    target.halted = f"{target.lost} answers in a row were lost"
+                return
+        target.lost = 0
 
     def _duplicate(self, intent: dict[str, Any], target: Target, error: DuplicateNumber) -> None:
         """The target holds that number or name: it is ours if our marker is on it, else a person looks."""
@@ -440,22 +477,28 @@ class Applier:
         if intent["state"] == "applied":
             self.confirm(intent, target)
         elif intent["state"] in ("unknown", "stuck"):
-            if intent["before"] is None:
+            if intent["before"] is None and intent["state"] == "stuck" and not self._found(intent, target):
+                self._blame(intent, "stuck", "UNCERTAIN_WRITE", intent["last_error"] or "a person looks")
+            elif intent["before"] is None:
                 self._settle_create(intent, target)
             else:
                 self._settle_change(intent, target)
         elif intent["state"] == "emitted":
             self._settle_emitted(intent, target)
 
+    def _found(self, intent: dict[str, Any], target: Target) -> bool:
+        """Whether a read shows the record that a create was to make."""
+        return intent["op"] == OpKind.CREATE.value and intent["subject"] in target.book.natives
+
     def _settle_create(self, intent: dict[str, Any], target: Target) -> None:
         capabilities = target.connector.capabilities
-        if intent["op"] == OpKind.CREATE.value and intent["subject"] in target.book.natives:
+        if self._found(intent, target):
             native = target.book.natives[intent["subject"]]
             self._end(intent, "applied", "adopted", "found by its marker", native_id=native)
             self.confirm(intent | {"native_id": native, "state": "applied"}, target)
             return
         age = (self.store.clock() - instant(intent["first_sent_at"])).total_seconds()
-        if capabilities.strategy is Strategy.IDEMPOTENCY_KEY and age < capabilities.key_window - KEY_MARGIN:
+        if capabilities.strategy is Strategy.IDEMPOTENCY_KEY and 0 <= age < capabilities.key_window - KEY_MARGIN:
             self._again(intent, target)
             return
         if capabilities.strategy is Strategy.UNIQUE_NUMBER:
@@ -481,6 +524,8 @@ class Applier:
             self._stuck(intent, f"outcome_unknown: {why}; a person looks")
         elif intent["empty_searches"] >= 1:
             self._stuck(intent, "outcome_unknown: sent twice, not found twice; a person looks")
+        elif not self.writes:
+            self._again(intent, target)
         else:
             with self.store.writing(self.lease, run=self.run) as tx:
                 self._set(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
@@ -495,9 +540,13 @@ class Applier:
         return True
 
     def _again(self, intent: dict[str, Any], target: Target) -> None:
-        """Send the same bytes under the same key."""
+        """Send the same bytes under the same key, if anything may be sent."""
         record = from_json(Entity(intent["entity"]), loads(intent["request"]))
-        self._send(intent, target, record, _unpacked(intent))
+        why = "this run may not write" if not self.writes else target.halted
+        if why:
+            self._blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: not settled yet: {why}")
+            return
+        self._send(intent | {"again": True}, target, record, _unpacked(intent))
 
     def _settle_change(self, intent: dict[str, Any], target: Target) -> None:
         if self._too_early(intent, target):
@@ -523,7 +572,7 @@ class Applier:
     def _shows(self, intent: dict[str, Any], now: Observation, target: Target) -> bool:
         if intent["op"] == OpKind.VOID.value:
             return getattr(now.record, "state", None) is PostingState.VOIDED
-        wanted = from_json(Entity(intent["entity"]), loads(intent["request"]))
+        wanted = _own(from_json(Entity(intent["entity"]), loads(intent["request"])))
         read = self._facts_of(now.entity, now, target)
         if read is None:
             return False
@@ -613,6 +662,8 @@ class Applier:
                 save_seen(tx, target.connector.name, [now], intent["id"], {now.id: known} if known else {})
             if intent["op"] == OpKind.CREATE.value:
                 self._link(tx, intent, target, held)
+            if held.record is not None:
+                held = replace(held, record=_own(held.record))
             target.book.held[(entity, held.id)] = held
             shared = target.book.shared(held)
             if intent["op"] == OpKind.APPLY.value and entity is Entity.CREDIT_MEMO:
@@ -693,7 +744,7 @@ class Applier:
             set_base(tx, self.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
         if intent["op"] == OpKind.VOID.value or intent["entity"] != held.entity.value:
             return
-        wanted = from_json(held.entity, loads(intent["request"]))
+        wanted = _own(from_json(held.entity, loads(intent["request"])))
         want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
         off = [n for n in sorted(names | ({"total"} & want.keys())) if n in want and want[n] != read.get(n)]
         if off:
@@ -714,7 +765,8 @@ class Applier:
 
     def _take_room(self, intent: dict[str, Any], target: Target, held: Held) -> None:
         if held.entity is Entity.INVOICE and intent["op"] == OpKind.CREATE.value:
-            target.room[held.id] = getattr(held.record, "total", Decimal(0))
+            total = getattr(held.record, "total", ZERO) - getattr(held.record, "deposit_applied", ZERO)
+            target.room.setdefault(held.id, total)
         if intent["op"] == OpKind.VOID.value:
             return
         # A credit memo is created bare where it is applied by a write of its own.
@@ -788,6 +840,42 @@ _REMEDIES = {
     "rejected": "mend the cause named by the target; it is tried again when the document changes",
     "stuck": "look in the target system, then decide the discrepancy",
 }
+
+
+def _unsent(intent: Mapping[str, Any]) -> str:
+    """The state of an intent whose send did not happen: an earlier one of the same may have."""
+    return "unknown" if intent.get("again") else "ready"
+
+
+def _own(record: AnyRecord) -> AnyRecord:
+    return own_share(record) if isinstance(record, Payment) else record
+
+
+def _standing(record: object, *, invoiced: bool = False) -> dict[str, Decimal]:
+    """{invoice: sum of what the record applies to it now}, in its own currency or the invoice's; in its own order."""
+    sums: dict[str, Decimal] = {}
+    for a in getattr(record, "applications", ()):
+        if a.reversed_on is None:
+            sums[a.invoice] = sums.get(a.invoice, ZERO) + (a.amount_invoice if invoiced else a.amount)
+    return sums
+
+
+def regrouped(wanted: Payment, before: Payment) -> Payment:
+    """The payment with the credits that it is grouped with there, which are none of its own money, as they are.
+
+    Its own money is all that a change of it is about: `own_share` of the result should be what was wanted.
+    """
+    own = own_share(before)
+    if wanted.credits or not before.credits or own.credits:
+        return wanted
+    if _standing(wanted) == _standing(own):
+        return wanted.model_copy(update={"applications": before.applications, "credits": before.credits})
+    parts = [s.application for s in settlements(before) or () if s.source is Entity.CREDIT_MEMO]
+    grouped = tuple(a for a in wanted.applications if a.reversed_on is None) + tuple(parts)
+    merged = {a.invoice: a for a in grouped}
+    for invoice, amount in _standing(wanted.model_copy(update={"applications": grouped})).items():
+        merged[invoice] = merged[invoice].model_copy(update={"amount": amount, "amount_invoice": amount})
+    return wanted.model_copy(update={"applications": tuple(merged.values()), "credits": before.credits})
 
 
 def _as_sent(now: Facts, intent: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:

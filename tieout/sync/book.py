@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -117,6 +117,15 @@ def groups(one: Held) -> bool:
     return isinstance(one.record, Payment) and not one.record.amount and bool(one.record.credits)
 
 
+def own_share(payment: Payment) -> Payment:
+    """The payment with its own money alone, where its group says uniquely what credits paid; else as it is."""
+    split = settlements(payment) if payment.credits and payment.amount else None
+    if split is None:
+        return payment
+    kept = tuple(s.application for s in split if s.source is Entity.PAYMENT)
+    return payment.model_copy(update={"applications": kept, "credits": ()})
+
+
 def load(store: Store, connection: str) -> Book:
     """The book of a connection from the state, with each credit's applications moved to the credit memo itself."""
     t, x = schema.seen, schema.xref
@@ -143,8 +152,7 @@ def load(store: Store, connection: str) -> Book:
 def _settle_credits(book: Book) -> None:
     """Where a payment group says uniquely which credit paid which invoice, the credit memo carries that."""
     extra: dict[str, list[Application]] = {}
-    cash: dict[Key, tuple[Application, ...]] = {}
-    for key, one in book.held.items():
+    for key, one in list(book.held.items()):
         payment = one.record
         if not isinstance(payment, Payment) or not payment.credits or one.existence is not Existence.LIVE:
             continue
@@ -156,12 +164,7 @@ def _settle_credits(book: Book) -> None:
         for s in split:
             if s.source is Entity.CREDIT_MEMO:
                 extra.setdefault(s.source_id, []).append(s.application)
-        cash[key] = tuple(s.application for s in split if s.source is Entity.PAYMENT)
-    for key, kept in cash.items():
-        one = book.held[key]
-        assert one.record is not None
-        if isinstance(one.record, Payment) and one.record.amount:
-            _replace(book, key, {"applications": kept, "credits": ()})
+        book.held[key] = replace(one, record=own_share(payment))
     for id, applications in extra.items():
         memo = book.held.get((Entity.CREDIT_MEMO, id))
         if memo is not None and isinstance(memo.record, CreditMemo):

@@ -64,6 +64,8 @@ _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPD
 _REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
+_UNDER_WAY = frozenset({"sending", "unknown", "applied", "emitted", "stuck", "done"})
+_ENDED = _UNDER_WAY | {"rejected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,7 @@ class _Run:
         self.unreadable: list[Discrepancy] = []
         self.suspicious: list[str] = []
         self.broken: set[tuple[Which, Entity]] = set()
+        self.allowed: set[str] = set()
 
     def go(self) -> Report:
         self._begin()
@@ -261,6 +264,7 @@ class _Run:
             trips = self._guard(draft)
             approved = self._freeze(draft, trips)
             if self.write:
+                self.allowed = {o.key for o in approved}
                 self._apply(applier, approved)
             self._discrepancies(applier, draft, trips)
             status = "partial" if self.report.failures else "ok"
@@ -349,7 +353,7 @@ class _Run:
     def _recover(self) -> Applier:
         self.progress("recovering")
         targets = {w: Target(w, c, Book(c.name), {}) for w, c in self.connectors.items()}
-        applier = Applier(self.store, self.lease, self.id, self.pair.name, targets, self._common)
+        applier = Applier(self.store, self.lease, self.id, self.pair.name, targets, self._common, self.write)
         self.open_intents = applier.recover()
         return applier
 
@@ -388,8 +392,8 @@ class _Run:
         self.progress("matching")
         if self.pair.mode == "observe":
             return
-        generations = {r["id"]: r["generation"] for r in self.store.rows(sa.select(schema.subject))}
-        links = by_marker(self.books, generations)
+        subjects = {r["id"]: r for r in self.store.rows(sa.select(schema.subject))}
+        links = by_marker(self.books, subjects)
         count = store_links(self.store, self.lease, self.id, self.books, links)
         for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
             links = [self._as_born(link) for link in by_ladder(self.books, wanted)]
@@ -542,7 +546,7 @@ class _Run:
             held = self.books[which].held[(s.entity, only.id)]
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
-            if held.marker in ours:
+            if ours.get(held.marker or "", {s.id}) - {s.id}:
                 return (
                     "DUPLICATE_WITHIN_LEDGER",
                     f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
@@ -567,15 +571,16 @@ class _Run:
             refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
         )
 
-    def _our_markers(self, subjects: Sequence[SubjectState]) -> set[str]:
-        """The marks under which records of both sides were written, or would have been: a second one is a copy."""
-        markers = {r["marker"] for r in self.store.rows(sa.select(schema.intent.c.marker))}
+    def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
+        """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""
+        markers: dict[str, set[str]] = {}
+        for r in self.store.rows(sa.select(schema.intent.c.marker, schema.intent.c.subject)):
+            markers.setdefault(r["marker"], set()).add(r["subject"])
         for s in subjects:
             if s.left is not None and s.right is not None:
                 for name in self.names.values():
-                    markers.add(
-                        marker_for(key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value))
-                    )
+                    key = key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value)
+                    markers.setdefault(marker_for(key), set()).add(s.id)
         return markers
 
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -725,7 +730,8 @@ class _Run:
         if self.pair.mode != "auto" or o.guards:
             return False
         name = f"{o.entity}.void" if o.op is OpKind.VOID else o.entity.value
-        needs_person = o.person or (o.entity.value in _BY_PERSON and o.op is OpKind.CREATE) or o.op is OpKind.VOID
+        moves = o.op is OpKind.CREATE or (o.op is OpKind.UPDATE and bool(o.delta))
+        needs_person = o.person or (o.entity.value in _BY_PERSON and moves) or o.op is OpKind.VOID
         return not needs_person or name in self.pair.unattended
 
     def _apply(self, applier: Applier, approved: Sequence[Operation]) -> None:
@@ -738,7 +744,7 @@ class _Run:
                 renewed = self.store.clock()
             applier.apply(operation, plan)
         self.report.files = applier.flush()
-        if approved and all(self._is_settled(o) for o in self.report.operations):
+        if approved and all(self._is_settled(o, _ENDED) for o in self.report.operations):
             p = schema.plan
             with self.store.writing(self.lease, run=self.id) as tx:
                 tx.db.execute(p.update().where(p.c.id == plan).values(status="applied"))
@@ -778,7 +784,7 @@ class _Run:
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys <= done]
         self.report.applied, self.report.written = applier.counts, applier.written
-        settled = done | {o.key for o in waiting if self._is_settled(o)}
+        settled = done | {o.key for o in waiting if o.key in self.allowed or self._is_settled(o, _UNDER_WAY)}
         self.report.waiting = (
             sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0
         )
@@ -824,10 +830,10 @@ class _Run:
             book.held[(entity, id)] = replace(held, record=record, version=now.version)
         return True
 
-    def _is_settled(self, o: Operation) -> bool:
-        """Whether an operation that was not confirmed waits for something else than a person."""
+    def _is_settled(self, o: Operation, states: frozenset[str]) -> bool:
+        """Whether an operation's intent is in one of the states."""
         rows = self.store.rows(sa.select(schema.intent.c.state).where(schema.intent.c.key == o.key))
-        return bool(rows)
+        return any(r["state"] in states for r in rows)
 
     def _explained(self, findings: Sequence[Finding]) -> list[Explained]:
         """One-sided documents whose reason the sync knows, for the comparison to name."""
@@ -854,7 +860,7 @@ class _Run:
             native = self.books[side].natives.get(o.subject)
             if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
                 why, remedy = "planned; waits for approval", "tieout plan show, then tieout plan approve"
-                if self._is_settled(o):
+                if self._is_settled(o, _UNDER_WAY):
                     why, remedy = "handed over in a file; not seen in an export yet", "none; it follows"
                 out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
         return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import duckdb
@@ -61,8 +62,11 @@ def joined(books: Mapping[Which, Book]) -> dict[str, str]:
     return {s: s for s in both}
 
 
-def by_marker(books: Mapping[Which, Book], generations: Mapping[str, int]) -> list[Link]:
-    """Records that carry the marker which a record of the other side would have been written under."""
+def by_marker(books: Mapping[Which, Book], subjects: Mapping[str, Mapping[str, Any]]) -> list[Link]:
+    """Records that carry the marker which a record of the other side would have been written under.
+
+    subjects: rows by id · A record that was itself written from third books is known by its origin there as well.
+    """
     links = []
     pairs: tuple[tuple[Which, Which], ...] = ((LEFT, RIGHT), (RIGHT, LEFT))
     for source, target in pairs:
@@ -77,15 +81,11 @@ def by_marker(books: Mapping[Which, Book], generations: Mapping[str, int]) -> li
             subject = home.subjects.get((one.entity, one.id))
             if subject is None or subject in away.natives:
                 continue
+            row = subjects[subject]
+            origins = dict.fromkeys(((row["origin_connection"], row["origin_id"]), (home.connection, one.id)))
             # A rebuilt state knows of no generation yet; documents are made again a few times at most.
-            for generation in range(generations.get(subject, 0) + 4):
-                key = key_for(
-                    away.connection,
-                    one.entity,
-                    (home.connection, one.id),
-                    generation=generation,
-                    op=Op.CREATE.value,
-                )
+            for origin, generation in product(origins, range(row["generation"] + 4)):
+                key = key_for(away.connection, one.entity, origin, generation=generation, op=Op.CREATE.value)
                 found = [h for h in marked.get(marker_for(key), ()) if h.entity is one.entity]
                 if found:
                     first = min(found, key=lambda h: (len(h.id), h.id))

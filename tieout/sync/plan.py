@@ -289,7 +289,12 @@ def _existence(s: SubjectState, left: SideState, right: SideState, rules: Rules,
     if s.entity is Entity.CUSTOMER:
         return True
     void = _voided(left.facts), _voided(right.facts)
-    if void[0] == void[1]:
+    if all(void):
+        # Some systems keep a void document's amounts and others do not; it counts for nothing on either side.
+        if any(side.facts != side.base for side in (left, right)):
+            draft.adopt[s.id] = tuple((left.facts or {}).keys() | (right.facts or {}).keys())
+        return False
+    if not any(void):
         return True
     which = LEFT if void[0] else RIGHT
     _void(s, which, left if which == RIGHT else right, rules, draft)
@@ -441,7 +446,10 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
             # A side without lines says nothing about them; its amounts are compared like any other.
             continue
         if name == "applications":
-            _applications(merge, who)
+            if left.facts[name] != right.facts[name] and _grouped(left, right):
+                draft.findings.append(_group(s, left.facts[name], right.facts[name]))
+            else:
+                _applications(merge, who)
             continue
         moved = merge.moved(name)
         verdict = decide(
@@ -461,6 +469,24 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
         for which in (LEFT, RIGHT):
             if merge.writes[which]:
                 _update(s, which, tuple(merge.writes[which]), rules, draft)
+
+
+def _grouped(*sides: SideState) -> bool:
+    """Whether a payment is grouped with credits in a way that leaves open which of them paid what."""
+    return any((side.shared or {}).get("credits") for side in sides)
+
+
+def _group(s: SubjectState, left: Mapping[str, str], right: Mapping[str, str]) -> Finding:
+    return Finding(
+        s.id,
+        s.entity,
+        "",
+        "group: which credit paid which invoice is not stated uniquely",
+        "apply it by hand on the other side, or part the group where it was made",
+        field="applications",
+        left_value=_show(left),
+        right_value=_show(right),
+    )
 
 
 def _act(merge: _Merge, name: str, verdict: Verdict) -> None:
