@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class Store:
             if lease is not None:
                 tx.fence(lease)
             yield tx
+            tx.flush()
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, as dictionaries."""
@@ -161,6 +163,7 @@ class Tx:
         self.run = run
         self.actor = actor
         self.at = store.now()
+        self._events: list[dict[str, Any]] = []
 
     def fence(self, lease: Lease) -> None:
         t = schema.lease
@@ -187,12 +190,8 @@ class Tx:
 
     def put_all(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: tuple[str, ...] = ()) -> None:
         """`put` for many rows of the same columns."""
-        if not rows:
-            return
-        insert = _insert(self.db, table)
-        keys = [c.name for c in table.primary_key.columns]
-        changed = {k: insert.excluded[k] for k in rows[0] if k not in keys and k not in keep}
-        self.db.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), [dict(r) for r in rows])
+        if rows:
+            _write_all(self.db, table, tuple(rows[0]), keep, rows)
 
     def put_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose primary key is not there yet."""
@@ -200,11 +199,14 @@ class Tx:
             self.db.execute(_insert(self.db, table).on_conflict_do_nothing(), [dict(r) for r in rows])
 
     def audit(self, action: str, kind: str, id: str, payload: Mapping[str, Any] | None = None) -> None:
-        """Append one event to the chain; part of this transaction."""
-        t = schema.audit_event
-        last = self.db.execute(sa.select(t.c.seq, t.c.hash).order_by(t.c.seq.desc()).limit(1)).first()
+        """Append one event to the chain; part of this transaction, at the end of which events are written."""
+        if self._events:
+            last = self._events[-1]
+        else:
+            t = schema.audit_event
+            last = self.one(sa.select(t.c.seq, t.c.hash).order_by(t.c.seq.desc()).limit(1)) or {}
         event: dict[str, Any] = {
-            "seq": last.seq + 1 if last else 1,
+            "seq": last.get("seq", 0) + 1,
             "at": self.at,
             "actor": self.actor,
             "action": action,
@@ -212,10 +214,16 @@ class Tx:
             "object_id": id,
             "run": self.run,
             "payload": canonical(payload or {}),
-            "prev_hash": last.hash if last else GENESIS,
+            "prev_hash": last.get("hash", GENESIS),
         }
         event["hash"] = _event_hash(event)
-        self.db.execute(t.insert().values(**event))
+        self._events.append(event)
+
+    def flush(self) -> None:
+        """Write the events of the transaction."""
+        if self._events:
+            self.db.execute(schema.audit_event.insert(), self._events)
+            self._events = []
 
 
 def new_id() -> str:
@@ -237,6 +245,33 @@ def _insert(db: Db, table: sa.Table) -> Any:
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
     return insert(table)
+
+
+def _write_all(
+    db: Db, table: sa.Table, names: tuple[str, ...], keep: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Upsert rows by the driver itself, with SQL made once: building a statement costs more than its row."""
+    sql, order = _upsert(db.dialect, table, names, keep)
+    given = [tuple(r[n] for n in order) if order else dict(r) for r in rows]
+    db.exec_driver_sql(sql, given if len(given) > 1 else given[0])
+
+
+@lru_cache(maxsize=64)
+def _upsert(
+    dialect: sa.Dialect, table: sa.Table, names: tuple[str, ...], keep: tuple[str, ...]
+) -> tuple[str, tuple[str, ...]]:
+    """The statement, and the order of its values where the driver counts them; () where it names them."""
+    if dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415  only where that database is used
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
+    statement = insert(table)
+    keys = [c.name for c in table.primary_key.columns]
+    changed = {k: statement.excluded[k] for k in names if k not in keys and k not in keep}
+    compiled = statement.on_conflict_do_update(index_elements=keys, set_=changed).compile(
+        dialect=dialect, column_keys=list(names)
+    )
+    return str(compiled), tuple(compiled.positiontup or ())
 
 
 _PASSING = ("locked", "full", "connection", "could not", "terminating", "busy", "lock timeout", "deadlock")
