@@ -178,3 +178,31 @@ def test_what_a_file_does_not_settle_is_asked(tieout: Run, tmp_path: Path) -> No
     assert any("01/05/2026" in q for q in questions)
     assert "question: " in ran.stderr
     assert tieout("profile", "check", "x.csv", "--profile", "x.toml").returncode == 2, "unanswered, it does not load"
+
+
+def test_an_output_never_replaces_a_ledger(tieout: Run, ledgers: tuple[str, ...], tmp_path: Path) -> None:
+    for option, name in (("--csv", "left.csv"), ("--html", "./right.csv")):
+        ran = tieout("compare", *ledgers, option, name)
+        assert ran.returncode == 2
+        assert "name another file" in ran.stderr
+    assert tieout("compare", *ledgers, "--csv", "out", "--html", "out").returncode == 2
+    assert (tmp_path / "left.csv").read_text() == LEFT
+    assert (tmp_path / "right.csv").read_text() == RIGHT
+
+
+def test_what_a_ledger_lacks_may_be_a_row_that_could_not_be_read(
+    tieout: Run, ledgers: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "left; touch x.csv").write_text(LEFT.replace("200.00,0.00,200.00,200.00", "1e2,0,1e2,1e2"))
+    (tmp_path / "right.csv").write_text(LEFT)
+    asked = ("compare", "--left", "left; touch x.csv", *ledgers[2:])
+    found = json.loads((ran := tieout(*asked, "--json", "--html", "page.html")).stdout)
+    [missing] = [d for d in found["discrepancies"] if d["code"] == "MISSING_IN_A"]
+    assert missing["cause"].startswith("1 row of A was rejected, and this may be among them")
+    assert missing["remedy"].startswith("mend the rejected rows of A")
+    assert (found["bridge"]["USD"]["remainder"], found["bridge"]["USD"]["unconfirmed"]) == ("0.00", "200.00")
+    assert "tieout profile check 'left; touch x.csv' --profile documents" in ran.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert "1 of A&#x27;s rows" in page or "1 of A's rows" in page
+    for fact in ("extracted_at", "program", "USD: count: 2; sum: "):
+        assert fact in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from tieout.cli.output import Out, clean, common, encode, money, table
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock
+from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
     from tieout.compare import Result
@@ -100,7 +102,7 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
     if output:
         with output.open("x", encoding="utf-8") as target:
             target.write(found.toml)
-        out.note(f"wrote {output}\n  → tieout profile check {file} --profile {output}")
+        out.note(f"wrote {output}\n  → tieout profile check {quote(str(file))} --profile {quote(str(output))}")
     else:
         out.lines(found.toml.splitlines())
     out.data({"toml": found.toml, "questions": list(found.questions), "output": str(output) if output else None})
@@ -140,27 +142,38 @@ def compare(
     from tieout.compare import render
     from tieout.compare.files import compare_files
 
+    _apart((left, right, Path(left_profile), Path(right_profile)), html, csv)
     with out.progress(f"comparing {left.name} and {right.name}"):
         result = compare_files(left, left_profile, right, right_profile, as_of.date() if as_of else None)
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
     if html:
-        _write(out, html, page.to_html(result))
+        shown = {k: v for k, v in said.items() if k != "read"}
+        _write(out, html, page.to_html(result, said=shown))
     if csv:
         body = _write(out, csv, render.to_csv(result), encoding="utf-8-sig")
         sheet = {"path": str(csv), "rows": len(result.discrepancies), "sha256": sha256(body).hexdigest()}
         _write(out, Path(f"{csv}.provenance.json"), encode(sheet | said) + "\n")
     out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
-    _warn_of_rejected(out, result)
+    _warn_of_rejected(out, result, {"left": left_profile, "right": right_profile})
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
-def _warn_of_rejected(out: Out, result: Result) -> None:
-    for read in result.provenance.values():
+def _apart(inputs: tuple[Path, ...], html: Path | None, csv: Path | None) -> None:
+    """Raises ConfigError where an output would fall on an input or on another output."""
+    outputs = [p for p in (html, csv, csv and Path(f"{csv}.provenance.json")) if p]
+    for n, path in enumerate(outputs):
+        if path.resolve() in {other.resolve() for other in (*inputs, *outputs[:n])}:
+            raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")
+
+
+def _warn_of_rejected(out: Out, result: Result, profiles: dict[str, str]) -> None:
+    for side, read in result.provenance.items():
         if isinstance(read, dict) and read.get("rejected"):
+            again = f"tieout profile check {quote(str(read['file']))} --profile {quote(profiles[side])}"
+            were = "row was" if read["rejected"] == 1 else "rows were"
             out.warn(
-                f"{clean(read['file'])}: {read['rejected']:,} rows were rejected and are not compared"
-                f"\n  → tieout profile check {clean(read['file'])} --profile {clean(read['profile'])}"
+                f"{clean(read['file'])}: {read['rejected']:,} {were} rejected and not compared\n  → {clean(again)}"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -65,7 +66,7 @@ def run(
     rules.find(con, free, customers=customers, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
-    found = _discrepancies(con, (left_name, right_name), reasons)
+    found = tuple(_unread(d, rejected) for d in _discrepancies(con, (left_name, right_name), reasons))
     return Result(
         left=left,
         right=right,
@@ -134,6 +135,21 @@ def _discrepancy(
         remedy=said.remedy if said else entry.remedy,
         confirmed=bool(said) or (entry.confirmed and "unsure" not in clue),
         links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
+    )
+
+
+def _unread(d: Discrepancy, rejected: tuple[int, int]) -> Discrepancy:
+    """What one ledger lacks while rows of that ledger could not be read may be one of those rows: not confirmed."""
+    rows = rejected[0] if d.code == "MISSING_IN_A" else rejected[1] if d.code == "MISSING_IN_B" else 0
+    if not rows:
+        return d
+    letter = d.code[-1]
+    were = "row of {} was" if rows == 1 else "rows of {} were"
+    return replace(
+        d,
+        cause=f"{rows:,} {were.format(letter)} rejected, and this may be among them; {d.cause}",
+        remedy=f"mend the rejected rows of {letter} and compare again; only then {d.remedy}",
+        confirmed=False,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape as _escape
 
 from tieout.compare.codes import of
-from tieout.compare.render import bridge_rows, money
+from tieout.compare.render import bridge_rows, money, plain
 from tieout.compare.result import Discrepancy, Result, text
 
 _STYLE = """
@@ -15,23 +15,33 @@ h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{m
 table{border-collapse:collapse;width:100%;margin:.3rem 0}caption{text-align:left;color:#5a6472;padding:.2rem 0}
 th,td{padding:.3rem .5rem;border-bottom:1px solid #dfe3e8;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 th{background:#f3f5f7;font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.found td:nth-child(1),.found td:nth-child(4){overflow-wrap:normal}.found td:nth-child(-n+6){min-width:4.5rem}
 tr.total td{font-weight:600;border-top:2px solid #8a94a2}.bridge{max-width:40rem}.quiet{color:#5a6472}
 @media print{body{margin:0;max-width:none;font-size:10pt}tr{break-inside:avoid}thead{display:table-header-group}}
 """
 
 
-def to_html(result: Result, *, title: str = "Ledger comparison") -> str:
-    """The whole page. A comparison may list very many discrepancies; all of them are in it."""
+def escape(value: str) -> str:
+    """Text for the page; what would steer its direction or is no character to see, as an escape."""
+    return _escape(plain(value, 10**9))
+
+
+def to_html(result: Result, *, title: str = "Ledger comparison", said: Mapping[str, object] | None = None) -> str:
+    """The whole page. A comparison may list very many discrepancies; all of them are in it.
+
+    said: what made the page (when, by whom, with which program, parameters), shown with its sources.
+    """
     as_of = f", as of {escape(result.as_of)}" if result.as_of else ""
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>A = {escape(result.left.name)} · B = {escape(result.right.name)}{as_of}</p>",
         f"<p>{result.matched:,} matched, {len(result.discrepancies):,} discrepancies</p>",
         _sides(result),
+        *_rejected(result),
         *(_bridge(c, result) for c in sorted(result.bridge)),
         "<h2>Discrepancies</h2>",
         _discrepancies(result.discrepancies) if result.discrepancies else "<p>None.</p>",
-        _provenance(result),
+        _provenance(result, said or {}),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -67,6 +77,15 @@ def _sides(result: Result) -> str:
     return _table(("", "Ledger", "Records", "Rejected", "Documents", "", "Billed", "Open"), rows, numbers)
 
 
+def _rejected(result: Result) -> list[str]:
+    return [
+        f"<p><strong>{side.rejected:,} of {letter}'s rows could not be read and are in no figure "
+        "on this page.</strong> The bridge holds for what was read.</p>"
+        for letter, side in (("A", result.left), ("B", result.right))
+        if side.rejected
+    ]
+
+
 def _bridge(currency: str, result: Result) -> str:
     lines = bridge_rows(currency, result.bridge[currency], result)
     numbers = frozenset({1, 2})
@@ -94,12 +113,13 @@ def _discrepancies(found: Iterable[Discrepancy]) -> str:
         for d in found
     ]
     head = ("Code", "A", "B", "What", "A says", "B says", "Delta", "Likely cause", "Next")
-    return _table(head, rows, numbers)
+    return _table(head, rows, numbers, "found")
 
 
-def _provenance(result: Result) -> str:
-    rows = [
-        _cells((side, str(key), str(value)))
+def _provenance(result: Result, said: Mapping[str, object]) -> str:
+    rows = [_cells(("page", key, _fact(value))) for key, value in said.items()]
+    rows += [
+        _cells((side, str(key), _fact(value)))
         for side, facts in result.provenance.items()
         for key, value in (facts.items() if isinstance(facts, dict) else ((side, facts),))
     ]
@@ -107,4 +127,15 @@ def _provenance(result: Result) -> str:
     letters = {"T": "changes the total", "Z": "moves between documents", "G": "subledger to ledger", "N": "no effect"}
     legend = " · ".join(f"{escape(code)}: {letters[c]}" for code, c in known)
     out = f'<p class="quiet">{legend}</p>' if legend else ""
-    return out + ("<h2>Sources</h2>" + _table(("Side", "", ""), rows) if rows else "")
+    return out + ("<h2>Sources</h2>" + _table(("Of", "", ""), rows) if rows else "")
+
+
+def _fact(value: object) -> str:
+    """One fact of the provenance as a reader takes it: amounts by currency, lists joined, nothing as a dash."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_fact(v)}" for k, v in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_fact(v) for v in value) or "–"
+    if value is None:
+        return "–"
+    return {",": "comma", "\t": "tab", ";": "semicolon"}.get(str(value), str(value))

@@ -113,3 +113,9 @@ def test_money_is_grouped_without_losing_a_digit():
 
 def test_by_code_sums_per_currency(result):
     assert result.by_code["MISSING_IN_B"] == {"count": 1, "delta": {"USD": D("-1234567.891")}}
+
+
+def test_nothing_on_the_page_turns_the_text_around(result):
+    page = to_html(result, said={"by": "eve\u202e\x07", "nothing": None})
+    assert not {"\u202e", "\x1b", "\x07"} & set(page)
+    assert "\\u202e" in page
