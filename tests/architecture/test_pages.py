@@ -97,4 +97,5 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(there), f"{page.name}: {target}"
     for name in re.findall(r"`((?:docs|contrib|tests|benchmarks|tieout)/[\w./-]*)`", text):
-        assert (ROOT / name).exists(), f"{page.name}: `{name}`"
+        # Acme is whoever reads the page.
+        assert "acme" in name or (ROOT / name).exists(), f"{page.name}: `{name}`"
