@@ -15,3 +15,8 @@ Object.assign(config, {
   useSandbox: true,
   oauthversion: '2.0',
 });
+
+// cdc.js hands a moment to the library, whose date-fns takes only a Date for a date: a moment passes for one.
+const moment = require('moment');
+moment.fn[Symbol.toStringTag] = 'Date';
+moment.fn.getTime = moment.fn.valueOf;
