@@ -124,12 +124,11 @@ def run(folder: Path) -> list[Figure]:
     with peak() as most:
         load(big, ROWS)
     times = in_turns({"raw": raw, "split": lambda: _split(big), "ours": lambda: load(big, ROWS)}, rounds=3)
-    few = in_turns({"pydantic": lambda: _by_row(small), "ours": lambda: load(small, SAMPLE)}, rounds=3)
+    few = in_turns({"pydantic": lambda: _by_row(small)}, rounds=3)
+    each = few.seconds("pydantic") / SAMPLE, times.seconds("ours") / ROWS
     note = f"{most[0] - before} MB more at the peak"
     return [
         Figure(f"{ROWS:,} rows loaded", "csv.reader splitting the same file", times.ratio("ours", "split"), 2),
         Figure(f"{ROWS:,} rows loaded", "DuckDB reading it as text", times.ratio("ours", "raw"), note=note),
-        Figure(
-            f"pydantic, row by row, {SAMPLE:,} rows", "the same rows loaded", few.ratio("pydantic", "ours"), 10, True
-        ),
+        Figure(f"a row through pydantic, of {SAMPLE:,}", "a row loaded", each[0] / each[1], 10, least=True),
     ]

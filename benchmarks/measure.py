@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`what` divided by `over`. limit: what is promised, at most (or at least, where `least`); None where nothing is."""
+    """`what` divided by `over`. limit: the promise, at most (at least, where `least`); None where there is none."""
 
     what: str
     over: str

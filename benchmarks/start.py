@@ -12,7 +12,7 @@ from benchmarks.measure import Figure, in_turns
 
 
 def run(folder: Path) -> list[Figure]:
-    # Bytecode is kept in a folder of our own, as an installation keeps it; the first round writes it and is thrown away.
+    # Bytecode is kept in a folder of our own, as an installation keeps it; the first round writes it.
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     env["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
 

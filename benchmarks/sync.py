@@ -21,6 +21,8 @@ from tieout.testing import samples
 COUNT = 10_000
 CHANGES = 200
 CUSTOMERS = 50
+# Timed apart: what the books of the benchmark need for a write grows with their size, as no vendor's does here.
+BOOKS = "_send"
 PHASES = (
     "_canary",
     "_recover",
@@ -38,25 +40,26 @@ PHASES = (
 @contextmanager
 def _watched(spent: dict[str, float]) -> Iterator[None]:
     """Time the phases of a run by wrapping them for the block."""
-    kept = {name: getattr(_Run, name) for name in PHASES}
+    kept = [(_Run, name, getattr(_Run, name)) for name in PHASES]
+    kept.append((MemoryConnector, BOOKS, getattr(MemoryConnector, BOOKS)))
 
-    def timed(name: str):
+    def timed(name, method):
         def call(self, *args, **kw):
             start = time.perf_counter()
             try:
-                return kept[name](self, *args, **kw)
+                return method(self, *args, **kw)
             finally:
                 spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
 
         return call
 
-    for name in PHASES:
-        setattr(_Run, name, timed(name))
+    for owner, name, method in kept:
+        setattr(owner, name, timed(name, method))
     try:
         yield
     finally:
-        for name, method in kept.items():
-            setattr(_Run, name, method)
+        for owner, name, method in kept:
+            setattr(owner, name, method)
 
 
 def _fill(books: MemoryConnector, order: range) -> list[str]:
@@ -99,6 +102,9 @@ class World:
 
 
 def _shares(spent: dict[str, float], whole: float) -> str:
+    books = spent.pop(BOOKS, 0.0)
+    if books:
+        spent = spent | {"_apply": spent["_apply"] - books, "the books' own writes": books}
     parts = sorted(spent.items(), key=lambda p: -p[1])
     return ", ".join(f"{name.lstrip('_')} {100 * s / whole:.0f} %" for name, s in parts if s > whole / 100)
 
