@@ -75,3 +75,28 @@ def test_a_stand_in_that_cannot_be_is_a_mistake_to_mend(tieout: Run, wrong: tupl
     ran = tieout("sandbox", "quickbooks", "--port", "0", *wrong)
     assert ran.returncode == 2
     assert ran.stderr
+
+
+@pytest.mark.parametrize("any_client", [True, False])
+def test_the_quickbooks_stand_in_takes_strangers_only_when_told(tmp_path: Path, any_client: bool) -> None:
+    options = ["--port", "0", "--seed", "empty", *(["--any-client"] if any_client else [])]
+    program = subprocess.Popen(
+        [PROGRAM, "sandbox", "quickbooks", *options],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        base = next(line.split()[1] for line in program.stdout if line.startswith("base_url"))
+        answer = requests.post(
+            f"{base}/oauth2/v1/tokens/bearer",
+            data={"grant_type": "refresh_token", "refresh_token": "mine"},
+            auth=("my-id", "my-secret"),
+            timeout=10,
+        )
+        assert answer.status_code == (200 if any_client else 401)
+        bearer = {"Authorization": f"Bearer {answer.json().get('access_token', 'none')}"}
+        company = requests.get(f"{base}/v3/company/42/companyinfo/42", headers=bearer, timeout=10)
+        assert company.status_code == (200 if any_client else 401)
+    finally:
+        program.kill()
+        program.communicate()
