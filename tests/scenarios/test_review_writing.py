@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -313,3 +314,91 @@ def test_an_invoice_void_on_both_sides_is_left_alone() -> None:
     report = world.run()
     assert report.operations == []
     assert differences.listed(world.store) == [] or all(d["delta"] == "0.00" for d in differences.listed(world.store))
+
+
+def test_a_target_that_keeps_numbers_unique_says_nothing_of_what_has_none() -> None:
+    """A payment without a reference whose write lands late: sending it again at once would book it twice."""
+    world, inv = one_invoice(right="unique_number", right_rules={"unique_markers": False})
+    world.run()
+    world.l.put(payment(inv.customer, "40.00", reference=None))
+    world.fail("right", Fault(FaultKind.LATE, op="create", entity=Entity.PAYMENT, seconds=100))
+    world.run()
+    for _ in range(3):
+        world.run(tick=60)
+    world.run(tick=900)
+    assert world.counts(Entity.PAYMENT) == (1, 1)
+
+
+def test_a_payment_that_someone_entered_by_hand_over_there_is_not_entered_again() -> None:
+    """Same customer, day and amount, but no reference and not applied: a person says whether they are one."""
+    world, inv = one_invoice()
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.put(payment(mirror.customer, "100.00", reference=None))
+    world.l.put(payment(inv.customer, "100.00", on=((inv.ref.id, "100.00"),), reference="CHK 77"))
+    for _ in range(2):
+        world.run()
+    assert world.counts(Entity.PAYMENT) == (1, 1)
+
+
+def test_a_parent_pays_for_its_child_on_both_sides() -> None:
+    world = World()
+    parent = world.l.put(customer("Group"))
+    child = world.l.put(customer("Group North", parent=parent.ref.id))
+    inv = world.l.put(invoice(child.ref.id, "100.00", number="I-1"))
+    world.l.put(payment(parent.ref.id, "100.00", on=((inv.ref.id, "100.00"),), reference="p"))
+    for _ in range(2):
+        world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    assert world.r.open(Entity.INVOICE, mirror.ref.id) == 0
+    assert world.run().operations == []
+
+
+def test_a_payment_moved_to_another_invoice_at_its_origin_is_moved_over_there() -> None:
+    world, first = one_invoice()
+    second = world.l.put(invoice(first.customer, "100.00", number="L-2"))
+    pay = world.l.put(payment(first.customer, "100.00", on=((first.ref.id, "100.00"),), reference="p"))
+    world.run()
+    moved = Application(invoice=second.ref.id, amount=D(100), amount_invoice=D(100), applied_on=DAY)
+    world.l.edit(Entity.PAYMENT, pay.ref.id, applications=(moved,))
+    world.run()
+    open_ = {i.number: world.r.open(Entity.INVOICE, i.ref.id) for i in world.r.all(Entity.INVOICE)}
+    assert open_ == {"L-1": D(100), "L-2": 0}
+    assert world.run().operations == []
+
+
+def test_a_state_from_an_old_backup_doubles_nothing(tmp_path: Path) -> None:
+    """Documents without numbers, also with the answer to one lost when the newer state was."""
+    at = tmp_path / "state.db"
+    world = World(right="searchable_marker", url=f"sqlite:///{at}")
+    ada = world.l.put(customer())
+    world.run()
+    world.store.close()
+    kept = at.read_bytes()
+    world.store = open_store(world.url, clock=world.clock)
+    world.l.put(invoice(ada.ref.id, "100.00", number=None))
+    world.l.put(payment(ada.ref.id, "40.00", reference=None))
+    world.fail("right", Fault(FaultKind.LOSE_RESPONSE, op="create", entity=Entity.PAYMENT))
+    world.run()
+    world.store.close()
+    at.write_bytes(kept)
+    world.store = open_store(world.url, clock=world.clock)
+    for _ in range(2):
+        world.run()
+    assert world.counts(Entity.INVOICE) == (1, 1)
+    assert world.counts(Entity.PAYMENT) == (1, 1)
+
+
+def test_a_change_answered_by_silence_and_then_by_a_person_is_the_persons() -> None:
+    world, inv = one_invoice()
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.l.edit(Entity.INVOICE, inv.ref.id, memo="ours")
+    world.fail("right", Fault(FaultKind.LOSE_RESPONSE, op="update", entity=Entity.INVOICE))
+    world.run()
+    world.r.edit(Entity.INVOICE, mirror.ref.id, memo="typed by Bob")
+    for _ in range(3):
+        report = world.run(tick=900)
+    assert world.r.get(Entity.INVOICE, mirror.ref.id).memo == "typed by Bob"
+    assert world.l.get(Entity.INVOICE, inv.ref.id).memo == "ours"
+    assert any(d.cause.startswith("conflict") for d in report.discrepancies)

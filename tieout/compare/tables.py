@@ -142,6 +142,8 @@ SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS 
        min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
 FROM cmp_party_{side} GROUP BY cid
 """
+_ONE_TAXPAYER = """NOT EXISTS (SELECT 1 FROM cmp_customer_left AS a, cmp_customer_right AS b
+    WHERE a.cid = l.cid AND b.cid = r.cid AND nullif(a.tax_key, '') <> nullif(b.tax_key, ''))"""
 # (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
 # the ladder.
 CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
@@ -157,7 +159,8 @@ CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
            AND NOT EXISTS (SELECT 1 FROM cmp_customer_left AS o WHERE o.name_key = r.name_key AND o.cid <> l.cid)""",
         "l.name_key IS NULL OR r.name_key IS NULL",
     ),
-    ("name", ("name_key",), "name_key", "", "TRUE"),
+    # Two of one name whose tax numbers are both known and differ are two.
+    ("name", ("name_key",), "name_key", f"AND {_ONE_TAXPAYER}", "TRUE"),
 )
 # What each side states of its customers.
 _KEYS = ("cid", "link", "number_key", "name_key", "tax_key")

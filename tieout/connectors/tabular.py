@@ -165,10 +165,11 @@ class TabularConnector:
 
     def company(self) -> Company:
         """Starts a round: the newest finished set is chosen, and leftovers of a crashed hand-over are finished.
+        What an earlier round did not flush was never handed over, and is forgotten.
 
         Raises ConfigError if the outbox cannot be written to, or does not say what was handed over before.
         """
-        self._emitted = None
+        self._emitted, self._buffer = None, {}
         self._known()
         self._reading, self._pulled = None, set()
         company = self._settings.company
@@ -211,6 +212,7 @@ class TabularConnector:
         pull.proof = {
             "set": reading.set.id,
             "as_of": reading.set.as_of.isoformat() if reading.set.as_of else None,
+            "sequence": reading.set.sequence,
             "by": sorted({f.manifest or "no manifest: untouched for a while, and declared whole" for f in files}),
             "files": {f.path.name: f.sha256 for f in files},
             "records": len(found),

@@ -20,7 +20,7 @@ from tieout.model import ZERO, Entity, micros
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
 from tieout.sync.guard import Trip
-from tieout.sync.plan import Finding
+from tieout.sync.operations import Finding
 from tieout.sync.store import Store, Tx, loads
 
 OPEN_STATES = ("open", "acknowledged", "accepted")
@@ -328,9 +328,14 @@ def decide(
 def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:
     """Let the next run plan a subject's refused or stuck writes again; with `recreate`, as a document of its own."""
     i = schema.intent
-    held = tx.all(
-        sa.select(i.c.id, i.c.key).where(i.c.pair == pair, i.c.subject == subject, i.c.state.in_(("rejected", "stuck")))
-    )
+    emitted = i.c.pair == pair, i.c.subject == subject, i.c.state == "emitted"
+    if not recreate and tx.one(sa.select(i.c.id).where(*emitted)) is not None:
+        raise RefusedError(
+            "it was handed over in a file, and the same row is not handed over twice",
+            hint="look in the target system; if it is not there, decide `recreate` with a reason",
+        )
+    again = ("rejected", "stuck", "emitted") if recreate else ("rejected", "stuck")
+    held = tx.all(sa.select(i.c.id, i.c.key).where(i.c.pair == pair, i.c.subject == subject, i.c.state.in_(again)))
     for intent in held:
         tx.db.execute(i.update().where(i.c.id == intent["id"]).values(state="cancelled", updated_at=tx.at))
         tx.audit("cancelled", "intent", intent["id"], {"key": intent["key"], "why": "decided by a person"})

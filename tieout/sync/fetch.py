@@ -61,7 +61,8 @@ class _Reading:
 def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: Entity, *, sweep: bool) -> Fetched:
     """Pull an entity (since its cursor, unless a sweep is due) and store the outcome in one transaction.
 
-    Raises what `Connector.pull` raises; then nothing is stored and the cursor stays.
+    Raises what `Connector.pull` raises, and RetriableError for an export older than the last one that was read; then
+    nothing is stored and the cursor stays.
     """
     t = schema.seen
     where = sa.and_(t.c.connection == connector.name, t.c.entity == entity.value)
@@ -71,6 +72,7 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     reading = _Reading(connector, entity, known)
     for observation in pull:
         _take(reading, observation)
+    _refuse_older(store, connector, entity, pull)
     _confirm_tombstones(reading)
     if pull.full:
         _absences(reading, pull)
@@ -91,6 +93,27 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     )
 
 
+def _refuse_older(store: Store, connector: Connector, entity: Entity, pull: Pull) -> None:
+    """A dated export may not go back in time: what it lacks or shows otherwise is no news.
+
+    Raises RetriableError. One that was dated in the future says nothing of those that follow.
+    """
+    if pull.as_of is None:
+        return
+    t = schema.snapshot
+    believed = (store.clock() + timedelta(days=1)).date().isoformat()
+    where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.complete == 1, t.c.as_of <= believed
+    last = store.rows(sa.select(t).where(*where).order_by(t.c.as_of.desc(), t.c.read_at.desc()).limit(1))
+    if not last:
+        return
+    known = last[0]["as_of"], loads(last[0]["proof"]).get("sequence") or 0
+    if (pull.as_of.isoformat(), pull.proof.get("sequence") or 0) < known:
+        raise RetriableError(
+            f"the newest export is of {pull.as_of}, but one of {known[0]} was read already: it is used for nothing",
+            hint="export again, or put the newer file back",
+        )
+
+
 def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) -> str | None:
     """The stored cursor; None if the system has none, a full sweep is due, or the feed's horizon has passed."""
     if sweep or not connector.capabilities.delta:
@@ -99,7 +122,7 @@ def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) 
     rows = store.rows(sa.select(t).where(t.c.connection == connector.name, t.c.entity == entity.value))
     if not rows or rows[0]["watermark"] is None or rows[0]["last_full_at"] is None:
         return None
-    if store.clock() - instant(rows[0]["last_full_at"]) >= FULL_SWEEP:
+    if not timedelta(0) <= store.clock() - instant(rows[0]["last_full_at"]) < FULL_SWEEP:
         return None
     watermark: str = rows[0]["watermark"]
     return watermark
@@ -345,7 +368,9 @@ def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> Non
 
 
 def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
-    as_of = pull.as_of.isoformat() if pull.as_of else tx.at
+    # The same undated files read again are the same proof.
+    undated = digest(list(pull.sources)) if pull.sources else tx.at
+    as_of = pull.as_of.isoformat() if pull.as_of else undated
     second = []
     for id in reading.missed_once:
         row = reading.known[id]
