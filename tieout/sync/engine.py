@@ -7,166 +7,48 @@ there. A failure of one entity, or of one record, ends up in the report; it neve
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import date
 
 import sqlalchemy as sa
 
 from tieout import __version__, compare
-from tieout.compare import Discrepancy, Explained, Rounding
-from tieout.connectors import Capabilities, Connector, Op
-from tieout.errors import AuthError, NotFoundError, RecordError, RefusedError, RetriableError, TieoutError
-from tieout.model import Company, Customer, Entity, Existence, magnitude, micros
-from tieout.sync import differences, schema
-from tieout.sync.apply import Applier, Target, set_base
-from tieout.sync.book import Book, Held, groups, load
+from tieout.compare import Discrepancy, Explained
+from tieout.connectors import Connector
+from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
+from tieout.model import Company, Entity
+from tieout.sync import differences, plans, schema
+from tieout.sync.apply import apply, flush
+from tieout.sync.book import Book, load
+from tieout.sync.confirm import set_base
 from tieout.sync.facts import (
     LEFT,
     RIGHT,
-    Codes,
-    Facts,
-    Shared,
     Which,
     canonical,
-    digest,
-    facts,
-    realise,
-    recode,
-    share,
 )
-from tieout.sync.fetch import Fetched, fetch, save_seen
-from tieout.sync.guard import Limits, Trip, check
+from tieout.sync.fetch import Fetched, fetch
+from tieout.sync.guard import Trip, check
 from tieout.sync.links import Link, by_ladder, by_marker, joined, relation, store_links
-from tieout.sync.plan import (
-    Draft,
-    Finding,
-    Operation,
-    OpKind,
-    Rules,
-    SideState,
-    SubjectState,
-    key_for,
-    make,
-    marker_for,
-)
-from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id, stamp
+from tieout.sync.listing import UNDER_WAY, Listing
+from tieout.sync.operations import Draft, Finding, Operation, OpKind, SubjectState
+from tieout.sync.pair import Pair
+from tieout.sync.permits import Permits
+from tieout.sync.plan import make
+from tieout.sync.report import Report
+from tieout.sync.settle import recover, settle
+from tieout.sync.sides import Sides, alive
+from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id
+from tieout.sync.work import Target, Work
 
-Mode = Literal["observe", "link", "propose", "auto"]
-Flow = Literal["both", "left_to_right", "right_to_left", "none"]
-PLAN_LIFE = timedelta(hours=24)
-READ_AGAIN = 200
+__all__ = ["Pair", "Report", "sync"]
+
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
-_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
-_REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
-_MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
-_BY_PERSON = frozenset({"credit_memo", "adjustment"})
-_UNDER_WAY = frozenset({"sending", "unknown", "applied", "emitted", "stuck", "done"})
-_ENDED = _UNDER_WAY | {"rejected"}
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two connections to keep in step, and what is allowed between them; plain data from the configuration.
-
-    cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
-    policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
-    unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
-    """
-
-    name: str
-    left: str
-    right: str
-    mode: Mode = "propose"
-    cutover: date | None = None
-    linked_owner: Literal["left", "right", "none"] = "none"
-    flows: Mapping[Entity, Flow] = field(default_factory=dict)
-    policy: Mapping[tuple[Entity, str], str] = field(default_factory=dict)
-    codes: Codes = field(default_factory=Codes)
-    limits: Limits = field(default_factory=Limits)
-    unattended: frozenset[str] = frozenset()
-    rounding: Rounding | None = None
-    as_of: date | None = None
-
-    @property
-    def config_hash(self) -> str:
-        """Digest of what decides writes; a plan made under another one is stale."""
-        return digest(
-            [
-                *(self.left, self.right, self.cutover.isoformat() if self.cutover else None, self.linked_owner),
-                sorted((e.value, f) for e, f in self.flows.items()),
-                sorted((e.value, n, o) for (e, n), o in self.policy.items()),
-                [sorted(t.items()) if t is not None else None for t in self._tables()],
-            ]
-        )
-
-    def _tables(self) -> tuple[Mapping[str, str] | None, ...]:
-        c = self.codes
-        return c.items, c.taxes, c.accounts, c.terms, c.methods
-
-
-@dataclass(slots=True)
-class Report:
-    """What one run did. `as_json` has the keys of design.md §5, and `bridge`, `files`, `failures`, `waiting`."""
-
-    run: str
-    pair: str
-    mode: str
-    fetched: dict[str, dict[str, int]] = field(default_factory=dict)
-    plan_id: str | None = None
-    plan_hash: str | None = None
-    operations: list[Operation] = field(default_factory=list)
-    applied: Counter[str] = field(default_factory=Counter)
-    written: list[dict[str, Any]] = field(default_factory=list)
-    changes: differences.Changes = field(default_factory=lambda: differences.Changes(0, 0, 0))
-    requests: dict[str, int] = field(default_factory=dict)
-    comparison: compare.Result | None = None
-    discrepancies: list[Discrepancy] = field(default_factory=list)
-    trips: list[Trip] = field(default_factory=list)
-    waiting: int = 0
-    files: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    errors: list[TieoutError] = field(default_factory=list)
-    linked: int = 0
-
-    OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
-
-    @property
-    def exit_code(self) -> int:
-        """The highest that applies in the order 5, 4, 2, 3 (design.md §5); 0 if all is done."""
-        codes = {e.exit_code for e in self.errors}
-        if self.waiting or self.trips or self.applied["stuck"]:
-            codes.add(4)
-        return next((c for c in (5, 4, 2, 3) if c in codes), 0)
-
-    def as_json(self) -> dict[str, Any]:
-        bridge = self.comparison.as_json() if self.comparison else {}
-        return {
-            "run": self.run,
-            "pair": self.pair,
-            "mode": self.mode,
-            "fetched": self.fetched,
-            "plan": {
-                "id": self.plan_id,
-                "hash": self.plan_hash,
-                "operations": [o.as_json() for o in self.operations],
-            },
-            "applied": {name: self.applied.get(name, 0) for name in self.OUTCOMES},
-            "discrepancies": self.changes.as_json(),
-            "requests": self.requests,
-            "linked": self.linked,
-            "waiting": self.waiting,
-            "guards": [{"name": t.name, "message": t.message, "operations": len(t.keys)} for t in self.trips],
-            "left": bridge.get("left"),
-            "right": bridge.get("right"),
-            "by_code": bridge.get("by_code", {}),
-            "bridge": bridge.get("bridge", {}),
-            "files": self.files,
-            "failures": self.failures,
-        }
+_ENDED = UNDER_WAY | {"rejected"}
 
 
 def sync(
@@ -189,7 +71,7 @@ def sync(
     lease = store.take(sorted({f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"}))
     run = _Run(store, lease, connectors, pair, apply=apply, as_of=as_of or pair.as_of, sweep=sweep, progress=progress)
     try:
-        with _beating(store, lease, heartbeat):
+        with _beating(store, lease, heartbeat), _rare_collections():
             return run.go()
     finally:
         store.release(lease)
@@ -220,6 +102,17 @@ def _beating(store: Store, lease: Lease, wanted: bool) -> Iterator[None]:
         thread.join()
 
 
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the cycle collector look seldom: a run holds many records without cycles, and looking took a third of it."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 class _Run:
     """The phases of one run, in the order of `go`."""
 
@@ -243,6 +136,8 @@ class _Run:
         self.connectors: dict[Which, Connector] = {w: connectors[n] for w, n in self.names.items()}
         self.companies: dict[Which, Company] = {}
         self.books: dict[Which, Book] = {}
+        self.sides = Sides(store, pair, self.names, self.connectors, self.books)
+        self.listing = Listing(self.sides, lease, self.id, as_of)
         self.report = Report(self.id, pair.name, pair.mode)
         self.comparison: compare.Result | None = None
         self.findings: list[Finding] = []
@@ -256,17 +151,17 @@ class _Run:
         status = "ok"
         try:
             self._canary()
-            applier = self._recover()
+            work = self._recover()
             self._fetch()
             self._match()
-            self._settle(applier)
+            self._settle(work)
             draft = self._plan()
             trips = self._guard(draft)
-            approved = self._freeze(draft, trips)
+            approved = self._approved(draft, trips)
             if self.write:
                 self.allowed = {o.key for o in approved}
-                self._apply(applier, approved)
-            self._discrepancies(applier, draft, trips)
+                self._apply(work, approved)
+            self._discrepancies(work, draft, trips)
             status = "partial" if self.report.failures else "ok"
         except TieoutError as error:
             status = "aborted"
@@ -350,12 +245,12 @@ class _Run:
                 with self.store.writing(self.lease, run=self.id) as tx:
                     tx.audit("opened_company", "connection", connector.name, now)
 
-    def _recover(self) -> Applier:
+    def _recover(self) -> Work:
         self.progress("recovering")
         targets = {w: Target(w, c, Book(c.name), {}) for w, c in self.connectors.items()}
-        applier = Applier(self.store, self.lease, self.id, self.pair.name, targets, self._common, self.write)
-        self.open_intents = applier.recover()
-        return applier
+        work = Work(self.store, self.lease, self.id, self.pair.name, targets, self.sides.common, self.write)
+        self.open_intents = recover(work)
+        return work
 
     def _entities(self, which: Which) -> list[Entity]:
         return [e for e in ORDER if e in self.connectors[which].capabilities.reads]
@@ -409,221 +304,26 @@ class _Run:
                 return replace(link, born=which)
         return link
 
-    def _settle(self, applier: Applier) -> None:
-        for which, target in applier.targets.items():
+    def _settle(self, work: Work) -> None:
+        for which, target in work.targets.items():
             target.book = self.books[which]
             target.room = target.book.room()
         for intent in self.open_intents:
-            applier.settle(intent)
-        applier.flush()
+            settle(work, intent)
+        flush(work)
 
     # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _common(self, entity: Entity) -> frozenset[str]:
-        left, right = (_fields(c.capabilities, entity) for c in self.connectors.values())
-        return left & right
 
     def _plan(self) -> Draft:
         self.progress("planning")
         if self.pair.mode == "observe":
             return Draft()
-        subjects = self._subjects()
-        one_sided = any(_alive(s.left) != _alive(s.right) and s.entity is not Entity.CUSTOMER for s in subjects)
+        subjects = self.sides.subjects()
+        one_sided = any(alive(s.left) != alive(s.right) and s.entity is not Entity.CUSTOMER for s in subjects)
         self.comparison = self._compare(()) if one_sided else None
-        draft = make(subjects, self._rules(subjects))
+        draft = make(subjects, Permits(self.sides, self.companies, self.comparison, self.broken).rules(subjects))
         self._adopt(draft, subjects)
         return draft
-
-    def _subjects(self) -> list[SubjectState]:
-        rows = {
-            r["id"]: r for r in self.store.rows(sa.select(schema.subject).where(schema.subject.c.state == "active"))
-        }
-        b = schema.base
-        bases = {
-            (r["subject"], r["connection"]): r for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name))
-        }
-        i = schema.intent
-        open_ = sa.select(i.c.subject, i.c.connection).where(
-            i.c.connection.in_(self.names.values()),
-            i.c.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
-        )
-        busy = {r["subject"] for r in self.store.rows(open_)}
-        out = []
-        for subject in sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives}):
-            row = rows.get(subject)
-            if row is None:
-                continue
-            entity = Entity(row["entity"])
-            sides = {w: self._side(w, entity, subject, bases) for w in (LEFT, RIGHT)}
-            one = SubjectState(
-                id=subject,
-                entity=entity,
-                origin=(row["origin_connection"], row["origin_id"]),
-                owner=self._owner(row, sides),
-                left=sides[LEFT],
-                right=sides[RIGHT],
-                generation=row["generation"],
-                busy=subject in busy,
-            )
-            out.append(self._held_as(one))
-        return out
-
-    def _owner(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
-        for which in (LEFT, RIGHT):
-            if row["origin_connection"] == self.names[which] and (row["created_by"] or sides[_other(which)] is None):
-                return which
-        return None if self.pair.linked_owner == "none" else self.pair.linked_owner
-
-    def _side(
-        self, which: Which, entity: Entity, subject: str, bases: Mapping[tuple[str, str], Mapping[str, Any]]
-    ) -> SideState | None:
-        book = self.books[which]
-        native = book.natives.get(subject)
-        held = book.held.get((entity, native)) if native is not None else None
-        if held is None or groups(held):
-            return None
-        base = bases.get((subject, book.connection))
-        shared = book.shared(held)
-        readable = held.error is None and (shared is not None or held.existence is Existence.DELETED)
-        return SideState(
-            connection=book.connection,
-            id=held.id,
-            version=held.version,
-            existence=held.existence,
-            facts=facts(entity, shared, self._common(entity)) if shared is not None else None,
-            base=loads(base["facts"]) if base else None,
-            base_existence=Existence(base["existence"]) if base else None,
-            seen_as=None,
-            shared=shared,
-            number=held.number,
-            readable=readable,
-        )
-
-    def _held_as(self, s: SubjectState) -> SubjectState:
-        """Where the sides differ, what each would look like on the other."""
-        if s.left is None or s.right is None or s.left.facts is None or s.right.facts is None:
-            return s
-        if s.left.facts == s.right.facts:
-            return s
-        return replace(
-            s,
-            left=replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared)),
-            right=replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared)),
-        )
-
-    def _as_held_by(self, which: Which, entity: Entity, shared: Shared | None) -> Facts | None:
-        if shared is None:
-            return None
-        connector = self.connectors[which]
-        try:
-            encoded = self._encode(entity, shared, which)
-        except LookupError:
-            encoded = shared
-        ref = {"connection": connector.name, "id": "", "number": None, "version": None}
-        record = connector.represent(realise(entity, encoded, _same, ref=ref))
-        return facts(entity, share(record, _same), self._common(entity))
-
-    def _encode(self, entity: Entity, shared: Shared, to: Which) -> Shared:
-        held = self.connectors[to].capabilities.fields.get(entity, frozenset())
-        return recode(entity, shared, self.pair.codes, to, held)
-
-    def _rules(self, subjects: Sequence[SubjectState]) -> Rules:
-        more = self._more_than_missing()
-        closed: dict[Which, str | None] = {}
-        for which, company in self.companies.items():
-            day = company.closed_through()
-            closed[which] = day.isoformat() if day and self.connectors[which].capabilities.periods_readable else None
-        linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if _alive(s.side(w))}
-        refused = self._refused()
-        ours = self._our_markers(subjects)
-
-        def creatable(s: SubjectState) -> tuple[str, str] | None:
-            only = s.left or s.right
-            assert only is not None
-            which: Which = LEFT if s.left is not None else RIGHT
-            if (which, s.entity) in self.broken or (_other(which), s.entity) in self.broken:
-                return "SYNC_BLOCKED", "waits: not everything could be read in this run"
-            held = self.books[which].held[(s.entity, only.id)]
-            if getattr(held.record, "credits", ()):
-                return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
-            if ours.get(held.marker or "", {s.id}) - {s.id}:
-                return (
-                    "DUPLICATE_WITHIN_LEDGER",
-                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
-                )
-            return ("", "") if more(which, held) else None
-
-        def flows(entity: Entity, target: Which) -> bool:
-            flow = self.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
-            return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
-
-        return Rules(
-            owner_of=lambda entity, name: self.pair.policy.get((entity, name)),
-            flows=flows,
-            cutover=self.pair.cutover.isoformat() if self.pair.cutover else None,
-            closed=closed,
-            encode=self._encode,
-            creatable=creatable,
-            can=lambda which, entity, op: self.connectors[which].capabilities.can(entity, _OPS[op]),
-            fields=lambda which, entity: self.connectors[which].capabilities.fields.get(entity, frozenset()),
-            linked=lambda subject, which: (subject, which) in linked,
-            connections=self.names,
-            refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
-        )
-
-    def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
-        """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""
-        markers: dict[str, set[str]] = {}
-        for r in self.store.rows(sa.select(schema.intent.c.marker, schema.intent.c.subject)):
-            markers.setdefault(r["marker"], set()).add(r["subject"])
-        for s in subjects:
-            if s.left is not None and s.right is not None:
-                for name in self.names.values():
-                    key = key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value)
-                    markers.setdefault(marker_for(key), set()).add(s.id)
-        return markers
-
-    def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Code and reason of what a target refused for good under this configuration, by key.
-
-        A create is refused as it was made from its source's facts; other keys say themselves what they change.
-        """
-        i, r = schema.intent, schema.run
-        rows = self.store.rows(
-            sa.select(i)
-            .join(r, r.c.id == i.c.run)
-            .where(i.c.pair == self.pair.name, i.c.state == "rejected", r.c.config_hash == self.pair.config_hash)
-        )
-        out = {}
-        for row in rows:
-            source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""
-            locked = row["error_class"] == "PERIOD_LOCKED"
-            why = f"{'closed_period' if locked else 'rejected'}: {row['last_error']}"
-            out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
-        return out
-
-    def _more_than_missing(self) -> Callable[[Which, Held], bool]:
-        """Whether the comparison says anything else of a one-sided record than that it is missing over there.
-
-        A document that it does not call missing at all belongs to another one's difference (a credit memo that
-        undoes a void, say); only one without amount may go unmentioned.
-        """
-        missing: set[tuple[str, str, str]] = set()
-        other: set[tuple[str, str, str]] = set()
-        for d in self.comparison.discrepancies if self.comparison else ():
-            if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", *_MISSING}:
-                continue
-            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
-                if id is not None:
-                    (missing if d.code in _MISSING else other).add((which, d.kind, id))
-
-        def more(which: Which, held: Held) -> bool:
-            key = (which, held.entity.value, held.id)
-            if key in other or isinstance(held.record, Customer) or held.record is None:
-                return key in other
-            return key not in missing and bool(magnitude(held.record))
-
-        return more
 
     def _adopt(self, draft: Draft, subjects: Sequence[SubjectState]) -> None:
         """Move bases to what both sides agree on by now."""
@@ -666,75 +366,14 @@ class _Run:
         draft.operations = [replace(o, guards=tuple(held.get(o.key, ()))) for o in draft.operations]
         return trips
 
-    def _freeze(self, draft: Draft, trips: Sequence[Trip]) -> list[Operation]:
-        """Store the plan (or find the identical one), and say which of its operations may run now."""
+    def _approved(self, draft: Draft, trips: Sequence[Trip]) -> list[Operation]:
+        """Keep the plan, and take of it what may run now."""
+        frozen = plans.freeze(self.store, self.lease, self.id, self.pair, draft.operations, trips=trips)
         self.report.operations = draft.operations
-        p = schema.plan
-        if not draft.operations:
-            with self.store.writing(self.lease, run=self.id) as tx:
-                stale = p.c.pair == self.pair.name, p.c.status.in_(("draft", "approved"))
-                tx.db.execute(p.update().where(*stale).values(status="superseded"))
-            return []
-        body = {"config": self.pair.config_hash, "operations": [o.hash for o in draft.operations]}
-        plan_hash = digest(body)
-        with self.store.writing(self.lease, run=self.id) as tx:
-            live = tx.all(
-                sa.select(p).where(
-                    p.c.pair == self.pair.name,
-                    p.c.status.in_(("draft", "approved", "applying")),
-                    p.c.expires_at > tx.at,
-                    p.c.config_hash == self.pair.config_hash,
-                )
-            )
-            same = next((row for row in live if row["hash"] == plan_hash), None)
-            if same is None:
-                same = self._save_plan(tx, draft, trips, plan_hash)
-                for row in live:
-                    if row["status"] == "draft":
-                        tx.db.execute(p.update().where(p.c.id == row["id"]).values(status="superseded"))
-        self.report.plan_id, self.report.plan_hash = same["id"], plan_hash
-        approved: dict[str, set[str]] = {}
-        for row in [*live, same]:
-            for approval in loads(row["approvals"]):
-                for op_hash in loads(row["body"])["hashes"]:
-                    approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
-        return [o for o in draft.operations if self._allowed(o, approved.get(o.hash))]
+        self.report.plan_id, self.report.plan_hash = frozen.id, frozen.hash
+        return [o for o in draft.operations if o.key in frozen.allowed]
 
-    def _save_plan(self, tx: Any, draft: Draft, trips: Sequence[Trip], plan_hash: str) -> dict[str, Any]:
-        row = {
-            "id": new_id(),
-            "pair": self.pair.name,
-            "run": self.id,
-            "hash": plan_hash,
-            "config_hash": self.pair.config_hash,
-            "status": "draft",
-            "body": canonical(
-                {
-                    "operations": [o.as_json() for o in draft.operations],
-                    "hashes": [o.hash for o in draft.operations],
-                    "guards": [{"name": t.name, "message": t.message} for t in trips],
-                }
-            ),
-            "approvals": "[]",
-            "created_at": tx.at,
-            "expires_at": stamp(self.store.clock() + PLAN_LIFE),
-        }
-        tx.db.execute(schema.plan.insert().values(**row))
-        tx.audit("planned", "plan", row["id"], {"hash": plan_hash, "operations": len(draft.operations)})
-        return row
-
-    def _allowed(self, o: Operation, approval: set[str] | None) -> bool:
-        """Whether an operation may run: approved with its guards accepted, or unattended in mode `auto`."""
-        if approval is not None:
-            return approval.issuperset(o.guards)
-        if self.pair.mode != "auto" or o.guards:
-            return False
-        name = f"{o.entity}.void" if o.op is OpKind.VOID else o.entity.value
-        moves = o.op is OpKind.CREATE or (o.op is OpKind.UPDATE and bool(o.delta))
-        needs_person = o.person or (o.entity.value in _BY_PERSON and moves) or o.op is OpKind.VOID
-        return not needs_person or name in self.pair.unattended
-
-    def _apply(self, applier: Applier, approved: Sequence[Operation]) -> None:
+    def _apply(self, work: Work, approved: Sequence[Operation]) -> None:
         plan = self.report.plan_id or ""
         renewed = self.store.clock()
         for index, operation in enumerate(approved):
@@ -742,13 +381,13 @@ class _Run:
             if (self.store.clock() - renewed).total_seconds() > LEASE_SECONDS / 4:
                 self.store.renew(self.lease)
                 renewed = self.store.clock()
-            applier.apply(operation, plan)
-        self.report.files = applier.flush()
-        if approved and all(self._is_settled(o, _ENDED) for o in self.report.operations):
+            apply(work, operation, plan)
+        self.report.files = flush(work)
+        if approved and all(self.listing.is_in(o, _ENDED) for o in self.report.operations):
             p = schema.plan
             with self.store.writing(self.lease, run=self.id) as tx:
                 tx.db.execute(p.update().where(p.c.id == plan).values(status="applied"))
-                tx.audit("applied", "plan", plan, dict(applier.counts))
+                tx.audit("applied", "plan", plan, dict(work.counts))
 
     # ── discrepancies ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -766,142 +405,25 @@ class _Run:
         finally:
             con.close()
 
-    def _discrepancies(self, applier: Applier, draft: Draft, trips: Sequence[Trip]) -> None:
+    def _discrepancies(self, work: Work, draft: Draft, trips: Sequence[Trip]) -> None:
         self.progress("comparing")
         # What was done is not waiting; what was refused or held says so where the difference is listed.
-        findings = [*draft.findings, *applier.findings]
-        done = {w["operation"]["key"] for w in applier.written}
+        findings = [*draft.findings, *work.findings]
+        done = {w["operation"]["key"] for w in work.written}
         waiting = [o for o in draft.operations if o.key not in done]
-        explained = [*self._explained(findings), *self._in_flight(waiting, findings)]
+        explained = [*self.listing.explained(findings), *self.listing.in_flight(waiting, findings)]
         result = self._compare(explained)
-        if self._read_again(result):
+        if self.listing.read_again(result):
             result = self._compare(explained)
-        found = differences.explain(result.discrepancies, findings, self._subjects_of)
+        found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
         found += self.unreadable + differences.held_by_guards(trips)
         with self.store.writing(self.lease, run=self.id) as tx:
             self.report.changes = differences.record(tx, self.pair.name, self.id, found)
-            self._control_totals(tx)
+            self.listing.control_totals(tx)
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys <= done]
-        self.report.applied, self.report.written = applier.counts, applier.written
-        settled = done | {o.key for o in waiting if o.key in self.allowed or self._is_settled(o, _UNDER_WAY)}
+        self.report.applied, self.report.written = work.counts, work.written
+        settled = done | {o.key for o in waiting if o.key in self.allowed or self.listing.is_in(o, UNDER_WAY)}
         self.report.waiting = (
             sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0
         )
-
-    def _subjects_of(self, d: Discrepancy) -> set[str]:
-        """The subjects that a discrepancy of the comparison is about."""
-        kinds = {e.value: e for e in Entity}
-        found = set(d.links)
-        for which, id in ((LEFT, d.left), (RIGHT, d.right)):
-            if id is not None and d.kind in kinds:
-                found.add(self.books[which].subjects.get((kinds[d.kind], id), ""))
-        return found - {""}
-
-    def _read_again(self, result: compare.Result) -> bool:
-        """Read by id what seems to contradict itself: one half may have been read before a change and one after."""
-        torn = [d for d in result.discrepancies if d.code == "BALANCE_MISMATCH_INTERNAL"][:READ_AGAIN]
-        moved = False
-        for d in torn:
-            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
-                entity = Entity(d.kind) if d.kind in set(Entity) else None
-                if id is not None and entity is not None and self.connectors[which].capabilities.by_id:
-                    moved = self._reread(which, entity, id) or moved
-        return moved
-
-    def _reread(self, which: Which, entity: Entity, id: str) -> bool:
-        connector, book = self.connectors[which], self.books[which]
-        held = book.held.get((entity, id))
-        try:
-            now = connector.get(entity, id)
-        except (NotFoundError, RetriableError):
-            return False
-        if held is None or now.record is None or isinstance(now.record, RecordError):
-            return False
-        t = schema.seen
-        where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.native_id == id
-        with self.store.writing(self.lease, run=self.id) as tx:
-            known = tx.one(sa.select(t).where(*where))
-            if not save_seen(tx, connector.name, [now], self.id, {id: known} if known else {}):
-                return False
-        name = _REPORTED.get(entity, "reported_open")
-        if held.record is not None and hasattr(now.record, name):
-            record = held.record.model_copy(update={name: getattr(now.record, name)})
-            book.held[(entity, id)] = replace(held, record=record, version=now.version)
-        return True
-
-    def _is_settled(self, o: Operation, states: frozenset[str]) -> bool:
-        """Whether an operation's intent is in one of the states."""
-        rows = self.store.rows(sa.select(schema.intent.c.state).where(schema.intent.c.key == o.key))
-        return any(r["state"] in states for r in rows)
-
-    def _explained(self, findings: Sequence[Finding]) -> list[Explained]:
-        """One-sided documents whose reason the sync knows, for the comparison to name."""
-        out = []
-        for f in findings:
-            if not f.code or f.side is None or f.entity is Entity.CUSTOMER:
-                continue
-            for which in (LEFT, RIGHT):
-                native = self.books[which].natives.get(f.subject)
-                if native is not None and self._stands(which, f) and not self._stands(_other(which), f):
-                    out.append(Explained(which, f.entity.value, native, f.code, f.cause, f.remedy))
-        return _first_each(out)
-
-    def _stands(self, which: Which, f: Finding) -> bool:
-        native = self.books[which].natives.get(f.subject)
-        held = self.books[which].held.get((f.entity, native)) if native is not None else None
-        return held is not None and held.existence in (Existence.LIVE, Existence.INACTIVE)
-
-    def _in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
-        blamed = {f.subject for f in findings if f.code}
-        out = []
-        for o in waiting:
-            side = _other(o.target)
-            native = self.books[side].natives.get(o.subject)
-            if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
-                why, remedy = "planned; waits for approval", "tieout plan show, then tieout plan approve"
-                if self._is_settled(o, _UNDER_WAY):
-                    why, remedy = "handed over in a file; not seen in an export yet", "none; it follows"
-                out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
-        return out
-
-    def _control_totals(self, tx: Any) -> None:
-        """Keep what each system's own report says, beside what its documents add up to."""
-        for connector in self.connectors.values():
-            for balance in connector.control_balances(self.as_of or self.store.clock().date()):
-                tx.put(
-                    schema.control_total,
-                    {
-                        "run": self.id,
-                        "connection": connector.name,
-                        "account": balance.account,
-                        "currency": balance.currency,
-                        "as_of": balance.as_of.isoformat(),
-                        "amount_micros": micros(balance.amount),
-                        "report": balance.report,
-                    },
-                )
-
-
-def _fields(capabilities: Capabilities, entity: Entity) -> frozenset[str]:
-    """What a connection holds of an entity, a credit's applications through the payments that link it included."""
-    fields = capabilities.fields.get(entity, frozenset())
-    if entity is Entity.CREDIT_MEMO and capabilities.credits_by_payment:
-        return fields | {"applications"}
-    return fields
-
-
-def _first_each(rows: Sequence[Explained]) -> list[Explained]:
-    return list({(r.side, r.kind, r.id): r for r in reversed(rows)}.values())
-
-
-def _other(which: Which) -> Which:
-    return RIGHT if which == LEFT else LEFT
-
-
-def _same(_entity: Entity, id: str) -> str:
-    return id
-
-
-def _alive(side: SideState | None) -> bool:
-    return side is not None and side.existence in (Existence.LIVE, Existence.INACTIVE)
