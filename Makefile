@@ -32,7 +32,7 @@ interop: $(STAMP)
 	$(BIN)/python -m tests.interop.run
 
 golden: $(STAMP)
-	$(BIN)/python -m tests.golden $(if $(UPDATE),--update)
+	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate

@@ -109,7 +109,7 @@ OF_SYNC: dict[str, tuple[str, str, str, str]] = {
         "T",
         "A write was sent, and it is not known yet whether it happened.",
         "the answer was lost; the target cannot be searched reliably",
-        "none at first: the next run reads back; where it says that a person looks, look there, then decide the discrepancy",
+        "none at first: the next run reads back; where a person is to look, look there, then decide the discrepancy",
     ),
     "UNAUTHORISED_EDIT_AFTER_POST": (
         "N",

@@ -2,6 +2,8 @@
 
 python -m tests.golden            the diff; exit code 1 if there is one
 python -m tests.golden --update   the diff, then write it; refused where a golden file has changes not yet committed
+
+A group, `compare` or `demo`, limits it to those files.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ def unreviewed() -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    now = made.everything()
+    groups = [a for a in arguments if not a.startswith("--")]
+    if unknown := set(groups) - set(made.MAKERS):
+        print(f"no group {', '.join(unknown)}; there are: {', '.join(made.MAKERS)}", file=sys.stderr)
+        return 2
+    now = made.everything(groups)
     changed = {name: text for name, text in now.items() if text != made.kept(name)}
     for name, text in changed.items():
         sys.stdout.write(difference(name, made.kept(name), text))

@@ -10,7 +10,7 @@ import contextlib
 import io
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -89,13 +89,14 @@ def comparison() -> dict[str, str]:
     }
 
 
-MAKERS: tuple[Callable[[], dict[str, str]], ...] = (comparison, lambda: {"demo.txt": demo()})
+MAKERS: dict[str, Callable[[], dict[str, str]]] = {"compare": comparison, "demo": lambda: {"demo.txt": demo()}}
 NAMES = frozenset({"compare.json", "compare.txt", "compare.csv", "compare.html", "demo.txt"})
 
 
-def everything() -> dict[str, str]:
-    """Every golden file by its name."""
-    return {name: _lines(text) for make in MAKERS for name, text in make().items()}
+def everything(groups: Collection[str] = ()) -> dict[str, str]:
+    """Golden files by name: those of the given groups (`compare`, `demo`), of all without."""
+    wanted = [make for group, make in MAKERS.items() if not groups or group in groups]
+    return {name: _lines(text) for make in wanted for name, text in make().items()}
 
 
 def kept(name: str) -> str:
