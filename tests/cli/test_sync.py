@@ -221,6 +221,10 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
     assert len(rows) == document(out)["rows"] == len(found)
     said = json.loads((company / "d.csv.provenance.json").read_text())
     assert set(said) >= {"source", "parameters", "extracted_at", "by", "program", "rows", "delta", "sha256"}
+    assert tieout("discrepancies", "export", "--output", "d.csv").returncode == 0, "an earlier export is replaced"
+    before = (company / "tieout.toml").read_bytes()
+    assert tieout("discrepancies", "export", "--output", "tieout.toml").returncode == 2
+    assert (company / "tieout.toml").read_bytes() == before
     screen = tieout("discrepancies", "export")
     assert len(list(csv.reader(io.StringIO(screen.stdout)))) == len(found) + 1
     assert tieout("discrepancies", "export", "--json").returncode == 2

@@ -17,6 +17,7 @@ import click
 
 from tieout.cli.output import Out, clean, common, count, encode, money, table
 from tieout.cli.state import by_option, clock, config_option, opened
+from tieout.errors import ConfigError
 
 _STATES = ("open", "acknowledged", "accepted", "closed")
 _COLUMNS = (
@@ -100,8 +101,6 @@ def show(out: Out, id: str, config: str | None) -> None:
 
     ID may be shortened.
     """
-    from tieout.errors import ConfigError
-
     found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
     if len({d["id"] for d in found}) != 1:
         raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
@@ -167,6 +166,8 @@ def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path 
 
     if output is None and out.json:
         raise click.UsageError("--json needs --output FILE: both would go to the screen")
+    if output is not None and output.exists() and not Path(f"{output}.provenance.json").exists():
+        raise ConfigError(f"{output} exists and is no earlier export", hint="name another file")
     found, database = _found(config, pair, states)
     text = _csv(found)
     if output is None:
@@ -176,7 +177,7 @@ def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path 
     output.write_bytes(body)
     sums = {c: format(v, "f") for c, v in sorted(_sums(found).items())}
     sheet = {"path": str(output), "rows": len(found), "delta": sums, "sha256": hashlib.sha256(body).hexdigest()}
-    said = provenance(database, {"pair": pair, "states": list(states)}, at=clock())
+    said = provenance(database, {"pair": pair, "states": list(states) or "all but closed"}, at=clock())
     Path(f"{output}.provenance.json").write_text(encode(sheet | said) + "\n", encoding="utf-8")
     out.data(sheet)
     out.line(f"wrote {count(len(found), 'difference')} to {output}")

@@ -47,7 +47,8 @@ def file_erp(
         out.line(line)
 
     folder.mkdir(parents=True, exist_ok=True)
-    out.note(f"file ERP in {folder}; stop it with Ctrl-C")
+    if not once:
+        out.note(f"file ERP in {folder}; stop it with Ctrl-C")
     serve_folder(
         folder,
         as_of=lambda: as_of.date() if as_of else date.today(),
