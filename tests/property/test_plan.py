@@ -20,10 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieout.model import Entity, Existence
-from tieout.sync import plan
+from tieout.sync import existence as existing_
+from tieout.sync import operations, plan
 from tieout.sync.facts import GUARDED_FIELDS, LEFT, RIGHT, Which
 from tieout.sync.guard import Limits, check
-from tieout.sync.plan import Draft, OpKind, Rules, SideState, SubjectState, Verdict, decide, make
+from tieout.sync.operations import Draft, OpKind, Rules, SideState, SubjectState
+from tieout.sync.plan import Verdict, decide, make
 
 Planner = Callable[[Iterable[SubjectState], Rules], Draft]
 NAMES: dict[Which, str] = {LEFT: "books", RIGHT: "erp"}
@@ -385,9 +387,9 @@ def test_the_planner_keeps(law: Callable[[Planner], None]) -> None:
 
 def test_a_created_document_has_the_key_it_always_had() -> None:
     """Keys outlive versions of tieout: a rebuilt state must find what an older one wrote."""
-    key = plan.key_for("erp", Entity.INVOICE, ("books", "left-1"), generation=0, op="create")
+    key = operations.key_for("erp", Entity.INVOICE, ("books", "left-1"), generation=0, op="create")
     assert key == GOLDEN_KEY
-    assert plan.marker_for(key) == GOLDEN_MARKER
+    assert operations.marker_for(key) == GOLDEN_MARKER
 
 
 # ── planners that must not pass ──────────────────────────────────────────────────────────────────────────────────
@@ -446,7 +448,7 @@ BROKEN: dict[str, Any] = {
     "conflict ignored": _verdict({Verdict.CONFLICT: Verdict.ADOPT}),
     "one direction only": _verdict({Verdict.WRITE_LEFT: Verdict.NOOP}),
     "base not per side": lambda: mock.patch.object(plan._Merge, "moved", _base_of_the_left),
-    "absence is a void": lambda: mock.patch.object(plan, "_removed", _absence_is_a_void),
+    "absence is a void": lambda: mock.patch.object(existing_, "_removed", _absence_is_a_void),
     "no completeness check": _sides(_unseen),
     "removed is made again": _sides(_gone),
     "unreadable is written to": _sides(lambda side: replace(side, readable=True)),
@@ -457,11 +459,13 @@ BROKEN: dict[str, Any] = {
     "refused and tried again": _rules(refused=lambda _key, _facts: None),
     "parents taken for granted": _rules(linked=lambda _subject, _which: True),
     "in the order of arrival": lambda: mock.patch.object(plan, "_ordered", list),
-    "a new key each time": lambda: mock.patch.object(plan, "key_for", _any_key),
+    "a new key each time": lambda: mock.patch.object(operations, "key_for", _any_key),
     "a key of the content": lambda: mock.patch.object(
-        plan,
-        "_key",
-        lambda s, connection, op, of: plan.key_for(connection, s.entity, s.origin, generation=0, op=op, of=of + str(s)),
+        existing_,
+        "key_of",
+        lambda s, connection, op, of: operations.key_for(
+            connection, s.entity, s.origin, generation=0, op=op, of=of + str(s)
+        ),
     ),
 }
 

@@ -19,7 +19,8 @@ _SEED = 20260131
 _SAP_CUSTOMERS = (
     "Aldous & Finch Interiors", "Bracken Hill Schools", "Brightwater Clinics", "Canal Street Hotels",
     "Copperline HVAC",
-    "Dune Road Surf Co.", "Eastgate Dental Group", "Ferro & Sons Ironworks", "Glenn Park Library", "Harbor View Housing",
+    "Dune Road Surf Co.", "Eastgate Dental Group", "Ferro & Sons Ironworks", "Glenn Park Library",
+    "Harbor View Housing",
     "Ives Laboratory", "Juniper Catering", "Kestrel Aviation Services", "Lindqvist Architects", "Marlow Textiles",
     "Northfield Growers", "O'Brien & Daughters", "Pilgrim Coffee Roasters", "Quayside Marine", "Redfern Logistics",
 )  # fmt: skip

@@ -71,7 +71,7 @@ def sync(
     lease = store.take(sorted({f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"}))
     run = _Run(store, lease, connectors, pair, apply=apply, as_of=as_of or pair.as_of, sweep=sweep, progress=progress)
     try:
-        with _beating(store, lease, heartbeat), _rare_collections():
+        with _beating(store, lease, heartbeat), _rare_gc():
             return run.go()
     finally:
         store.release(lease)
@@ -103,7 +103,7 @@ def _beating(store: Store, lease: Lease, wanted: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
+def _rare_gc() -> Iterator[None]:
     """Let the cycle collector look seldom: a run holds many records without cycles, and looking took a third of it."""
     before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 50)

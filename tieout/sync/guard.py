@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tieout.model import Entity
-from tieout.sync.plan import Operation, OpKind
+from tieout.sync.operations import Operation, OpKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tieout.model import Customer, Document, Entity
 from tieout.sync import schema
 from tieout.sync.book import Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
-from tieout.sync.plan import key_for, marker_for
+from tieout.sync.operations import key_for, marker_for
 from tieout.sync.store import Lease, Store, Tx
 
 Side = Literal["left", "right"]

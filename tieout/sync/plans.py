@@ -1,18 +1,108 @@
-"""Plans as people handle them: list, show, approve, reject. An approval names a person and the guards it lifts."""
+"""Plans as they are kept and as people handle them: list, show, approve, reject.
+
+An approval names a person and the guards it lifts; it holds for identical operations until it expires.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from tieout.errors import ConfigError, RefusedError
 from tieout.sync import schema
-from tieout.sync.facts import canonical
-from tieout.sync.store import Store, Tx, loads
+from tieout.sync.facts import canonical, digest
+from tieout.sync.guard import Trip
+from tieout.sync.operations import Operation, OpKind
+from tieout.sync.pair import Pair
+from tieout.sync.store import Lease, Store, Tx, loads, new_id, stamp
 
 OPEN = ("draft", "approved", "applying")
+LIFE = timedelta(hours=24)
+_BY_PERSON = frozenset({"credit_memo", "adjustment"})
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A plan as it is kept: None if there is nothing to do. `allowed`: keys of the operations that may run now."""
+
+    id: str | None
+    hash: str | None
+    allowed: frozenset[str]
+
+
+def freeze(
+    store: Store, lease: Lease, run: str, pair: Pair, operations: Sequence[Operation], *, trips: Sequence[Trip]
+) -> Frozen:
+    """Keep a plan (or find the identical one, with its approvals), and say which of its operations may run now."""
+    p = schema.plan
+    if not operations:
+        with store.writing(lease, run=run) as tx:
+            stale = p.c.pair == pair.name, p.c.status.in_(("draft", "approved"))
+            tx.db.execute(p.update().where(*stale).values(status="superseded"))
+        return Frozen(None, None, frozenset())
+    plan_hash = digest({"config": pair.config_hash, "operations": [o.hash for o in operations]})
+    with store.writing(lease, run=run) as tx:
+        live = tx.all(
+            sa.select(p).where(
+                p.c.pair == pair.name,
+                p.c.status.in_(OPEN),
+                p.c.expires_at > tx.at,
+                p.c.config_hash == pair.config_hash,
+            )
+        )
+        same = next((row for row in live if row["hash"] == plan_hash), None)
+        if same is None:
+            same = _save(tx, pair, operations, trips, plan_hash)
+            for row in live:
+                if row["status"] == "draft":
+                    tx.db.execute(p.update().where(p.c.id == row["id"]).values(status="superseded"))
+    approved: dict[str, set[str]] = {}
+    for row in [*live, same]:
+        for approval in loads(row["approvals"]):
+            for op_hash in loads(row["body"])["hashes"]:
+                approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
+    allowed = frozenset(o.key for o in operations if _allowed(pair, o, approved.get(o.hash)))
+    return Frozen(same["id"], plan_hash, allowed)
+
+
+def _save(tx: Tx, pair: Pair, operations: Sequence[Operation], trips: Sequence[Trip], plan_hash: str) -> dict[str, Any]:
+    row = {
+        "id": new_id(),
+        "pair": pair.name,
+        "run": tx.run,
+        "hash": plan_hash,
+        "config_hash": pair.config_hash,
+        "status": "draft",
+        "body": canonical(
+            {
+                "operations": [o.as_json() for o in operations],
+                "hashes": [o.hash for o in operations],
+                "guards": [{"name": t.name, "message": t.message} for t in trips],
+            }
+        ),
+        "approvals": "[]",
+        "created_at": tx.at,
+        "expires_at": stamp(tx.store.clock() + LIFE),
+    }
+    tx.db.execute(schema.plan.insert().values(**row))
+    tx.audit("planned", "plan", str(row["id"]), {"hash": plan_hash, "operations": len(operations)})
+    return row
+
+
+def _allowed(pair: Pair, o: Operation, approval: set[str] | None) -> bool:
+    """Whether an operation may run: approved with its guards accepted, or unattended in mode `auto`."""
+    if approval is not None:
+        return approval.issuperset(o.guards)
+    if pair.mode != "auto" or o.guards:
+        return False
+    name = f"{o.entity}.void" if o.op is OpKind.VOID else o.entity.value
+    moves = o.op is OpKind.CREATE or (o.op is OpKind.UPDATE and bool(o.delta))
+    needs_person = o.person or (o.entity.value in _BY_PERSON and moves) or o.op is OpKind.VOID
+    return not needs_person or name in pair.unattended
 
 
 def listed(store: Store, pair: str | None = None, *, everything: bool = False) -> list[dict[str, Any]]:

@@ -1,0 +1,266 @@
+"""Read back what was written; only then is it linked, and only then are both sides said to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.connectors import Observation
+from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
+from tieout.model import ZERO, CreditMemo, Entity, Payment, PostingState, from_json
+from tieout.sync import schema
+from tieout.sync.book import Held
+from tieout.sync.facts import Facts, Shared, canonical, digest, facts, share
+from tieout.sync.fetch import save_seen
+from tieout.sync.links import Link, join
+from tieout.sync.operations import OpKind
+from tieout.sync.store import Tx, loads, new_id
+from tieout.sync.work import Target, Work, own
+
+
+def confirm(work: Work, intent: dict[str, Any], target: Target) -> None:
+    """Read back what was written; only then is it linked and agreed."""
+    entity, native = Entity(intent["entity"]), intent["native_id"]
+    try:
+        now = target.connector.get(entity, native)
+    except NotFoundError:
+        work.stuck(intent, f"created_then_missing: {native} was answered, but is not there")
+        return
+    except (RetriableError, FatalError) as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"written, not read back yet: {error.message}")
+        return
+    if now.record is None or isinstance(now.record, RecordError):
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"written, but cannot be read: {now.record}")
+        return
+    if intent["before"] is None and getattr(now.record, "marker", None) not in (intent["marker"], None):
+        work.stuck(intent, f"the answer named {native}, which carries another mark")
+        return
+    held = Held(entity, now.id, now.record, now.version, now.existence, None, now.record.marker)
+    if intent["op"] == OpKind.APPLY.value and isinstance(now.record, Payment) and intent["before"] is None:
+        finish_credit(work, intent, target, held, now)
+    else:
+        finish(work, intent, target, held, now)
+
+
+def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation) -> None:
+    """A credit was applied by a payment of its own: the credit memo carries it from here on."""
+    payment = held.record
+    assert isinstance(payment, Payment)
+    native = payment.credits[0].credit_memo if payment.credits else target.book.natives.get(intent["subject"], "")
+    memo = target.book.held.get((Entity.CREDIT_MEMO, native))
+    request = from_json(Entity.PAYMENT, loads(intent["request"]))
+    with work.store.writing(work.lease, run=work.run) as tx:
+        save_seen(tx, target.connector.name, [now], intent["id"], {})
+        target.book.held[(Entity.PAYMENT, held.id)] = held
+        if memo is not None and isinstance(memo.record, CreditMemo):
+            merged = (*memo.record.applications, *payment.applications)
+            memo = replace(memo, record=memo.record.model_copy(update={"applications": merged}))
+            target.book.held[(Entity.CREDIT_MEMO, native)] = memo
+            shared = target.book.shared(memo)
+            if shared is not None:
+                agree(work, tx, intent, target, memo, shared=shared)
+        work.set(tx, intent, "done", {"native_id": held.id})
+        work.close_attempt(tx, intent, "done", "", "")
+        tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
+    if {a.invoice: a.amount for a in payment.applications} != {
+        a.invoice: a.amount for a in getattr(request, "applications", ())
+    }:
+        work.blame(intent, "", "", "readback_mismatch: the credit was not applied as it was sent")
+    take_room(intent, target, held)
+    target.book.touched(held)
+    work.counts["done"] += 1
+    work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
+
+
+def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation | None = None) -> None:
+    entity = held.entity
+    with work.store.writing(work.lease, run=work.run) as tx:
+        if now is not None:
+            known = tx.one(
+                sa.select(schema.seen).where(
+                    schema.seen.c.connection == target.connector.name,
+                    schema.seen.c.entity == entity.value,
+                    schema.seen.c.native_id == now.id,
+                )
+            )
+            save_seen(tx, target.connector.name, [now], intent["id"], {now.id: known} if known else {})
+        if intent["op"] == OpKind.CREATE.value:
+            link(work, tx, intent, target, held)
+        if held.record is not None:
+            held = replace(held, record=own(held.record))
+        target.book.held[(entity, held.id)] = held
+        shared = target.book.shared(held)
+        if intent["op"] == OpKind.APPLY.value and entity is Entity.CREDIT_MEMO:
+            shared = with_credit(intent, target, held, shared)
+        if shared is not None:
+            agree(work, tx, intent, target, held, shared=shared)
+        work.set(tx, intent, "done", {"native_id": held.id})
+        work.close_attempt(tx, intent, "done", "", "")
+        tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
+    take_room(intent, target, held)
+    target.book.touched(held)
+    work.counts["done"] += 1
+    work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
+
+
+def with_credit(intent: dict[str, Any], target: Target, held: Held, shared: Shared | None) -> Shared | None:
+    """A credit's applications may live in another record there: what was asked is taken until the next read."""
+    if shared is None or shared["applications"] or held.record is None:
+        return shared
+    wanted = from_json(held.entity, loads(intent["request"]))
+    update = {"applications": getattr(wanted, "applications", ())}
+    record = held.record.model_copy(update=update)
+    again = Held(held.entity, held.id, record, held.version, held.existence, held.error, held.marker)
+    target.book.held[(held.entity, held.id)] = again
+    return target.book.shared(again)
+
+
+def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held) -> None:
+    book, subject = target.book, intent["subject"]
+    own = book.subjects.get((held.entity, held.id))
+    if own == subject:
+        return
+    s = schema.subject
+    if own is not None:
+        source = work.other(target)
+        ids = {target.which: held.id, source.which: source.book.natives[subject]}
+        books = {t.which: t.book for t in work.targets.values()}
+        born = source.which
+        join(tx, books, Link(held.entity, ids["left"], ids["right"], "written by us", {}, born=born))
+        return
+    tx.db.execute(
+        schema.xref.insert().values(
+            id=new_id(),
+            subject=subject,
+            connection=target.connector.name,
+            entity=held.entity.value,
+            native_id=held.id,
+            state="active",
+            matched_by="written by us",
+            evidence=canonical({"key": intent["key"]}),
+            run=work.run,
+        )
+    )
+    tx.db.execute(s.update().where(s.c.id == subject).values(created_by="tieout"))
+    tx.audit("linked", "subject", subject, {"connection": target.connector.name, "native_id": held.id})
+    book.subjects[(held.entity, held.id)] = subject
+    book.natives[subject] = held.id
+
+
+def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held, *, shared: Shared) -> None:
+    """Set both bases to what was just read there and to what stands at the source; note what came out otherwise."""
+    fields = work.common(held.entity)
+    read = facts(held.entity, shared, fields)
+    source = work.other(target)
+    native = source.book.natives.get(intent["subject"])
+    home = source.book.held.get((held.entity, native)) if native else None
+    home_shared = source.book.shared(home) if home else None
+    operation = loads(intent["operation"])
+    names = {f["name"] for f in operation["fields"]}
+    whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
+    moved = None if whole else names
+    agreed = read if whole else changed(work, tx, intent, target, now=read, operation=operation)
+    set_base(tx, work.pair, intent["subject"], target.connector.name, now=agreed, held=held, names=moved)
+    if home is not None and home_shared is not None:
+        there = facts(held.entity, home_shared, fields)
+        if intent["op"] == OpKind.CREATE.value:
+            there = _as_sent(there, intent, operation)
+        elif not whole:
+            sent = {f["name"]: f["after"] for f in operation["fields"]}
+            there = changed(work, tx, intent, source, now=there | sent, operation=operation)
+        set_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
+    if intent["op"] == OpKind.VOID.value or intent["entity"] != held.entity.value:
+        return
+    wanted = own(from_json(held.entity, loads(intent["request"])))
+    want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
+    off = [n for n in sorted(names | ({"total"} & want.keys())) if n in want and want[n] != read.get(n)]
+    if off:
+        text = "; ".join(f"{n}: sent {_text(want[n])}, holds {_text(read.get(n))}" for n in off)
+        work.blame(intent, "", "", f"readback_mismatch: {text}")
+
+
+def changed(
+    work: Work, tx: Tx, intent: dict[str, Any], side: Target, *, now: Facts, operation: Mapping[str, Any]
+) -> Facts:
+    """`now`, with only those applications moved on from the base that the operation wrote."""
+    written = next((f for f in operation["fields"] if f["name"] == "applications"), None)
+    if written is None:
+        return now
+    before, after = written["before"] or {}, written["after"] or {}
+    touched = {i for i in {*before, *after} if before.get(i) != after.get(i)}
+    kept = _base_of(tx, work.pair, intent["subject"], side.connector.name).get("applications", {})
+    merged = {i: a for i, a in kept.items() if i not in touched}
+    merged |= {i: a for i, a in now["applications"].items() if i in touched}
+    return now | {"applications": dict(sorted(merged.items()))}
+
+
+def take_room(intent: dict[str, Any], target: Target, held: Held) -> None:
+    if held.entity is Entity.INVOICE and intent["op"] == OpKind.CREATE.value:
+        total = getattr(held.record, "total", ZERO) - getattr(held.record, "deposit_applied", ZERO)
+        target.room.setdefault(held.id, total)
+    if intent["op"] == OpKind.VOID.value:
+        return
+    # A credit memo is created bare where it is applied by a write of its own.
+    later = intent["op"] == OpKind.CREATE.value and not loads(intent["request"]).get("applications")
+    for change in loads(intent["operation"])["fields"]:
+        if change["name"] != "applications" or later:
+            continue
+        for subject in {*(change["before"] or {}), *(change["after"] or {})}:
+            native = target.book.natives.get(subject)
+            if native in target.room:
+                before = Decimal((change["before"] or {}).get(subject, "0"))
+                target.room[native] -= Decimal((change["after"] or {}).get(subject, "0")) - before
+
+
+def _as_sent(now: Facts, intent: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:
+    """The source's facts as a create carried them: what changed since, or is applied later, has yet to flow."""
+    if digest(now) != operation["expects"]["facts"]:
+        sent = {f["name"]: f["after"] for f in operation["fields"]}
+        now = {name: sent.get(name, _UNSENT.get(name)) for name in now}
+    if now.get("applications") and not loads(intent["request"]).get("applications"):
+        now = now | {"applications": {}}
+    return now
+
+
+_UNSENT: Mapping[str, Any] = {"lines": [], "applications": {}, "state": PostingState.POSTED.value, "active": True}
+
+
+def _base_of(tx: Tx, pair: str, subject: str, connection: str) -> Facts:
+    t = schema.base
+    known = tx.one(sa.select(t.c.facts).where(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection))
+    found: Facts = loads(known["facts"]) if known else {}
+    return found
+
+
+def set_base(
+    tx: Tx, pair: str, subject: str, connection: str, *, now: Facts, held: Held, names: set[str] | None
+) -> None:
+    """Move the base of one side of a subject to `now`, in the named fields only (None: in all)."""
+    t = schema.base
+    where = sa.and_(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection)
+    known = tx.one(sa.select(t.c.facts).where(where))
+    value = now
+    if names is not None and known is not None:
+        value = loads(known["facts"]) | {n: now[n] for n in names if n in now}
+    tx.put(
+        t,
+        {
+            "pair": pair,
+            "subject": subject,
+            "connection": connection,
+            "facts": canonical(value),
+            "existence": held.existence.value,
+            "version": held.version,
+            "run": tx.run,
+            "verified_at": tx.at,
+        },
+    )
+    tx.audit("agreed", "base", f"{pair}/{subject}/{connection}", {"facts": digest(value)})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical(value)

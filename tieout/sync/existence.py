@@ -1,0 +1,260 @@
+"""Whether a record is there at all: voids, removals and records of one side only, decided before any field.
+
+Nothing is voided, deleted or made again because it could not be read; only the owner's confirmed void is proposed to
+the other side, and only a record that is plainly missing there is created.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tieout.model import Entity, Existence, PostingState
+from tieout.sync.facts import COMPARED, LEFT, RIGHT, Facts, Shared, Which, applications, canonical, digest, needs
+from tieout.sync.operations import (
+    Draft,
+    FieldChange,
+    Finding,
+    Operation,
+    OpKind,
+    Rules,
+    SideState,
+    SubjectState,
+    day_of,
+    key_of,
+    signed,
+)
+
+
+def is_gone(side: SideState) -> bool:
+    return side.existence in (Existence.DELETED, Existence.ABSENT)
+
+
+def _voided(facts: Facts | None) -> bool:
+    return facts is not None and facts.get("state") == PostingState.VOIDED.value
+
+
+def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, draft: Draft) -> bool:
+    """Settle existence; True if both are there and their fields are to be compared."""
+    if Existence.UNKNOWN in (left.existence, right.existence):
+        return False
+    gone = is_gone(left), is_gone(right)
+    if all(gone):
+        if (left.base_existence, right.base_existence) != (left.existence, right.existence):
+            draft.adopt[s.id] = ("existence",)
+        return False
+    if any(gone):
+        which: Which = LEFT if gone[0] else RIGHT
+        _removed(s, which, draft)
+        return False
+    if s.entity is Entity.CUSTOMER:
+        return True
+    void = _voided(left.facts), _voided(right.facts)
+    if all(void):
+        # Some systems keep a void document's amounts and others do not; it counts for nothing on either side.
+        if any(side.facts != side.base for side in (left, right)):
+            draft.adopt[s.id] = tuple((left.facts or {}).keys() | (right.facts or {}).keys())
+        return False
+    if not any(void):
+        return True
+    which = LEFT if void[0] else RIGHT
+    _void(s, which, left if which == RIGHT else right, rules, draft)
+    return False
+
+
+def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
+    other = s.side(RIGHT if which == LEFT else LEFT)
+    assert other is not None
+    changed = other.base is not None and other.facts != other.base
+    origin = s.owner == which
+    cause = "deleted at its origin" if origin else "removed at the mirror"
+    if changed:
+        cause += "; the other side was changed meanwhile"
+    draft.findings.append(
+        Finding(
+            s.id,
+            s.entity,
+            "DELETED_VS_OPEN" if s.entity is not Entity.CUSTOMER else "CUSTOMER_INACTIVE",
+            cause,
+            "restore it there, or void the other one; tieout neither deletes nor makes it again by itself",
+            side=which,
+            holds=True,
+        )
+    )
+
+
+def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: Draft) -> None:
+    target: Which = RIGHT if voided == LEFT else LEFT
+    if s.owner == voided and live.base is not None and live.facts != live.base:
+        draft.findings.append(
+            Finding(
+                s.id,
+                s.entity,
+                "VOID_VS_OPEN",
+                "voided at its origin, changed on the other side since: a person decides",
+                "look at the change, then void the other one by hand or accept the difference",
+                side=voided,
+                holds=True,
+            )
+        )
+        return
+    day = day_of(live.shared)
+    closed = rules.closed[target]
+    key = key_of(s, live.connection, OpKind.VOID, live.version or digest(live.facts))
+    refusal = rules.refused(key, "")
+    if (
+        s.owner == voided
+        and refusal is None
+        and rules.can(target, s.entity, OpKind.VOID)
+        and not (closed and day and day <= closed)
+    ):
+        amount = signed(s.entity, live.shared)
+        op = Operation(
+            op=OpKind.VOID,
+            entity=s.entity,
+            subject=s.id,
+            target=target,
+            connection=live.connection,
+            key=key,
+            label=live.number or live.id,
+            fields=(FieldChange("state", "posted", "voided", f"voided in {name_of(s, voided)}"),),
+            record=live.shared or {},
+            delta=-amount[0],
+            currency=amount[1],
+            expects={"version": live.version, "facts": digest(live.facts)},
+            person=True,
+        )
+        draft.operations.append(op)
+        return
+    why = "voided at its origin" if s.owner == voided else "voided at the mirror; the origin still stands"
+    if s.owner is None:
+        why = "voided on one side only"
+    if s.owner == voided and closed and day and day <= closed:
+        why += f"; the other books are closed through {closed}"
+    elif refusal is not None:
+        why += f"; {refusal[1]}"
+    draft.findings.append(
+        Finding(
+            s.id,
+            s.entity,
+            "",
+            why,
+            "void the other one, or credit it in an open period",
+            side=voided,
+            holds=True,
+        )
+    )
+
+
+def name_of(s: SubjectState, which: Which) -> str:
+    side = s.side(which)
+    return side.connection if side else which
+
+
+def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, draft: Draft) -> None:
+    if is_gone(only) or only.existence is not Existence.LIVE or only.shared is None or only.facts is None:
+        return
+    if only.facts.get("state", PostingState.POSTED.value) != PostingState.POSTED.value:
+        return
+    blocked = _why_not(s, only, target, rules)
+    if blocked is not None:
+        if blocked.code or blocked.cause:
+            draft.findings.append(blocked)
+        return
+    record = rules.encode(s.entity, only.shared, target)
+    amount = signed(s.entity, record)
+    held = rules.fields(target, s.entity)
+    later: list[dict[str, Any]] = []
+    if s.entity is Entity.CREDIT_MEMO and rules.can(target, s.entity, OpKind.APPLY):
+        later, record = record["applications"], record | {"applications": []}
+    fields = tuple(
+        FieldChange(name, None, only.facts[name], f"born in {only.connection}")
+        for name in COMPARED[s.entity]
+        if name in held and only.facts.get(name) not in (None, [], {}, "")
+    )
+    draft.operations.append(
+        Operation(
+            op=OpKind.CREATE,
+            entity=s.entity,
+            subject=s.id,
+            target=target,
+            connection=rules.connections[target],
+            key=key_of(s, rules.connections[target], OpKind.CREATE, ""),
+            label=only.number or only.id,
+            fields=fields,
+            record=record,
+            delta=amount[0],
+            currency=amount[1],
+            expects={"absent": True, "facts": digest(only.facts)},
+            needs=_needed(s.entity, record),
+            generation=s.generation,
+        )
+    )
+    if later:
+        _apply_later(s, record | {"applications": later}, target, rules, draft)
+
+
+def _apply_later(s: SubjectState, record: Shared, target: Which, rules: Rules, draft: Draft) -> None:
+    """The applications of a credit memo that this plan creates: a write of their own, after it."""
+    wanted = applications(record["applications"])
+    connection = rules.connections[target]
+    draft.operations.append(
+        Operation(
+            op=OpKind.APPLY,
+            entity=s.entity,
+            subject=s.id,
+            target=target,
+            connection=connection,
+            key=key_of(s, connection, OpKind.APPLY, canonical(wanted)),
+            label=(s.left or s.right).number or s.id,  # type: ignore[union-attr]
+            fields=(FieldChange("applications", {}, wanted, "applied where it was born"),),
+            record=record,
+            delta=Decimal(0),
+            currency=record["currency"],
+            expects={"absent": True},
+            needs=(s.id, *wanted),
+            generation=s.generation,
+        )
+    )
+
+
+def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> Finding | None:
+    """Why a one-sided record is not created on the other side; None if it may be."""
+
+    def because(code: str, cause: str, remedy: str) -> Finding:
+        return Finding(s.id, s.entity, code, cause, remedy, side=RIGHT if target == LEFT else LEFT)
+
+    if not rules.can(target, s.entity, OpKind.CREATE) or not rules.flows(s.entity, target):
+        return because("", "", "")
+    refusal = rules.creatable(s)
+    if refusal is not None:
+        return because(*refusal, "mend the cause; it is tried again when the document or the cause changes")
+    shared = only.shared or {}
+    day = day_of(shared)
+    if day and rules.cutover and day < rules.cutover:
+        return because(
+            "",
+            f"historic_unmatched: dated {day}, before the cut-over {rules.cutover}; never created",
+            "link it by hand if it has a counterpart, or carry it in the opening balance",
+        )
+    if s.entity is Entity.PAYMENT and not Decimal(shared.get("amount", "0")) and shared.get("credits"):
+        return because("", "", "")
+    try:
+        rules.encode(s.entity, shared, target)
+    except LookupError as error:
+        return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
+    key = key_of(s, rules.connections[target], OpKind.CREATE, "")
+    if (refusal := rules.refused(key, digest(only.facts))) is not None:
+        return because(*refusal, "mend the cause named by the target; it is tried again when the document changes")
+    closed = rules.closed[target]
+    if day and closed and day <= closed:
+        return because(
+            "PERIOD_LOCKED",
+            f"closed_period: dated {day}, the books there are closed through {closed}",
+            "re-date it at its origin, or enter it in an open period; tieout never re-dates by itself",
+        )
+    return None
+
+
+def _needed(entity: Entity, record: Shared) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(id for _, id in needs(entity, record)))

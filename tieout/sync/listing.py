@@ -1,0 +1,132 @@
+"""From a comparison to the list that people work through: what the sync knows about each difference it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout import compare
+from tieout.compare import Discrepancy, Explained
+from tieout.errors import NotFoundError, RecordError, RetriableError
+from tieout.model import Entity, Existence, micros
+from tieout.sync import schema
+from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.fetch import save_seen
+from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.sides import Sides, other
+from tieout.sync.store import Lease
+
+READ_AGAIN = 200
+_REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
+UNDER_WAY = frozenset({"sending", "unknown", "applied", "emitted", "stuck", "done"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Explains one run's differences. `as_of`: the day of the comparison, None for everything."""
+
+    sides: Sides
+    lease: Lease
+    run: str
+    as_of: date | None
+
+    def subjects_of(self, d: Discrepancy) -> set[str]:
+        """The subjects that a discrepancy of the comparison is about."""
+        kinds = {e.value: e for e in Entity}
+        found = set(d.links)
+        for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+            if id is not None and d.kind in kinds:
+                found.add(self.sides.books[which].subjects.get((kinds[d.kind], id), ""))
+        return found - {""}
+
+    def read_again(self, result: compare.Result) -> bool:
+        """Read by id what seems to contradict itself: one half may have been read before a change and one after."""
+        torn = [d for d in result.discrepancies if d.code == "BALANCE_MISMATCH_INTERNAL"][:READ_AGAIN]
+        moved = False
+        for d in torn:
+            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+                entity = Entity(d.kind) if d.kind in set(Entity) else None
+                if id is not None and entity is not None and self.sides.connectors[which].capabilities.by_id:
+                    moved = self._reread(which, entity, id) or moved
+        return moved
+
+    def _reread(self, which: Which, entity: Entity, id: str) -> bool:
+        connector, book = self.sides.connectors[which], self.sides.books[which]
+        held = book.held.get((entity, id))
+        try:
+            now = connector.get(entity, id)
+        except (NotFoundError, RetriableError):
+            return False
+        if held is None or now.record is None or isinstance(now.record, RecordError):
+            return False
+        t = schema.seen
+        where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.native_id == id
+        with self.sides.store.writing(self.lease, run=self.run) as tx:
+            known = tx.one(sa.select(t).where(*where))
+            if not save_seen(tx, connector.name, [now], self.run, {id: known} if known else {}):
+                return False
+        name = _REPORTED.get(entity, "reported_open")
+        if held.record is not None and hasattr(now.record, name):
+            record = held.record.model_copy(update={name: getattr(now.record, name)})
+            book.held[(entity, id)] = replace(held, record=record, version=now.version)
+        return True
+
+    def is_in(self, o: Operation, states: frozenset[str]) -> bool:
+        """Whether an operation's intent is in one of the states."""
+        rows = self.sides.store.rows(sa.select(schema.intent.c.state).where(schema.intent.c.key == o.key))
+        return any(r["state"] in states for r in rows)
+
+    def explained(self, findings: Sequence[Finding]) -> list[Explained]:
+        """One-sided documents whose reason the sync knows, for the comparison to name."""
+        out = []
+        for f in findings:
+            if not f.code or f.side is None or f.entity is Entity.CUSTOMER:
+                continue
+            for which in (LEFT, RIGHT):
+                native = self.sides.books[which].natives.get(f.subject)
+                if native is not None and self._stands(which, f) and not self._stands(other(which), f):
+                    out.append(Explained(which, f.entity.value, native, f.code, f.cause, f.remedy))
+        return _first_each(out)
+
+    def _stands(self, which: Which, f: Finding) -> bool:
+        native = self.sides.books[which].natives.get(f.subject)
+        held = self.sides.books[which].held.get((f.entity, native)) if native is not None else None
+        return held is not None and held.existence in (Existence.LIVE, Existence.INACTIVE)
+
+    def in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
+        blamed = {f.subject for f in findings if f.code}
+        out = []
+        for o in waiting:
+            side = other(o.target)
+            native = self.sides.books[side].natives.get(o.subject)
+            if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
+                why, remedy = "planned; waits for approval", "tieout plan show, then tieout plan approve"
+                if self.is_in(o, UNDER_WAY):
+                    why, remedy = "handed over in a file; not seen in an export yet", "none; it follows"
+                out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
+        return out
+
+    def control_totals(self, tx: Any) -> None:
+        """Keep what each system's own report says, beside what its documents add up to."""
+        for connector in self.sides.connectors.values():
+            for balance in connector.control_balances(self.as_of or self.sides.store.clock().date()):
+                tx.put(
+                    schema.control_total,
+                    {
+                        "run": self.run,
+                        "connection": connector.name,
+                        "account": balance.account,
+                        "currency": balance.currency,
+                        "as_of": balance.as_of.isoformat(),
+                        "amount_micros": micros(balance.amount),
+                        "report": balance.report,
+                    },
+                )
+
+
+def _first_each(rows: Sequence[Explained]) -> list[Explained]:
+    return list({(r.side, r.kind, r.id): r for r in reversed(rows)}.values())

@@ -1,0 +1,220 @@
+"""What a plan is made of: the state of a subject on both sides, the operations on it, and what keeps them from it.
+
+Frozen data and small pure functions of it; who decides is `plan`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from tieout.model import Entity, Existence, PostingState, tidy
+from tieout.sync.facts import LEFT, Facts, Shared, Which, canonical, digest
+
+Owner = Literal["left", "right", "two_way", "compare", "ignore"]
+
+
+class OpKind(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    APPLY = "apply"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class SideState:
+    """One side of a subject as the last complete reads showed it.
+
+    facts: compared fields now; None where the record is gone or unreadable
+    base: the same when last agreed; None if never · seen_as: `facts` as the other side would hold them
+    shared: the whole record in shared form · open: nothing of it is known to be wrong (not quarantined)
+    """
+
+    connection: str
+    id: str
+    version: str | None
+    existence: Existence
+    facts: Facts | None
+    base: Facts | None
+    base_existence: Existence | None
+    seen_as: Facts | None
+    shared: Shared | None
+    number: str | None
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectState:
+    """Everything known of one real-world record. `owner` decides its fields; None means compare only."""
+
+    id: str
+    entity: Entity
+    origin: tuple[str, str]
+    owner: Which | None
+    left: SideState | None
+    right: SideState | None
+    generation: int = 0
+    busy: bool = False
+
+    def side(self, which: Which) -> SideState | None:
+        return self.left if which == LEFT else self.right
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of an operation: what the target holds, what it would hold, and why."""
+
+    name: str
+    before: Any
+    after: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One write to one record of one side.
+
+    record: the wanted record in shared form, with the target's codes · delta: signed effect on receivables
+    expects: the version and the digest of the facts that the target must still show · needs: subjects written before
+    person: it may not run in mode `auto` without a person
+    """
+
+    op: OpKind
+    entity: Entity
+    subject: str
+    target: Which
+    connection: str
+    key: str
+    label: str
+    fields: tuple[FieldChange, ...]
+    record: Shared
+    delta: Decimal
+    currency: str
+    expects: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    generation: int = 0
+    person: bool = False
+    guards: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """Digest of what a person approves: everything but the guards that hold it."""
+        return digest({k: v for k, v in self.as_json().items() if k != "guards"} | {"record": self.record})
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys that other programs rely on, and the ones that apply needs (design.md §5)."""
+        out = asdict(self)
+        out["delta"] = str(tidy(self.delta))
+        for name in ("record",):
+            out.pop(name)
+        out["op"], out["entity"] = self.op.value, self.entity.value
+        out["fields"] = [asdict(f) for f in self.fields]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the planner will not write: the reason ends up on the discrepancy of that subject.
+
+    code: a discrepancy code, "" to add its cause to whatever the comparison finds for the subject
+    side: the side whose record is concerned · holds: True if it keeps the subject from being written at all
+    """
+
+    subject: str
+    entity: Entity
+    code: str
+    cause: str
+    remedy: str
+    side: Which | None = None
+    field: str = ""
+    left_value: str = ""
+    right_value: str = ""
+    holds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a pair allows, as plain data.
+
+    owner_of: the configured owner of (entity, field), or None for the default · flows: allowed directions of creates
+    cutover: documents before it are never created · closed: last closed day per side, inclusive
+    encode: shared form → the target's codes; raises LookupError with a readable message
+    creatable: None if a one-sided record is plainly missing on the other side, else the code and the reason why it
+    is not carried over, both empty where the comparison says so itself
+    can: whether a side takes the operation · fields: what each side holds per entity
+    linked: whether a subject has a live record on that side · connections: the name of each side
+    refused: code and reason if the target refused for good what this key stands for, made from these source facts
+    """
+
+    owner_of: Callable[[Entity, str], str | None]
+    flows: Callable[[Entity, Which], bool]
+    cutover: str | None
+    closed: Mapping[Which, str | None]
+    encode: Callable[[Entity, Shared, Which], Shared]
+    creatable: Callable[[SubjectState], tuple[str, str] | None]
+    can: Callable[[Which, Entity, OpKind], bool]
+    fields: Callable[[Which, Entity], frozenset[str]]
+    linked: Callable[[str, Which], bool]
+    connections: Mapping[Which, str]
+    refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
+
+
+@dataclass(slots=True)
+class Draft:
+    """What planning yields: operations in the order they must run, and what was held back with its reason.
+
+    adopt: per subject the fields whose bases move to what is there now, because the sides agree on them (or are
+    linked just now: then all of them); `existence` among them for a record that is gone on both sides
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    adopt: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def day_of(shared: Shared | None) -> str | None:
+    if shared is None:
+        return None
+    value = shared.get("posted") or shared.get("issued")
+    return value if isinstance(value, str) else None
+
+
+def signed(entity: Entity, shared: Shared | None) -> tuple[Decimal, str]:
+    """The signed effect of a record in shared form, and its currency."""
+    if shared is None:
+        return Decimal(0), ""
+    if entity is Entity.CUSTOMER or shared.get("state") != PostingState.POSTED.value:
+        return Decimal(0), shared.get("currency") or ""
+    amount = Decimal(shared.get("amount", shared.get("total", "0")) or "0")
+    up = entity is Entity.INVOICE or (entity is Entity.ADJUSTMENT and shared.get("side") == "debit")
+    return (amount if up else -amount), shared.get("currency") or ""
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else canonical(value)
+
+
+def key_for(connection: str, entity: Entity, origin: tuple[str, str], *, generation: int, op: str, of: str = "") -> str:
+    """The idempotency key of a write: from what is written where, and nothing of this installation (sync.md §4.13.2).
+
+    of: for updates and voids what it changes from and to; creates leave it empty, so that a rebuilt state
+    database derives the same key. 32 characters of base32.
+    """
+    seed = "\x1f".join((connection, entity.value, *origin, str(generation), op, of))
+    return base64.b32encode(hashlib.sha256(seed.encode()).digest()).decode()[:32]
+
+
+def marker_for(key: str) -> str:
+    """Our reference as it is put into the record: short enough for an 18-character field."""
+    return "T" + base64.b32encode(hashlib.sha256(key.encode()).digest()).decode()[:12]
+
+
+def key_of(s: SubjectState, connection: str, op: OpKind, of: str) -> str:
+    return key_for(connection, s.entity, s.origin, generation=s.generation, op=op.value, of=of)

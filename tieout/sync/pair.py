@@ -1,0 +1,56 @@
+"""A pair: two connections to keep in step, and what is allowed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from tieout.compare import Rounding
+from tieout.model import Entity
+from tieout.sync.facts import Codes, digest
+from tieout.sync.guard import Limits
+
+Mode = Literal["observe", "link", "propose", "auto"]
+Flow = Literal["both", "left_to_right", "right_to_left", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two connections to keep in step, and what is allowed between them; plain data from the configuration.
+
+    cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
+    policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
+    unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
+    """
+
+    name: str
+    left: str
+    right: str
+    mode: Mode = "propose"
+    cutover: date | None = None
+    linked_owner: Literal["left", "right", "none"] = "none"
+    flows: Mapping[Entity, Flow] = field(default_factory=dict)
+    policy: Mapping[tuple[Entity, str], str] = field(default_factory=dict)
+    codes: Codes = field(default_factory=Codes)
+    limits: Limits = field(default_factory=Limits)
+    unattended: frozenset[str] = frozenset()
+    rounding: Rounding | None = None
+    as_of: date | None = None
+
+    @property
+    def config_hash(self) -> str:
+        """Digest of what decides writes; a plan made under another one is stale."""
+        return digest(
+            [
+                *(self.left, self.right, self.cutover.isoformat() if self.cutover else None, self.linked_owner),
+                sorted((e.value, f) for e, f in self.flows.items()),
+                sorted((e.value, n, o) for (e, n), o in self.policy.items()),
+                [sorted(t.items()) if t is not None else None for t in self._tables()],
+            ]
+        )
+
+    def _tables(self) -> tuple[Mapping[str, str] | None, ...]:
+        c = self.codes
+        return c.items, c.taxes, c.accounts, c.terms, c.methods

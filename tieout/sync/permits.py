@@ -1,0 +1,138 @@
+"""What a pair allows in this run: flows, closed periods, refusals that still hold, and what is plainly missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tieout import compare
+from tieout.connectors import Op
+from tieout.model import Company, Customer, Entity, magnitude
+from tieout.sync import schema
+from tieout.sync.book import Held
+from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.operations import OpKind, Rules, SubjectState, key_for, marker_for
+from tieout.sync.sides import Sides, alive, other
+from tieout.sync.store import loads
+
+_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
+_MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """Answers the planner's questions. comparison: of both books before planning, None if nothing is one-sided.
+
+    broken: what could not be read whole in this run
+    """
+
+    sides: Sides
+    companies: Mapping[Which, Company]
+    comparison: compare.Result | None
+    broken: set[tuple[Which, Entity]]
+
+    def rules(self, subjects: Sequence[SubjectState]) -> Rules:
+        more = self._more_than_missing()
+        closed: dict[Which, str | None] = {}
+        for which, company in self.companies.items():
+            day = company.closed_through()
+            closed[which] = (
+                day.isoformat() if day and self.sides.connectors[which].capabilities.periods_readable else None
+            )
+        linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if alive(s.side(w))}
+        refused = self._refused()
+        ours = self._our_markers(subjects)
+
+        def creatable(s: SubjectState) -> tuple[str, str] | None:
+            only = s.left or s.right
+            assert only is not None
+            which: Which = LEFT if s.left is not None else RIGHT
+            if (which, s.entity) in self.broken or (other(which), s.entity) in self.broken:
+                return "SYNC_BLOCKED", "waits: not everything could be read in this run"
+            held = self.sides.books[which].held[(s.entity, only.id)]
+            if getattr(held.record, "credits", ()):
+                return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
+            if ours.get(held.marker or "", {s.id}) - {s.id}:
+                return (
+                    "DUPLICATE_WITHIN_LEDGER",
+                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
+                )
+            return ("", "") if more(which, held) else None
+
+        def flows(entity: Entity, target: Which) -> bool:
+            flow = self.sides.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
+            return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
+
+        return Rules(
+            owner_of=lambda entity, name: self.sides.pair.policy.get((entity, name)),
+            flows=flows,
+            cutover=self.sides.pair.cutover.isoformat() if self.sides.pair.cutover else None,
+            closed=closed,
+            encode=self.sides.encode,
+            creatable=creatable,
+            can=lambda which, entity, op: self.sides.connectors[which].capabilities.can(entity, _OPS[op]),
+            fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
+            linked=lambda subject, which: (subject, which) in linked,
+            connections=self.sides.names,
+            refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
+        )
+
+    def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
+        """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""
+        markers: dict[str, set[str]] = {}
+        for r in self.sides.store.rows(sa.select(schema.intent.c.marker, schema.intent.c.subject)):
+            markers.setdefault(r["marker"], set()).add(r["subject"])
+        for s in subjects:
+            if s.left is not None and s.right is not None:
+                for name in self.sides.names.values():
+                    key = key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value)
+                    markers.setdefault(marker_for(key), set()).add(s.id)
+        return markers
+
+    def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Code and reason of what a target refused for good under this configuration, by key.
+
+        A create is refused as it was made from its source's facts; other keys say themselves what they change.
+        """
+        i, r = schema.intent, schema.run
+        rows = self.sides.store.rows(
+            sa.select(i)
+            .join(r, r.c.id == i.c.run)
+            .where(
+                i.c.pair == self.sides.pair.name,
+                i.c.state == "rejected",
+                r.c.config_hash == self.sides.pair.config_hash,
+            )
+        )
+        out = {}
+        for row in rows:
+            source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""
+            locked = row["error_class"] == "PERIOD_LOCKED"
+            why = f"{'closed_period' if locked else 'rejected'}: {row['last_error']}"
+            out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
+        return out
+
+    def _more_than_missing(self) -> Callable[[Which, Held], bool]:
+        """Whether the comparison says anything else of a one-sided record than that it is missing over there.
+
+        A document that it does not call missing at all belongs to another one's difference (a credit memo that
+        undoes a void, say); only one without amount may go unmentioned.
+        """
+        missing: set[tuple[str, str, str]] = set()
+        other: set[tuple[str, str, str]] = set()
+        for d in self.comparison.discrepancies if self.comparison else ():
+            if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", *_MISSING}:
+                continue
+            for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+                if id is not None:
+                    (missing if d.code in _MISSING else other).add((which, d.kind, id))
+
+        def more(which: Which, held: Held) -> bool:
+            key = (which, held.entity.value, held.id)
+            if key in other or isinstance(held.record, Customer) or held.record is None:
+                return key in other
+            return key not in missing and bool(magnitude(held.record))
+
+        return more

@@ -1,0 +1,75 @@
+"""What one run did, and the exit code that follows from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tieout import compare
+from tieout.compare import Discrepancy
+from tieout.errors import TieoutError
+from tieout.sync import differences
+from tieout.sync.guard import Trip
+from tieout.sync.operations import Operation
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run did. `as_json` has the keys of design.md §5, and `bridge`, `files`, `failures`, `waiting`."""
+
+    run: str
+    pair: str
+    mode: str
+    fetched: dict[str, dict[str, int]] = field(default_factory=dict)
+    plan_id: str | None = None
+    plan_hash: str | None = None
+    operations: list[Operation] = field(default_factory=list)
+    applied: Counter[str] = field(default_factory=Counter)
+    written: list[dict[str, Any]] = field(default_factory=list)
+    changes: differences.Changes = field(default_factory=lambda: differences.Changes(0, 0, 0))
+    requests: dict[str, int] = field(default_factory=dict)
+    comparison: compare.Result | None = None
+    discrepancies: list[Discrepancy] = field(default_factory=list)
+    trips: list[Trip] = field(default_factory=list)
+    waiting: int = 0
+    files: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    errors: list[TieoutError] = field(default_factory=list)
+    linked: int = 0
+
+    OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
+
+    @property
+    def exit_code(self) -> int:
+        """The highest that applies in the order 5, 4, 2, 3 (design.md §5); 0 if all is done."""
+        codes = {e.exit_code for e in self.errors}
+        if self.waiting or self.trips or self.applied["stuck"]:
+            codes.add(4)
+        return next((c for c in (5, 4, 2, 3) if c in codes), 0)
+
+    def as_json(self) -> dict[str, Any]:
+        bridge = self.comparison.as_json() if self.comparison else {}
+        return {
+            "run": self.run,
+            "pair": self.pair,
+            "mode": self.mode,
+            "fetched": self.fetched,
+            "plan": {
+                "id": self.plan_id,
+                "hash": self.plan_hash,
+                "operations": [o.as_json() for o in self.operations],
+            },
+            "applied": {name: self.applied.get(name, 0) for name in self.OUTCOMES},
+            "discrepancies": self.changes.as_json(),
+            "requests": self.requests,
+            "linked": self.linked,
+            "waiting": self.waiting,
+            "guards": [{"name": t.name, "message": t.message, "operations": len(t.keys)} for t in self.trips],
+            "left": bridge.get("left"),
+            "right": bridge.get("right"),
+            "by_code": bridge.get("by_code", {}),
+            "bridge": bridge.get("bridge", {}),
+            "files": self.files,
+            "failures": self.failures,
+        }

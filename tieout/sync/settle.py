@@ -1,0 +1,192 @@
+"""What became of writes whose answer never came: found, sent again where that is safe, or put before a person.
+
+An unknown outcome is settled by the target's own promise (the same key inside its window, a number that it keeps
+unique), else by reading back after the time in which the write may still land.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.connectors import Observation, Strategy
+from tieout.errors import NotFoundError, RetriableError
+from tieout.model import Entity, Existence, PostingState, from_json
+from tieout.sync import schema
+from tieout.sync.apply import candidates, send
+from tieout.sync.confirm import confirm, finish
+from tieout.sync.facts import facts, share
+from tieout.sync.operations import OpKind
+from tieout.sync.store import instant, loads, stamp
+from tieout.sync.work import OPEN, Target, Work, own
+
+
+def recover(work: Work) -> list[dict[str, Any]]:
+    """Intents of earlier runs that are not settled; those caught while sending become unknown."""
+    t = schema.intent
+    names = [target.connector.name for target in work.targets.values()]
+    with work.store.writing(work.lease, run=work.run) as tx:
+        rows = tx.all(sa.select(t).where(t.c.connection.in_(names), t.c.state.in_(OPEN), t.c.pair == work.pair))
+        for row in rows:
+            if row["state"] == "ready":
+                work.set(tx, row, "cancelled", {})
+                tx.audit("cancelled", "intent", row["id"], {"key": row["key"], "why": "never sent"})
+                row["state"] = "cancelled"
+            elif row["state"] == "sending":
+                synchronous = work.target_of(row["connection"]).connector.capabilities.synchronous
+                state = "unknown" if synchronous else "cancelled"
+                work.set(tx, row, state, {})
+                tx.audit(state, "intent", row["id"], {"key": row["key"], "why": "the run ended while sending"})
+                row["state"] = state
+    return [r for r in rows if r["state"] in ("unknown", "applied", "emitted", "stuck")]
+
+
+def settle(work: Work, intent: dict[str, Any]) -> None:
+    """Settle one open intent as far as it can be settled now."""
+    target = work.target_of(intent["connection"])
+    if intent["state"] == "applied":
+        confirm(work, intent, target)
+    elif intent["state"] in ("unknown", "stuck"):
+        if intent["before"] is None and intent["state"] == "stuck" and not already_there(intent, target):
+            work.blame(intent, "stuck", "UNCERTAIN_WRITE", intent["last_error"] or "a person looks")
+        elif intent["before"] is None:
+            settle_create(work, intent, target)
+        else:
+            settle_change(work, intent, target)
+    elif intent["state"] == "emitted":
+        settle_emitted(work, intent, target)
+
+
+def already_there(intent: dict[str, Any], target: Target) -> bool:
+    """Whether a read shows the record that a create was to make."""
+    return intent["op"] == OpKind.CREATE.value and intent["subject"] in target.book.natives
+
+
+def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
+    capabilities = target.connector.capabilities
+    if already_there(intent, target):
+        native = target.book.natives[intent["subject"]]
+        work.end(intent, "applied", "adopted", "found by its marker", native_id=native)
+        confirm(work, intent | {"native_id": native, "state": "applied"}, target)
+        return
+    age = (work.store.clock() - instant(intent["first_sent_at"])).total_seconds()
+    if capabilities.strategy is Strategy.IDEMPOTENCY_KEY and 0 <= age < capabilities.key_window - KEY_MARGIN:
+        again(work, intent, target)
+        return
+    numbered = intent["entity"] in ("invoice", "credit_memo") and bool(loads(intent["request"]).get("number"))
+    if capabilities.strategy is Strategy.UNIQUE_NUMBER and numbered:
+        again(work, intent, target)
+        return
+    if too_early(work, intent, target):
+        return
+    try:
+        found = candidates(intent, target)
+    except RetriableError as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+        return
+    ours = [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
+    if ours:
+        ours.sort(key=lambda o: (len(o.id), o.id))
+        work.end(intent, "applied", "adopted", "found by its marker", native_id=ours[0].id)
+        if len(ours) > 1:
+            copies = ", ".join(o.id for o in ours[1:])
+            work.blame(intent, "", "DUPLICATE_WITHIN_LEDGER", f"duplicate_at_target: also {copies}; void them")
+        confirm(work, intent | {"native_id": ours[0].id, "state": "applied"}, target)
+    elif not capabilities.searchable or found:
+        why = "a record like it is there without our mark" if found else "the target cannot be searched"
+        work.stuck(intent, f"outcome_unknown: {why}; a person looks")
+    elif intent["empty_searches"] >= 1:
+        work.stuck(intent, "outcome_unknown: sent twice, not found twice; a person looks")
+    elif not work.writes:
+        again(work, intent, target)
+    else:
+        with work.store.writing(work.lease, run=work.run) as tx:
+            work.set(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
+            tx.audit("searched", "intent", intent["id"], {"found": 0})
+        again(work, intent | {"empty_searches": intent["empty_searches"] + 1}, target)
+
+
+def too_early(work: Work, intent: dict[str, Any], target: Target) -> bool:
+    settled_at = instant(intent["send_by"]) + timedelta(seconds=target.connector.capabilities.settle)
+    if work.store.clock() >= settled_at:
+        return False
+    work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: read back after {stamp(settled_at)}")
+    return True
+
+
+def again(work: Work, intent: dict[str, Any], target: Target) -> None:
+    """Send the same bytes under the same key, if anything may be sent."""
+    record = from_json(Entity(intent["entity"]), loads(intent["request"]))
+    why = "this run may not write" if not work.writes else target.halted
+    if why:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: not settled yet: {why}")
+        return
+    send(work, intent | {"again": True}, target, record, _unpacked(intent))
+
+
+def settle_change(work: Work, intent: dict[str, Any], target: Target) -> None:
+    if too_early(work, intent, target):
+        return
+    before = _unpacked(intent)
+    assert before is not None
+    entity = Entity(intent["entity"])
+    try:
+        now = target.connector.get(entity, before.id)
+    except NotFoundError:
+        work.end(intent, "stale", "stale", "it is gone")
+        return
+    except RetriableError as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+        return
+    if shows(work, intent, now, target):
+        work.end(intent, "applied", "applied", "read back", native_id=now.id)
+        confirm(work, intent | {"native_id": now.id, "state": "applied"}, target)
+    else:
+        # Not done, or changed by someone else: either way the next plan starts from what is there now.
+        work.end(intent, "stale", "not_applied", "read back: it was not carried out")
+
+
+def shows(work: Work, intent: dict[str, Any], now: Observation, target: Target) -> bool:
+    if intent["op"] == OpKind.VOID.value:
+        return getattr(now.record, "state", None) is PostingState.VOIDED
+    wanted = own(from_json(Entity(intent["entity"]), loads(intent["request"])))
+    read = work.facts_of(now.entity, now, target)
+    if read is None:
+        return False
+    want = facts(now.entity, share(target.connector.represent(wanted), target.book.subject_of), work.common(now.entity))
+    names = {f["name"] for f in loads(intent["operation"])["fields"]}
+    return all(read.get(n) == want.get(n) for n in names if n in want)
+
+
+def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
+    native = target.book.natives.get(intent["subject"])
+    if native is None:
+        if work.store.clock() - instant(intent["first_sent_at"]) > ACKNOWLEDGED_WITHIN:
+            why = f"no_acknowledgement: handed over in a file at {intent['first_sent_at']}; no export shows it since"
+            work.blame(intent, "unseen", "UNCERTAIN_WRITE", why)
+            return
+        work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
+        return
+    held = target.book.held[(Entity(intent["entity"]), native)]
+    now = Observation(held.entity, held.id, {}, held.record, held.version, held.existence)
+    if intent["op"] != OpKind.CREATE.value and not shows(work, intent, now, target):
+        work.blame(intent, "", "", "handed over in a file; no export shows the change yet")
+        return
+    finish(work, intent | {"native_id": native}, target, held)
+
+
+KEY_MARGIN = 60
+
+
+ACKNOWLEDGED_WITHIN = timedelta(days=5)  # three working days and a weekend, in which an export shows an import
+
+
+def _unpacked(intent: dict[str, Any]) -> Observation | None:
+    data = loads(intent["before"])
+    if data is None:
+        return None
+    entity = Entity(data["entity"])
+    record = from_json(entity, data["record"]) if data["record"] else None
+    return Observation(entity, data["id"], data["raw"], record, data["version"], Existence(data["existence"]))

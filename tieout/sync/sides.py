@@ -1,0 +1,146 @@
+"""Both sides of every subject, in the terms that both share: what the planner is given to decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.connectors import Capabilities, Connector
+from tieout.model import Entity, Existence
+from tieout.sync import schema
+from tieout.sync.book import Book, groups
+from tieout.sync.facts import LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
+from tieout.sync.operations import SideState, SubjectState
+from tieout.sync.pair import Pair
+from tieout.sync.store import Store, loads
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both books of a pair and their connectors. `books` is filled as they are read."""
+
+    store: Store
+    pair: Pair
+    names: Mapping[Which, str]
+    connectors: Mapping[Which, Connector]
+    books: dict[Which, Book]
+
+    def common(self, entity: Entity) -> frozenset[str]:
+        left, right = (_fields(c.capabilities, entity) for c in self.connectors.values())
+        return left & right
+
+    def subjects(self) -> list[SubjectState]:
+        rows = {
+            r["id"]: r for r in self.store.rows(sa.select(schema.subject).where(schema.subject.c.state == "active"))
+        }
+        b = schema.base
+        bases = {
+            (r["subject"], r["connection"]): r for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name))
+        }
+        i = schema.intent
+        open_ = sa.select(i.c.subject, i.c.connection).where(
+            i.c.connection.in_(self.names.values()),
+            i.c.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
+        )
+        busy = {r["subject"] for r in self.store.rows(open_)}
+        out = []
+        for subject in sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives}):
+            row = rows.get(subject)
+            if row is None:
+                continue
+            entity = Entity(row["entity"])
+            sides = {w: self._side(w, entity, subject, bases) for w in (LEFT, RIGHT)}
+            one = SubjectState(
+                id=subject,
+                entity=entity,
+                origin=(row["origin_connection"], row["origin_id"]),
+                owner=self._owner(row, sides),
+                left=sides[LEFT],
+                right=sides[RIGHT],
+                generation=row["generation"],
+                busy=subject in busy,
+            )
+            out.append(self._held_as(one))
+        return out
+
+    def _owner(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
+        for which in (LEFT, RIGHT):
+            if row["origin_connection"] == self.names[which] and (row["created_by"] or sides[other(which)] is None):
+                return which
+        return None if self.pair.linked_owner == "none" else self.pair.linked_owner
+
+    def _side(
+        self, which: Which, entity: Entity, subject: str, bases: Mapping[tuple[str, str], Mapping[str, Any]]
+    ) -> SideState | None:
+        book = self.books[which]
+        native = book.natives.get(subject)
+        held = book.held.get((entity, native)) if native is not None else None
+        if held is None or groups(held):
+            return None
+        base = bases.get((subject, book.connection))
+        shared = book.shared(held)
+        readable = held.error is None and (shared is not None or held.existence is Existence.DELETED)
+        return SideState(
+            connection=book.connection,
+            id=held.id,
+            version=held.version,
+            existence=held.existence,
+            facts=facts(entity, shared, self.common(entity)) if shared is not None else None,
+            base=loads(base["facts"]) if base else None,
+            base_existence=Existence(base["existence"]) if base else None,
+            seen_as=None,
+            shared=shared,
+            number=held.number,
+            readable=readable,
+        )
+
+    def _held_as(self, s: SubjectState) -> SubjectState:
+        """Where the sides differ, what each would look like on the other."""
+        if s.left is None or s.right is None or s.left.facts is None or s.right.facts is None:
+            return s
+        if s.left.facts == s.right.facts:
+            return s
+        return replace(
+            s,
+            left=replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared)),
+            right=replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared)),
+        )
+
+    def _as_held_by(self, which: Which, entity: Entity, shared: Shared | None) -> Facts | None:
+        if shared is None:
+            return None
+        connector = self.connectors[which]
+        try:
+            encoded = self.encode(entity, shared, which)
+        except LookupError:
+            encoded = shared
+        ref = {"connection": connector.name, "id": "", "number": None, "version": None}
+        record = connector.represent(realise(entity, encoded, _same, ref=ref))
+        return facts(entity, share(record, _same), self.common(entity))
+
+    def encode(self, entity: Entity, shared: Shared, to: Which) -> Shared:
+        held = self.connectors[to].capabilities.fields.get(entity, frozenset())
+        return recode(entity, shared, self.pair.codes, to, held)
+
+
+def _fields(capabilities: Capabilities, entity: Entity) -> frozenset[str]:
+    """What a connection holds of an entity, a credit's applications through the payments that link it included."""
+    fields = capabilities.fields.get(entity, frozenset())
+    if entity is Entity.CREDIT_MEMO and capabilities.credits_by_payment:
+        return fields | {"applications"}
+    return fields
+
+
+def _same(_entity: Entity, id: str) -> str:
+    return id
+
+
+def other(which: Which) -> Which:
+    return RIGHT if which == LEFT else LEFT
+
+
+def alive(side: SideState | None) -> bool:
+    return side is not None and side.existence in (Existence.LIVE, Existence.INACTIVE)

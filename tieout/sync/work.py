@@ -1,0 +1,151 @@
+"""What writing shares within a run: the two targets, the rows of its intents, and what is to be said of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tieout.connectors import Connector, Observation
+from tieout.errors import RecordError
+from tieout.model import AnyRecord, Entity, Payment
+from tieout.sync import schema
+from tieout.sync.book import Book, own_share
+from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
+from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.store import Lease, Store, Tx, loads
+
+OPEN = ("ready", "sending", "unknown", "applied", "emitted", "stuck")
+
+
+@dataclass(slots=True)
+class Target:
+    """One side that is written to: its connector, its book, and what its invoices can still take.
+
+    halted: why nothing more is sent in this run, "" if it may be · lost: answers lost in a row
+    """
+
+    which: Which
+    connector: Connector
+    book: Book
+    room: dict[str, Decimal]
+    halted: str = ""
+    lost: int = 0
+
+
+@dataclass(slots=True)
+class Work:
+    """What writing shares in one run. `counts` are the keys of the report's `applied`; `findings` say why not.
+
+    writes: False for a run that may only look; then open intents are read back, and nothing is sent
+    """
+
+    store: Store
+    lease: Lease
+    run: str
+    pair: str
+    targets: Mapping[Which, Target]
+    common: Callable[[Entity], frozenset[str]]
+    writes: bool = True
+    monotonic: Callable[[], float] = time.monotonic
+    counts: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    written: list[dict[str, Any]] = field(default_factory=list)
+
+    def target_of(self, connection: str) -> Target:
+        return next(t for t in self.targets.values() if t.connector.name == connection)
+
+    def other(self, target: Target) -> Target:
+        return next(t for t in self.targets.values() if t is not target)
+
+    def facts_of(self, entity: Entity, observation: Observation, target: Target) -> Facts | None:
+        shared = self.shared(observation, target)
+        return None if shared is None else facts(entity, shared, self.common(entity))
+
+    def shared(self, observation: Observation, target: Target) -> Shared | None:
+        record = observation.record
+        if record is None or isinstance(record, RecordError):
+            return None
+        held = target.book.held.get((observation.entity, observation.id))
+        if held is not None and observation.entity is Entity.CREDIT_MEMO and held.record is not None:
+            own = getattr(record, "applications", ())
+            if not own:
+                record = record.model_copy(update={"applications": getattr(held.record, "applications", ())})
+        if isinstance(record, Payment):
+            record = own_share(record)
+        try:
+            return share(record, target.book.subject_of)
+        except UnknownReferenceError:
+            return None
+
+    def set(self, tx: Tx, intent: dict[str, Any], state: str, values: Mapping[str, Any]) -> None:
+        t = schema.intent
+        tx.db.execute(t.update().where(t.c.id == intent["id"]).values(state=state, updated_at=tx.at, **dict(values)))
+        intent["state"] = state
+
+    def close_attempt(self, tx: Tx, intent: dict[str, Any], outcome: str, code: str, request_id: str) -> None:
+        t = schema.intent_attempt
+        tx.db.execute(
+            t.update()
+            .where(t.c.intent == intent["id"], t.c.attempt == intent["attempt"])
+            .values(ended_at=tx.at, outcome=outcome, code=code, request_id=request_id)
+        )
+
+    def end(
+        self,
+        intent: dict[str, Any],
+        state: str,
+        outcome: str,
+        message: str,
+        *,
+        code: str = "",
+        request_id: str = "",
+        native_id: str | None = None,
+    ) -> None:
+        """Record the outcome of an attempt, with its audit event."""
+        with self.store.writing(self.lease, run=self.run) as tx:
+            values: dict[str, Any] = {"last_error": message or None, "error_class": outcome}
+            if native_id is not None:
+                values["native_id"] = native_id
+            self.set(tx, intent, state, values)
+            self.close_attempt(tx, intent, outcome, code, request_id)
+            tx.audit(state, "intent", intent["id"], {"key": intent["key"], "outcome": outcome, "message": message})
+
+    def stuck(self, intent: dict[str, Any], why: str) -> None:
+        self.end(intent, "stuck", "stuck", why)
+        self.blame(intent, "stuck", "UNCERTAIN_WRITE", why)
+
+    def note(self, o: Operation, count: str, code: str, why: str) -> None:
+        self.counts[count] += 1
+        side: Which = "left" if o.target == "right" else "right"
+        self.findings.append(Finding(o.subject, o.entity, code, why, _REMEDIES.get(count, ""), side=side))
+
+    def blame(self, intent: dict[str, Any], count: str, code: str, why: str) -> None:
+        if count:
+            self.counts["stuck" if count == "unseen" else count] += 1
+        target = self.target_of(intent["connection"])
+        side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
+        entity = Entity(loads(intent["operation"])["entity"])
+        self.findings.append(Finding(intent["subject"], entity, code, why, _REMEDIES.get(count, ""), side=side))
+
+
+_REMEDIES = {
+    "blocked": "it follows by itself once its cause is gone",
+    "stale": "it is planned again in the next run",
+    "unknown": "the next run reads back and settles it; nothing is sent again on a guess",
+    "rejected": "mend the cause named by the target; it is tried again when the document changes",
+    "stuck": "look in the target system, then decide the discrepancy",
+    "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",
+}
+
+
+def own(record: AnyRecord) -> AnyRecord:
+    return own_share(record) if isinstance(record, Payment) else record
+
+
+def unsent(intent: Mapping[str, Any]) -> str:
+    """The state of an intent whose send did not happen: an earlier one of the same may have."""
+    return "unknown" if intent.get("again") else "ready"
