@@ -15,8 +15,6 @@ EXCUSED = {
     ("mapping/relation.py", "bill"): "the same",
 }
 # Vendors' own words stay in their files; the sandboxes are vendors.
-# Python's own words: its garbage collector.
-PYTHON = {"_rare_collections"}
 VENDORS = ("sandbox/", "mapping/quickbooks/", "connectors/quickbooks")
 
 
@@ -54,8 +52,6 @@ def test_the_code_calls_each_thing_by_its_one_name() -> None:
         if path.startswith(VENDORS):
             continue
         for name, line in names(tree):
-            if name in PYTHON:
-                continue
             for word in words:
                 if not re.search(rf"(^|_){word}s?(_|$)", snake(name)):
                     continue
