@@ -142,8 +142,7 @@ SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS 
        min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
 FROM cmp_party_{side} GROUP BY cid
 """
-_ONE_TAXPAYER = """NOT EXISTS (SELECT 1 FROM cmp_customer_left AS a, cmp_customer_right AS b
-    WHERE a.cid = l.cid AND b.cid = r.cid AND nullif(a.tax_key, '') <> nullif(b.tax_key, ''))"""
+_ONE_TAXPAYER = "coalesce(nullif(l.tax_key, '') = nullif(r.tax_key, ''), TRUE)"
 # (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
 # the ladder.
 CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
@@ -184,8 +183,8 @@ def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[st
         if not all(left[k] and right[k] for k in needs):
             continue
         sides = [
-            f"""(SELECT k, min(cid) AS cid, min(name_key) AS name_key FROM
-                  (SELECT {key} AS k, c.cid, c.name_key FROM cmp_customer_{side} AS c
+            f"""(SELECT k, min(cid) AS cid, min(name_key) AS name_key, min(tax_key) AS tax_key FROM
+                  (SELECT {key} AS k, c.cid, c.name_key, c.tax_key FROM cmp_customer_{side} AS c
                    WHERE NOT EXISTS (SELECT 1 FROM cmp_customer_match AS m WHERE m.{side}_cid = c.cid)) AS free
                 WHERE k IS NOT NULL GROUP BY k HAVING count(*) = 1)"""
             for side in SIDES
