@@ -292,9 +292,16 @@ def test_a_comparison_as_of_a_day_counts_that_day_and_no_later_one() -> None:
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "10.00", number="last", posted=date(2026, 1, 31)))
     world.l.put(invoice(ada.ref.id, "5.00", number="next", posted=date(2026, 2, 1)))
+    world.run()
+    listed = differences.listed(world.store)
     report = world.run(as_of=date(2026, 1, 31))
     assert report.comparison.as_json()["left"]["totals"]["USD"]["open"] == "10.00"
-    assert differences.listed(world.store)[0]["delta"] == "-10.00"
+    assert [d.delta for d in report.discrepancies] == [D("-10.00")]
+    kept = [{k: v for k, v in d.items() if k != "last_seen_at"} for d in differences.listed(world.store)]
+    assert kept == [{k: v for k, v in d.items() if k != "last_seen_at"} for d in listed]
+    world.set(as_of=date(2026, 1, 31))
+    world.run()
+    assert [d["delta"] for d in differences.listed(world.store)] == ["-10.00"]
 
 
 def test_a_new_amount_from_books_without_lines_arrives_with_its_line() -> None:

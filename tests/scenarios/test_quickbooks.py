@@ -58,7 +58,9 @@ class QboWorld:
         self.left = open_books("left", "idempotency_key", clock=clock)
         store = TokensInMemory()
         now = clock()
-        store_tokens("right", Tokens(server.realm, "none", server.refresh_token, now, now.replace(year=2027), now), store)
+        store_tokens(
+            "right", Tokens(server.realm, "none", server.refresh_token, now, now.replace(year=2027), now), store
+        )
         pace = Pace(clock=lambda: clock().timestamp(), sleep=clock.tick)
         self.right = open_quickbooks(
             "right",
@@ -154,7 +156,9 @@ def test_documents_born_in_quickbooks_flow_back_with_their_credits() -> None:
         }
         form = {"CustomerRef": {"value": client}, "TxnDate": "2026-01-10"}
         inv = books.apply("Invoice", "create", {**form, "Line": [line], "DocNumber": "Q-1"})["Id"]
-        memo = books.apply("CreditMemo", "create", {**form, "Line": [{**line, "Amount": D("15.00")}], "DocNumber": "Q-2"})
+        memo = books.apply(
+            "CreditMemo", "create", {**form, "Line": [{**line, "Amount": D("15.00")}], "DocNumber": "Q-2"}
+        )
         links = [("Invoice", inv), ("CreditMemo", memo["Id"])]
         lines = [{"Amount": D("15.00"), "LinkedTxn": [{"TxnId": i, "TxnType": t}]} for t, i in links]
         books.apply("Payment", "create", {**form, "TotalAmt": D(0), "Line": lines})

@@ -76,9 +76,7 @@ def credit_memo(customer: str, total: str = "20.00", **kw: Any) -> CreditMemo:
 def payment(customer: str, amount: str = "100.00", *, on: tuple[tuple[str, str], ...] = (), **kw: Any) -> Payment:
     names = ("payer", "entity_code", "ar_account", "reference", "exchange_rate", "deposit_to", "memo", "voided_on")
     when = kw.pop("when", DAY + timedelta(days=5))
-    applications = tuple(
-        Application(invoice=i, amount=D(a), amount_invoice=D(a), applied_on=when) for i, a in on
-    )
+    applications = tuple(Application(invoice=i, amount=D(a), amount_invoice=D(a), applied_on=when) for i, a in on)
     return Payment(
         **{
             **dict.fromkeys(names),

@@ -198,6 +198,11 @@ def _show(out: Out, report: Report) -> None:
         _show_bridges(out, report.comparison)
     for failure in report.failures:
         out.warn(f"{report.pair}: {clean(failure)}")
+    for halted in report.halted:
+        out.warn(f"{report.pair}: not everything was sent to {clean(halted)}")
+    if report.applied["unknown"]:
+        unsure = count(report.applied["unknown"], "outcome is", "outcomes are")
+        out.warn(f"{report.pair}: {unsure} not known yet\n  → run it again; what was sent is settled first")
     for trip in report.trips:
         out.warn(f"{report.pair}: guard {trip.name}: {clean(trip.message)}")
     if report.waiting and report.plan_id:

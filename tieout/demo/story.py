@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -181,7 +181,8 @@ def _month_end(stage: Stage, tell: Telling) -> Report:
     tell.chapter(f"5  The bridge as of {MONTH_END}")
     stage.export(MONTH_END)
     stage.clock.sleep(timedelta(days=1).total_seconds())
-    report = _sync(stage, as_of=MONTH_END, sweep=True)
+    stage.pair = replace(stage.pair, as_of=MONTH_END)
+    report = _sync(stage, sweep=True)
     bridge = report.as_json()["bridge"]["USD"]
     tell.say(f"  {'SAP open receivables':<58}{_money(bridge['left_total']):>14}")
     causes = {d.code: d for d in report.discrepancies}
@@ -199,7 +200,7 @@ def _month_end(stage: Stage, tell: Telling) -> Report:
     others = sorted({d.code for d in report.discrepancies} - set(EXPECTED))
     tell.promise("nothing else differs" + (f" (found: {', '.join(others)})" if others else ""), not others)
     tell.promise("remainder 0.00", D(bridge["remainder"]) == 0)
-    again = _sync(stage, as_of=MONTH_END)
+    again = _sync(stage)
     tell.promise("a second run plans nothing", not again.operations)
     tell.promise("the audit chain verifies", not stage.store.audit_breaks())
     return report

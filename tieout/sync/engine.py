@@ -391,7 +391,8 @@ class _Run:
 
     # ── discrepancies ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _compare(self, explained: Sequence[Explained]) -> compare.Result:
+    def _compare(self, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
+        """Compare both books. reported: hold balances that a system states against its documents, too."""
         con = relation(self.books, linked=joined(self.books))
         try:
             return compare.run(
@@ -401,6 +402,7 @@ class _Run:
                 right_name=self.pair.right,
                 rounding=self.pair.rounding,
                 explained=explained,
+                reported_balances=reported,
             )
         finally:
             con.close()
@@ -412,17 +414,23 @@ class _Run:
         done = {w["operation"]["key"] for w in work.written}
         waiting = [o for o in draft.operations if o.key not in done]
         explained = [*self.listing.explained(findings), *self.listing.in_flight(waiting, findings)]
-        result = self._compare(explained)
+        fresh = not work.written
+        result = self._compare(explained, reported=fresh)
         if self.listing.read_again(result):
-            result = self._compare(explained)
+            result = self._compare(explained, reported=fresh)
         found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
         found += self.unreadable + differences.held_by_guards(trips)
         with self.store.writing(self.lease, run=self.id) as tx:
-            self.report.changes = differences.record(tx, self.pair.name, self.id, found)
+            if self.as_of == self.pair.as_of:
+                self.report.changes = differences.record(tx, self.pair.name, self.id, found)
+            else:
+                # A look at another day: the lasting list, and what people decided on it, stay as they are.
+                self.report.changes = differences.Changes(0, len(found), 0)
             self.listing.control_totals(tx)
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys <= done]
         self.report.applied, self.report.written = work.counts, work.written
+        self.report.halted = [f"{t.connector.name}: {t.halted}" for t in work.targets.values() if t.halted]
         settled = done | {o.key for o in waiting if o.key in self.allowed or self.listing.is_in(o, UNDER_WAY)}
         self.report.waiting = (
             sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0

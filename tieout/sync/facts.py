@@ -122,6 +122,12 @@ class Codes:
             return None
         raise UnmappedCodeError(table, value)
 
+    def require_blank(self, table: str, to: Which) -> None:
+        """Raises UnmappedCodeError unless the table says what becomes of a record without a code."""
+        mapping: Mapping[str, str] | None = getattr(self, table)
+        if mapping is not None and "" not in (mapping.keys() if to == RIGHT else mapping.values()):
+            raise UnmappedCodeError(table, "")
+
 
 def canonical(value: object) -> str:
     """JSON in one spelling: sorted keys, no spaces; Decimals as text; floats are refused."""
@@ -206,11 +212,16 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     def code(table: str, value: str | None, *names: str) -> str | None:
         return codes.translate(table, value, to) if held.intersection(names) else None
 
+    def item(line: Mapping[str, Any]) -> str | None:
+        if not line["item"] and Decimal(line["net"]) and held.intersection(("lines", "lines.item")):
+            codes.require_blank("items", to)
+        return code("items", line["item"], "lines", "lines.item")
+
     if "lines" in out:
         out["lines"] = [
             {
                 **line,
-                "item": code("items", line["item"], "lines", "lines.item"),
+                "item": item(line),
                 "tax_code": code("taxes", line["tax_code"], "lines", "lines.tax_code", "tax_lines"),
                 "revenue_account": code(
                     "accounts", line["revenue_account"], "lines.revenue_account", "revenue_account"

@@ -57,9 +57,9 @@ def freeze(
         same = next((row for row in live if row["hash"] == plan_hash), None)
         if same is None:
             same = _save(tx, pair, operations, trips, plan_hash)
-            for row in live:
-                if row["status"] == "draft":
-                    tx.db.execute(p.update().where(p.c.id == row["id"]).values(status="superseded"))
+        # What was planned under another configuration, or before something changed, can no longer be approved.
+        older = sa.and_(p.c.pair == pair.name, p.c.id != same["id"], p.c.status == "draft")
+        tx.db.execute(p.update().where(older).values(status="superseded"))
     approved: dict[str, set[str]] = {}
     for row in [*live, same]:
         for approval in loads(row["approvals"]):

@@ -16,7 +16,10 @@ from tieout.sync.operations import Operation
 
 @dataclass(slots=True)
 class Report:
-    """What one run did. `as_json` has the keys of design.md §5, and `bridge`, `files`, `failures`, `waiting`."""
+    """What one run did. `as_json` has the keys of design.md §5, and more: bridge, files, failures, what waits.
+
+    halted: targets that were left alone before everything was sent, with the reason
+    """
 
     run: str
     pair: str
@@ -37,6 +40,7 @@ class Report:
     failures: list[str] = field(default_factory=list)
     errors: list[TieoutError] = field(default_factory=list)
     linked: int = 0
+    halted: list[str] = field(default_factory=list)
 
     OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
 
@@ -46,6 +50,8 @@ class Report:
         codes = {e.exit_code for e in self.errors}
         if self.waiting or self.trips or self.applied["stuck"]:
             codes.add(4)
+        if self.applied["unknown"] or self.halted:
+            codes.add(3)
         return next((c for c in (5, 4, 2, 3) if c in codes), 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -72,4 +78,5 @@ class Report:
             "bridge": bridge.get("bridge", {}),
             "files": self.files,
             "failures": self.failures,
+            "halted": self.halted,
         }

@@ -118,7 +118,9 @@ class Company(RuleBasedStateMachine):
 
 def test_random_companies_balance() -> None:
     REACHED.clear()
-    run_state_machine_as_test(Company, settings=settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True))
+    run_state_machine_as_test(
+        Company, settings=settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True)
+    )
     assert {
         ("Invoice", "create", True),
         ("Invoice", "create", False),

@@ -85,7 +85,7 @@ def test_a_changed_record_is_a_changed_plan(world: World) -> None:
 
 def test_a_changed_configuration_asks_again(world: World) -> None:
     plans.approve(world.store, world.run().plan_id, by="Grace")
-    world.set(codes=Codes(items={"A": "B"}, taxes=None, accounts=None, terms=None))
+    world.set(codes=Codes(items={"A": "B", "": ""}, taxes=None, accounts=None, terms=None))
     report = world.run()
     assert (report.applied["done"], report.waiting) == (0, 2)
 
