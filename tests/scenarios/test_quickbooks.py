@@ -214,7 +214,7 @@ def test_a_void_in_quickbooks_of_what_was_born_elsewhere_is_named_and_undone_by_
         {"refresh_old_token": "invalid", "rotate_refresh": "every_call"},
         {"requestid_changed_payload": "600", "total_count_on_rows": True},
     ],
-    ids=lambda s: "+".join(s),
+    ids="+".join,
 )
 def test_the_unverified_behaviours_change_nothing(switches: dict[str, Any]) -> None:
     with world(**switches) as w:
