@@ -7,7 +7,6 @@ still land. Nothing is sent twice on a guess, and nothing is linked before it wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,7 +42,6 @@ from tieout.model import (
     Ref,
     as_json,
     from_json,
-    from_micros,
     micros,
     settlements,
 )
@@ -432,8 +430,3 @@ def _packed(observation: Observation) -> dict[str, Any]:
         "version": observation.version,
         "existence": observation.existence.value,
     }
-
-
-def money(row: Mapping[str, Any]) -> Decimal:
-    """The delta of an intent or discrepancy row, in major units."""
-    return from_micros(row["delta_micros"])

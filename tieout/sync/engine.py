@@ -342,7 +342,7 @@ class _Run:
                     now = side.facts or {}
                     set_base(tx, self.pair.name, subject, side.connection, now=now, held=held, names=chosen)
 
-    # ── guard, freeze, apply ─────────────────────────────────────────────────────────────────────────────────────
+    # ── guard, approve, apply ────────────────────────────────────────────────────────────────────────────────────
 
     def _guard(self, draft: Draft) -> list[Trip]:
         linked: Counter[Entity] = Counter()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-from tieout.model import AnyRecord, Customer, Entity, as_json, magnitude, sign, tidy, type_of
+from tieout.model import AnyRecord, Entity, as_json, tidy, type_of
 
 Shared = dict[str, Any]
 Facts = dict[str, Any]
@@ -300,10 +300,3 @@ def same_lines(left: list[list[Any]], right: list[list[Any]]) -> bool:
         return True
     bare = any(all(part[0] is None for part in lines) for lines in (left, right))
     return bare and sorted(part[3] for part in left) == sorted(part[3] for part in right)
-
-
-def effect_of(record: AnyRecord) -> tuple[Decimal, str]:
-    """The signed amount by which writing the record would move receivables, and its currency; (0, "") for customers."""
-    if isinstance(record, Customer):
-        return Decimal(0), ""
-    return sign(record) * magnitude(record), record.currency

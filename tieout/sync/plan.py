@@ -113,9 +113,6 @@ def _plan_one(subject: SubjectState, rules: Rules, draft: Draft) -> None:
         one_sided(subject, only, RIGHT if right is None else LEFT, rules, draft)
 
 
-# ── existence ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 # ── fields ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -424,7 +421,7 @@ def _applied(target: Shared, source: Shared, wanted: Mapping[str, str]) -> list[
     return out
 
 
-# ── one side only ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the whole plan ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) -> list[Operation]:
