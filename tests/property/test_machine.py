@@ -245,7 +245,7 @@ def test_people_and_runs_in_any_order() -> None:
     run_state_machine_as_test(
         TwoBooks,
         settings=settings(
-            max_examples=400 if deep else 10,
+            max_examples=400 if deep else 20,
             stateful_step_count=12 if deep else 6,
             deadline=None,
             phases=[Phase.generate, Phase.shrink] if deep else [Phase.generate],

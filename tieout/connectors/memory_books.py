@@ -92,6 +92,7 @@ class MemoryBooks:
         self._next_number = 1001
         self._answers: dict[str, tuple[datetime, Written]] = {}
         self._late: list[tuple[datetime, Request]] = []
+        self._due: datetime | None = None
         self._balances: Balances | None = None
         self._balances_at = 0
 
@@ -99,7 +100,7 @@ class MemoryBooks:
 
     def now(self) -> datetime:
         """The server's own time."""
-        return self.clock() + self._ahead
+        return self._due or self.clock() + self._ahead
 
     def tick(self, seconds: float) -> None:
         """Let time pass for the server; what was to be committed late is committed when its time has come."""
@@ -118,15 +119,17 @@ class MemoryBooks:
         self._late.append((self.now() + timedelta(seconds=seconds), request))
 
     def settle(self) -> None:
-        """Carry out what is due; called before every read and write."""
+        """Carry out what is due, each at the time it was due; called before every read and write."""
         now = self.now()
         due = [item for item in self._late if item[0] <= now]
         self._late = [item for item in self._late if item[0] > now]
-        for _, request in sorted(due, key=lambda item: item[0]):
+        for self._due, request in sorted(due, key=lambda item: item[0]):
             try:
                 self.write(request)
             except WriteError:
                 continue  # `write` has put the refusal into `received`; nobody waits for the answer
+            finally:
+                self._due = None
 
     # --- what is there
 
