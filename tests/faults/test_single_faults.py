@@ -42,7 +42,6 @@ def run(world: World) -> None:
     """A run as the scheduler sees it: it may die, or fail, and the next one starts over."""
     with contextlib.suppress(SimulatedCrash, TieoutError):
         world.run(tick=900)
-    world.store.close() if world.url != "sqlite://" else None
 
 
 def check(world: World) -> None:

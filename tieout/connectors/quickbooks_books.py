@@ -160,9 +160,10 @@ def _grand_total(report: Native) -> Decimal:
 
 
 def _decimal(told: Any) -> Decimal:
+    refusal = FatalError(f"QuickBooks states no amount: {str(told)[:40]!r}")
+    if isinstance(told, bool) or not isinstance(told, str | int | Decimal):
+        raise refusal
     try:
-        if isinstance(told, str | int | Decimal) and not isinstance(told, bool):
-            return Decimal(told)
+        return Decimal(told)
     except InvalidOperation:
-        pass
-    raise FatalError(f"QuickBooks states no amount: {str(told)[:40]!r}")
+        raise refusal from None

@@ -15,6 +15,7 @@ from tieout.connectors.memory import (
     PROFILES,
     Fault,
     FaultKind,
+    Faults,
     ManualClock,
     MemoryConnector,
     SimulatedCrash,
@@ -624,3 +625,17 @@ def test_open_items_add_up_and_the_log_explains_the_books(acts):
                 update={"ref": NOWHERE}
             )
         assert {o.id for o in c.pull(e)} == {r.ref.id for r in b.all(e)}
+
+
+def test_a_late_write_lands_at_its_own_time_and_its_key_still_holds() -> None:
+    """The repeat came first, hours pass before anybody looks: the late request finds its key answered, not expired."""
+    clock = ManualClock()
+    connector = open_books("books", "idempotency_key", clock=clock, faults=Faults(Fault(FaultKind.LATE, seconds=30)))
+    with pytest.raises(UnknownOutcome):
+        connector.create(customer(), key="k", marker="T1")
+    clock.tick(1)
+    connector.create(customer(), key="k", marker="T1")
+    clock.tick(90_000)
+    assert len(connector.books.all(Entity.CUSTOMER)) == 1
+    connector.get(Entity.CUSTOMER, "CUS-1")
+    assert [e.op for e in connector.books.log] == ["create"]

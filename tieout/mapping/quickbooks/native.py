@@ -162,12 +162,13 @@ def day(node: Native, key: str, path: str = "") -> date | None:
     value = node.get(key)
     if value is None or value == "":
         return None
+    refusal = Unreadable(path + key, value, "should be a date as YYYY-MM-DD")
+    if not isinstance(value, str) or len(value) != 10:
+        raise refusal
     try:
-        if isinstance(value, str) and len(value) == 10:
-            return date.fromisoformat(value)
+        return date.fromisoformat(value)
     except ValueError:
-        pass
-    raise Unreadable(path + key, value, "should be a date as YYYY-MM-DD")
+        raise refusal from None
 
 
 def one_line(value: str | None, limit: int) -> str | None:
