@@ -184,13 +184,13 @@ def _month_end(stage: Stage, tell: Telling) -> Report:
     stage.pair = replace(stage.pair, as_of=MONTH_END)
     report = _sync(stage, sweep=True)
     bridge = report.as_json()["bridge"]["USD"]
-    tell.say(f"  {'SAP open receivables':<58}{_money(bridge['left_total']):>14}")
+    tell.say(f"  {'SAP open receivables':<64}{_money(bridge['left_total']):>14}")
     causes = {d.code: d for d in report.discrepancies}
     for line in bridge["lines"]:
         named = _CAUSES.get(line["code"], causes[line["code"]].cause if line["code"] in causes else "")
-        tell.say(f"    {line['code']:<20} {named:<36}{_money(line['delta']):>14}")
-    tell.say(f"  {'QuickBooks open receivables':<58}{_money(bridge['right_total']):>14}")
-    tell.say(f"  {'remainder':<58}{_money(bridge['remainder']):>14}")
+        tell.say(f"    {line['code']:<20} {named:<41}{_money(line['delta']):>14}")
+    tell.say(f"  {'QuickBooks open receivables':<64}{_money(bridge['right_total']):>14}")
+    tell.say(f"  {'remainder':<64}{_money(bridge['remainder']):>14}")
     lines = {line["code"]: D(line["delta"]) for line in bridge["lines"]}
     zero = {d.code for d in report.discrepancies if not d.delta}
     tell.promise(f"SAP {TARGET:,}", D(bridge["left_total"]) == TARGET)
