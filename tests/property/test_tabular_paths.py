@@ -12,13 +12,13 @@ import duckdb
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tieout.connectors import reading
-from tieout.connectors.files import load, records
+from tieout.connectors import Observation, reading
+from tieout.connectors.files import FileReport, load, records
 from tieout.connectors.tables import open_table
 from tieout.errors import ProfileError, RecordError
 from tieout.mapping import relation, tabular_records
 from tieout.mapping import tabular_documents as docs
-from tieout.mapping.tabular import Profile
+from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
 
 MANY = 80
@@ -38,6 +38,8 @@ HEADINGS = (
     "Applied",
     "Memo",
     "Side",
+    "Cleared by",
+    "Cleared on",
 )
 COLUMNS = {
     "number": "Number", "customer": "Customer", "customer_name": "Name", "issued": "Date", "due": "Due", "currency": "Cur",
@@ -61,6 +63,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         columns["applied"] = {"names": ["Applied"]}
     if draw(st.booleans()):
         columns["side"] = {"names": ["Side"], "values": {"S": "debit", "H": "credit"}}
+    if draw(st.booleans()):
+        columns |= {"clearing": {"names": ["Cleared by"]}, "cleared_on": {"names": ["Cleared on"]}}
     if draw(st.booleans()):
         columns["tax"]["unsigned"] = True
     columns["kind"] = {"names": ["Kind"], "values": KINDS} if draw(st.booleans()) else {"value": "invoice|credit_memo"}
@@ -119,6 +123,14 @@ def _day(p: Profile, d: date) -> str:
 
 
 @st.composite
+def _clearing(draw: st.DrawFn, p: Profile) -> list[str]:
+    """A clearing document and its day; one of two, so that rows meet."""
+    if draw(st.integers(0, 2)) == 0:
+        return ["", ""]
+    return [draw(st.sampled_from(["K1", "K1", "K1", "K2"])), _day(p, date(2020, 1, 31))]
+
+
+@st.composite
 def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
     """The rows of one document: as its profile wants them, but for a cell here and there."""
     side = draw(st.sampled_from(["S", "H"])) if "side" in p.columns and draw(st.booleans()) else ""
@@ -148,7 +160,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
             *header, _day(p, when), _day(p, date(2020, 1, 31)), "USD", _print(p, way * cents),
             _print(p, way * (cents - tax)) if split == 1 else "", _print(p, (1 if unsigned else way) * tax) if split else "",
             _print(p, way * (cents // 2)) if split == 2 else "", invoice, _print(p, cents // 2) if invoice and not repeat else "",
-            draw(st.sampled_from(["", "text", "long, text"])), side,
+            draw(st.sampled_from(["", "text", "long, text"])), side, *draw(_clearing(p)),
         ])  # fmt: skip
     for row in rows:
         if draw(st.integers(0, 5)) == 0:
@@ -192,28 +204,81 @@ def test_both_paths_read_the_same(case: tuple[Profile, str]) -> None:
                 assert str(again) == str(refused)
                 return
             raise AssertionError("the bulk path read what the other refused") from refused
-        con = duckdb.connect()
-        bulk = load(con, path, profile, side="left")
-        assert bulk.as_json() == single.as_json()
-        event("accepted" if bulk.accepted else "nothing accepted")
-        event("rejected" if bulk.rejected else "nothing rejected")
+        _same(path, profile, observations, single)
 
-        made = _by_python(path, profile)
-        expected = sorted((tabular_records.relation_row(profile, d, path.name) for d in made), key=repr)
-        assert sorted(con.execute("FROM left_documents").fetchall(), key=repr) == _typed(
-            con, relation.DOCUMENTS, expected
-        )
-        applied = [a for d in made for a in tabular_records.application_rows(d)]
-        found = con.execute("FROM left_applications").fetchall()
-        assert sorted(found, key=repr) == _typed(con, relation.APPLICATIONS, applied)
-        if applied:
-            event("applied")
-        if len(made) < bulk.accepted:
-            event("lines grouped")
-        good = [o for o in observations if not isinstance(o.record, RecordError)]
-        assert {(o.entity.value, o.id) for o in good} == {(d.kind, d.id) for d in made}
-        for o, d in zip(good, made, strict=True):
-            assert tabular_records.signed_total(o.record) == d.sign * d.total
+
+def _same(path: Path, profile: Profile, observations: list[Observation], single: FileReport) -> None:
+    con = duckdb.connect()
+    bulk = load(con, path, profile, side="left")
+    assert bulk.as_json() == single.as_json()
+    event("accepted" if bulk.accepted else "nothing accepted")
+    event("rejected" if bulk.rejected else "nothing rejected")
+
+    made = _by_python(path, profile)
+    expected = sorted((tabular_records.relation_row(profile, d, path.name) for d in made), key=repr)
+    assert sorted(con.execute("FROM left_documents").fetchall(), key=repr) == _typed(con, relation.DOCUMENTS, expected)
+    applied = [a for d in made for a in tabular_records.application_rows(d)]
+    if any(a[0].startswith("group:") for a in applied):
+        event("grouped")
+    if any(a[5] in (date(2020, 1, 31), date(2026, 1, 31)) for a in applied):
+        event("cleared")
+    found = con.execute("FROM left_applications").fetchall()
+    assert sorted(found, key=repr) == _typed(con, relation.APPLICATIONS, applied)
+    if applied:
+        event("applied")
+    if len(made) < bulk.accepted:
+        event("lines grouped")
+    good = [o for o in observations if not isinstance(o.record, RecordError)]
+    assert {(o.entity.value, o.id) for o in good} == {(d.kind, d.id) for d in made}
+    for o, d in zip(good, made, strict=True):
+        assert tabular_records.signed_total(o.record) == d.sign * d.total
+
+
+@st.composite
+def line_items(draw: st.DrawFn) -> str:
+    """A list of SAP line items: clearings that add up or nearly do, references, residual items, odd cells."""
+    rows = []
+    number = 0
+    for clearing in draw(st.lists(st.sampled_from(["71", "72", ""]), min_size=1, max_size=3)):
+        bills = {}
+        left = 0
+        for _ in range(draw(st.integers(1, 3))):
+            number += 1
+            bills[str(number)] = amount = draw(st.integers(1, 9))
+            left += amount
+            rows.append([str(number), "RV", f"{amount}.00", "", clearing])
+        for _ in range(draw(st.integers(0, 3))):
+            amount = min(left, draw(st.integers(1, 9))) if draw(st.booleans()) else left
+            if amount <= 0:
+                break
+            left -= amount
+            number += 1
+            kind = draw(st.sampled_from(["DZ", "DZ", "DG", "WO", "AB"]))
+            rows.append([str(number), kind, f"{amount}.00-", draw(st.sampled_from(["", "", *bills])), clearing])
+            if draw(st.integers(0, 4)) == 0:
+                rows.append([str(number), kind, f"{draw(st.integers(1, amount))}.00", next(iter(bills)), ""])
+    for row in rows:
+        if draw(st.integers(0, 15)) == 0:
+            row[draw(st.integers(2, 4))] = draw(st.sampled_from(["", "71", "x", "1", "1.00", "2.00-"]))
+    if draw(st.integers(0, 3)) == 0:
+        rows = draw(st.permutations(rows))
+    whole = [
+        f"1000;{n};2026;{kind};C1;01/15/2026;01/15/2026;USD;{amount};{ref};{by};{'01/31/2026' if by else ''}"
+        for n, kind, amount, ref, by in rows
+    ]
+    head = "CoCd;DocumentNo;Year;Ty;Account;Doc. Date;Pstng Date;Crcy;WRSHB;REBZG;AUGBL;AUGDT"
+    return "\n".join([head, *whole]) + "\n"
+
+
+@settings(max_examples=MANY)
+@given(line_items())
+def test_both_paths_know_the_same_clearings(text: str) -> None:
+    profile = load_profile("sap-fbl5n-en")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "fbl5n.csv"
+        path.write_text(text, "utf-8")
+        observations, single = records(path, profile, "erp")
+        _same(path, profile, observations, single)
 
 
 def _by_python(path: Path, profile: Profile) -> list[docs.Doc]:

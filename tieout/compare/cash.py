@@ -66,6 +66,19 @@ WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0)
   AND NOT EXISTS (SELECT 1 FROM right_applications AS o WHERE o.source_kind = 'group:' || r.kind AND o.source_id = r.id)
 """
 
+# Money that one ledger settled in a group and the other holds unapplied: which invoices it paid is not known there.
+_GROUP_ALONE = """
+INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, currency, clue)
+SELECT CASE WHEN l.kind = 'payment' THEN 'UNAPPLIED_CASH' ELSE 'APPLICATION_MISSING' END, '', l.kind, l.rid, r.rid,
+       'applied', {left_value}, {right_value}, 0, l.currency, 'grouped={side}'
+FROM (SELECT g.rid, g.amount FROM cmp_group_{side} AS g JOIN cmp_{side} AS d ON d.rid = g.rid
+      AND d.kind IN ('payment', 'credit_memo')) AS g
+JOIN cmp_match AS m ON m.{side}_rid = g.rid
+JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+WHERE l.counts AND r.counts AND m.{other}_rid NOT IN (SELECT rid FROM cmp_group_{other})
+  AND m.{other}_rid NOT IN (SELECT source_rid FROM cmp_app_{other})
+"""
+
 # What each ledger's own documents give today (all dates), beside what it reports.
 _INTERNAL = """
 INSERT INTO cmp_found (code, second, kind, {rid}, field, {value}, {other}, delta, currency, clue)
@@ -142,9 +155,22 @@ SELECT (SELECT count(*) FROM left_applications), (SELECT count(*) FROM right_app
 def reduce_to_open(con: Connection, side: str, *, as_of: date | None) -> None:
     """Let each document of a side count for what is open of it on the day, and list only those with something open."""
     con.execute(_STANDING.format(side=side), [as_of])
+    con.execute(_GROUPED.format(side=side), [as_of])
     con.execute(_OPEN.format(side=side))
 
 
+# What settled groups took of their sources and of their invoices: who paid whom is not known, that it is paid is.
+_GROUPED = """
+CREATE OR REPLACE TEMP TABLE cmp_group_{side} AS
+SELECT d.rid, sum(CASE WHEN a.invoice IS NULL THEN a.amount ELSE a.amount_invoice END) AS amount
+FROM {side}_applications AS a
+JOIN cmp_{side} AS s ON a.source_kind = 'group:' || s.kind AND s.id = a.source_id AND s.counts
+JOIN cmp_{side} AS d ON d.counts AND d.kind = CASE WHEN a.invoice IS NULL THEN s.kind ELSE 'invoice' END
+ AND d.id = coalesce(a.invoice, s.id)
+CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS t
+WHERE (t.day IS NULL OR a.applied_on <= t.day) AND (a.reversed_on IS NULL OR t.day < a.reversed_on)
+GROUP BY d.rid
+"""
 _OPEN = """
 CREATE OR REPLACE TEMP TABLE cmp_{side} AS
 SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
@@ -154,7 +180,8 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
   FROM cmp_{side} AS d
   LEFT JOIN (SELECT rid, sum(amount) AS amount FROM (
                SELECT source_rid AS rid, paid AS amount FROM cmp_app_{side}
-               UNION ALL SELECT invoice_rid, amount FROM cmp_app_{side}) AS a GROUP BY rid) AS t ON t.rid = d.rid
+               UNION ALL SELECT invoice_rid, amount FROM cmp_app_{side}
+               UNION ALL SELECT g.rid, g.amount FROM cmp_group_{side} AS g) AS a GROUP BY rid) AS t ON t.rid = d.rid
   LEFT JOIN (SELECT i.rid, sum(a.eff) AS amount FROM cmp_{side} AS a
              JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.concerns AND i.counts
              WHERE a.kind = 'adjustment' AND a.counts GROUP BY i.rid) AS k ON k.rid = d.rid
@@ -170,8 +197,12 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> Non
     if len(stating) == len(SIDES):
         for side in SIDES:
             con.execute(_STANDING.format(side=side), [as_of])
+            con.execute(_GROUPED.format(side=side), [as_of])
         con.execute(_BOTH)
         con.execute(_DIFFER)
+        for side, other in (SIDES, SIDES[::-1]):
+            values = {f"{side}_value": "CAST(g.amount AS VARCHAR)", f"{other}_value": "'0'"}
+            con.execute(_GROUP_ALONE.format(side=side, other=other, **values))
         for side in SIDES:
             con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
     for side in SIDES if reported_balances else ():

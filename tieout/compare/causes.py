@@ -52,6 +52,11 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
         case "PAYMENT_DUPLICATED" | "DUPLICATE_WITHIN_LEDGER":
             twin = f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
             return f"{twin}; without a number it may also be a second one" if twin and "unsure" in clue else twin
+        case "UNAPPLIED_CASH" | "APPLICATION_MISSING" if "grouped" in clue:
+            there, here = names if clue["grouped"] == "left" else (names[1], names[0])
+            return (
+                f"{there} settled it with others in one clearing, which does not say who paid what; {here} has it open"
+            )
         case "UNAPPLIED_CASH" | "MISAPPLIED" | "APPLICATION_AMOUNT" | "APPLICATION_MISSING" | "APPLICATION_DATE":
             to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"

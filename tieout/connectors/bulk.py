@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tieout.connectors import bulk_clearing
 from tieout.connectors import bulk_sql as sql
+from tieout.connectors.bulk_clearing import APPLIED
 from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
-from tieout.mapping import keys, relation, tabular_records
+from tieout.mapping import clearing, keys, relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc, Rejected
@@ -32,7 +34,6 @@ _EXTRA = (
 )
 _KEYS = ("customer_name_key", "customer_key", "number_key")
 _DRAFT = tuple((n, t) for n, t in relation.DOCUMENTS if n not in _KEYS) + _EXTRA
-_APPLIED = (("first_row", "BIGINT"), *relation.APPLICATIONS)
 
 
 def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> FileReport:
@@ -56,12 +57,14 @@ def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> F
 
 def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
     draft, applied = f"{side}__draft", f"{side}__applied"
-    for name, columns in ((draft, _DRAFT), (applied, _APPLIED)):
+    for name, columns in ((draft, _DRAFT), (applied, APPLIED)):
         con.execute(f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{n} {t}' for n, t in columns)})")
     _assemble_plain(con, staged, draft, applied)
-    _assemble_rest(con, staged, draft, applied)
+    made = _assemble_rest(con, staged, draft, applied)
     _identify(con, staged, draft)
     _resolve(con, staged.table.profile, draft, applied)
+    if clearing.reads(staged.table.profile):
+        bulk_clearing.settle(con, staged, draft, applied, made=made)
     _finish(con, side, draft, applied)
     _count(con, staged.report, draft)
     for name in (draft, applied):
@@ -117,7 +120,7 @@ def _fresh(con: Connection, name: str) -> str:
     return name
 
 
-def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) -> None:
+def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) -> list[Doc]:
     """The other documents, by the rules in Python, and the rows that make none."""
     profile = staged.table.profile
     plain, typed = con.execute(
@@ -135,7 +138,8 @@ def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) ->
     staged.rejected += failed
     source = staged.table.path.name
     insert(con, draft, _DRAFT, (_draft_row(profile, d, source) for d in made))
-    insert(con, applied, _APPLIED, ((d.rows[0].number, *a) for d in made for a in tabular_records.application_rows(d)))
+    insert(con, applied, APPLIED, ((d.rows[0].number, *a) for d in made for a in tabular_records.application_rows(d)))
+    return made
 
 
 def _draft_row(profile: Profile, doc: Doc, source: str) -> relation.Row:

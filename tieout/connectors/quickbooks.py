@@ -36,7 +36,6 @@ from tieout.errors import (
     UnknownOutcome,
 )
 from tieout.mapping import quickbooks as mapping
-from tieout.mapping.quickbooks.payload import head
 from tieout.model import AnyRecord, Company, ControlBalance, Customer, Entity, Existence, PostingState, magnitude
 
 API = {
@@ -336,20 +335,22 @@ class QuickBooksConnector:
         return found
 
     def _observed(self, entity: Entity, row: Native) -> Observation:
-        told = head(row)
-        id = str(told.Id)
-        if told.status == "Deleted":
-            return Observation(entity, id, row, None, None, Existence.DELETED, told.changed)
+        id, meta = str(row.get("Id", "")), row.get("MetaData")
+        changed = meta.get("LastUpdatedTime") if isinstance(meta, Mapping) else None
+        at = changed if isinstance(changed, str) else None
+        if row.get("status") == "Deleted":
+            return Observation(entity, id, row, None, None, Existence.DELETED, at)
         record = mapping.read(entity, row, self._mapping_books())
-        gone = entity is Entity.CUSTOMER and told.Active is False
+        gone = entity is Entity.CUSTOMER and row.get("Active") is False
+        version = row.get("SyncToken")
         return Observation(
             entity,
             id,
             row,
             record,
-            None if told.SyncToken is None else str(told.SyncToken),
+            None if version is None else str(version),
             Existence.INACTIVE if gone else Existence.LIVE,
-            told.changed,
+            at,
         )
 
 

@@ -23,6 +23,7 @@ from tieout.errors import FatalError
 from tieout.sync import differences, plans
 from tieout.sync.engine import Report, sync
 from tieout.sync.facts import canonical
+from tieout.sync.operations import OpKind
 
 CONTROLLER = "D. Whitfield (controller)"
 D = Decimal
@@ -110,7 +111,9 @@ def _first_sync(stage: Stage, tell: Telling) -> dict[str, dict[str, int]]:
     tell.chapter("1  Everything flows, both ways")
     stage.export(MONTH_END)
     report = _sync(stage)
-    tell.say(f"  plan {report.plan_id}: {len(report.operations)} documents to create; nothing is written yet")
+    create = sum(o.op is OpKind.CREATE for o in report.operations)
+    apply = len(report.operations) - create
+    tell.say(f"  plan {report.plan_id}: {create} documents to create, {apply} credits to apply; nothing is written yet")
     for trip in report.trips:
         tell.say(f"  guard {trip.name}: {trip.message}")
     _approved(stage, report)
@@ -120,7 +123,9 @@ def _first_sync(stage: Stage, tell: Telling) -> dict[str, dict[str, int]]:
         report = _sync(stage)
         for written in report.written:
             where = "to QuickBooks" if written["operation"]["connection"] == "quickbooks" else "to SAP"
-            flowed[where][written["operation"]["entity"]] += 1
+            entity = written["operation"]["entity"].replace("_", " ")
+            created = written["operation"]["op"] == OpKind.CREATE.value
+            flowed[where][f"{entity}s" if created else f"{entity}s applied"] += 1
         if not report.operations and not report.applied["done"] and not report.applied["pending"]:
             break
         loaded = stage.load()
@@ -128,7 +133,7 @@ def _first_sync(stage: Stage, tell: Telling) -> dict[str, dict[str, int]]:
             tell.say(f"  SAP loaded {len(loaded.booked)} records from the outbox and exports again")
         stage.export(MONTH_END)
     for where, counts in flowed.items():
-        listed = ", ".join(f"{n} {entity.replace('_', ' ')}s" for entity, n in counts.items())
+        listed = ", ".join(f"{n} {what}" for what, n in counts.items())
         tell.say(f"  {where:<14} {listed}")
     tell.promise("a second run plans nothing", not _sync(stage).operations)
     return {where: dict(counts) for where, counts in flowed.items()}
@@ -245,7 +250,8 @@ def _summary(
 ) -> None:
     tell.chapter("In short")
     for where, counts in flowed.items():
-        tell.say(f"  flowed {where:<14} {sum(counts.values()):>4} records")
+        made = sum(n for what, n in counts.items() if not what.endswith("applied"))
+        tell.say(f"  flowed {where:<14} {made:>4} records")
     open_ = differences.listed(stage.store, stage.pair.name)
     tell.say(f"  did not flow, or differs  {len(open_):>4} discrepancies, each with its cause and what to do next:")
     for d in open_:

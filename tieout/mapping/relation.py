@@ -21,6 +21,7 @@ from tieout.model import (
     CreditMemo,
     Customer,
     Document,
+    Group,
     Invoice,
     Payment,
     PostingState,
@@ -107,7 +108,8 @@ CUSTOMERS: Columns = (
     ("balance", _MONEY),
 )
 # source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`); `group:` before the kind where a group
-#   of money and credits leaves open which paid which invoice · invoice: `documents.id`; NULL only for such a credit
+#   of money and credits leaves open which paid which invoice · invoice: `documents.id`; NULL only in a group: there
+#   rows with an invoice say what the group settled of it, rows without say what it used of the source
 # amount: in the source document's currency · amount_invoice: in the invoice's
 # applied_on: counts from then, inclusive · reversed_on: no longer counts from then; NULL if it stands
 APPLICATIONS: Columns = (
@@ -227,18 +229,33 @@ def customer_row(record: Customer, *, link: str | None = None) -> Row:
 def application_rows(record: Document) -> Iterator[Row]:
     """The rows of `applications` that one record states, in its own order; none for invoices and adjustments.
 
-    A group of money and credits that leaves open which paid which invoice gives rows of source kind
-    `group:payment` (with the invoices) and `group:credit_memo` (without): their targets are not compared.
+    A group of money and credits that leaves open which paid which invoice gives rows of source kind `group:payment`
+    or `group:credit_memo`, with the invoices and without: their targets are not compared.
     """
     stated = settlements(record)
     if stated is not None:
         for s in stated:
             yield _application(s.source.value, s.source_id, s.application)
     elif isinstance(record, Payment):
+        standing = [a for a in record.applications if a.reversed_on is None]
         for a in record.applications:
             yield _application("group:payment", record.ref.id, a)
         for c in record.credits:
             yield ("group:credit_memo", c.credit_memo, None, c.amount, None, record.posted, None)
+        own = sum((a.amount for a in standing), ZERO) - sum((c.amount for c in record.credits), ZERO)
+        if own > 0:
+            yield ("group:payment", record.ref.id, None, own, None, record.posted, None)
+    if isinstance(record, Payment | CreditMemo):
+        yield from group_rows(record.entity.value, record.ref.id, record.group)
+
+
+def group_rows(kind: str, id: str, group: Group | None) -> list[Row]:
+    """What a document's part in a settled group gives: its own amount, and the invoices that it states for all."""
+    if group is None:
+        return []
+    source = f"group:{kind}", id
+    shares = [(*source, s.invoice, s.amount, s.amount, group.settled_on, None) for s in group.invoices]
+    return [(*source, None, group.amount, None, group.settled_on, None), *shares]
 
 
 def _application(source_kind: str, source_id: str, a: Application) -> Row:

@@ -32,7 +32,8 @@ _DOCUMENT: dict[str, Type] = {
         "id",
     ),
     **dict.fromkeys(("customer_name", "memo", "reason", "description", "approver"), "text"),
-    **dict.fromkeys(("issued", "posted", "due", "settled_on", "voided_on", "applied_on", "reversed_on"), "date"),
+    **dict.fromkeys(("issued", "posted", "due", "settled_on", "cleared_on"), "date"),
+    **dict.fromkeys(("voided_on", "applied_on", "reversed_on"), "date"),
     **dict.fromkeys(
         (
             "total", "debit", "credit", "open", "net", "tax", "discount", "rate", "quantity", "unit_price", "applied",
@@ -73,7 +74,7 @@ LINE_COLUMNS = frozenset(
     {
         "line", "item", "description", "quantity", "unit_price", "line_net", "line_tax", "tax_code", "revenue_account",
         "invoice", "invoice_year", "applied", "applied_on", "reversed_on", "side", "debit", "credit", "memo", "marker",
-        "clearing", "method",
+        "clearing", "cleared_on", "method",
     }
 )  # fmt: skip
 

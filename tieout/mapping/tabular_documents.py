@@ -6,17 +6,16 @@ A `Doc` is what one document of a file says; `tabular_records` says what it beco
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import cast
 
+from tieout.mapping import clearing
 from tieout.mapping.tabular import LINE_COLUMNS, Profile
 from tieout.mapping.tabular_rows import Binding, Problem, Row, Value, convert, is_null
-from tieout.model import (
-    Entity,
-)
+from tieout.model import Entity, Group
 
 ZERO = Decimal(0)
 TOO_LARGE = Decimal(10) ** 15
@@ -33,6 +32,7 @@ class Doc:
     """One document of a file. sign: +1 raises receivables · amounts are magnitudes; None = not stated
 
     rows: its rows in file order · applied: (reference as printed, amount, on, reversed on)
+    group: a settlement in which its part is not known
     """
 
     id: str
@@ -48,6 +48,7 @@ class Doc:
     rows: tuple[Row, ...]
     applied: tuple[tuple[str, Decimal, date | None, date | None], ...]
     concerns: str | None
+    group: Group | None = None
 
     def get(self, column: str) -> Value:
         """The document's value of a header column: the first that a row states."""
@@ -96,7 +97,7 @@ def documents(
     """
     docs, rejected = assemble(profile, rows, broken_keys)
     docs, again = _identify(profile, docs)
-    return resolve(profile, docs), rejected + again
+    return _cleared(profile, resolve(profile, docs)), rejected + again
 
 
 def assemble(profile: Profile, rows: Iterable[Row], broken_keys: Mapping[str, int]) -> tuple[list[Doc], list[Rejected]]:
@@ -259,7 +260,7 @@ def kind_of(meaning: str, sub: str | None, amount: Decimal, *, signed: bool) -> 
             if not subkind:
                 return "an adjustment without its kind"
             natural = {"debit": 1, "credit": -1}.get(side) or NATURAL.get(subkind)
-            sign = way or natural
+            sign = way or natural or (1 if signed and not amount else None)  # nothing moves, whichever side it has
             if sign is None:
                 return f"a {subkind} needs a side: debit or credit"
             return kind, subkind, sign
@@ -274,15 +275,17 @@ def _applications(
 ) -> tuple[tuple[str, Decimal, date | None, date | None], ...] | Problem:
     """What a payment or credit memo is set against; a row without an invoice is unapplied and yields none.
 
-    Without an `applied` column a payment's row applies its own amount, and a credit memo's none.
+    Without an `applied` column a payment's row applies its own amount, and a credit memo's none, but for line items
+    that are cleared: there its reference to an invoice is one, too, and a row of the other side is what it left open.
     """
     if kind not in ("payment", "credit_memo") or "invoice" not in profile.columns:
         return ()
-    found = []
+    items = clearing.reads(profile)
+    found: list[tuple[str, Decimal, date | None, date | None]] = []
     for row in rows:
         invoice = row.values.get("invoice")
         applied = row.values.get("applied")
-        if applied is None and "applied" not in profile.columns and kind == "payment":
+        if applied is None and "applied" not in profile.columns and (kind == "payment" or items):
             applied = -row.effect if _signed_file(profile, row) else row.effect
         if invoice is None:
             continue
@@ -291,11 +294,68 @@ def _applications(
                 continue
             return Problem("applied", "", f"row {row.number} names invoice {invoice} but no amount")
         amount = cast("Decimal", applied)
+        if amount < 0 and items:
+            found = _less(found, str(invoice), -amount)
+            continue
         if amount < 0:
             return Problem("applied", str(amount), f"row {row.number} applies a negative amount")
         on, back = row.values.get("applied_on"), row.values.get("reversed_on")
         found.append((str(invoice), amount, cast("date | None", on), cast("date | None", back)))
     return tuple(found)
+
+
+def _less(
+    found: list[tuple[str, Decimal, date | None, date | None]], invoice: str, left: Decimal
+) -> list[tuple[str, Decimal, date | None, date | None]]:
+    """The applications without what a residual item left open of the invoice, as far as they go."""
+    out = []
+    for ref, amount, on, back in found:
+        taken = min(left, amount) if ref == invoice else ZERO
+        left -= taken
+        if amount > taken:
+            out.append((ref, amount - taken, on, back))
+    return out
+
+
+def items(docs: Iterable[Doc]) -> list[clearing.Item]:
+    """The rows of posted documents as `clearing.settle` takes them, in the order of the documents."""
+    found = []
+    for doc in docs:
+        if (doc.text("state") or "posted") != "posted":
+            continue
+        for row in doc.rows:
+            v = row.values
+            if doc.kind != "invoice" and not v.get("clearing") and not v.get("invoice"):
+                continue
+            found.append(
+                clearing.Item(
+                    kind=doc.kind,
+                    id=doc.id,
+                    entity_code=doc.text("entity_code"),
+                    customer=doc.customer,
+                    currency=str(doc.text("currency")),
+                    effect=row.effect,
+                    clearing=cast("str | None", v.get("clearing")),
+                    cleared_on=cast("date | None", v.get("cleared_on")),
+                    ref=cast("str | None", v.get("invoice")),
+                )
+            )
+    return found
+
+
+def _cleared(profile: Profile, docs: list[Doc]) -> list[Doc]:
+    """The documents with what the file's clearings say of them."""
+    if not clearing.reads(profile):
+        return docs
+    target = targets(_invoices(docs))
+    said = clearing.settle(replace(i, ref=target(i.entity_code, i.ref)) if i.ref else i for i in items(docs))
+    return [settled(d, said[d.kind, d.id]) if (d.kind, d.id) in said else d for d in docs]
+
+
+def settled(doc: Doc, said: clearing.Outcome) -> Doc:
+    """The document as its clearings leave it."""
+    applied = tuple((invoice, amount, on, None) for invoice, amount, on in said.applied)
+    return replace(doc, applied=applied, group=said.group, concerns=said.concerns or doc.concerns)
 
 
 def _identify(profile: Profile, docs: list[Doc]) -> tuple[list[Doc], list[Rejected]]:
@@ -334,29 +394,41 @@ def resolve(profile: Profile, docs: list[Doc]) -> list[Doc]:
     """Turn references to invoices into ids: an id as it is, else the only invoice of that number and entity."""
     if not {"invoice", "concerns"} & set(profile.columns):
         return docs
-    ids = {d.id for d in docs if d.kind == "invoice"}
-    by_number: dict[tuple[str | None, str], set[str]] = defaultdict(set)
-    for d in docs:
-        if d.kind == "invoice":
-            for number in {d.text("document"), d.text("number")} - {None}:
-                by_number[(d.text("entity_code"), str(number))].add(d.id)
+    target = targets(_invoices(docs))
 
-    def target(doc: Doc, ref: str) -> str:
+    def resolved(d: Doc) -> Doc:
+        code = d.text("entity_code")
+        applied = tuple((target(code, ref), amount, on, back) for ref, amount, on, back in d.applied)
+        return replace(d, applied=applied, concerns=target(code, d.concerns) if d.concerns else None)
+
+    return [resolved(d) if d.applied or d.concerns else d for d in docs]
+
+
+def _invoices(docs: Iterable[Doc]) -> Iterator[tuple[str | None, str | None, str | None, str]]:
+    return ((d.text("entity_code"), d.text("document"), d.text("number"), d.id) for d in docs if d.kind == "invoice")
+
+
+def targets(
+    invoices: Iterable[tuple[str | None, str | None, str | None, str]],
+) -> Callable[[str | None, str], str]:
+    """(entity code, reference) → the id of the invoice that it means, else the reference as it is.
+
+    invoices: (entity code, document, number, id) of every invoice of the file
+    """
+    ids: set[str] = set()
+    by_number: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    for code, document_, number, id in invoices:
+        ids.add(id)
+        for printed in {document_, number} - {None}:
+            by_number[(code, str(printed))].add(id)
+
+    def target(entity_code: str | None, ref: str) -> str:
         if ref in ids:
             return ref
-        found = by_number.get((doc.text("entity_code"), ref), set())
+        found = by_number.get((entity_code, ref), set())
         return next(iter(found)) if len(found) == 1 else ref
 
-    return [
-        replace(
-            d,
-            applied=tuple((target(d, ref), amount, on, back) for ref, amount, on, back in d.applied),
-            concerns=target(d, d.concerns) if d.concerns else None,
-        )
-        if d.applied or d.concerns
-        else d
-        for d in docs
-    ]
+    return target
 
 
 def readable_key(binding: Binding, cells: Sequence[str]) -> str | None:

@@ -83,8 +83,11 @@ def relation_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
 
 
 def application_rows(doc: Doc) -> list[relation.Row]:
-    """The document's applications as rows of `relation.APPLICATIONS`."""
-    return [(doc.kind, doc.id, ref, amount, amount, on or doc.posted, back) for ref, amount, on, back in doc.applied]
+    """The document's applications as rows of `relation.APPLICATIONS`, and its part in a group."""
+    found: list[relation.Row] = [
+        (doc.kind, doc.id, ref, amount, amount, on or doc.posted, back) for ref, amount, on, back in doc.applied
+    ]
+    return found + relation.group_rows(doc.kind, doc.id, doc.group)
 
 
 def derived_customer_row(customer: str, name: str | None, number: str | None) -> relation.Row:
@@ -220,6 +223,7 @@ def _credit_memo(doc: Doc, connection: str) -> CreditMemo:
         original_invoice=doc.concerns,
         reason=doc.text("reason"),
         applications=_applied(doc),
+        group=doc.group,
     )
 
 
@@ -235,6 +239,7 @@ def _payment(doc: Doc, connection: str) -> Payment:
         reported_unapplied=doc.open,
         deposit_to=doc.text("deposit_to"),
         memo=doc.text("memo"),
+        group=doc.group,
     )
 
 

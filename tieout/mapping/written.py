@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tieout.mapping import clearing
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile, heading_key
 from tieout.mapping.writing import standing
@@ -45,7 +46,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "country": ("billing_address",),
 }
 _NEVER = frozenset(
-    {"ref", "marker", "lines", "tax_lines", "instalments", "credits", "deposit_applied", "state", "voided_on"}
+    {"ref", "marker", "lines", "tax_lines", "instalments", "credits", "deposit_applied", "state", "voided_on", "group"}
 )
 # What no file can leave out: kept in every representation.
 _ALWAYS = frozenset({"ref", "marker", "state", "voided_on", "customer", "name", "currency", "issued", "received"}) | {
@@ -106,8 +107,9 @@ def fields(profile: Profile, entity: Entity) -> frozenset[str]:
     if entity is Entity.CUSTOMER:
         found |= {"number"} if "customer" in profile.columns else set()
     elif entity is Entity.CREDIT_MEMO:
-        found |= {"original_invoice"} if "invoice" in profile.columns and "applied" not in profile.columns else set()
-        found -= {"applications"} if "applied" not in profile.columns else set()
+        applies = "applied" in profile.columns or clearing.reads(profile)
+        found |= {"original_invoice"} if "invoice" in profile.columns and not applies else set()
+        found -= set() if applies else {"applications"}
     return frozenset((found & type_of[entity].model_fields.keys()) - _NEVER)
 
 

@@ -109,6 +109,9 @@ class Book:
             for application in getattr(one.record, "applications", ()):
                 if application.reversed_on is None and application.invoice in open_:
                     open_[application.invoice] -= application.amount_invoice
+            for part in getattr(getattr(one.record, "group", None), "invoices", ()):
+                if part.invoice in open_:
+                    open_[part.invoice] -= part.amount
         return open_
 
 

@@ -132,11 +132,9 @@ class Codes:
 def canonical(value: object) -> str:
     """JSON in one spelling: sorted keys, no spaces; Decimals as text; floats are refused."""
 
-    def default(item: object) -> object:
+    def default(item: object) -> str:
         if isinstance(item, Decimal):
             return str(item)
-        if isinstance(item, Mapping):
-            return dict(item)
         raise TypeError(f"{type(item).__name__} has no canonical JSON")
 
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=default)
@@ -153,12 +151,17 @@ def share(record: AnyRecord, resolve: Resolve) -> Shared:
     shared = _refer(record.entity, data, resolve)
     for name in _NOT_SHARED:
         shared.pop(name, None)
+    if shared.get("group") is not None:
+        shared["group"] = {k: v for k, v in shared["group"].items() if k != "invoices"}
     return shared
 
 
 def realise(entity: Entity, shared: Shared, resolve: Resolve, *, ref: Mapping[str, Any]) -> AnyRecord:
-    """The record of one connection that a shared form describes. `resolve` maps subjects to native ids there."""
-    data = _refer(entity, dict(shared), resolve)
+    """The record of one connection that a shared form describes. `resolve` maps subjects to native ids there.
+
+    A settled group stays where it is: it says nothing that could be written elsewhere.
+    """
+    data = _refer(entity, {k: v for k, v in shared.items() if k != "group"}, resolve)
     kind = type_of[entity]
     data["ref"] = dict(ref)
     for name, info in kind.model_fields.items():

@@ -195,8 +195,8 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
 
 
 def _grouped(*sides: SideState) -> bool:
-    """Whether a payment is grouped with credits in a way that leaves open which of them paid what."""
-    return any((side.shared or {}).get("credits") for side in sides)
+    """Whether it is grouped in a way that leaves open who paid what: with credits, or by what cleared it."""
+    return any((side.shared or {}).get(name) for side in sides for name in ("credits", "group"))
 
 
 def _group(s: SubjectState, left: Mapping[str, str], right: Mapping[str, str]) -> Finding:
@@ -204,7 +204,7 @@ def _group(s: SubjectState, left: Mapping[str, str], right: Mapping[str, str]) -
         s.id,
         s.entity,
         "",
-        "group: which credit paid which invoice is not stated uniquely",
+        "group: who paid which invoice is not stated uniquely",
         "apply it by hand on the other side, or part the group where it was made",
         field="applications",
         left_value=shown(left),
