@@ -15,8 +15,8 @@ NEXT: dict[str, str] = {
     "`tieout profile infer FILE` proposes a profile for a new layout.",
     "RetriableError": "Nothing, if a schedule runs it: the next run goes on where this one stopped. By hand: wait "
     "`retry_after` seconds where the message names them, then run again.",
-    "LeaseHeldError": "Nothing: the other run does the work. If no other run is alive, its lease ends by itself two "
-    "minutes after its last sign of life.",
+    "LeaseHeldError": "Nothing: the other run does the work. The lease of a run that was killed ends at once for the "
+    "next run on the same machine (Linux), and two minutes after its last sign of life for any other.",
     "RefusedError": "A person decides: approve or reject the plan, lift the guard by its name, or answer the "
     "discrepancy.",
     "SignInRequired": "`tieout connect NAME`, as the user that the schedule runs as. Nothing is lost; the next run "
@@ -91,51 +91,18 @@ MEANING: dict[str, str] = {
     "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
     "CUSTOMER_FIELD_DIFF": "Name, tax id, e-mail or another field of a customer differs.",
     "CUSTOMER_UNMAPPED": "Two customers have the same documents, and neither number nor name in common.",
+    "OUT_OF_SCOPE": "A document of one ledger is left out by a rule of the pair: dated before the cut-over, or of a kind "
+    "that does not flow that way.",
     "BALANCE_MISMATCH_INTERNAL": "A balance that the ledger reports is not what its own documents add up to.",
+    "UNCERTAIN_WRITE": "A write was sent, and it is not known yet whether it happened.",
+    "UNAUTHORISED_EDIT_AFTER_POST": "A field was changed on the side that does not own it, or on both sides, since the "
+    "two last agreed.",
+    "LINE_STRUCTURE": "The lines of the document differ; its total does not.",
+    "CUSTOMER_INACTIVE": "A customer that both ledgers held was removed from one of them.",
+    "PARSE_REJECT": "A record could not be read.",
+    "MASS_CHANGE_GUARD": "A guard holds operations of the plan.",
 }  # fmt: skip
 
-# Catalogued for those who call the comparison themselves; tieout has no such rule of scope yet.
-NOT_EMITTED = frozenset({"OUT_OF_SCOPE"})
-
-# What the sync lists beyond the comparison: code → (class, meaning, usual cause, remedy).
-OF_SYNC: dict[str, tuple[str, str, str, str]] = {
-    "CUSTOMER_INACTIVE": (
-        "N",
-        "A customer that both ledgers held was removed from one of them.",
-        "merged, or deleted by hand",
-        "restore it there, or deactivate the other one",
-    ),
-    "UNCERTAIN_WRITE": (
-        "T",
-        "A write was sent, and it is not known yet whether it happened.",
-        "the answer was lost; the target cannot be searched reliably",
-        "none at first: the next run reads back; where a person is to look, look there, then decide the discrepancy",
-    ),
-    "UNAUTHORISED_EDIT_AFTER_POST": (
-        "N",
-        "A field was changed on the side that does not own it, or on both sides, since the two last agreed.",
-        "an edit by hand; another program",
-        "decide which is right; correct the other side, or accept the difference with a reason",
-    ),
-    "LINE_STRUCTURE": (
-        "N",
-        "The lines of the document differ; its total does not.",
-        "lines entered or grouped in another way; edited on one side",
-        "decide which is right, or accept the difference with a reason",
-    ),
-    "PARSE_REJECT": (
-        "N",
-        "A record could not be read.",
-        "an amount or a date in another form than the profile says; a shape that the vendor does not document",
-        "mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
-    ),
-    "MASS_CHANGE_GUARD": (
-        "N",
-        "A guard holds operations of the plan.",
-        "a first sync; a format, a sign or a mapping gone wrong; an export that is cut short",
-        "look at the plan; if it is right: `tieout plan approve ID --by NAME --accept-guard GUARD`",
-    ),
-}  # fmt: skip
 CLASSES = {
     "T": "changes the total of receivables",
     "Z": "moves money between documents, customers or dates; the total stays",

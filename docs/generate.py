@@ -17,10 +17,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs import records
-from docs.catalogue import CLASSES, MEANING, NEXT, NOT_EMITTED, OF_SYNC
+from docs.catalogue import CLASSES, MEANING, NEXT
 from tieout import errors
 from tieout.cli import cli
 from tieout.compare.codes import CODES as CATALOGUE
+from tieout.compare.codes import OF_SYNC, Code
 from tieout.config import settings
 from tieout.config.settings import CODES, ENTITIES, OWNERS, TWO_WAY, SecretRef, Table, policy_fields
 
@@ -247,7 +248,6 @@ def error_section(error: type) -> str:
 
 def discrepancies_page() -> str:
     """Every code that tieout emits: class, severity, meaning, usual cause, remedy."""
-    compared = {c: k for c, k in CATALOGUE.items() if c not in NOT_EMITTED}
     parts = [
         "# Discrepancies\n",
         GENERATED,
@@ -263,27 +263,31 @@ def discrepancies_page() -> str:
             "*Supposed* codes say that something differs, not why: their amounts are stated as `unconfirmed` beside "
             "the bridge.\n"
         ),
-        table(
-            ("code", "class", "severity", "meaning"),
-            [
-                (_link(c), k.class_, k.severity + ("" if k.confirmed else ", supposed"), MEANING[c])
-                for c, k in compared.items()
-            ],
-        ),
+        _codes(CATALOGUE),
         "Listed by a sync only:\n",
-        table(("code", "class", "meaning"), [(_link(c), words[0], words[1]) for c, words in OF_SYNC.items()]),
-        *(code_section(c, f"{k.class_}, {k.severity}", MEANING[c], k.cause, k.remedy) for c, k in compared.items()),
-        *(code_section(c, *words) for c, words in OF_SYNC.items()),
+        _codes(OF_SYNC),
+        *(code_section(c, k) for c, k in {**CATALOGUE, **OF_SYNC}.items()),
     ]
     return "\n".join(parts)
+
+
+def _codes(catalogue: dict[str, Code]) -> str:
+    return table(
+        ("code", "class", "severity", "meaning"),
+        [
+            (_link(c), k.class_, k.severity + ("" if k.confirmed else ", supposed"), MEANING[c])
+            for c, k in catalogue.items()
+        ],
+    )
 
 
 def _link(code: str) -> str:
     return f"[{code}](#{code.lower()})"
 
 
-def code_section(code: str, class_: str, meaning: str, cause: str, remedy: str) -> str:
-    return f"## {code}\n\n{meaning} Class {class_}.\n\n* usual cause: {cause}\n* remedy: {remedy}\n"
+def code_section(code: str, entry: Code) -> str:
+    words = f"{MEANING[code]} Class {entry.class_}, {entry.severity}."
+    return f"## {code}\n\n{words}\n\n* usual cause: {entry.cause}\n* remedy: {entry.remedy}\n"
 
 
 def model_page() -> str:

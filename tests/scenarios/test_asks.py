@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from decimal import Decimal
+
 import pytest
 
-from tests.scenarios.world import World, customer, invoice
+from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import plans
+from tieout.sync import differences, plans
 from tieout.sync.facts import Codes
 
 
@@ -47,3 +50,62 @@ def test_a_plan_of_another_configuration_cannot_be_approved_any_more() -> None:
         plans.approve(world.store, old.plan_id, by="Grace")
     plans.approve(world.store, new.plan_id, by="Grace")
     assert world.run().applied["done"] == 1
+
+
+def test_a_refused_write_asks_a_person_in_every_run_until_somebody_answers() -> None:
+    world = World(right_caps={"periods_readable": False})
+    world.r.closed_through = date(2026, 1, 31)
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
+    first = world.run()
+    assert (first.applied["rejected"], first.refused, first.exit_code) == (1, 1, 4)
+    second = world.run()
+    assert (second.applied["rejected"], second.operations, second.refused, second.exit_code) == (0, [], 1, 4)
+    assert second.as_json()["refused"] == 1
+    [d] = [d for d in second.discrepancies if d.code == "PERIOD_LOCKED"]
+    differences.decide(world.store, d.id, action="acknowledge", by="Grace", reason="the auditor is asked")
+    third = world.run()
+    assert (third.refused, third.exit_code) == (0, 0), "somebody is on it"
+    differences.decide(world.store, d.id, action="reopen", by="Grace", reason="")
+    assert world.run().exit_code == 4
+    world.r.closed_through = None
+    differences.decide(world.store, d.id, action="retry", by="Grace", reason="")
+    done = world.run()
+    assert (done.applied["done"], done.refused, done.exit_code) == (1, 0, 0)
+
+
+def test_a_refused_change_and_a_refused_void_ask_as_well() -> None:
+    world = World(right_caps={"periods_readable": False})
+    ada = world.l.put(customer())
+    changed, gone = (world.l.put(invoice(ada.ref.id, "10.00", number=n)) for n in ("A", "B"))
+    world.run()
+    world.r.closed_through = date(2026, 1, 31)
+    world.l.edit(Entity.INVOICE, changed.ref.id, subtotal=Decimal(12), total=Decimal(12))
+    world.l.void(Entity.INVOICE, gone.ref.id, DAY)
+    for _ in range(2):
+        report = world.run()
+        assert (report.refused, report.exit_code) == (2, 4)
+
+
+def test_what_a_rule_of_the_pair_leaves_out_is_out_of_scope_and_not_missing() -> None:
+    """Before the cut-over, or of a kind that flows the other way only; a duplicate keeps its own name."""
+    world = World(cutover=DAY, flows={Entity.PAYMENT: "left_to_right"})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "40.00", number="OLD", posted=DAY - timedelta(days=1)))
+    new = world.l.put(invoice(ada.ref.id, "60.00", number="NEW"))
+    world.l.put(payment(ada.ref.id, "10.00", on=((new.ref.id, "10.00"),), reference="P-1"))
+    world.run()
+    [there] = world.r.all(Entity.INVOICE)
+    world.r.put(payment(there.customer, "10.00", on=((there.ref.id, "10.00"),), reference="P-1"))
+    world.r.put(payment(there.customer, "20.00", on=((there.ref.id, "20.00"),), reference="P-2"))
+    report = world.run()
+    found = {(d.code, d.delta, d.confirmed, d.class_) for d in report.discrepancies if d.delta}
+    assert found == {
+        ("OUT_OF_SCOPE", Decimal("-40.00"), True, "T"),
+        ("OUT_OF_SCOPE", Decimal("-20.00"), True, "T"),
+        ("PAYMENT_DUPLICATED", Decimal("-10.00"), True, "T"),
+    }
+    assert report.comparison.bridge["USD"].remainder == 0
+    assert {"the pair carries no payment over to left"} == {
+        d.cause for d in report.discrepancies if d.code == "OUT_OF_SCOPE" and d.kind == "payment"
+    }

@@ -205,6 +205,9 @@ def _show(out: Out, report: Report) -> None:
         out.warn(f"{report.pair}: {unsure} not known yet\n  → run it again; what was sent is settled first")
     for trip in report.trips:
         out.warn(f"{report.pair}: guard {trip.name}: {clean(trip.message)}")
+    if report.refused:
+        no = count(report.refused, "write was", "writes were")
+        out.warn(f"{report.pair}: {no} refused by the target\n  → tieout discrepancies list")
     if report.waiting and report.plan_id:
         wait = count(report.waiting, "operation waits", "operations wait")
         out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")

@@ -42,8 +42,11 @@ def list_(out: Out) -> None:
 @click.argument("file", type=_file)
 @click.option("--profile", "name", required=True, help="A shipped profile, or the path of your own.")
 @common
-def check(out: Out, file: Path, name: str) -> None:
-    """Read a file and say what became of every row."""
+def check(out: Out, file: Path, name: str) -> int:
+    """Read a file and say what became of every row.
+
+    Exits with 4 if rows were rejected.
+    """
     import duckdb
 
     from tieout.connectors.files import load
@@ -54,6 +57,7 @@ def check(out: Out, file: Path, name: str) -> None:
         report = load(con, file, wanted, side="left").as_json()
     out.data(report)
     _show_report(out, report)
+    return 4 if report["rejected"] else 0
 
 
 def _show_report(out: Out, report: dict[str, Any]) -> None:

@@ -190,11 +190,43 @@ CODES: dict[str, Code] = {
         "find the document that was not exported",
     ),
 }  # fmt: skip
-ORDER = {code: place for place, code in enumerate(CODES)}
+# What only a sync can tell: two ledgers beside each other do not show it.
+OF_SYNC: dict[str, Code] = {
+    "UNCERTAIN_WRITE": _t(
+        "medium",
+        "the answer was lost; the target cannot be searched reliably",
+        "none at first: the next run reads back; where a person is to look, look there, then decide the discrepancy",
+        confirmed=False,
+    ),
+    "UNAUTHORISED_EDIT_AFTER_POST": _n(
+        "medium",
+        "an edit by hand; another program",
+        "decide which is right; correct the other side, or accept the difference with a reason",
+    ),
+    "LINE_STRUCTURE": _n(
+        "low",
+        "lines entered or grouped in another way; edited on one side",
+        "decide which is right, or accept the difference with a reason",
+    ),
+    "CUSTOMER_INACTIVE": _n(
+        "medium", "merged, or deleted by hand", "restore it there, or deactivate the other one"
+    ),
+    "PARSE_REJECT": _n(
+        "high",
+        "an amount or a date in another form than the profile says; a shape that the vendor does not document",
+        "mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
+    ),
+    "MASS_CHANGE_GUARD": _n(
+        "high",
+        "a first sync; a format, a sign or a mapping gone wrong; an export that is cut short",
+        "look at the plan; if it is right: `tieout plan approve ID --by NAME --accept-guard GUARD`",
+    ),
+}  # fmt: skip
+ORDER = {code: place for place, code in enumerate([*CODES, *OF_SYNC])}
 EXPLAINING = frozenset({"SYNC_IN_FLIGHT", "SYNC_BLOCKED", "PERIOD_LOCKED", "OUT_OF_SCOPE"})
 MONEY_FIELDS = frozenset({"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied"})
 
 
 def of(code: str) -> Code:
-    """The catalogue entry; a code that a caller explains a document with, and we do not know, counts as T, supposed."""
-    return CODES.get(code) or Code("T", "medium", confirmed=False, cause="", remedy="")
+    """The catalogue entry; a code of a caller's own, with which it explains a document, counts as T, supposed."""
+    return CODES.get(code) or OF_SYNC.get(code) or Code("T", "medium", confirmed=False, cause="", remedy="")

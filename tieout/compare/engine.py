@@ -115,6 +115,7 @@ def _discrepancy(
     lv, rv = value(shown, _text(lraw)), value(shown, _text(rraw))
     said = reasons.get(("left", str(kind), str(left))) if right is None else None
     said = said or (reasons.get(("right", str(kind), str(right))) if left is None else None)
+    said = said if said and said.code == code else None
     return Discrepancy(
         id=identity(code, kind, left, right, field, currency),
         code=code,

@@ -256,17 +256,17 @@ WHERE (f.field = 'name' AND l.name_key <> r.name_key) OR (f.field = 'tax_id' AND
 _ALONE = (
     _INTO
     + """
-SELECT CASE WHEN x.code IS NOT NULL THEN x.code
+SELECT CASE WHEN x.code <> 'OUT_OF_SCOPE' THEN x.code
             WHEN d.twin IS NOT NULL THEN CASE WHEN b.kind = 'payment' THEN 'PAYMENT_DUPLICATED'
                                               ELSE 'DUPLICATE_WITHIN_LEDGER' END
-            WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING'
+            WHEN b.kind = 'payment' THEN coalesce(x.code, 'PAYMENT_MISSING')
             WHEN b.subkind = 'write_off' THEN 'WRITEOFF_ONE_SIDE'
             WHEN b.subkind = 'discount' THEN 'DISCOUNT_TAKEN_DIFF'
             WHEN b.subkind = 'refund' THEN 'REFUND_MISMATCH'
             WHEN b.subkind IN ('returned_payment', 'chargeback') THEN 'CHARGEBACK_NSF'
             WHEN b.subkind = 'withholding' THEN 'WITHHOLDING_DIFF'
             WHEN b.subkind = 'fx_realized' THEN 'FX_REALIZED'
-            ELSE 'MISSING_IN_{absent}' END,
+            ELSE coalesce(x.code, 'MISSING_IN_{absent}') END,
        CASE WHEN x.code IS NULL THEN '' WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING' ELSE 'MISSING_IN_{absent}' END,
        b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
        concat_ws(chr(31), 'twin=' || replace(coalesce(t.number, t.id), chr(31), ' '),

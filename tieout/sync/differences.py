@@ -7,7 +7,7 @@ accepted difference opens again when its values do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.compare import Discrepancy
+from tieout.compare.codes import of
 from tieout.errors import ConfigError, RecordError, RefusedError
 from tieout.model import ZERO, Entity, micros
 from tieout.sync import schema
@@ -70,11 +71,13 @@ def explain(
 def _own(f: Finding) -> Discrepancy:
     """A finding that the comparison does not show: a field that it does not look at, or a refused write."""
     code = f.code or ("CUSTOMER_FIELD_DIFF" if f.entity is Entity.CUSTOMER else _code_of(f))
+    class_ = of(code).class_
     return Discrepancy(
         id=_id(code, f.subject, f.field),
         code=code,
         secondary=(),
-        class_="N",
+        # Were a total of receivables moved, the comparison would list it.
+        class_="N" if class_ == "T" else class_,
         severity="medium" if f.holds else "low",
         kind=f.entity.value,
         left=f.subject,
@@ -247,6 +250,16 @@ def _row(
         "last_run": run,
         "closed_at": None,
     }
+
+
+def unanswered(tx: Tx, pair: str, subjects: Collection[str]) -> int:
+    """How many of the subjects nobody has answered for: no discrepancy of theirs is acknowledged or accepted."""
+    if not subjects:
+        return 0
+    t = schema.discrepancy
+    rows = tx.all(sa.select(t.c.body).where(t.c.pair == pair, t.c.state.in_(("acknowledged", "accepted"))))
+    answered = {link for row in rows for link in loads(row["body"])["links"]}
+    return sum(1 for subject in subjects if subject not in answered)
 
 
 def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPEN_STATES) -> list[dict[str, Any]]:

@@ -426,6 +426,8 @@ class _Run:
             else:
                 # A look at another day: the lasting list, and what people decided on it, stay as they are.
                 self.report.changes = differences.Changes(0, len(found), 0)
+            refused = {f.subject for f in findings if f.refused}
+            self.report.refused = differences.unanswered(tx, self.pair.name, refused)
             self.listing.control_totals(tx)
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys <= done]

@@ -142,6 +142,7 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
             "void the other one, or credit it in an open period",
             side=voided,
             holds=True,
+            refused=refusal is not None,
         )
     )
 
@@ -221,11 +222,17 @@ def _apply_later(s: SubjectState, record: Shared, target: Which, rules: Rules, d
 def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> Finding | None:
     """Why a one-sided record is not created on the other side; None if it may be."""
 
-    def because(code: str, cause: str, remedy: str) -> Finding:
-        return Finding(s.id, s.entity, code, cause, remedy, side=RIGHT if target == LEFT else LEFT)
+    def because(code: str, cause: str, remedy: str, *, refused: bool = False) -> Finding:
+        side: Which = RIGHT if target == LEFT else LEFT
+        return Finding(s.id, s.entity, code, cause, remedy, side=side, refused=refused)
 
-    if not rules.can(target, s.entity, OpKind.CREATE) or not rules.flows(s.entity, target):
+    if not rules.can(target, s.entity, OpKind.CREATE):
         return because("", "", "")
+    if not rules.flows(s.entity, target):
+        if s.entity is Entity.ADJUSTMENT:
+            return because("", "", "")
+        there = rules.connections[target]
+        return because("OUT_OF_SCOPE", f"the pair carries no {_words(s.entity)} over to {there}", _CONFIRM)
     refusal = rules.creatable(s)
     if refusal is not None:
         return because(*refusal, "mend the cause; it is tried again when the document or the cause changes")
@@ -233,7 +240,7 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
     day = day_of(shared)
     if day and rules.cutover and day < rules.cutover:
         return because(
-            "",
+            "OUT_OF_SCOPE",
             f"historic_unmatched: dated {day}, before the cut-over {rules.cutover}; never created",
             "link it by hand if it has a counterpart, or carry it in the opening balance",
         )
@@ -245,7 +252,8 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
         return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
     if (refusal := rules.refused(key, digest(only.facts))) is not None:
-        return because(*refusal, "mend the cause named by the target; it is tried again when the document changes")
+        remedy = "mend the cause named by the target; it is tried again when the document changes"
+        return because(*refusal, remedy, refused=True)
     closed = rules.closed[target]
     if day and closed and day <= closed:
         return because(
@@ -254,6 +262,13 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
             "re-date it at its origin, or enter it in an open period; tieout never re-dates by itself",
         )
     return None
+
+
+_CONFIRM = "confirm the rule (`flows` of the pair), or enter it there by hand"
+
+
+def _words(entity: Entity) -> str:
+    return entity.value.replace("_", " ")
 
 
 def _needed(entity: Entity, record: Shared) -> tuple[str, ...]:

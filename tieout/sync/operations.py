@@ -123,6 +123,7 @@ class Finding:
 
     code: a discrepancy code, "" to add its cause to whatever the comparison finds for the subject
     side: the side whose record is concerned · holds: True if it keeps the subject from being written at all
+    refused: the target said no to a write, now or in an earlier run, and it is not tried again until something changes
     """
 
     subject: str
@@ -135,6 +136,7 @@ class Finding:
     left_value: str = ""
     right_value: str = ""
     holds: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

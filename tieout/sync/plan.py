@@ -19,7 +19,7 @@ made again because it could not be read, and only the owner's confirmed void is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -384,7 +384,7 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
     wanted = canonical([[c.name, c.after] for c in changes])
     key = key_of(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}")
     if (refusal := rules.refused(key, digest(source.facts))) is not None:
-        draft.findings.append(_refusal(s, which, changes, *refusal))
+        draft.findings.append(replace(_refusal(s, which, changes, *refusal), refused=True))
         return
     before, after = signed(s.entity, side.shared), signed(s.entity, record)
     draft.operations.append(

@@ -19,6 +19,7 @@ class Report:
     """What one run did. `as_json` has the keys of design.md §5, and more: bridge, files, failures, what waits.
 
     halted: targets that were left alone before everything was sent, with the reason
+    refused: records whose write the target refused, now or before, without anybody having answered for it yet
     """
 
     run: str
@@ -36,6 +37,7 @@ class Report:
     discrepancies: list[Discrepancy] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
     waiting: int = 0
+    refused: int = 0
     files: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     errors: list[TieoutError] = field(default_factory=list)
@@ -48,7 +50,7 @@ class Report:
     def exit_code(self) -> int:
         """The highest that applies in the order 5, 4, 2, 3 (design.md §5); 0 if all is done."""
         codes = {e.exit_code for e in self.errors}
-        if self.waiting or self.trips or self.applied["stuck"]:
+        if self.waiting or self.trips or self.refused or self.applied["stuck"]:
             codes.add(4)
         if self.applied["unknown"] or self.halted:
             codes.add(3)
@@ -71,6 +73,7 @@ class Report:
             "requests": self.requests,
             "linked": self.linked,
             "waiting": self.waiting,
+            "refused": self.refused,
             "guards": [{"name": t.name, "message": t.message, "operations": len(t.keys)} for t in self.trips],
             "left": bridge.get("left"),
             "right": bridge.get("right"),

@@ -19,6 +19,7 @@ lease = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text),
     Column("expires_at", Text),
+    Column("worker", Text),
 )
 run = Table(
     "run",

@@ -25,6 +25,7 @@ from sqlalchemy.engine import Engine, make_url
 from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableError
 from tieout.sync import schema
 from tieout.sync.facts import canonical
+from tieout.sync.worker import is_gone, this_worker
 
 Clock = Callable[[], datetime]
 Row = Mapping[str, Any]
@@ -95,7 +96,10 @@ class Store:
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, resources: list[str]) -> Lease:
-        """Take all resources, in order of their names, or none. Raises LeaseHeldError naming the holder."""
+        """Take all resources, in order of their names, or none. Raises LeaseHeldError naming the holder.
+
+        A lease ends by its time, or at once when its worker is known to be gone (a process of this machine that ended).
+        """
         owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         now, until = self.now(), stamp(self.clock() + timedelta(seconds=LEASE_SECONDS))
         epochs: dict[str, int] = {}
@@ -105,17 +109,17 @@ class Store:
                 free = _insert(db, t).values(resource=resource, epoch=0, owner=None, expires_at=None)
                 db.execute(free.on_conflict_do_nothing())
                 held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().one()
-                if held["owner"] is not None and held["expires_at"] > now:
+                if held["owner"] is not None and held["expires_at"] > now and not is_gone(held["worker"]):
                     raise LeaseHeldError(
                         f"another run holds {resource} (since it is {held['owner']}, until {held['expires_at']})",
-                        hint="wait for it to end; a lease that its worker lost expires by itself",
+                        hint="wait for it to end; the lease of a worker that is gone ends by itself",
                         retry_after=float(LEASE_SECONDS),
                     )
                 epochs[resource] = held["epoch"] + 1
                 db.execute(
                     t.update()
                     .where(t.c.resource == resource)
-                    .values(epoch=epochs[resource], owner=owner, expires_at=until)
+                    .values(epoch=epochs[resource], owner=owner, worker=this_worker(), expires_at=until)
                 )
         return Lease(owner, epochs)
 
@@ -132,7 +136,9 @@ class Store:
         with _database_errors(), self.engine.begin() as db:
             for resource, epoch in lease.epochs.items():
                 db.execute(
-                    t.update().where(t.c.resource == resource, t.c.epoch == epoch).values(owner=None, expires_at=None)
+                    t.update()
+                    .where(t.c.resource == resource, t.c.epoch == epoch)
+                    .values(owner=None, worker=None, expires_at=None)
                 )
 
     # ── audit ────────────────────────────────────────────────────────────────────────────────────────────────────

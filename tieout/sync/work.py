@@ -129,7 +129,9 @@ class Work:
         target = self.target_of(intent["connection"])
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
         entity = Entity(loads(intent["operation"])["entity"])
-        self.findings.append(Finding(intent["subject"], entity, code, why, _REMEDIES.get(count, ""), side=side))
+        refused = count == "rejected"
+        remedy = _REMEDIES.get(count, "")
+        self.findings.append(Finding(intent["subject"], entity, code, why, remedy, side=side, refused=refused))
 
 
 _REMEDIES = {

@@ -21,6 +21,7 @@ from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableErro
 from tieout.model import Entity
 from tieout.sync import schema
 from tieout.sync.store import LEASE_SECONDS, Store, open_store, upgrade
+from tieout.sync.worker import is_gone, this_worker
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -234,6 +235,47 @@ except LeaseHeldError as error:
 else:
     print("done", flush=True)
 """
+
+
+def test_a_killed_run_is_followed_at_once_by_the_next_on_the_same_machine(url: str, clock: ManualClock) -> None:
+    """Killed in the middle of a run, not even waited for by its parent: nobody waits for its lease to run out."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env, "cwd": ROOT}
+    first = subprocess.Popen([sys.executable, "-c", _PROCESS, url], **pipes)
+    try:
+        assert first.stdout.readline() == "holding\n"
+        store = open_store(url, clock=clock)
+        with pytest.raises(LeaseHeldError):
+            store.take(["pair:books"])
+        first.kill()
+        os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        taken = store.take(["pair:books"])
+        assert taken.epochs == {"pair:books": 2}, "not reaped by its parent, it is gone all the same"
+        store.release(taken)
+        first.wait()
+        store.take(["pair:books", "connection:left", "connection:right"])
+        store.close()
+    finally:
+        first.kill()
+        first.wait()
+        first.stdin.close()
+        first.stdout.close()
+
+
+def test_only_a_worker_that_is_certainly_gone_counts_as_gone() -> None:
+    me = this_worker()
+    assert me is not None
+    machine, pid, started = me.rsplit(" ", 2)
+    assert not is_gone(me)
+    assert is_gone(f"{machine} {pid} {int(started) - 1}"), "the number was given to another process"
+    assert not is_gone(f"{machine} {os.getppid()} {_started(os.getppid())}")
+    for doubtful in (None, "", "nonsense", f"another-boot pid:[1] {2**22 + 1} 1", f"{machine} x {started}"):
+        assert not is_gone(doubtful), doubtful
+    assert is_gone(f"{machine} {2**22 + 1} 1"), "no process has a number beyond the kernel's last"
+
+
+def _started(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 def test_of_two_processes_one_runs_and_the_other_is_told(url: str) -> None:
