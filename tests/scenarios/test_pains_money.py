@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment, write_off
+from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Application, Credit, Entity, PostingState, exponent
 from tieout.sync import differences
 
@@ -100,6 +101,102 @@ def test_a_merge_that_would_apply_more_than_there_is_writes_nothing() -> None:
     assert opens(world.r) == opens(world.l) == {"A": 0, "B": D("50.00")}
     assert b in {i.ref.id for i in world.l.all(Entity.INVOICE)}
     quiet(world)
+
+
+def test_a_payment_for_which_there_is_no_room_is_held_and_named_and_planned_once_there_is() -> None:
+    """10: paid over there meanwhile: nothing is planned in any run, the amounts are said, and it follows by itself."""
+    world = World(flows={Entity.PAYMENT: "left_to_right"})
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    theirs = world.r.put(payment(mirror.customer, "80.00", on=((mirror.ref.id, "80.00"),), reference="r"))
+    world.run()
+    world.l.put(payment(ada.ref.id, "100.00", on=((inv.ref.id, "100.00"),), reference="l"))
+    for _ in range(2):
+        report = world.run()
+        assert (report.operations, report.applied["blocked"]) == ([], 0)
+        [d] = [d for d in report.discrepancies if d.code == "OVER_APPLIED"]
+        assert (d.delta, d.confirmed, d.class_) == (D("100.00"), True, "T")
+        assert "invoice L-1 has 20.00 open in right, and 100.00 more would be applied to it" in d.cause
+        assert "take back" in d.remedy
+        assert report.comparison.bridge["USD"].remainder == 0
+    quiet(world)
+    world.r.void(Entity.PAYMENT, theirs.ref.id, LATER)
+    report = world.run()
+    assert report.applied["done"] == 1
+    assert opens(world.r) == opens(world.l) == {"L-1": 0}
+    quiet(world)
+
+
+def test_a_plan_makes_the_room_first_that_it_needs() -> None:
+    """9 and 10: one payment voided, one moved, and new ones in their place; two change places; all ends as it is here."""
+    world = World()
+    ada = world.l.put(customer())
+    a, b, c = (world.l.put(invoice(ada.ref.id, "50.00", number=n)).ref.id for n in "ABC")
+    gone, moved, other = (
+        world.l.put(payment(ada.ref.id, "50.00", on=((i, "50.00"),), reference=r)).ref.id
+        for i, r in ((a, "z-gone"), (b, "y-moved"), (c, "x-other"))
+    )
+    world.run()
+    world.l.void(Entity.PAYMENT, gone, LATER)
+    world.l.put(payment(ada.ref.id, "50.00", on=((a, "50.00"),), reference="a-new"))
+    for one in (moved, other):
+        world.l.edit(Entity.PAYMENT, one, applications=())
+    world.l.apply(moved, c, D("50.00"), LATER)
+    world.l.apply(other, b, D("50.00"), LATER)
+    first = world.run()
+    assert first.applied["blocked"] == 0
+    assert [o.label for o in first.operations].index("z-gone") < [o.label for o in first.operations].index("a-new")
+    world.run()
+    wanted = {"a-new": {"A": "50.00"}, "x-other": {"B": "50.00"}, "y-moved": {"C": "50.00"}, "z-gone": {}}
+    for books in (world.l, world.r):
+        numbers = {i.ref.id: i.number for i in books.all(Entity.INVOICE)}
+        assert {
+            p.reference: {numbers[x.invoice]: str(x.amount) for x in p.applications if x.reversed_on is None}
+            for p in books.all(Entity.PAYMENT)
+        } == wanted
+    assert opens(world.r) == opens(world.l) == {"A": 0, "B": 0, "C": 0}
+    quiet(world)
+
+
+def test_what_needs_the_room_of_a_void_waits_for_the_person_with_it() -> None:
+    """10: the void is a person's to approve; the payment in its place is not sent ahead, and is not called blocked."""
+    world = World(unattended=frozenset())
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "50.00", number="A"))
+    gone = world.l.put(payment(ada.ref.id, "50.00", on=((inv.ref.id, "50.00"),), reference="gone"))
+    world.run()
+    world.l.void(Entity.PAYMENT, gone.ref.id, LATER)
+    world.l.put(payment(ada.ref.id, "50.00", on=((inv.ref.id, "50.00"),), reference="new"))
+    report = world.run()
+    assert (report.applied["blocked"], report.applied["done"], report.waiting, report.exit_code) == (0, 0, 2, 4)
+    world.approve(report)
+    assert world.run().applied["done"] == 2
+    assert opens(world.r) == {"A": 0}
+    quiet(world)
+
+
+def test_a_write_off_and_what_is_on_its_way_leave_less_room() -> None:
+    """10: an invoice that is written off in part over there, and one whose payment is sent and not answered for yet."""
+    world = World(flows={Entity.PAYMENT: "left_to_right"})
+    ada = world.l.put(customer())
+    a, b = (world.l.put(invoice(ada.ref.id, "100.00", number=n)) for n in "AB")
+    world.run()
+    there = {i.number: i for i in world.r.all(Entity.INVOICE)}
+    world.r.put(write_off(there["A"].customer, "30.00", there["A"].ref.id))
+    world.l.put(payment(ada.ref.id, "80.00", on=((a.ref.id, "80.00"),), reference="on A"))
+    world.l.put(payment(ada.ref.id, "60.00", on=((b.ref.id, "60.00"),), reference="on B"))
+    world.fail("right", Fault(FaultKind.LOSE_RESPONSE, op="create"))
+    report = world.run()
+    assert [o.label for o in report.operations] == ["on B"]
+    assert [d for d in report.discrepancies if "invoice A has 70.00 open in right, and 80.00 more" in d.cause]
+    world.l.put(payment(ada.ref.id, "50.00", on=((b.ref.id, "50.00"),), reference="more on B"))
+    assert len(world.r.all(Entity.PAYMENT)) == 1
+    world.fail("right")
+    report = world.run()
+    assert opens(world.r)["B"] == D("40.00")
+    assert [d for d in report.discrepancies if "invoice B has 40.00 open in right, and 50.00 more" in d.cause]
 
 
 @pytest.mark.parametrize("server", ["reject", "drop"])

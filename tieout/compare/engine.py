@@ -120,7 +120,7 @@ def _discrepancy(
         id=identity(code, kind, left, right, field, currency),
         code=code,
         secondary=tuple(s for s in str(second or "").split(",") if s),
-        class_="T" if delta and entry.class_ == "N" else entry.class_,
+        class_="T" if delta and entry.class_ in ("N", "Z") else entry.class_,
         severity=entry.severity,
         kind=str(kind),
         left=_text(left),

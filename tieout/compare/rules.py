@@ -279,7 +279,7 @@ LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id =
 WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
   AND b.rid NOT IN (SELECT rid FROM cmp_ambiguous WHERE side = '{side}')
   AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')
-  AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code IS NOT NULL)
+  AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code <> 'OUT_OF_SCOPE')
 """
 )
 _AMBIGUOUS = """

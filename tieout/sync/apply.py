@@ -8,7 +8,6 @@ still land. Nothing is sent twice on a guess, and nothing is linked before it wa
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,7 +45,7 @@ from tieout.model import (
     settlements,
 )
 from tieout.sync import schema
-from tieout.sync.book import own_share
+from tieout.sync.book import own_share, standing
 from tieout.sync.confirm import confirm
 from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
 from tieout.sync.operations import Operation, OpKind, marker_for
@@ -98,7 +97,7 @@ def prepare(work: Work, o: Operation, target: Target) -> tuple[AnyRecord, Observ
         return None
     if before is not None and isinstance(record, Payment) and isinstance(before.record, Payment):
         whole = regrouped(record, before.record)
-        if _standing(own(whole)) != _standing(record):
+        if standing(own(whole)) != standing(record):
             why = "group: it is grouped with a credit there, and which money paid what would not be told any more"
             work.note(o, "blocked", "SYNC_BLOCKED", why)
             return None
@@ -114,8 +113,8 @@ def prepare(work: Work, o: Operation, target: Target) -> tuple[AnyRecord, Observ
 def linking_payment(work: Work, o: Operation, memo: CreditMemo, target: Target) -> tuple[Payment, None] | None:
     """The payment of amount 0 that applies what a credit memo does not apply there yet; it is created."""
     held = target.book.held.get((Entity.CREDIT_MEMO, memo.ref.id))
-    now = _standing(held.record if held else None)
-    wanted = _standing(memo)
+    now = standing(held.record if held else None)
+    wanted = standing(memo)
     more = {i: amount - now.get(i, ZERO) for i, amount in wanted.items()}
     if any(v < 0 for v in more.values()) or now.keys() - wanted.keys():
         work.note(o, "blocked", "SYNC_BLOCKED", "part of the credit is to be taken back there: do it by hand")
@@ -194,11 +193,11 @@ def credit_moved(now: Observation, target: Target) -> bool:
 def too_much(record: AnyRecord, before: Observation | None, target: Target) -> str:
     """Why the applications would exceed what an invoice has open; "" if they do not."""
     now = before.record if before is not None else None
-    was = {} if isinstance(now, RecordError) else _standing(now, invoiced=True)
+    was = {} if isinstance(now, RecordError) else standing(now, invoiced=True)
     if isinstance(record, CreditMemo) and not was:
         held = target.book.held.get((Entity.CREDIT_MEMO, record.ref.id))
-        was = _standing(held.record if held else None, invoiced=True)
-    for invoice, amount in _standing(record, invoiced=True).items():
+        was = standing(held.record if held else None, invoiced=True)
+    for invoice, amount in standing(record, invoiced=True).items():
         left = target.room.get(invoice, ZERO) + was.get(invoice, ZERO)
         if amount > left:
             return f"invoice {invoice} has {left} open there, and {amount} would be applied to it"
@@ -385,15 +384,6 @@ def candidates(intent: dict[str, Any], target: Target) -> list[Observation]:
     return list(target.connector.search(entity, marker=intent["marker"], like=record))
 
 
-def _standing(record: object, *, invoiced: bool = False) -> dict[str, Decimal]:
-    """{invoice: sum of what the record applies to it now}, in its own currency or the invoice's; in its own order."""
-    sums: dict[str, Decimal] = {}
-    for a in getattr(record, "applications", ()):
-        if a.reversed_on is None:
-            sums[a.invoice] = sums.get(a.invoice, ZERO) + (a.amount_invoice if invoiced else a.amount)
-    return sums
-
-
 def regrouped(wanted: Payment, before: Payment) -> Payment:
     """The payment with the credits that it is grouped with there, which are none of its own money, as they are.
 
@@ -402,12 +392,12 @@ def regrouped(wanted: Payment, before: Payment) -> Payment:
     own = own_share(before)
     if wanted.credits or not before.credits or own.credits:
         return wanted
-    if _standing(wanted) == _standing(own):
+    if standing(wanted) == standing(own):
         return wanted.model_copy(update={"applications": before.applications, "credits": before.credits})
     parts = [s.application for s in settlements(before) or () if s.source is Entity.CREDIT_MEMO]
     grouped = tuple(a for a in wanted.applications if a.reversed_on is None) + tuple(parts)
     merged = {a.invoice: a for a in grouped}
-    for invoice, amount in _standing(wanted.model_copy(update={"applications": grouped})).items():
+    for invoice, amount in standing(wanted.model_copy(update={"applications": grouped})).items():
         merged[invoice] = merged[invoice].model_copy(update={"amount": amount, "amount_invoice": amount})
     return wanted.model_copy(update={"applications": tuple(merged.values()), "credits": before.credits})
 

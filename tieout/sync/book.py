@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from tieout.errors import RecordError
 from tieout.model import (
+    ZERO,
+    Adjustment,
     AnyRecord,
     Application,
     CreditMemo,
@@ -20,6 +22,7 @@ from tieout.model import (
     Payment,
     PostingState,
     settlements,
+    sign,
 )
 from tieout.sync import schema
 from tieout.sync.facts import Shared, UnknownReferenceError, share
@@ -99,14 +102,19 @@ class Book:
                 _replace(self, key, {name: None})
 
     def room(self) -> dict[str, Decimal]:
-        """What each invoice can still take, by native id: its total less everything that stands against it."""
+        """What each invoice can still take, by native id: its total less all that stands against it, write-offs too."""
         open_: dict[str, Decimal] = {}
         for one in self.live():
             record = one.record
             if isinstance(record, Invoice) and record.state is PostingState.POSTED:
                 open_[one.id] = record.total - record.deposit_applied
         for one in self.live():
-            for application in getattr(one.record, "applications", ()):
+            record = one.record
+            if getattr(record, "state", None) is not PostingState.POSTED:
+                continue
+            if isinstance(record, Adjustment) and record.document in open_:
+                open_[record.document] += sign(record) * record.amount
+            for application in getattr(record, "applications", ()):
                 if application.reversed_on is None and application.invoice in open_:
                     open_[application.invoice] -= application.amount_invoice
             for part in getattr(getattr(one.record, "group", None), "invoices", ()):
@@ -118,6 +126,15 @@ class Book:
 def groups(one: Held) -> bool:
     """Whether the record only applies credits: no cash, so nothing to carry over by itself."""
     return isinstance(one.record, Payment) and not one.record.amount and bool(one.record.credits)
+
+
+def standing(record: object, *, invoiced: bool = False) -> dict[str, Decimal]:
+    """{invoice: sum of what the record applies to it now}, in its own currency or the invoice's; in its own order."""
+    sums: dict[str, Decimal] = {}
+    for a in getattr(record, "applications", ()):
+        if a.reversed_on is None:
+            sums[a.invoice] = sums.get(a.invoice, ZERO) + (a.amount_invoice if invoiced else a.amount)
+    return sums
 
 
 def own_share(payment: Payment) -> Payment:

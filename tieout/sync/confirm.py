@@ -13,7 +13,7 @@ from tieout.connectors import Observation
 from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
 from tieout.model import ZERO, CreditMemo, Entity, Payment, PostingState, from_json
 from tieout.sync import schema
-from tieout.sync.book import Held
+from tieout.sync.book import Held, standing
 from tieout.sync.facts import Facts, Shared, canonical, digest, facts, share
 from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
@@ -203,6 +203,10 @@ def take_room(intent: dict[str, Any], target: Target, held: Held) -> None:
         total = getattr(held.record, "total", ZERO) - getattr(held.record, "deposit_applied", ZERO)
         target.room.setdefault(held.id, total)
     if intent["op"] == OpKind.VOID.value:
+        was = (loads(intent["before"]) or {}).get("record")
+        for invoice, amount in standing(was and from_json(held.entity, was), invoiced=True).items():
+            if invoice in target.room:
+                target.room[invoice] += amount
         return
     # A credit memo is created bare where it is applied by a write of its own.
     later = intent["op"] == OpKind.CREATE.value and not loads(intent["request"]).get("applications")

@@ -64,7 +64,8 @@ def explain(
         out.append(replace(d, links=tuple(about)))
     for subject, rest in by_subject.items():
         if subject not in used:
-            out.extend(_own(f) for f in rest if f.cause)
+            # A rule of scope explains what the comparison misses; where it misses nothing, the rule is no difference.
+            out.extend(_own(f) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
     return out
 
 

@@ -371,7 +371,11 @@ class _Run:
         frozen = plans.freeze(self.store, self.lease, self.id, self.pair, draft.operations, trips=trips)
         self.report.operations = draft.operations
         self.report.plan_id, self.report.plan_hash = frozen.id, frozen.hash
-        return [o for o in draft.operations if o.key in frozen.allowed]
+        runs: set[str] = set()
+        for o in draft.operations:
+            if o.key in frozen.allowed and runs.issuperset(o.after):
+                runs.add(o.key)
+        return [o for o in draft.operations if o.key in runs]
 
     def _apply(self, work: Work, approved: Sequence[Operation]) -> None:
         plan = self.report.plan_id or ""

@@ -82,6 +82,7 @@ class Operation:
     record: the wanted record in shared form, with the target's codes · delta: signed effect on receivables
     expects: the version and the digest of the facts that the target must still show · needs: subjects written before
     person: it may not run in mode `auto` without a person
+    after: keys of operations of the same plan that make room for it; it runs only if they may
     """
 
     op: OpKind
@@ -100,11 +101,13 @@ class Operation:
     generation: int = 0
     person: bool = False
     guards: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
-        """Digest of what a person approves: everything but the guards that hold it."""
-        return digest({k: v for k, v in self.as_json().items() if k != "guards"} | {"record": self.record})
+        """Digest of what a person approves: everything but the guards that hold it and its place in the order."""
+        kept = {k: v for k, v in self.as_json().items() if k not in ("guards", "after")}
+        return digest(kept | {"record": self.record})
 
     def as_json(self) -> dict[str, Any]:
         """The keys that other programs rely on, and the ones that apply needs (design.md §5)."""
@@ -150,6 +153,7 @@ class Rules:
     is not carried over, both empty where the comparison says so itself
     can: whether a side takes the operation · fields: what each side holds per entity
     linked: whether a subject has a live record on that side · connections: the name of each side
+    room: what can still be applied to an invoice on that side, 0 for one that is not there
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
@@ -162,6 +166,7 @@ class Rules:
     can: Callable[[Which, Entity, OpKind], bool]
     fields: Callable[[Which, Entity], frozenset[str]]
     linked: Callable[[str, Which], bool]
+    room: Callable[[str, Which], Decimal]
     connections: Mapping[Which, str]
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
 

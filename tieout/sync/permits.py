@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import sqlalchemy as sa
 
 from tieout import compare
 from tieout.connectors import Op
-from tieout.model import Company, Customer, Entity, magnitude
+from tieout.model import ZERO, Company, Customer, Entity, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.operations import OpKind, Rules, SubjectState, key_for, marker_for
 from tieout.sync.sides import Sides, alive, other
 from tieout.sync.store import loads
+from tieout.sync.work import on_its_way
 
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
@@ -75,9 +77,25 @@ class Permits:
             can=lambda which, entity, op: self.sides.connectors[which].capabilities.can(entity, _OPS[op]),
             fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: (subject, which) in linked,
+            room=self._room(),
             connections=self.sides.names,
             refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
         )
+
+    def _room(self) -> Callable[[str, Which], Decimal]:
+        """What invoices can still take by subject, what is on its way to them taken off; looked up when first asked."""
+        known: dict[Which, dict[str, Decimal]] = {}
+
+        def room(subject: str, which: Which) -> Decimal:
+            book = self.sides.books[which]
+            if which not in known:
+                known[which] = book.room()
+                for invoice, amount in on_its_way(self.sides.store, book).items():
+                    if invoice in known[which]:
+                        known[which][invoice] -= amount
+            return known[which].get(book.natives.get(subject, ""), ZERO)
+
+        return room
 
     def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
         """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""

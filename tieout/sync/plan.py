@@ -18,7 +18,7 @@ made again because it could not be read, and only the owner's confirmed void is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -52,6 +52,7 @@ from tieout.sync.operations import (
     shown,
     signed,
 )
+from tieout.sync.room import arrange
 
 
 class Verdict(StrEnum):
@@ -90,14 +91,32 @@ _KIND_ORDER = {OpKind.CREATE: 0, OpKind.UPDATE: 1, OpKind.APPLY: 2, OpKind.VOID:
 def make(subjects: Iterable[SubjectState], rules: Rules) -> Draft:
     """The plan for all subjects of a pair. Depends on nothing but its arguments; order of subjects is irrelevant."""
     draft = Draft()
+    known: dict[str, SubjectState] = {}
     for subject in subjects:
+        known[subject.id] = subject
         if subject.busy:
             continue
         _plan_one(subject, rules, draft)
     creating = {(o.subject, o.target) for o in draft.operations if o.op is OpKind.CREATE}
-    draft.operations = _ordered(_with_parents(draft, rules, creating))
+    ordered = _ordered(_with_parents(draft, rules, creating))
+    draft.operations, held = arrange(ordered, known, rules, _rewriter(known, rules))
+    draft.findings += held
     draft.findings.sort(key=lambda f: (f.entity, f.subject, f.field, f.code))
     return draft
+
+
+def _rewriter(
+    known: Mapping[str, SubjectState], rules: Rules
+) -> Callable[[Operation, dict[str, str]], Operation | None]:
+    def rewrite(o: Operation, applied: dict[str, str]) -> Operation | None:
+        """The operation as a change of its applications alone, to these."""
+        before = next(f.before for f in o.fields if f.name == "applications")
+        change = FieldChange("applications", before, applied, "taken back first, applied anew in the next run")
+        alone = Draft()
+        _update(known[o.subject], o.target, (change,), rules, alone)
+        return alone.operations[0] if alone.operations else None
+
+    return rewrite
 
 
 def _plan_one(subject: SubjectState, rules: Rules, draft: Draft) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import sqlalchemy as sa
+
 from tieout.connectors import Connector, Observation
 from tieout.errors import RecordError
-from tieout.model import AnyRecord, Entity, Payment
+from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
 from tieout.sync import schema
-from tieout.sync.book import Book, own_share
+from tieout.sync.book import Book, own_share, standing
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
 from tieout.sync.operations import Finding, Operation, OpKind
 from tieout.sync.store import Lease, Store, Tx, loads
@@ -142,6 +144,23 @@ _REMEDIES = {
     "stuck": "look in the target system, then decide the discrepancy",
     "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",
 }
+
+
+def on_its_way(store: Store, book: Book) -> dict[str, Decimal]:
+    """{invoice: what open writes of any pair would apply to it beyond what the book shows}, by native id."""
+    t = schema.intent
+    open_ = t.c.connection == book.connection, t.c.state.in_(OPEN), t.c.op != OpKind.VOID.value
+    sums: dict[str, Decimal] = {}
+    for row in store.rows(sa.select(t).where(*open_)):
+        native = book.natives.get(row["subject"], "")
+        held = book.held.get((Entity(row["entity"]), native))
+        before = standing(held.record if held else None, invoiced=True)
+        wanted = from_json(Entity(row["entity"]), loads(row["request"]))
+        for invoice, amount in standing(wanted, invoiced=True).items():
+            more = amount - before.get(invoice, ZERO)
+            if more > 0:
+                sums[invoice] = sums.get(invoice, ZERO) + more
+    return sums
 
 
 def own(record: AnyRecord) -> AnyRecord:

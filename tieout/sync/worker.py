@@ -52,7 +52,7 @@ def _exists(pid: int) -> bool:
 
 def _machine() -> str:
     """The running kernel and the process namespace: within the two, a number and a start time are one process."""
-    return f"{_BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    return f"{_BOOT.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _stat(pid: int) -> tuple[str, str, int]:
