@@ -40,9 +40,9 @@ def kind(annotation: Any, metadata: Any = ()) -> str:
         return " or ".join(f"`{a}`" for a in inner)
     if annotation is model.Decimal and metadata:
         checks = {getattr(m, "func", None) for m in metadata}
-        if model._not_negative in checks:  # noqa: SLF001  the page says which amounts may be negative
+        if model._money in checks:  # noqa: SLF001  the page says which amounts may be negative
             return "amount"
-        return "signed amount" if model._money in checks else "rate"  # noqa: SLF001  as above
+        return "signed amount" if model._signed in checks else "rate"  # noqa: SLF001  as above
     if isinstance(annotation, type) and issubclass(annotation, Record | StrEnum):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
     return _PLAIN.get(annotation, str(annotation))

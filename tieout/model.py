@@ -7,17 +7,21 @@ A reference to another record (`customer`, `invoice`, `parent`) is that record's
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 ZERO = Decimal(0)
 MICRO = Decimal("0.000001")
 PLACES = 6
+MOST_DIGITS = 15  # before the decimal point
+CENT, NOTHING = Decimal("0.01"), Decimal("0.00")
+_PLAIN = re.compile(r"-?[0-9]{1,15}\.[0-9]{2}").fullmatch
 # ISO 4217 minor units that are not 2 (the list one's active codes, 2026-01-01).
 _EXPONENTS = {
     code: places
@@ -55,9 +59,20 @@ def from_micros(value: int) -> Decimal:
 
 
 def tidy(amount: Decimal) -> Decimal:
-    """The same number with at least two and no needless decimal places: one spelling for each value."""
+    """The same number with at least two and no needless decimal places: one spelling for each value, also for zero."""
+    if amount.same_quantum(CENT):
+        return amount or NOTHING
     places = -int(amount.normalize().as_tuple().exponent) if amount else 0
-    return amount.quantize(Decimal(1).scaleb(-max(2, places)))
+    return amount.quantize(Decimal(1).scaleb(-max(2, places))) or NOTHING
+
+
+def checked(amount: Decimal) -> Decimal:
+    """The finite amount, tidy. Raises ValueError for 10^15 and more, and for more than six decimal places."""
+    if amount and amount.adjusted() >= MOST_DIGITS:
+        raise ValueError(f"an amount must stay below 10^{MOST_DIGITS}")
+    if not amount.same_quantum(CENT):
+        micros(amount)
+    return tidy(amount)
 
 
 def _exact(value: object) -> object:
@@ -66,23 +81,37 @@ def _exact(value: object) -> object:
     return value
 
 
-def _money(value: Decimal) -> Decimal:
-    if not value.is_finite():
-        raise ValueError("an amount must be a finite number")
-    if value.copy_abs() >= Decimal(10) ** 15:
-        raise ValueError("an amount must stay below 10^15")
-    micros(value)
-    return tidy(value)
+def _signed(value: object) -> object:
+    """The checked amount of a Decimal, int or text; anything else as it is, for pydantic to refuse."""
+    if type(value) is str and _PLAIN(value):
+        return Decimal(value) or NOTHING
+    if type(value) is Decimal and value.same_quantum(CENT) and value.adjusted() < MOST_DIGITS:
+        return value or NOTHING
+    if isinstance(value, tuple):
+        raise ValueError("an amount is a number or its text")  # noqa: TRY004  pydantic reads ValueError
+    made = _decimal(_exact(value))
+    return value if made is None else checked(made)
 
 
-def _not_negative(value: Decimal) -> Decimal:
-    if value < 0:
+def _money(value: object) -> object:
+    amount = _signed(value)
+    if isinstance(amount, Decimal) and amount.is_finite() and amount < 0:
         raise ValueError("amounts are positive; the kind of the record carries the sign")
-    return value
+    return amount
 
 
-Signed = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_money)]
-Money = Annotated[Signed, AfterValidator(_not_negative)]
+def _decimal(value: object) -> Decimal | None:
+    """The finite number of a Decimal, int or text; None for anything else."""
+    try:
+        made = Decimal(value) if isinstance(value, Decimal | int | str) else None
+    except InvalidOperation:
+        return None
+    return made if made is not None and made.is_finite() else None
+
+
+# One call for each amount, before pydantic's own check of the type: most of what a record costs are its amounts.
+Signed = Annotated[Decimal, BeforeValidator(_signed)]
+Money = Annotated[Decimal, BeforeValidator(_money)]
 Rate = Annotated[Decimal, BeforeValidator(_exact)]
 
 

@@ -36,6 +36,7 @@ from tieout.errors import (
     UnknownOutcome,
 )
 from tieout.mapping import quickbooks as mapping
+from tieout.mapping.quickbooks.payload import head
 from tieout.model import AnyRecord, Company, ControlBalance, Customer, Entity, Existence, PostingState, magnitude
 
 API = {
@@ -335,22 +336,20 @@ class QuickBooksConnector:
         return found
 
     def _observed(self, entity: Entity, row: Native) -> Observation:
-        id, meta = str(row.get("Id", "")), row.get("MetaData")
-        changed = meta.get("LastUpdatedTime") if isinstance(meta, Mapping) else None
-        at = changed if isinstance(changed, str) else None
-        if row.get("status") == "Deleted":
-            return Observation(entity, id, row, None, None, Existence.DELETED, at)
+        told = head(row)
+        id = str(told.Id)
+        if told.status == "Deleted":
+            return Observation(entity, id, row, None, None, Existence.DELETED, told.changed)
         record = mapping.read(entity, row, self._mapping_books())
-        gone = entity is Entity.CUSTOMER and row.get("Active") is False
-        version = row.get("SyncToken")
+        gone = entity is Entity.CUSTOMER and told.Active is False
         return Observation(
             entity,
             id,
             row,
             record,
-            None if version is None else str(version),
+            None if told.SyncToken is None else str(told.SyncToken),
             Existence.INACTIVE if gone else Existence.LIVE,
-            at,
+            told.changed,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from tieout.connectors import Observation, Pull
 from tieout.connectors.quickbooks_wire import Native, Wire, query, quoted
 from tieout.errors import FatalError, RetriableError
+from tieout.mapping.quickbooks.payload import head
 
 PAGE = 1000  # QuickBooks' own limit of a page and of a CDC answer
 PASSES = 3
@@ -46,11 +47,11 @@ def cursor_of(answer: Native) -> str | None:
     return None if began is None else (began - OVERLAP).isoformat(timespec="seconds")
 
 
-def rows(answer: Native, entity: str) -> list[dict[str, Any]]:
+def rows(answer: Native, entity: str) -> list[Native]:
     """The rows of a query's answer. Raises FatalError if it is none."""
     held = answer.get("QueryResponse")
     found = held.get(entity, []) if isinstance(held, dict) else None
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
         raise FatalError(f"QuickBooks' answer holds no rows of {entity}")
     return found
 
@@ -95,7 +96,7 @@ class Sweep:
         for number in range(1, PASSES + 1):
             here: set[str] = set()
             for row in pages(self._wire, self._entity, *self._conditions, size=self._size, enough=before):
-                id = str(row.get("Id", ""))
+                id = str(head(row).Id)
                 here.add(id)
                 if id not in seen:
                     seen.add(id)
@@ -140,7 +141,7 @@ def since(wire: Wire, entity: str, cursor: str, observe: Observe, now: datetime,
         answer = wire.read("cdc", {"entities": entity, "changedSince": cursor})
         changed = _cdc_rows(answer, entity)
         pull.cursor = cursor_of(answer)
-        latest: dict[str, Native] = {str(row.get("Id", "")): row for row in changed}
+        latest: dict[str, Native] = {str(head(row).Id): row for row in changed}
         stubs = {id: row for id, row in latest.items() if row.get("status") == "Deleted"}
         if len(changed) < PAGE:
             for row in latest.values():
@@ -154,7 +155,7 @@ def since(wire: Wire, entity: str, cursor: str, observe: Observe, now: datetime,
             conditions.append(ALL_CUSTOMERS)
         sweep = Sweep(wire, entity, *conditions, size=size)
         for row in sweep:
-            if str(row.get("Id", "")) not in stubs:
+            if str(head(row).Id) not in stubs:
                 yield observe(row)
         pull.proof, pull.complete = {**sweep.proof, "source": "query", "deletions": "not all seen"}, True
 

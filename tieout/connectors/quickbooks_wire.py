@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +32,7 @@ from tieout.errors import (
     UnknownOutcome,
     WriteError,
 )
+from tieout.mapping.quickbooks import payload
 
 try:
     from quickbooks.client import QuickBooks
@@ -56,14 +56,16 @@ _TXN_ID = re.compile(r"TxnId\s*=\s*([0-9]{1,20})")
 _PERIOD = re.compile(r"period (has |is )?closed|closed period|closing date|account period", re.IGNORECASE)
 _DUPLICATE = re.compile(r"duplicate|already been used|already exists", re.IGNORECASE)
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def decode(body: bytes) -> Any:
-    """Parsed JSON, numbers exact: `int` or `Decimal`, never a float. Raises ValueError."""
+def decode(body: bytes, how: Callable[[bytes], Any] = payload.exact) -> Any:
+    """Parsed JSON, numbers exact: `int` or `Decimal`, never a float. Raises ValueError.
+
+    how: `payload.page` for the answer to a query
+    """
     try:
-        return _decode(body)
+        return how(body)
     except (msgspec.DecodeError, RecursionError, ArithmeticError) as why:
         raise ValueError(f"not JSON: {why}") from None
 
@@ -303,11 +305,12 @@ class Wire:
         """One read. Raises Again, Unsent or Lost where it may be repeated."""
         if urlsplit(url).path.split("/")[2:4] != ["company", self.company_id]:
             raise FatalError(f"a request outside of company {self.company_id}")
+        how = payload.page if url.endswith("/query") else payload.exact
         token = self._token(None)
         for last in (False, True):
             answer = self._transport.send(method, url, headers=_headers(token, content_type), params=params, body=body)
             try:
-                parsed = decode(answer.body)
+                parsed = decode(answer.body, how)
             except ValueError:
                 parsed = None
             fault = fault_of(answer, parsed)

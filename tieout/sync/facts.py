@@ -132,9 +132,11 @@ class Codes:
 def canonical(value: object) -> str:
     """JSON in one spelling: sorted keys, no spaces; Decimals as text; floats are refused."""
 
-    def default(item: object) -> str:
+    def default(item: object) -> object:
         if isinstance(item, Decimal):
             return str(item)
+        if isinstance(item, Mapping):
+            return dict(item)
         raise TypeError(f"{type(item).__name__} has no canonical JSON")
 
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=default)

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tieout.errors import RecordError
-from tieout.mapping.quickbooks import customers, documents, payments
+from tieout.mapping.quickbooks import customers, documents, payments, plain
 from tieout.mapping.quickbooks.native import Books, Native, Unreadable, Unwritable
+from tieout.mapping.quickbooks.payload import Payload
 from tieout.mapping.quickbooks.payments import made_by_quickbooks
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
@@ -34,6 +35,7 @@ FIELDS: Mapping[Entity, frozenset[str]] = {
     Entity.CREDIT_MEMO: documents.FIELDS,
     Entity.PAYMENT: payments.FIELDS,
 }
+_PLAIN: Mapping[Entity, type[Invoice | CreditMemo]] = {Entity.INVOICE: Invoice, Entity.CREDIT_MEMO: CreditMemo}
 _GET: Mapping[Entity, Callable[[Native, Books], AnyRecord]] = {
     Entity.CUSTOMER: customers.get,
     Entity.INVOICE: documents.get_invoice,
@@ -44,6 +46,10 @@ _GET: Mapping[Entity, Callable[[Native, Books], AnyRecord]] = {
 
 def get(entity: Entity, native: Native, books: Books) -> AnyRecord:
     """The canonical record of a native one. Raises Unreadable with path, value and reason."""
+    if type(native) is Payload and native.shape is not None and entity in _PLAIN:
+        usual = plain.read(_PLAIN[entity], native.shape, books)
+        if usual is not None:
+            return usual
     try:
         return _GET[entity](native, books)
     except ValidationError as why:

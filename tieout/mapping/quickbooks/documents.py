@@ -91,7 +91,7 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
         "currency": currency,
         "exchange_rate": None if currency == books.home_currency else number(native, "ExchangeRate"),
         "lines": lines,
-        "tax_lines": _tax_lines(native, tax, lines),
+        "tax_lines": tax_lines(native, tax, lines),
         "subtotal": subtotal,
         "discount": body.discount,
         "tax": tax,
@@ -103,7 +103,7 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
     }
 
 
-def _tax_lines(native: Native, tax: Decimal, lines: tuple[Any, ...]) -> tuple[TaxLine, ...]:
+def tax_lines(native: Native, tax: Decimal, lines: tuple[Any, ...]) -> tuple[TaxLine, ...]:
     """One tax line for the document's code, or one per rate, marked TAX, where QuickBooks names no code."""
     detail = child(native, "TxnTaxDetail", "") or {}
     parts = []

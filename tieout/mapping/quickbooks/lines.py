@@ -19,12 +19,12 @@ from tieout.mapping.quickbooks.native import (
     Unwritable,
     child,
     items,
+    maker,
     paragraphs,
     ref,
     same_product,
     text,
     tidied,
-    trusted,
 )
 from tieout.mapping.quickbooks.native import amount as number
 from tieout.model import ZERO, Line, finer_than_currency
@@ -32,6 +32,7 @@ from tieout.model import ZERO, Line, finer_than_currency
 TAXED, UNTAXED = "TAX", "NON"
 SALES, TEXT, GROUP = "SalesItemLineDetail", "DescriptionOnly", "GroupLineDetail"
 DISCOUNT, SUBTOTAL = "DiscountLineDetail", "SubTotalLineDetail"
+_made = maker(Line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ def _line(line: Native, path: str, tax: TaxRead, currency: str) -> Line:
     if item is None and not net and quantity is None and price is None:
         return _described(description)
     mark = ref(detail, "TaxCodeRef", inner) or tax.unmarked
-    return trusted(
-        Line,
+    return _made(
         {
             "item": item,
             "description": description,

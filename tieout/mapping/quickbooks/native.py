@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from tieout.model import Method, Record, exponent, micros, tidy
+from pydantic import BaseModel
+
+from tieout.model import CENT, Method, Record, checked, exponent
 
 Native = Mapping[str, Any]
 Made = TypeVar("Made", bound=Record)
-MOST_DIGITS = 15
-_CENT, _NOTHING = Decimal("0.01"), Decimal("0.00")
 
 NUMBER_LENGTH = 21  # DocNumber and PaymentRefNum (code 2050)
 NAME_LENGTH = 500
@@ -29,6 +29,7 @@ NOTES_LENGTH = 2000
 EMAIL_LENGTH = 100
 PHONE_LENGTH = 30
 
+_ONE = Decimal(1)
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 _MARKER = re.compile(r"tieout:([A-Za-z0-9._-]{1,64})")
 _VOIDED = re.compile(r"Voided\b[\s:.–—-]*")
@@ -136,24 +137,34 @@ def amount(node: Native, key: str, path: str = "") -> Decimal | None:
 
 def tidied(value: Decimal, path: str) -> Decimal:
     """The amount as records hold it: at least two places, at most six, below 10^15. Raises Unreadable."""
-    if value.adjusted() < MOST_DIGITS and (value.same_quantum(_CENT) or not value):
-        return value or _NOTHING
-    if value.adjusted() >= MOST_DIGITS:
-        raise Unreadable(path, value, "an amount must stay below 10^15")
     try:
-        micros(value)
+        return checked(value)
     except ValueError as why:
         raise Unreadable(path, value, str(why)) from None
-    return tidy(value)
 
 
-def trusted(kind: type[Made], values: dict[str, Any]) -> Made:
-    """A record of values that are already checked and complete: what validation would give, several times faster."""
-    made = kind.__new__(kind)
-    object.__setattr__(made, "__dict__", values)
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
+_values, _given, _extra, _private = (
+    BaseModel.__dict__[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+
+
+def maker(kind: type[Made]) -> Callable[[dict[str, Any]], Made]:
+    """Makes records of values that are checked, complete and in the model's order: what validation gives, but faster.
+
+    The record owns the values from then on.
+    """
+    fields = set(kind.model_fields)  # one for all: a frozen record never changes it, and a copy of one has its own
+    new = object.__new__
+
+    def made(values: dict[str, Any]) -> Made:
+        record = new(kind)
+        _values(record, values)
+        _given(record, fields)
+        _extra(record, None)
+        _private(record, None)
+        return record
+
     return made
 
 
@@ -171,6 +182,11 @@ def day(node: Native, key: str, path: str = "") -> date | None:
         raise refusal from None
 
 
+def _simple(value: str, limit: int) -> bool:
+    """Whether a text is printable ASCII without spaces at its ends, so that cleaning leaves it as it is."""
+    return len(value) <= limit and value.isascii() and value.isprintable() and value[0] != " " != value[-1]
+
+
 def one_line(value: str | None, limit: int) -> str | None:
     """Text on one line: NFC, controls and runs of spaces become one space, trimmed, cut; None if nothing is left."""
     if not value:
@@ -181,6 +197,8 @@ def one_line(value: str | None, limit: int) -> str | None:
 
 def identifying(value: str | None, limit: int) -> str | None:
     """As `one_line`, but a longer text keeps a hash of itself at its end, so that two stay two."""
+    if value and _simple(value, limit) and "  " not in value:
+        return value
     full = one_line(value, 10**6)
     if full is None or len(full) <= limit:
         return full
@@ -205,6 +223,8 @@ def paragraphs(value: str | None, limit: int) -> str | None:
     """Text of several lines: LF endings, other controls become spaces, trimmed, cut; None if nothing is left."""
     if not value:
         return None
+    if _simple(value, limit):
+        return value
     clean = unicodedata.normalize("NFC", value).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub(" ", clean).strip()[:limit].rstrip() or None
 
@@ -256,9 +276,14 @@ def cents(value: Decimal, currency: str) -> Decimal:
     return rounded
 
 
+def _five(value: Decimal) -> bool:
+    """Whether the number has at most five decimal places."""
+    return value.same_quantum(CENT) or value.same_quantum(_ONE) or round(value, 5) == value
+
+
 def same_product(quantity: Decimal, unit_price: Decimal, net: Decimal, currency: str) -> bool:
     """Whether QuickBooks takes the amount for quantity × unit price (else code 6070)."""
-    if round(quantity, 5) != quantity or round(unit_price, 5) != unit_price:
+    if not (_five(quantity) and _five(unit_price)):
         return False
     product = quantity * unit_price
     return product == net or product.quantize(Decimal(1).scaleb(-exponent(currency)), "ROUND_HALF_UP") == net

@@ -1,0 +1,167 @@
+"""QuickBooks objects as they came over the wire: what most reads need is decoded at once, the rest when looked at.
+
+A full list of documents that did not change is read for a few fields of each; the whole object is wanted only where
+something is new. Numbers are exact: `int` or `Decimal`, never a float.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tieout.mapping.quickbooks.native import Native
+
+exact = msgspec.json.Decoder(float_hook=Decimal).decode
+_NOT_EXACT = (msgspec.DecodeError, ArithmeticError)
+
+
+class MetaShape(msgspec.Struct, gc=False):
+    LastUpdatedTime: Any = None
+
+
+class Head(msgspec.Struct, gc=False):
+    """What an observation says beside the record."""
+
+    Id: Any = ""
+    SyncToken: Any = None
+    status: Any = None
+    MetaData: MetaShape | None = None
+    Active: Any = None
+
+    @property
+    def changed(self) -> str | None:
+        """QuickBooks' own stamp of the last change, as text; None if it gives none."""
+        at = self.MetaData.LastUpdatedTime if self.MetaData else None
+        return at if isinstance(at, str) else None
+
+
+class RefShape(msgspec.Struct, gc=False):
+    value: str | None = None
+
+
+class DetailShape(msgspec.Struct, gc=False):
+    ItemRef: RefShape | None = None
+    TaxCodeRef: RefShape | None = None
+    Qty: Any = None
+    UnitPrice: Any = None
+    TaxInclusiveAmt: Any = None
+
+
+class LineShape(msgspec.Struct, gc=False):
+    DetailType: str | None = None
+    Description: str | None = None
+    Amount: Any = None
+    SalesItemLineDetail: DetailShape | None = None
+
+
+class DocumentShape(Head, gc=False):
+    """The fields of an invoice or credit memo that its record is made of, in the shape they nearly always have."""
+
+    DocNumber: str | None = None
+    TxnDate: str | None = None
+    DueDate: str | None = None
+    PrivateNote: str | None = None
+    GlobalTaxCalculation: str | None = None
+    CustomerRef: RefShape | None = None
+    ARAccountRef: RefShape | None = None
+    CurrencyRef: RefShape | None = None
+    ExchangeRate: Any = None
+    Line: list[LineShape] | None = None
+    TxnTaxDetail: Any = None
+    TotalAmt: Any = None
+    Balance: Any = None
+    RemainingCredit: Any = None
+    Deposit: Any = None
+
+
+_document = msgspec.json.Decoder(DocumentShape, float_hook=Decimal).decode
+SHAPED = frozenset({"Invoice", "CreditMemo"})
+
+
+class Payload(Mapping[str, Any]):
+    """One object as it was received. `shape`: its usual fields; None if it has another shape, and is decoded whole."""
+
+    __slots__ = ("_text", "_whole", "shape")
+
+    def __init__(self, text: msgspec.Raw) -> None:
+        self._text = text
+        self._whole: dict[str, Any] | None = None
+        try:
+            self.shape: DocumentShape | None = _document(text)
+        except (msgspec.ValidationError, ArithmeticError):
+            self.shape = None
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        if self._whole is None:
+            try:
+                self._whole = exact(self._text)
+            except _NOT_EXACT:  # a number that no Decimal or int can hold stays the text that it is
+                self._whole = json.loads(bytes(self._text), parse_float=_number, parse_int=_number)
+        return self._whole
+
+    def __getitem__(self, key: str) -> Any:
+        return self.whole[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __repr__(self) -> str:
+        return f"Payload({len(bytes(self._text))} bytes)"
+
+
+def _number(text: str) -> int | Decimal | str:
+    try:
+        return Decimal(text) if set(text) & set(".eE") else int(text)
+    except (ArithmeticError, ValueError):
+        return text
+
+
+def _object(text: msgspec.Raw) -> Any:
+    made = Payload(text)
+    return exact(text) if made.shape is None and not bytes(text).startswith(b"{") else made
+
+
+def head(native: Native) -> Head:
+    """The usual fields of a native object, at no cost if they were decoded before."""
+    if type(native) is Payload and native.shape is not None:
+        return native.shape
+    meta = native.get("MetaData")
+    changed = meta.get("LastUpdatedTime") if isinstance(meta, Mapping) else None
+    return Head(
+        native.get("Id", ""), native.get("SyncToken"), native.get("status"), MetaShape(changed), native.get("Active")
+    )
+
+
+class _Page(msgspec.Struct):
+    """A query's answer: lists of objects by name, and counts."""
+
+    QueryResponse: dict[str, list[msgspec.Raw] | int]
+    time: Any = None
+    Fault: Any = None
+    fault: Any = None
+
+
+_page = msgspec.json.Decoder(_Page, float_hook=Decimal).decode
+
+
+def page(body: bytes) -> Any:
+    """A query's answer, its documents as `Payload`. Raises ValueError (also msgspec's) for what is not JSON."""
+    if not body.isascii():
+        body.decode()  # text that is skipped is not looked at: it must be UTF-8 all the same
+    try:
+        found = _page(body)
+    except msgspec.ValidationError:  # of another shape: whoever reads it says so
+        return exact(body)
+    rows = {
+        key: value if isinstance(value, int) else list(map(_object if key in SHAPED else exact, value))
+        for key, value in found.QueryResponse.items()
+    }
+    return {"QueryResponse": rows, "time": found.time, "Fault": found.Fault, "fault": found.fault}
