@@ -360,6 +360,8 @@ class Payment(Record):
     received: the date on the receipt · posted: the accounting date · deposit_to: the account that took it
     credits: credit memos in the same group; `settlements` says what each paid where that is unique
     group: a settlement in which its part is not known, beside its applications
+    stated_by_source: the source states only that an invoice was settled, and when; method, reference and memo of such a
+    payment are not facts
     A payment of amount 0 with credits is the application of those credits, not cash.
     """
 

@@ -196,7 +196,7 @@ class Free:
             self.right = count
 
 
-_FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link"
+_FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link, concerns"
 
 
 def ladder(con: Connection, *, same_ids: bool = False) -> Free:
@@ -324,7 +324,8 @@ def _sql(rung: Rung, free: Free) -> str:
 def _duplicates(con: Connection, free: Free) -> None:
     """Set aside each free row whose twin in its own ledger is matched: equal, dates up to NEAR_DAYS apart.
 
-    A number on both must be equal; rows without one need the same day, payments only a near one.
+    A number on both must be equal; rows without one need the same day, payments only a near one. A payment that is
+    only stated is of its own invoice, and nobody's twin.
     """
     for side in SIDES:
         if not free.of(side):
@@ -335,7 +336,8 @@ def _duplicates(con: Connection, free: Free) -> None:
                 JOIN cmp_{side} AS t ON t.kk = f.kk AND t.who = f.who AND t.currency = f.currency AND t.total = f.total
                   AND abs(datediff('day', t.issued, f.issued)) <= {NEAR_DAYS}
                   AND (t.number_key = f.number_key OR (f.number_key IS NULL AND t.number_key IS NULL
-                                                       AND (t.issued = f.issued OR f.kind = 'payment')))
+                                                       AND (t.issued = f.issued OR f.kind = 'payment')
+                                                       AND (f.kind <> 'payment' OR f.concerns IS NULL)))
                 JOIN cmp_match AS m ON m.{side}_rid = t.rid
                 GROUP BY f.rid"""
         ).fetchall()

@@ -25,7 +25,7 @@ from tieout.mapping.relation import (
     document_row,
     names,
 )
-from tieout.model import AnyRecord, Customer, Entity, Invoice, Payment
+from tieout.model import AnyRecord, Customer, Entity
 
 Connection = Any  # a DuckDB connection; only `execute` and `fetchall` of it are used
 
@@ -45,22 +45,17 @@ def load_records(
     known = links or {}
     kept = list(records)
     party = {c.ref.id: c for c in customers} | {c.ref.id: c for c in kept if isinstance(c, Customer)}
-    shown = {
-        (a.invoice, a.applied_on) for r in kept if isinstance(r, Payment) and r.stated_by_source for a in r.applications
-    }
     documents: list[Row] = []
     applications: list[Row] = []
     for r in kept:
         if isinstance(r, Customer):
             continue
-        stated = r.settled_on if isinstance(r, Invoice) else None
         documents.append(
             document_row(
                 r,
                 customer=party.get(r.customer),
                 link=known.get((r.entity, r.ref.id)),
                 customer_link=known.get((Entity.CUSTOMER, r.customer)),
-                settled_on=None if (r.ref.id, stated) in shown else stated,
             )
         )
         applications.extend(application_rows(r))
@@ -115,6 +110,8 @@ def prepare(con: Connection, *, as_of: date | None) -> int:
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
     for side in SIDES:
         con.execute(_DOCUMENT.format(side=side, who="p.who" if comparable else "'-'"), [as_of])
+        if con.execute(_BOTH_STATED.format(side=side)).fetchall()[0] == (True, True):
+            con.execute(_SHOWN.format(side=side))
     return matched
 
 
@@ -197,6 +194,30 @@ def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[st
     return matched
 
 
+_BOTH_STATED = """
+SELECT (SELECT count(settled_on) > 0 FROM cmp_{side}),
+       (SELECT count(*) > 0 FROM {side}_applications)
+       OR (SELECT count(*) > 0 FROM cmp_{side} WHERE kind = 'adjustment' AND concerns IS NOT NULL)
+"""
+# A stated settlement is not counted beside what shows it. Shown in full, it is the documents that count; in part, the
+# invoice counts for what they take off it, so that nothing of it is open.
+_SHOWN = """
+UPDATE cmp_{side} AS d
+SET settled_on = CASE WHEN s.shown >= abs(d.full_ar) THEN NULL ELSE d.settled_on END,
+    settled = d.settled AND s.shown < abs(d.full_ar),
+    eff = CASE WHEN NOT d.counts THEN 0
+               WHEN d.settled AND s.shown < abs(d.full_ar) THEN d.sign * s.counted ELSE d.full_ar END
+FROM (
+  SELECT invoice, sum(amount) AS shown, sum(CASE WHEN counts THEN amount ELSE 0 END) AS counted FROM (
+    SELECT a.invoice, a.amount_invoice AS amount, p.counts FROM {side}_applications AS a
+    JOIN cmp_{side} AS p ON p.kind = replace(a.source_kind, 'group:', '') AND p.id = a.source_id AND p.state = 'posted'
+    WHERE a.reversed_on IS NULL AND a.invoice IS NOT NULL
+    UNION ALL
+    SELECT concerns, -sign * total, counts FROM cmp_{side}
+    WHERE kind = 'adjustment' AND state = 'posted' AND concerns IS NOT NULL) AS parts
+  GROUP BY invoice) AS s
+WHERE d.kind = 'invoice' AND d.id = s.invoice AND d.settled_on IS NOT NULL
+"""
 # What a document counts for on the day: drafts, later postings, voids and stated settlements count nothing.
 # `rid` is the engine's own number of the row: a window over all rows would run on one thread and copy them twice.
 _DOCUMENT = """

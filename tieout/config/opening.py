@@ -88,6 +88,7 @@ def to_pair(settings: Settings, name: str) -> Pair:
             same_field_share=limits.same_field_percent / 100,
             money=dict(limits.money),
         ),
+        stated_settlements=pair.stated_settlements,
         unattended=frozenset(pair.unattended),
         rounding=Rounding(pair.rounding.per_document, pair.rounding.total) if pair.rounding else None,
         as_of=pair.as_of,

@@ -257,6 +257,11 @@ class PairTable(Table):
         default="none",
         description="who owns documents that both books already held; `none`: differences are only reported",
     )
+    stated_settlements: Literal["compare", "create"] = Field(
+        default="compare",
+        description="what becomes of a settlement that a source only dates (a `settled_on` column), without showing "
+        "the payment: `compare` lists where the other book disagrees; `create` makes a payment of method `other` there",
+    )
     unattended: tuple[str, ...] = Field(
         default=(),
         strict=False,

@@ -13,7 +13,8 @@ from tieout.connectors.files import FileReport, customers, records
 from tieout.errors import RecordError, RetriableError
 from tieout.mapping import written
 from tieout.mapping.tabular import Profile
-from tieout.model import Customer, Entity, Existence, Payment
+from tieout.mapping.tabular_records import stated_id, stated_payment
+from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Existence, Invoice, Payment, PostingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Source:
         found = written.entities(self.profile)
         return found if self.entity is None else found & {self.entity}
 
+    @property
+    def states_settlements(self) -> bool:
+        """Whether its invoices say when they were settled, without showing the payment."""
+        return "settled_on" in self.profile.columns and Entity.INVOICE in self.entities
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -53,6 +59,7 @@ def read_set(chosen: ExportSet, connection: str, sources: Sequence[Source], *, n
     """
     found: dict[Entity, list[Observation]] = {}
     doubts: list[str] = []
+    stating: list[Observation] = []
     left_out = 0
     for file in chosen.files:
         source = sources[file.export]
@@ -66,8 +73,12 @@ def read_set(chosen: ExportSet, connection: str, sources: Sequence[Source], *, n
                 left_out += 1
             else:
                 found.setdefault(kept.entity, []).append(kept)
+                if source.states_settlements and kept.entity is Entity.INVOICE:
+                    stating.append(kept)
         if name_customers:
             found.setdefault(Entity.CUSTOMER, []).extend(_named(file.path, source.profile, connection))
+    if stated := _stated(stating, found):
+        found.setdefault(Entity.PAYMENT, []).extend(stated)
     unique = {entity: _apart(entity, same) for entity, same in found.items()}
     return Reading(chosen, unique, tuple(doubts), left_out)
 
@@ -88,6 +99,31 @@ def _own(seen: Observation, source: Source) -> Observation | None:
     if source.only is not None and record.entity_code != source.only:
         return None
     return replace(seen, record=record)
+
+
+def _stated(invoices: Sequence[Observation], found: Mapping[Entity, Sequence[Observation]]) -> list[Observation]:
+    """The payments that settlement dates state, for invoices to which nothing in the set is applied.
+
+    An invoice that cannot be read may state one: then that one cannot be read either.
+    """
+    credits = [o.record for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) for o in found.get(e, ())]
+    shown = {
+        a.invoice
+        for record in credits
+        if isinstance(record, Payment | CreditMemo) and record.state is PostingState.POSTED
+        for a in record.applications
+        if a.reversed_on is None
+    }
+    out = []
+    for seen in invoices:
+        record: AnyRecord | RecordError | None = seen.record
+        if isinstance(record, Invoice):
+            record = stated_payment(record) if record.ref.id not in shown else None
+        elif isinstance(record, RecordError) and seen.id:
+            record = replace(record, entity=Entity.PAYMENT.value)
+        if record is not None:
+            out.append(replace(seen, entity=Entity.PAYMENT, id=stated_id(seen.id), record=record))
+    return out
 
 
 def _doubts(file: ExportFile, report: FileReport, observations: list[Observation]) -> list[str]:

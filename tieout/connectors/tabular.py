@@ -138,10 +138,12 @@ class TabularConnector:
                 reads[entity] = reads.get(entity, fields) & fields
         if self._name_customers:
             reads[Entity.CUSTOMER] = frozenset({"name"})
+        if any(s.states_settlements for s in self._sources):
+            reads.setdefault(Entity.PAYMENT, written.STATED)
         kept = {e: f & self._imports[e].carries(e) if e in self._imports else f for e, f in reads.items()}
         return Capabilities(
             reads=frozenset(reads),
-            writes={e: frozenset({Op.CREATE}) for e in self._imports if e in self._returning(reads)},
+            writes={e: frozenset({Op.CREATE}) for e in self._imports if e in self._returning()},
             fields=kept,
             strategy=Strategy.FILE,
             by_id=False,
@@ -151,10 +153,11 @@ class TabularConnector:
             states_applications="applications" in reads.get(Entity.PAYMENT, frozenset()),
         )
 
-    def _returning(self, reads: Mapping[Entity, object]) -> set[Entity]:
+    def _returning(self) -> set[Entity]:
         """Entities whose exports carry our reference: a record that cannot be known again is not written."""
+        shown = {e for s in self._sources for e in s.entities}
         blind = {e for s in self._sources if "marker" not in s.profile.columns for e in s.entities}
-        return set(reads) - blind - ({Entity.CUSTOMER} if self._name_customers else set())
+        return shown - blind
 
     def _source(self, export: Export) -> Source:
         profile = load_profile(export.profile)
@@ -224,14 +227,19 @@ class TabularConnector:
 
     def _files_of(self, reading: Reading, entity: Entity) -> list[export_sets.ExportFile]:
         everywhere = entity is Entity.CUSTOMER and self._name_customers
-        mine = {at for at, s in enumerate(self._sources) if everywhere or entity in s.entities}
+        mine = {at for at, s in enumerate(self._sources) if everywhere or self._holds(s, entity)}
         return [f for f in reading.set.files if f.export in mine]
+
+    @staticmethod
+    def _holds(source: Source, entity: Entity) -> bool:
+        """Whether its files say something of the entity, be it only that an invoice was paid."""
+        return entity in source.entities or (entity is Entity.PAYMENT and source.states_settlements)
 
     def _scope(self, entity: Entity) -> str:
         """What the entity's files hold; customers known only from documents may drop out with these."""
         if entity is Entity.CUSTOMER and self._name_customers:
             return "period"
-        scopes = {s.scope for s in self._sources if entity in s.entities}
+        scopes = {s.scope for s in self._sources if self._holds(s, entity)}
         return next((s for s in ("open", "period") if s in scopes), "all")
 
     def _read(self) -> Reading:

@@ -55,8 +55,8 @@ KINDS = ("invoice", "credit_memo", "payment", "adjustment")
 # ar            signed effect on open receivables while the document counts: 0 for a draft, sign × open for an
 #               open-items source (no payments in it), else sign × total. Dates and voids are applied by `compare`.
 # state         draft | posted | voided · voided_on: first day without effect; NULL in a voided row: from its own date
-# settled_on    settlement stated by the source where no payment row shows it
-# concerns      id of the document this one is about (adjustments, credit memos)
+# settled_on    settlement stated by the source; it counts as far as nothing that the ledger applies shows it
+# concerns      id of the document this one is about (adjustments, credit memos; payments that are only stated)
 # source        where the row was read: file:row, or connection:id
 DOCUMENTS: Columns = (
     ("id", "VARCHAR"),
@@ -141,12 +141,8 @@ def document_row(
     customer: Customer | None = None,
     link: str | None = None,
     customer_link: str | None = None,
-    settled_on: date | None = None,
 ) -> Row:
-    """One row of `documents`, in column order, from a record and its customer.
-
-    settled_on: pass `Invoice.settled_on` only if no payment record of the same ledger shows that settlement.
-    """
+    """One row of `documents`, in column order, from a record and its customer."""
     total = magnitude(record)
     way = sign(record)
     bill = record if isinstance(record, Invoice) else None
@@ -184,13 +180,25 @@ def document_row(
         record.state.value,
         record.voided_on,
         bill.disputed if bill else None,
-        settled_on,
+        bill.settled_on if bill else None,
         record.entity_code,
-        other.document if other else record.original_invoice if isinstance(record, CreditMemo) else None,
+        _concerned(record),
         other.reason if other else getattr(record, "memo", None),
         cash.method.value if cash else None,
         f"{record.ref.connection}:{record.ref.id}",
     )
+
+
+def _concerned(record: Document) -> str | None:
+    match record:
+        case Adjustment():
+            return record.document
+        case CreditMemo():
+            return record.original_invoice
+        case Payment() if record.stated_by_source and record.applications:
+            return record.applications[0].invoice
+        case _:
+            return None
 
 
 def _party(customer: Customer) -> tuple[str, str | None, str | None]:

@@ -243,6 +243,43 @@ def _payment(doc: Doc, connection: str) -> Payment:
     )
 
 
+def stated_id(invoice: str) -> str:
+    """The id of the payment that stands for the stated settlement of an invoice: the same in every export."""
+    return f"settled/{invoice}"
+
+
+def stated_payment(invoice: Invoice) -> Payment | None:
+    """The payment that the invoice's settlement date states, over its full amount; None if it states none.
+
+    What the source does not say of it (method, reference, memo) is not a fact of it: see `stated_by_source`.
+    """
+    amount = invoice.total - invoice.deposit_applied
+    if invoice.settled_on is None or invoice.state is not PostingState.POSTED or amount <= 0:
+        return None
+    on = invoice.settled_on
+    return Payment(
+        ref=Ref(connection=invoice.ref.connection, id=stated_id(invoice.ref.id), number=None, version=None),
+        customer=invoice.customer,
+        payer=invoice.payer,
+        entity_code=invoice.entity_code,
+        ar_account=invoice.ar_account,
+        reference=None,
+        received=on,
+        posted=on,
+        method=Method.OTHER,
+        amount=amount,
+        currency=invoice.currency,
+        exchange_rate=None,
+        applications=(Application(invoice=invoice.ref.id, amount=amount, amount_invoice=amount, applied_on=on),),
+        reported_unapplied=None,
+        deposit_to=None,
+        memo=None,
+        state=PostingState.POSTED,
+        voided_on=None,
+        stated_by_source=True,
+    )
+
+
 def _adjustment(doc: Doc, connection: str) -> Adjustment:
     side: Literal["debit", "credit"] = "debit" if doc.sign > 0 else "credit"
     return Adjustment(

@@ -63,6 +63,8 @@ _ALWAYS = frozenset({"ref", "marker", "state", "voided_on", "customer", "name", 
     "stated_by_source",
     "method",
 }
+# What a settlement date states of a payment.
+STATED = frozenset({"customer", "received", "posted", "amount", "currency", "applications", "entity_code"})
 _EMPTY: Mapping[str, Any] = {
     "lines": (),
     "tax_lines": (),

@@ -42,6 +42,7 @@ from tieout.sync.plan import make
 from tieout.sync.report import Report
 from tieout.sync.settle import recover, settle
 from tieout.sync.sides import Sides, alive
+from tieout.sync.stated import Stated, shadow, take_over, takeovers
 from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id
 from tieout.sync.work import Target, Work
 
@@ -271,6 +272,7 @@ class _Run:
                 counts[entity.value] = got.rows
                 self._judge(which, got)
             book = self.books[which] = load(self.store, connector.name)
+            shadow(book)
             self.unreadable += differences.unreadable(connector.name, book.unreadable())
 
     def _judge(self, which: Which, got: Fetched) -> None:
@@ -287,13 +289,29 @@ class _Run:
         self.progress("matching")
         if self.pair.mode == "observe":
             return
+        self._take_over()
         subjects = {r["id"]: r for r in self.store.rows(sa.select(schema.subject))}
         links = by_marker(self.books, subjects)
         count = store_links(self.store, self.lease, self.id, self.books, links)
         for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
             links = [self._as_born(link) for link in by_ladder(self.books, wanted)]
             count += store_links(self.store, self.lease, self.id, self.books, links)
+        count += store_links(self.store, self.lease, self.id, self.books, self._stated().links())
         self.report.linked = count
+
+    def _take_over(self) -> None:
+        """Let real payments stand where settlements were only stated before."""
+        for which, rest in ((LEFT, RIGHT), (RIGHT, LEFT)):
+            book, away = self.books[which], self.books[rest]
+            found = takeovers(book, away)
+            if found:
+                with self.store.writing(self.lease, run=self.id) as tx:
+                    for one in found:
+                        take_over(tx, self.pair.name, book, away, one)
+
+    def _stated(self) -> Stated:
+        policy = "compare" if self.pair.mode == "observe" else self.pair.stated_settlements
+        return Stated.of(self.books, policy, self.pair.cutover)
 
     def _as_born(self, link: Link) -> Link:
         """A link whose one half is an open create of ours came back without our mark: it is still ours."""
@@ -321,7 +339,8 @@ class _Run:
         subjects = self.sides.subjects()
         one_sided = any(alive(s.left) != alive(s.right) and s.entity is not Entity.CUSTOMER for s in subjects)
         self.comparison = self._compare(()) if one_sided else None
-        draft = make(subjects, Permits(self.sides, self.companies, self.comparison, self.broken).rules(subjects))
+        permits = Permits(self.sides, self.companies, self.comparison, self._stated(), self.broken)
+        draft = make(subjects, permits.rules(subjects))
         self._adopt(draft, subjects)
         return draft
 
@@ -397,7 +416,7 @@ class _Run:
 
     def _compare(self, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
         """Compare both books. reported: hold balances that a system states against its documents, too."""
-        con = relation(self.books, linked=joined(self.books))
+        con = relation(self.books, linked=joined(self.books), kept=self._stated().counts)
         try:
             return compare.run(
                 con,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tieout.model import Entity, Existence, PostingState
+from tieout.model import Entity, Existence, Method, PostingState
 from tieout.sync.facts import COMPARED, LEFT, RIGHT, Facts, Shared, Which, applications, canonical, digest, needs
 from tieout.sync.operations import (
     Draft,
@@ -163,6 +163,8 @@ def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, dra
             draft.findings.append(blocked)
         return
     record = rules.encode(s.entity, only.shared, target)
+    if record.get("stated_by_source"):
+        record = _as_a_payment(record, only.connection)
     amount = signed(s.entity, record)
     held = rules.fields(target, s.entity)
     later: list[dict[str, Any]] = []
@@ -193,6 +195,16 @@ def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, dra
     )
     if later:
         _apply_later(s, record | {"applications": later}, target, rules, draft)
+
+
+def _as_a_payment(stated: Shared, connection: str) -> Shared:
+    """The payment that stands for a settlement which the source only states; it says so itself."""
+    told = {
+        "method": Method.OTHER.value,
+        "reference": None,
+        "memo": f"Settlement stated by {connection}, no payment seen",
+    }
+    return {k: v for k, v in stated.items() if k != "stated_by_source"} | told
 
 
 def _apply_later(s: SubjectState, record: Shared, target: Which, rules: Rules, draft: Draft) -> None:
@@ -226,6 +238,8 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
         side: Which = RIGHT if target == LEFT else LEFT
         return Finding(s.id, s.entity, code, cause, remedy, side=side, refused=refused)
 
+    if (told := rules.stated(s)) is not None:
+        return because(*told, _REMEDIES.get(told[0], ""))
     if not rules.can(target, s.entity, OpKind.CREATE):
         return because("", "", "")
     if not rules.flows(s.entity, target):
@@ -269,6 +283,12 @@ _CONFIRM = "confirm the rule (`flows` of the pair), or enter it there by hand"
 
 def _words(entity: Entity) -> str:
     return entity.value.replace("_", " ")
+
+
+_REMEDIES = {
+    "PAID_VS_OPEN": "enter the payment where the settlement is only stated, or accept the difference with a reason",
+    "PAYMENT_DUPLICATED": "check the bank statement: void the extra one, or apply it to what it pays",
+}
 
 
 def _needed(entity: Entity, record: Shared) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ _REFERENCES: Mapping[Entity, Mapping[str, Entity]] = {
 }
 _INNER = {"applications": "invoice", "credits": "credit_memo"}
 _ALWAYS = frozenset({"state", "active"})
-_NOT_SHARED = ("marker", "ref", "reported_balance", "reported_open", "reported_unapplied", "stated_by_source")
+_NOT_SHARED = ("marker", "ref", "reported_balance", "reported_open", "reported_unapplied")
+# Of a payment that the source only states, these are no facts.
+_UNSTATED = frozenset({"method", "reference", "memo"})
 
 
 class UnknownReferenceError(LookupError):
@@ -155,6 +157,8 @@ def share(record: AnyRecord, resolve: Resolve) -> Shared:
         shared.pop(name, None)
     if shared.get("group") is not None:
         shared["group"] = {k: v for k, v in shared["group"].items() if k != "invoices"}
+    if not shared.get("stated_by_source"):
+        shared.pop("stated_by_source", None)
     return shared
 
 
@@ -244,7 +248,7 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     for name, table in (("terms", "terms"), ("deposit_to", "accounts"), ("ar_account", "accounts")):
         if name in out:
             out[name] = code(table, out[name], name)
-    if entity is Entity.PAYMENT and codes.methods is not None:
+    if entity is Entity.PAYMENT and codes.methods is not None and not out.get("stated_by_source"):
         out["method"] = codes.translate("methods", out["method"], to)
     return out
 
@@ -270,6 +274,8 @@ def facts(entity: Entity, shared: Shared, fields: frozenset[str]) -> Facts:
     Applications become {invoice subject: amount} of those that stand; lines become tuples in order.
     """
     held = fields | _ALWAYS
+    if shared.get("stated_by_source"):
+        held -= _UNSTATED
     return {name: _normal(name, shared.get(name)) for name in COMPARED[entity] if name in held}
 
 

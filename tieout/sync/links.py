@@ -6,7 +6,7 @@ numbers with different totals, stay unlinked and are reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from tieout import compare
 from tieout.connectors import Op
-from tieout.model import Customer, Document, Entity
+from tieout.model import Customer, Document, Entity, Payment
 from tieout.sync import schema
 from tieout.sync.book import Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
@@ -38,22 +38,33 @@ class Link:
     born: Which | None = None
 
 
-def relation(books: Mapping[Which, Book], *, linked: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+def relation(
+    books: Mapping[Which, Book], *, linked: Mapping[str, str], kept: Callable[[Which, Held], bool] | None = None
+) -> duckdb.DuckDBPyConnection:
     """Both books in the canonical relation, in a database of its own, ready for `compare`.
 
     linked: subject → the one id under which both sides know it; only real links, so that nothing else is rung 0
+    kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
     """
     con = duckdb.connect(":memory:")
     for which, book in books.items():
         customers = {o.id: o.record for o in book.live() if isinstance(o.record, Customer)}
         links = {key: linked[s] for key, s in book.subjects.items() if s in linked}
-        documents: list[Document] = [o.record for o in book.live() if _is_document(o)]  # type: ignore[misc]
+        documents: list[Document] = [
+            o.record  # type: ignore[misc]
+            for o in book.live()
+            if _is_document(o) and (not _is_stated(o) or (kept is not None and kept(which, o)))
+        ]
         compare.load_records(con, which, documents, customers=customers.values(), links=links)
     return con
 
 
 def _is_document(one: Held) -> bool:
     return one.record is not None and not isinstance(one.record, Customer)
+
+
+def _is_stated(one: Held) -> bool:
+    return isinstance(one.record, Payment) and one.record.stated_by_source
 
 
 def joined(books: Mapping[Which, Book]) -> dict[str, str]:
@@ -123,7 +134,9 @@ def _unlinked(books: Mapping[Which, Book], which: Which, entity: Entity) -> bool
     """Whether a side holds a record of the entity that the other side does not know."""
     other = books[RIGHT if which == LEFT else LEFT]
     return any(
-        one.entity is entity and books[which].subjects.get((entity, one.id)) not in other.natives
+        one.entity is entity
+        and not _is_stated(one)
+        and books[which].subjects.get((entity, one.id)) not in other.natives
         for one in books[which].live()
     )
 

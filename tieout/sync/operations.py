@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -111,13 +111,12 @@ class Operation:
 
     def as_json(self) -> dict[str, Any]:
         """The keys that other programs rely on, and the ones that apply needs (design.md §5)."""
-        out = asdict(self)
-        out["delta"] = str(tidy(self.delta))
-        for name in ("record",):
-            out.pop(name)
-        out["op"], out["entity"] = self.op.value, self.entity.value
-        out["fields"] = [asdict(f) for f in self.fields]
-        return out
+        out = {name: getattr(self, name) for name in _TOLD}
+        told = [{"name": f.name, "before": f.before, "after": f.after, "reason": f.reason} for f in self.fields]
+        return out | {"op": self.op.value, "entity": self.entity.value, "fields": told, "delta": str(tidy(self.delta))}
+
+
+_TOLD = tuple(f.name for f in fields(Operation) if f.name != "record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +153,7 @@ class Rules:
     can: whether a side takes the operation · fields: what each side holds per entity
     linked: whether a subject has a live record on that side · connections: the name of each side
     room: what can still be applied to an invoice on that side, 0 for one that is not there
+    stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
@@ -169,6 +169,7 @@ class Rules:
     room: Callable[[str, Which], Decimal]
     connections: Mapping[Which, str]
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
+    stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from tieout.sync.guard import Limits
 
 Mode = Literal["observe", "link", "propose", "auto"]
 Flow = Literal["both", "left_to_right", "right_to_left", "none"]
+StatedSettlements = Literal["compare", "create"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Pair:
 
     cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
     policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
+    stated_settlements: `create` makes a payment on the other side of a settlement that a source only states
     unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
     """
 
@@ -36,6 +38,7 @@ class Pair:
     codes: Codes = field(default_factory=Codes)
     limits: Limits = field(default_factory=Limits)
     unattended: frozenset[str] = frozenset()
+    stated_settlements: StatedSettlements = "compare"
     rounding: Rounding | None = None
     as_of: date | None = None
 
@@ -45,6 +48,7 @@ class Pair:
         return digest(
             [
                 *(self.left, self.right, self.cutover.isoformat() if self.cutover else None, self.linked_owner),
+                self.stated_settlements,
                 sorted((e.value, f) for e, f in self.flows.items()),
                 sorted((e.value, n, o) for (e, n), o in self.policy.items()),
                 [sorted(t.items()) if t is not None else None for t in self._tables()],

@@ -16,6 +16,7 @@ from tieout.sync.book import Held
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.operations import OpKind, Rules, SubjectState, key_for, marker_for
 from tieout.sync.sides import Sides, alive, other
+from tieout.sync.stated import Stated
 from tieout.sync.store import loads
 from tieout.sync.work import on_its_way
 
@@ -27,12 +28,14 @@ _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOM
 class Permits:
     """Answers the planner's questions. comparison: of both books before planning, None if nothing is one-sided.
 
+    stated: settlements that a source states without showing the payment
     broken: what could not be read whole in this run
     """
 
     sides: Sides
     companies: Mapping[Which, Company]
     comparison: compare.Result | None
+    stated: Stated
     broken: set[tuple[Which, Entity]]
 
     def rules(self, subjects: Sequence[SubjectState]) -> Rules:
@@ -63,6 +66,12 @@ class Permits:
                 )
             return ("", "") if more(which, held) else None
 
+        def stated(s: SubjectState) -> tuple[str, str] | None:
+            only = s.left or s.right
+            assert only is not None
+            which: Which = LEFT if s.left is not None else RIGHT
+            return self.stated.why_not(which, self.sides.books[which].held[(s.entity, only.id)])
+
         def flows(entity: Entity, target: Which) -> bool:
             flow = self.sides.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
             return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
@@ -74,6 +83,7 @@ class Permits:
             closed=closed,
             encode=self.sides.encode,
             creatable=creatable,
+            stated=stated,
             can=lambda which, entity, op: self.sides.connectors[which].capabilities.can(entity, _OPS[op]),
             fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: (subject, which) in linked,

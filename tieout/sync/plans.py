@@ -5,7 +5,7 @@ An approval names a person and the guards it lifts; it holds for identical opera
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,8 @@ def freeze(
             stale = p.c.pair == pair.name, p.c.status.in_(("draft", "approved"))
             tx.db.execute(p.update().where(*stale).values(status="superseded"))
         return Frozen(None, None, frozenset())
-    plan_hash = digest({"config": pair.config_hash, "operations": [o.hash for o in operations]})
+    hashes = {o.key: o.hash for o in operations}
+    plan_hash = digest({"config": pair.config_hash, "operations": [hashes[o.key] for o in operations]})
     with store.writing(lease, run=run) as tx:
         live = tx.all(
             sa.select(p).where(
@@ -56,7 +57,7 @@ def freeze(
         )
         same = next((row for row in live if row["hash"] == plan_hash), None)
         if same is None:
-            same = _save(tx, pair, operations, trips, plan_hash)
+            same = _save(tx, pair, operations, trips, plan_hash, hashes=hashes)
         # What was planned under another configuration, or before something changed, can no longer be approved.
         older = sa.and_(p.c.pair == pair.name, p.c.id != same["id"], p.c.status == "draft")
         tx.db.execute(p.update().where(older).values(status="superseded"))
@@ -65,11 +66,19 @@ def freeze(
         for approval in loads(row["approvals"]):
             for op_hash in loads(row["body"])["hashes"]:
                 approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
-    allowed = frozenset(o.key for o in operations if _allowed(pair, o, approved.get(o.hash)))
+    allowed = frozenset(o.key for o in operations if _allowed(pair, o, approved.get(hashes[o.key])))
     return Frozen(same["id"], plan_hash, allowed)
 
 
-def _save(tx: Tx, pair: Pair, operations: Sequence[Operation], trips: Sequence[Trip], plan_hash: str) -> dict[str, Any]:
+def _save(
+    tx: Tx,
+    pair: Pair,
+    operations: Sequence[Operation],
+    trips: Sequence[Trip],
+    plan_hash: str,
+    *,
+    hashes: Mapping[str, str],
+) -> dict[str, Any]:
     row = {
         "id": new_id(),
         "pair": pair.name,
@@ -80,7 +89,7 @@ def _save(tx: Tx, pair: Pair, operations: Sequence[Operation], trips: Sequence[T
         "body": canonical(
             {
                 "operations": [o.as_json() for o in operations],
-                "hashes": [o.hash for o in operations],
+                "hashes": [hashes[o.key] for o in operations],
                 "guards": [{"name": t.name, "message": t.message} for t in trips],
             }
         ),

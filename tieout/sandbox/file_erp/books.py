@@ -297,7 +297,8 @@ class Books:
         """Open amount by document number, positive: an invoice's balance, the unapplied rest of a credit.
 
         Documents without effect as of the day (not yet posted, reversed, settled) are absent. An adjustment that
-        concerns a document moves that document's balance and has none of its own.
+        concerns a document moves that document's balance and has none of its own. What was applied to an invoice
+        before somebody called it settled is used up.
         """
         live = {d.number: d for d in self.documents.values() if self.counts(d, as_of)}
         left = {number: ZERO if d.concerns else d.amount for number, d in live.items()}
@@ -305,10 +306,17 @@ class Books:
             if doc.concerns in left:
                 left[doc.concerns] += doc.signed()
             for application in doc.applications:
-                if application.stands(as_of) and application.invoice in left:
+                if not application.stands(as_of):
+                    continue
+                if application.invoice in left:
                     left[application.invoice] -= application.amount
+                if application.invoice in left or self._settled(application.invoice, as_of):
                     left[doc.number] -= application.amount
         return left
+
+    def _settled(self, number: str, as_of: date) -> bool:
+        doc = self.documents.get(number)
+        return doc is not None and doc.settled_on is not None and doc.settled_on <= as_of
 
     @staticmethod
     def counts(doc: Document, as_of: date) -> bool:
@@ -322,6 +330,8 @@ class Books:
         for doc in self.documents.values():
             if self.counts(doc, as_of):
                 totals[doc.currency] = totals.get(doc.currency, ZERO) + doc.signed()
+                used = (a for a in doc.applications if a.stands(as_of) and self._settled(a.invoice, as_of))
+                totals[doc.currency] += sum((a.amount for a in used), ZERO)
         return totals
 
     def with_reference(self, our_reference: str) -> list[str]:

@@ -270,11 +270,24 @@ def _open_items(books: Books, as_of: date, scope: str) -> Iterator[Row]:  # noqa
             yield Row([*cells, doc.company_code, doc.text, doc.our_reference], doc.currency, doc.signed())
 
 
+# An old billing system's list: invoices with the day they were settled, nothing of how. American dates.
+SETTLEMENTS = ("customerID", "invoiceNumber", "InvoiceDate", "DueDate", "InvoiceAmount", "Disputed", "SettledDate")
+
+
+def _settlements(books: Books, as_of: date, scope: str) -> Iterator[Row]:  # noqa: ARG001  it has one scope
+    for doc in _posted(books, as_of):
+        if doc.is_invoice:
+            settled = doc.settled_on if doc.settled_on and doc.settled_on <= as_of else None
+            cells: list[Cell] = [doc.customer, doc.number, doc.document_date, doc.due, doc.amount]
+            yield Row([*cells, "Yes" if doc.disputed else "No", settled], doc.currency, doc.signed())
+
+
 LAYOUTS = {
     "customers": Layout("customers", "customer", tuple(heading for heading, _ in CUSTOMERS), _customers, CSV),
     "documents": Layout("documents", "documents", DOCUMENTS, _documents, CSV),
     "payments": Layout("payments", "payment", PAYMENTS, _payments, CSV),
     "open-items": Layout("open-items", "open_items", OPEN_ITEMS, _open_items, CSV),
+    "settlements": Layout("invoices", "invoice", SETTLEMENTS, _settlements, Style(date_format="%m/%d/%Y")),
     "sap-fbl5n-en": Layout("fbl5n", "documents", tuple(en for en, _, _ in FBL5N), _fbl5n, SAP_XLS_EN),
     "sap-fbl5n-de": Layout("fbl5n", "documents", tuple(de for _, de, _ in FBL5N), _fbl5n, SAP_XLS_DE),
 }
