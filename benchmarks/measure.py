@@ -31,13 +31,18 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of each contender in each round."""
+    """Seconds of each contender in each round. of: by the clock · cpu: of the processors, those of all threads added"""
 
     of: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
 
     def ratio(self, one: str, other: str) -> float:
         """Median over the rounds of one's time by the other's."""
         return statistics.median(a / b for a, b in zip(self.of[one], self.of[other], strict=True))
+
+    def cpu_ratio(self, one: str, other: str) -> float:
+        """The same of processor time."""
+        return statistics.median(a / b for a, b in zip(self.cpu[one], self.cpu[other], strict=True))
 
     def seconds(self, one: str) -> float:
         return statistics.median(self.of[one])
@@ -45,12 +50,13 @@ class Times:
 
 def in_turns(contenders: dict[str, Callable[[], object]], *, rounds: int = 3) -> Times:
     """Run each contender once per round."""
-    times = Times({name: [] for name in contenders})
+    times = Times({name: [] for name in contenders}, {name: [] for name in contenders})
     for _ in range(rounds):
         for name, work in contenders.items():
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             work()
             times.of[name].append(time.perf_counter() - start)
+            times.cpu[name].append(time.process_time() - used)
     return times
 
 

@@ -20,6 +20,7 @@ from tieout.mapping import relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
+from tieout.model import Customer
 
 MANY = 80
 HEADINGS = (
@@ -298,3 +299,54 @@ def _typed(con: duckdb.DuckDBPyConnection, columns: relation.Columns, rows: list
         return []
     one = ", ".join(f"CAST(? AS {kind})" for _, kind in columns)
     return sorted((con.execute(f"SELECT {one}", list(row)).fetchall()[0] for row in rows), key=repr)
+
+
+@st.composite
+def customer_files(draw: st.DrawFn) -> tuple[Profile, str]:
+    columns = {"number": "Number", "name": "Name", "email": "Email", "balance": "Balance", "currency": "Cur"}
+    keys = draw(st.sampled_from([(), ("number",), ("name", "number")]))
+    profile = Profile.model_validate(
+        {
+            "name": "p",
+            "entity": "customers",
+            "key": keys,
+            "file": {"null": ["NULL"], "min_headers": 4},
+            "columns": {c: {"names": [h]} for c, h in columns.items()},
+        }
+    )
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns.values())
+    plain = st.tuples(
+        st.integers(1, 9).map("C{}".format),
+        st.sampled_from(["Acme Ltd", "Müller & Söhne", ""]),
+        st.just("a@example.com"),
+        st.sampled_from(["", "-5.00", "1234.5"]),
+        st.sampled_from(["USD", "", "EUR"]),
+    )
+    for row in draw(st.lists(plain.map(list), max_size=8)):
+        if draw(st.integers(0, 3)) == 0:
+            row[draw(st.integers(0, len(row) - 1))] = draw(ODD)
+        writer.writerow(row)
+    return profile, out.getvalue()
+
+
+@settings(max_examples=MANY)
+@given(customer_files())
+def test_both_paths_read_the_same_customers(case: tuple[Profile, str]) -> None:
+    profile, text = case
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "f.csv"
+        path.write_bytes(text.encode())
+        observations, single = records(path, profile, "erp")
+        con = duckdb.connect()
+        bulk = load(con, path, profile, side="left")
+        assert bulk.as_json() == single.as_json()
+        event("accepted" if bulk.accepted else "nothing accepted")
+        found = con.execute("SELECT id, name, number, currency, balance FROM left_customers").fetchall()
+        expected = [
+            (r.ref.id, r.name, r.number, r.currency, r.reported_balance)
+            for o in observations
+            if isinstance(r := o.record, Customer)
+        ]
+        assert found == expected

@@ -1,13 +1,14 @@
 """A whole file into the canonical relation, in columns: SQL for plain rows and documents, Python for all others.
 
 1. stage: every row typed (`bulk_stage`).   2. assemble: plain documents by SQL, the others by
-`mapping.tabular_documents`, which alone rejects.   3. finish: ids, references and keys into the tables
-`{side}_documents`, `{side}_customers` and `{side}_applications`.
+`mapping.tabular_documents`, which alone rejects, straight into the table `{side}_documents`: a million wide rows are
+written once.   3. finish: ids and references there, then `{side}_customers` and `{side}_applications`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,10 @@ from tieout.mapping.tabular_documents import Doc, Rejected
 from tieout.mapping.tabular_rows import Problem
 
 Connection = Any
-# A document before its id and keys are known. doc_key: of its rows · first_row, row_count: where it stands
-_EXTRA = (
-    ("doc_key", "VARCHAR"),
-    ("first_row", "BIGINT"),
-    ("row_count", "BIGINT"),
-    ("document", "VARCHAR"),
-    ("customer_number", "VARCHAR"),
-)
-_KEYS = ("customer_name_key", "customer_key", "number_key")
-_DRAFT = tuple((n, t) for n, t in relation.DOCUMENTS if n not in _KEYS) + _EXTRA
+# What a table of documents has beside its columns while it is filled; its id is the key of its rows for so long.
+# first_row, row_count: where it stands in the file · document: as the file says · numbered: `customer` is a number
+_EXTRA = (("first_row", "BIGINT"), ("row_count", "BIGINT"), ("document", "VARCHAR"), ("numbered", "BOOLEAN"))
+_DRAFT = (*relation.DOCUMENTS, *_EXTRA)
 
 
 def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> FileReport:
@@ -49,58 +44,93 @@ def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> F
             _fill_customers(con, staged, side)
         else:
             _fill_documents(con, staged, side)
-        con.execute(f"DROP TABLE {staged.typed}")
+        staged.drop(con)
         staged.report.reject(staged.rejected)
         staged.report.finish()
         return staged.report
 
 
 def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
-    draft, applied = f"{side}__draft", f"{side}__applied"
-    for name, columns in ((draft, _DRAFT), (applied, APPLIED)):
-        con.execute(f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{n} {t}' for n, t in columns)})")
-    _assemble_plain(con, staged, draft, applied)
-    made = _assemble_rest(con, staged, draft, applied)
-    _identify(con, staged, draft)
-    _resolve(con, staged.table.profile, draft, applied)
+    books, applied = f"{side}_documents", f"{side}__applied"
+    for name, kind in _EXTRA:
+        con.execute(f"ALTER TABLE {books} ADD COLUMN {name} {kind}")
+    con.execute(f"CREATE OR REPLACE TABLE {applied} ({', '.join(f'{n} {t}' for n, t in APPLIED)})")
+    _assemble_plain(con, staged, books, applied)
+    made = _assemble_rest(con, staged, books, applied)
+    _identify(con, staged, books)
+    _resolve(con, staged.table.profile, books, applied)
     if clearing.reads(staged.table.profile):
-        bulk_clearing.settle(con, staged, draft, applied, made=made)
-    _finish(con, side, draft, applied)
-    _count(con, staged.report, draft)
-    for name in (draft, applied):
-        con.execute(f"DROP TABLE {name}")
+        bulk_clearing.settle(con, staged, books, applied, made=made)
+    _finish(con, side, books, applied)
+    _count(con, staged.report, books)
+    con.execute(f"DROP TABLE {applied}")
+    for name, _ in _EXTRA:
+        con.execute(f"ALTER TABLE {books} DROP COLUMN {name}")
 
 
-def _assemble_plain(con: Connection, staged: Staged, draft: str, applied: str) -> None:
+def _assemble_plain(con: Connection, staged: Staged, books: str, applied: str) -> None:
     """Documents whose every rule SQL can see to hold."""
     profile = staged.table.profile
     groups = _lines(con, staged) if profile.rows == "lines" else _single_rows(staged)
     source = sql.literal(staged.table.path.name)
-    listed = ", ".join(n for n, _ in _DRAFT)
+    name, customer = (sql.column(profile, c) for c in ("customer_name", "customer"))
+    # Names and customers repeat, so their keys are worked out once for each and joined.
+    keyed = [
+        _keyed(con, staged, name, keys.name_key, keys.name_key_sql, once=True),
+        _keyed(con, staged, customer, keys.customer_number_key, keys.number_key_sql, once=True),
+        _keyed(con, staged, sql.number(profile), keys.number_key, keys.number_key_sql, once=False),
+    ]
     con.execute(f"""
-        INSERT INTO {draft} ({listed})
-        SELECT {sql.draft(profile, source)} FROM (
-            SELECT *, abs(effect) AS size, {sql.kind_and_sign(profile)} AS k FROM ({groups})
-        ) WHERE {sql.plain_document(profile)}""")
+        INSERT INTO {books} ({", ".join(n for n, _ in _DRAFT)})
+        SELECT {sql.draft(profile, source, [k.sql for k in keyed])} FROM (
+            SELECT *, abs(effect) AS size, {sql.kind_and_sign(profile)} FROM ({groups})
+        ) {" ".join(k.join for k in keyed)} WHERE {sql.plain_document(profile)}""")
+    for k in keyed:
+        con.execute(f"DROP TABLE {k.table}")
     if profile.rows == "lines" and "invoice" in profile.columns:
         con.execute(f"""
             INSERT INTO {applied}
-            SELECT d.first_row, d.kind, d.doc_key, t.v_invoice, {sql.applied(profile)}, {sql.applied(profile)},
+            SELECT d.first_row, d.kind, d.id, t.v_invoice, {sql.applied(profile)}, {sql.applied(profile)},
                 coalesce({sql.column(profile, "applied_on", "t.")}, d.posted),
                 {sql.column(profile, "reversed_on", "t.")}
-            FROM {staged.typed} t JOIN {draft} d ON d.doc_key = t.key
-            WHERE t.cells IS NULL AND d.kind = 'payment' AND t.v_invoice IS NOT NULL
-            ORDER BY {staged.number("t")}""")
+            FROM {staged.typed} t JOIN {books} d ON d.id = t.key
+            WHERE d.kind = 'payment' AND t.v_invoice IS NOT NULL
+            ORDER BY t.n""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """The key of a value. sql: expression · join: what brings the keys that are looked up in `table`"""
+
+    table: str
+    sql: str
+    join: str
+
+
+def _keyed(
+    con: Connection, staged: Staged, raw: str, key: Callable[[str], str], key_sql: Callable[[str], str], *, once: bool
+) -> _Keyed:
+    """The key of a value of typed rows: its twin in SQL, or Python's for text beyond ASCII.
+
+    once: worked out once for each value, for they repeat; else in SQL where they stand
+    """
+    table = f"{staged.typed}_{key.__name__}"
+    # Controls were refused or replaced on reading, so text as long in bytes as in characters is printable ASCII.
+    plain = "strlen({0}) = length({0})"
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {table} AS
+        SELECT printed, CAST(CASE WHEN {plain.format("printed")} THEN {key_sql("printed")} END AS VARCHAR) AS folded
+        FROM (SELECT DISTINCT {raw} AS printed FROM {staged.typed} WHERE {once} OR NOT {plain.format(raw)})""")
+    unusual = con.execute(f"DELETE FROM {table} WHERE NOT {plain.format('printed')} RETURNING printed").fetchall()
+    insert(con, table, (("printed", "VARCHAR"), ("folded", "VARCHAR")), ((text, key(text)) for (text,) in unusual))
+    found = f"{table}.folded" if once else f"CASE WHEN {plain.format(raw)} THEN {key_sql(raw)} ELSE {table}.folded END"
+    return _Keyed(table, f"nullif({found}, '')", f"LEFT JOIN {table} ON {table}.printed = {raw}")
 
 
 def _single_rows(staged: Staged) -> str:
     profile = staged.table.profile
     parts = ", ".join(f"{sql.turned(profile, c)} AS p_{c}" for c in sql.parts(profile))
-    return (
-        f"SELECT {staged.number('t')} AS n, 1 AS row_count, key, effect, true AS agree, "
-        f"{', '.join(f'v_{c}' for c in profile.columns)}{', ' + parts if parts else ''} "
-        f"FROM {staged.typed} t WHERE cells IS NULL"
-    )
+    return f"SELECT *, 1 AS row_count, true AS agree{', ' + parts if parts else ''} FROM {staged.typed}"
 
 
 def _lines(con: Connection, staged: Staged) -> str:
@@ -109,10 +139,8 @@ def _lines(con: Connection, staged: Staged) -> str:
     theirs = {r.key for r in staged.rows} | {r.key for r in staged.rejected if r.key}
     insert(con, _fresh(con, f"{staged.typed}_theirs"), (("key", "VARCHAR"),), ((k,) for k in sorted(theirs)))
     return f"""
-        SELECT {sql.grouped(profile)}
-        FROM (SELECT *, {staged.number("t")} AS number_in_file FROM {staged.typed} t)
-        WHERE cells IS NULL AND key NOT IN (FROM {staged.typed}_theirs)
-        GROUP BY key"""
+        SELECT {sql.grouped(profile)} FROM {staged.typed} t
+        WHERE key NOT IN (FROM {staged.typed}_theirs) GROUP BY key"""
 
 
 def _fresh(con: Connection, name: str) -> str:
@@ -124,14 +152,11 @@ def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) ->
     """The other documents, by the rules in Python, and the rows that make none."""
     profile = staged.table.profile
     plain, typed = con.execute(
-        f"SELECT (SELECT coalesce(sum(row_count), 0) FROM {draft}), "
-        f"(SELECT count(*) FROM {staged.typed} WHERE cells IS NULL)"
+        f"SELECT (SELECT coalesce(sum(row_count), 0) FROM {draft}), (SELECT count(*) FROM {staged.typed})"
     ).fetchall()[0]
     rows = list(staged.rows)
     if plain != typed:
-        found = f"SELECT 1 FROM {draft} d WHERE " + (
-            "d.doc_key = t.key" if profile.rows == "lines" else f"d.first_row = {staged.number('t')}"
-        )
+        found = f"SELECT 1 FROM {draft} d WHERE " + ("d.id = t.key" if profile.rows == "lines" else "d.first_row = t.n")
         rows += rows_of(con, staged, f"NOT EXISTS ({found})")
     broken = {r.key: r.row for r in reversed(staged.rejected) if r.key}
     made, failed = docs.assemble(profile, sorted(rows, key=lambda r: r.number), broken)
@@ -143,40 +168,36 @@ def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) ->
 
 
 def _draft_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
-    row = dict(zip(relation.names(relation.DOCUMENTS), tabular_records.relation_row(profile, doc, source), strict=True))
-    extra = (doc.key, doc.rows[0].number, len(doc.rows), doc.text("document"), doc.text("customer"))
-    return (*(row[n] for n, _ in _DRAFT[: -len(_EXTRA)]), *extra)
+    row = tabular_records.relation_row(profile, doc, source)
+    return (*row, doc.rows[0].number, len(doc.rows), doc.text("document"), doc.text("customer") is not None)
 
 
 def _identify(con: Connection, staged: Staged, draft: str) -> None:
     """Ids as `tabular_documents` gives them: key, key and ordinal, or row; repeats of a unique key are rejected."""
-    profile = staged.table.profile
-    if not profile.key:
-        con.execute(f"UPDATE {draft} SET id = 'row-' || first_row")
+    con.execute(f"UPDATE {draft} SET id = 'row-' || first_row WHERE id = ''")
+    # As many hashes as documents prove that no two are alike; a hash that stands twice proves nothing.
+    count, hashes = con.execute(f"SELECT count(*), count(DISTINCT hash(kind, id)) FROM {draft}").fetchall()[0]
+    if count == hashes:
         return
-    repeats = f"SELECT kind, doc_key FROM {draft} GROUP BY ALL HAVING count(*) > 1"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {draft}_repeats AS {repeats}")
-    if con.execute(f"SELECT count(*) FROM {draft}_repeats").fetchall()[0][0]:
-        con.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {draft}_again AS
-            SELECT d.rowid AS place, d.first_row, d.doc_key, row_number() OVER w AS ordinal,
-                count(*) OVER (PARTITION BY d.kind, d.doc_key) AS many,
-                min(d.first_row) OVER (PARTITION BY d.kind, d.doc_key) AS lowest
-            FROM {draft} d JOIN {draft}_repeats r ON r.kind = d.kind AND r.doc_key = d.doc_key
-            WINDOW w AS (PARTITION BY d.kind, d.doc_key ORDER BY d.first_row)""")
-        if profile.unique:
-            _reject_repeats(con, staged, draft)
-        else:
-            con.execute(
-                f"UPDATE {draft} SET id = a.doc_key || '#' || a.ordinal FROM {draft}_again a "
-                f"WHERE a.place = {draft}.rowid AND a.ordinal > 1 AND a.doc_key <> ''"
-            )
-        con.execute(f"DROP TABLE {draft}_again")
-    con.execute(f"UPDATE {draft} SET id = 'row-' || first_row WHERE doc_key = ''")
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {draft}_again AS
+        SELECT rowid AS place, first_row, id, row_number() OVER (PARTITION BY kind, id ORDER BY first_row) AS ordinal,
+            count(*) OVER each AS many, min(first_row) OVER each AS lowest
+        FROM (SELECT rowid, * FROM {draft} SEMI JOIN (
+            SELECT kind, id FROM {draft} GROUP BY ALL HAVING count(*) > 1) USING (kind, id))
+        WINDOW each AS (PARTITION BY kind, id)""")
+    if staged.table.profile.unique:
+        _reject_repeats(con, staged, draft)
+    else:
+        con.execute(
+            f"UPDATE {draft} SET id = a.id || '#' || a.ordinal FROM {draft}_again a "
+            f"WHERE a.place = {draft}.rowid AND a.ordinal > 1"
+        )
+    con.execute(f"DROP TABLE {draft}_again")
 
 
 def _reject_repeats(con: Connection, staged: Staged, draft: str) -> None:
-    found = con.execute(f"SELECT first_row, doc_key, many, lowest FROM {draft}_again ORDER BY 1").fetchall()
+    found = con.execute(f"SELECT first_row, id, many, lowest FROM {draft}_again ORDER BY 1").fetchall()
     for row, key, many, lowest in found:
         problem = Problem("row", key[:80], docs.repeated(many, lowest))
         staged.rejected.append(Rejected(row, problem, key))
@@ -207,50 +228,17 @@ def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> Non
     con.execute(f"DROP TABLE {draft}_numbers")
 
 
-def _finish(con: Connection, side: str, draft: str, applied: str) -> None:
-    """The tables of the side, with their keys."""
-    computed = {
-        "number_key": _keyed(con, draft, "number", keys.number_key, keys.number_key_sql),
-        "customer_name_key": _keyed(con, draft, "customer_name", keys.name_key, keys.name_key_sql),
-        "customer_key": _keyed(con, draft, "customer_number", keys.customer_number_key, keys.number_key_sql),
-    }
-    listed = relation.names(relation.DOCUMENTS)
-    maps = " ".join(
-        f"LEFT JOIN {draft}_{c} ON {draft}_{c}.raw = d.{c}" for c in ("number", "customer_name", "customer_number")
-    )
-    con.execute(
-        f"INSERT INTO {side}_documents ({', '.join(listed)}) "
-        f"SELECT {', '.join(computed.get(n, 'd.' + n) for n in listed)} FROM {draft} d {maps}"
-    )
+def _finish(con: Connection, side: str, books: str, applied: str) -> None:
+    """The other tables of the side."""
     con.execute(f"""
         INSERT INTO {side}_applications
         SELECT a.source_kind, d.id, a.invoice, a.amount, a.amount_invoice, a.applied_on, a.reversed_on
-        FROM {applied} a JOIN {draft} d ON d.first_row = a.first_row""")
+        FROM {applied} a JOIN {books} d ON d.first_row = a.first_row""")
     found = con.execute(f"""
         SELECT customer, first(customer_name ORDER BY first_row) FILTER (customer_name IS NOT NULL),
-            any_value(customer_number)
-        FROM {draft} GROUP BY customer ORDER BY min(first_row)""").fetchall()
+            CASE WHEN bool_or(numbered) THEN customer END
+        FROM {books} GROUP BY customer ORDER BY min(first_row)""").fetchall()
     insert(con, f"{side}_customers", relation.CUSTOMERS, (tabular_records.derived_customer_row(*row) for row in found))
-
-
-def _keyed(con: Connection, draft: str, column: str, key: Callable[[str], str], key_sql: Callable[[str], str]) -> str:
-    """SQL of the key of a column of alias `d`: its twin in SQL, or Python's for text beyond ASCII.
-
-    Names and customers repeat, so theirs are worked out once for each and joined; document numbers where they stand.
-    """
-    name, d = f"{draft}_{column}", f"d.{column}"
-    # Controls were refused or replaced on reading, so text as long in bytes as in characters is printable ASCII.
-    plain = f"strlen({d}) = length({d})"
-    unusual = con.execute(f"SELECT DISTINCT {d} FROM {draft} d WHERE NOT {plain}").fetchall()
-    once = column != "number"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {d} AS raw, CAST({key_sql(d)} AS VARCHAR) AS key "
-        f"FROM (SELECT DISTINCT {column} FROM {draft}) d WHERE {plain} AND {str(once).lower()}"
-    )
-    insert(con, name, (("raw", "VARCHAR"), ("key", "VARCHAR")), ((raw, key(raw)) for (raw,) in unusual))
-    if once:
-        return f"nullif({name}.key, '')"
-    return f"nullif(CASE WHEN {plain} THEN {key_sql(d)} ELSE {name}.key END, '')"
 
 
 def _count(con: Connection, report: FileReport, draft: str) -> None:

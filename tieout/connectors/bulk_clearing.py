@@ -39,13 +39,14 @@ def _plain(con: Connection, staged: Staged, draft: str, made: Sequence[Doc]) -> 
     theirs = f"{draft}_made"
     con.execute(f"CREATE OR REPLACE TEMP TABLE {theirs} (first_row BIGINT)")
     insert(con, theirs, (("first_row", "BIGINT"),), ((d.rows[0].number,) for d in made))
-    same = "d.doc_key = t.key" if profile.rows == "lines" else f"d.first_row = {staged.number('t')}"
+    # Without a key all lines are of one document.
+    same = "d.first_row = t.n" if profile.rows == "documents" else "d.id = t.key" if profile.key else "true"
     ref = sql.column(profile, "invoice", "t.")
     rows = con.execute(f"""
-        SELECT d.first_row, {staged.number("t")} AS n, d.kind, d.id, d.entity_code, d.customer, d.currency, t.effect,
+        SELECT d.first_row, t.n, d.kind, d.id, d.entity_code, d.customer, d.currency, t.effect,
             t.v_clearing, t.v_cleared_on, {ref}
         FROM {staged.typed} t JOIN {draft} d ON {same}
-        WHERE t.cells IS NULL AND d.state = 'posted' AND d.first_row NOT IN (FROM {theirs})
+        WHERE d.state = 'posted' AND d.first_row NOT IN (FROM {theirs})
             AND (d.kind = 'invoice' OR t.v_clearing IS NOT NULL OR {ref} IS NOT NULL)""").fetchall()
     for first, n, kind, id, code, customer, currency, effect, cleared, on, named in rows:
         yield (first, n), Item(kind, id, code, customer, currency, tidy(effect), cleared, on, named)

@@ -1,20 +1,26 @@
-"""SQL that converts plain spellings of cells, held to be right wherever it gives a value.
+"""SQL that reads plain spellings of cells, held to be right wherever it vouches for what it read.
 
-It is narrower than the Python converters on purpose: a cell it does not convert is given to them, so that they alone
-decide what is rejected, and why. DuckDB's own casts are guarded, for they accept `1e3`, `1_000` and the year 25.
+It is narrower than the Python converters on purpose: a row with a cell it does not vouch for is given to them, so that
+they alone decide what is rejected, and why. DuckDB's own casts are guarded: they accept `1e3`, `1_000` and the year 25.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from tieout.mapping import tabular_documents as docs
-from tieout.mapping.fields import LONGEST
+from tieout.mapping.fields import LONGEST, YEARS
 from tieout.mapping.tabular import LINE_COLUMNS, Column, Profile
 from tieout.mapping.tabular_documents import NATURAL
 from tieout.mapping.tabular_rows import Binding
 
 MONEY = "DECIMAL(24,6)"
+# What is known of a file's cells before any is read. clean: no control characters, tabs or line breaks in them
+# usual: clean, and nothing else that Python strips, folds or refuses wherever it stands
+Known = Literal["nothing", "clean", "usual"]
 _SPACES = r"[\x{a0}\x{202f}\x{2009} ]"
 # What Python strips, folds or refuses: control, format and space characters beyond the plain space.
 _UNUSUAL = (
@@ -36,52 +42,83 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a column. value: SQL of what it says · fit: condition under which that is what Python reads in it"""
+
+    value: str
+    fit: str
+
+
+def trimmed(cell: str) -> str:
+    """The cell without plain spaces at its ends. A look at both ends costs a third of what `trim` does."""
+    return f"CASE WHEN {cell} < '!' OR ends_with({cell}, ' ') THEN trim({cell}) ELSE {cell} END"
+
+
+def cell(binding: Binding, name: str, at: int, empty: str | None, known: Known) -> Cell:
+    """The cell of a column, from its raw text `c{at}` or the trimmed text `t{at}`. The value is worked out for every
+    row and judged afterwards, as `v_{name}`: to choose between values costs more than to read one in vain.
+
+    empty: SQL of what an empty cell stands for, `NULL` where it may be empty; None where it must not
+    """
+    profile, type_ = binding.profile, binding.profile.type_of(name)
+    column = profile.columns[name]
+    raw, bare, read = f"c{at}", f"t{at}", f"v_{name}"
+    match type_:
+        case "id":
+            found = Cell(_without_tail(bare), f"{_plain_text(bare, known)} AND {_plain_id(bare)}")
+        case "text":
+            found = Cell(bare, f"{_plain_text(bare, known)} AND NOT starts_with({bare}, '#')")
+        case "decimal":
+            found = _decimal(profile, name, raw)
+        case "date":
+            found = _date(profile.date_format(name), raw, read, known)
+        case "currency":
+            found = Cell(bare, f"regexp_full_match({bare}, '[A-Z]{{3}}')")
+        case "flag":
+            yes, no = f"lower({bare}) IN ('yes', 'true', '1')", f"lower({bare}) IN ('no', 'false', '0')"
+            found = Cell(f"CASE WHEN {yes} THEN true WHEN {no} THEN false END", f"{read} IS NOT NULL")
+        case "choice":
+            found = Cell(_choice(binding.choices[name], bare), f"{read} IS NOT NULL")
+    measured = type_ in ("decimal", "date")
+    null = is_null(profile, column, trimmed(raw) if measured else bare)
+    only_empty = measured and not _tokens(profile, column)  # no amount and no date is read in an empty cell
+    if empty is None:
+        return Cell(found.value, found.fit if only_empty else f"{found.fit} AND NOT {null}")
+    if empty != "NULL" or not only_empty:
+        found = Cell(f"CASE WHEN {null} THEN {empty} ELSE {found.value} END", found.fit)
+    return Cell(found.value, f"({found.fit} OR {null})")
+
+
 def is_null(profile: Profile, column: Column, cell: str) -> str:
     """Whether a trimmed cell means nothing."""
-    tokens = sorted({t for t in (*profile.file.null, *column.null) if t})
+    tokens = _tokens(profile, column)
     return f"({cell} = ''" + (f" OR {cell} IN ({', '.join(map(literal, tokens))}))" if tokens else ")")
 
 
-def value(binding: Binding, name: str, cell: str, *, ascii_only: bool = False) -> str:
-    """The typed value of a trimmed cell that is not null; NULL where the spelling is not plain.
-
-    ascii_only: no cell holds control characters, line breaks or anything beyond ASCII
-    """
-    profile = binding.profile
-    match profile.type_of(name):
-        case "id":
-            return _id(cell, ascii_only=ascii_only)
-        case "text":
-            return (
-                f"CASE WHEN {_plain_text(cell, ascii_only=ascii_only)} AND NOT starts_with({cell}, '#') THEN {cell} END"
-            )
-        case "decimal":
-            return _decimal(profile, name, cell)
-        case "date":
-            return _date(profile.date_format(name), cell)
-        case "currency":
-            return f"CASE WHEN regexp_full_match({cell}, '[A-Z]{{3}}') THEN {cell} END"
-        case "flag":
-            yes, no = f"lower({cell}) IN ('yes', 'true', '1')", f"lower({cell}) IN ('no', 'false', '0')"
-            return f"CASE WHEN {yes} THEN true WHEN {no} THEN false END"
-        case "choice":
-            return _choice(binding.choices[name], cell)
+def _tokens(profile: Profile, column: Column) -> list[str]:
+    return sorted({t for t in (*profile.file.null, *column.null) if t})
 
 
-def _plain_text(cell: str, *, ascii_only: bool) -> str:
-    """Condition of text that Python would keep as it is. ascii_only: the file is known to hold nothing else."""
-    usual = "" if ascii_only else f" AND NOT regexp_matches({cell}, '{_UNUSUAL}')"
-    return f"strlen({cell}) <= {LONGEST}{usual}"
+def _plain_text(cell: str, known: Known) -> str:
+    """Condition of text that Python would keep as it is."""
+    short = f"strlen({cell}) <= {LONGEST}"
+    if known == "usual":
+        return short
+    usual = f"NOT regexp_matches({cell}, '{_UNUSUAL}')"
+    return f"{short} AND {usual if known == 'nothing' else f'(strlen({cell}) = length({cell}) OR {usual})'}"
 
 
-def _id(cell: str, *, ascii_only: bool) -> str:
-    fit = _plain_text(cell, ascii_only=ascii_only)
+def _plain_id(cell: str) -> str:
+    """Letters first are kept whatever follows. Refused are formulas, error cells and numbers cut short by `E`."""
     odd = f"starts_with({cell}, '=') OR starts_with({cell}, '#') OR regexp_matches({cell}, '^[0-9][0-9.,]*[eE]')"
-    tail = f"regexp_full_match({cell}, '[0-9]+\\.0+')"
-    return (
-        f"CASE WHEN NOT ({fit}) OR {odd} THEN NULL WHEN NOT contains({cell}, '.0') THEN {cell} "
-        f"WHEN {tail} THEN regexp_replace({cell}, '\\.0+$', '') WHEN NOT ends_with({cell}, '0') THEN {cell} END"
-    )
+    return f"({cell} >= 'A' OR NOT ({odd}))"
+
+
+def _without_tail(cell: str) -> str:
+    """An identifier without the `.0` that makes a number of digits."""
+    tail = f"ends_with({cell}, '0') AND contains({cell}, '.0') AND regexp_full_match({cell}, '[0-9]+\\.0+')"
+    return f"CASE WHEN {tail} THEN regexp_replace({cell}, '\\.0+$', '') ELSE {cell} END"
 
 
 def _choice(meanings: dict[str, str], cell: str) -> str:
@@ -96,7 +133,8 @@ def _without(cell: str, characters: str) -> str:
     return cell
 
 
-def _decimal(profile: Profile, name: str, cell: str) -> str:
+def _decimal(profile: Profile, name: str, cell: str) -> Cell:
+    """An amount that the pattern allows is cast exactly: its digits fit the type."""
     a = profile.amounts
     places = 6
     whole = 9 if name in ("rate", "quantity", "unit_price") else 15
@@ -104,34 +142,25 @@ def _decimal(profile: Profile, name: str, cell: str) -> str:
     digits = f"[0-9]{{1,{whole}}}"
     if a.group:
         g = _SPACES if a.group == " " else re.escape(a.group).replace("'", "''")
-        digits = f"([0-9]{{1,3}}({g}[0-9]{{3}}){{1,{whole // 3 - 1}}}|{digits})"
-    number = f"{digits}({d}[0-9]{{1,{places}}})?"
-    shapes = [number]
-    if "leading" in a.signs:
-        shapes[0] = f"-?{number}"
-    if "trailing" in a.signs:
-        shapes.append(f"{number}-")
-    if "parentheses" in a.signs:
-        shapes.append(f"\\({number}\\)")
-    fit = f"regexp_full_match({cell}, '{'|'.join(shapes)}')"
-    type_ = sql_type(profile, name)
-    simple = a.decimal == "." and not a.group
-    if simple:
-        bare = f"TRY_CAST({cell} AS {type_})"
-        plain = f"regexp_full_match({cell}, '{shapes[0]}')"
-        if len(shapes) == 1:
-            return f"CASE WHEN {plain} THEN {bare} END"
-        stripped = f"TRY_CAST({_without(cell, '-()')} AS {type_})"
-        return f"CASE WHEN {plain} THEN {bare} WHEN {fit} THEN -{stripped} END"
-    bare = _without(cell, "-()" + ("\u00a0\u202f\u2009 " if a.group == " " else a.group))
-    if a.decimal != ".":
-        bare = f"replace({bare}, '{a.decimal}', '.')"
-    cast = f"TRY_CAST({bare} AS {type_})"
-    negative = f"{cell}[1] IN ('-', '(') OR {cell} LIKE '%-'"
-    return f"CASE WHEN {fit} THEN CASE WHEN {negative} THEN -{cast} ELSE {cast} END END"
+        digits = f"[0-9]{{1,3}}(?:{g}[0-9]{{3}}){{1,{whole // 3 - 1}}}|{digits}"
+    number = f"(?:{digits})(?:{d}[0-9]{{1,{places}}})?"
+    grouped = "\u00a0\u202f\u2009 " if a.group == " " else a.group
+
+    def cast(text: str) -> str:
+        bare = _without(text, grouped)
+        if a.decimal != ".":
+            bare = f"replace({bare}, '{a.decimal}', '.')"
+        return f"TRY_CAST({bare} AS {sql_type(profile, name)})"
+
+    shapes = [f"-?{number}" if "leading" in a.signs else number]
+    shapes += [f"{number}-"] if "trailing" in a.signs else []
+    shapes += [f"\\({number}\\)"] if "parentheses" in a.signs else []
+    # What the cast refuses has its minus behind it or stands in parentheses, if it is an amount at all.
+    value = f"coalesce({cast(cell)}, -{cast(_without(cell, '-()'))})" if len(shapes) > 1 else cast(cell)
+    return Cell(value, f"regexp_full_match({cell}, ' *(?:{'|'.join(shapes)}) *')")
 
 
-_TOKENS = {
+_PATTERNS = {
     "%Y": "(?:19|20|21)[0-9]{2}",
     "%y": "[0-9]{2}",
     "%m": "[0-9]{1,2}",
@@ -141,29 +170,47 @@ _TOKENS = {
     "%M": "[0-9]{2}",
     "%S": "[0-9]{2}",
 }
+_BARE_DATE = re.compile(r"(?:%d[./-]%m[./-]%Y|%m[./-]%d[./-]%Y|%Y[./-]%m[./-]%d)")
 
 
-def _date(fmt: str, cell: str) -> str:
+def _date(fmt: str, cell: str, read: str, known: Known) -> Cell:
     if fmt in ("excel", "excel1904"):
         start = "1904-01-01" if fmt == "excel1904" else "1899-12-30"
         low = 0 if fmt == "excel1904" else 61
-        number = f"CASE WHEN regexp_full_match({cell}, '[0-9]{{2,6}}') THEN CAST({cell} AS INTEGER) END"
-        return f"CASE WHEN {number} BETWEEN {low} AND 100000 THEN DATE '{start}' + {number} END"
+        number = f"CASE WHEN regexp_full_match({cell}, ' *[0-9]{{2,6}} *') THEN CAST({cell} AS INTEGER) END"
+        value = f"CASE WHEN {number} BETWEEN {low} AND 100000 THEN DATE '{start}' + {number} END"
+        return Cell(value, f"{read} IS NOT NULL")
+    value = f"CAST(try_strptime({cell}, {literal(fmt)}) AS DATE)"
+    if known != "nothing" and _BARE_DATE.fullmatch(fmt):
+        # DuckDB takes one or two digits for day and month as Python does, and fewer than four for a year, which the
+        # range leaves out. Spaces around it are the only other liberty it takes with such a format.
+        return Cell(value, f"{read} BETWEEN DATE '{YEARS[0]}-01-01' AND DATE '{YEARS[1]}-12-31'")
     tight = re.search(r"%[Yymd]%[Yymd]", fmt) is not None
     pattern = "".join(
-        (_TOKENS[p].replace("{1,2}", "{2}") if tight else _TOKENS[p]) if p.startswith("%") else re.escape(p)
+        (_PATTERNS[p].replace("{1,2}", "{2}") if tight else _PATTERNS[p]) if p.startswith("%") else re.escape(p)
         for p in re.split(r"(%.)", fmt)
     ).replace("'", "''")
-    # %y is read by Python alone: its century is ours to decide. So are month names beyond English three letters.
-    if "%y" in fmt:
-        return "CAST(NULL AS DATE)"
-    parsed = f"TRY_CAST({cell} AS DATE)" if fmt == "%Y-%m-%d" else f"CAST(try_strptime({cell}, {literal(fmt)}) AS DATE)"
-    return f"CASE WHEN regexp_full_match({cell}, '{pattern}') THEN {parsed} END"
+    # Month names beyond English three letters are read by Python alone.
+    return Cell(value, f"{read} IS NOT NULL AND regexp_full_match({cell}, ' *{pattern} *')")
+
+
+def key(profile: Profile) -> str:
+    """The key of a row's document; '' where the profile has none."""
+    parts = [f"v_{k}" for k in profile.key]
+    joined = f"concat_ws('/', {', '.join(parts)})" if parts else "''"
+    if len(parts) == 1:
+        joined = f"coalesce(CAST({parts[0]} AS VARCHAR), '')"
+    if profile.entity == "customers":
+        named = [f"v_{c}" for c in ("customer", "number", "name") if c in profile.columns]
+        return f"coalesce(nullif({joined}, ''), {', '.join(named)})"
+    return joined
 
 
 def amount(profile: Profile) -> str:
     """The row's amount with the file's sign; NULL where Python must say what is wrong."""
     has = profile.columns
+    if profile.entity == "customers":
+        return "coalesce(v_balance, 0)" if "balance" in has else "0"
     if "total" in has:
         return "v_total"
     if "debit" in has or "credit" in has:
@@ -181,17 +228,18 @@ def amount(profile: Profile) -> str:
 def effect(profile: Profile) -> str:
     """`amount` as it moves receivables; a bare magnitude stays one."""
     signed = "amount"
+    if profile.entity == "customers":
+        return signed
     if "side" in profile.columns:
         signed = "CASE WHEN v_side = 'credit' THEN -amount ELSE amount END"
     return f"-({signed})" if profile.amounts.direction == "credit_positive" else signed
 
 
 def kind_and_sign(profile: Profile) -> str:
-    """SQL of a struct (kind, subkind, sign) from `v_kind`, `v_subkind`, `effect`; NULL where Python must decide."""
+    """SQL of the columns kind, subkind and sign from `v_kind`, `v_subkind`, `effect`; all NULL where Python decides."""
     signed = "true" if profile.amounts.direction != "magnitude" else "false"
     if "side" in profile.columns and signed == "false":
         signed = "v_side IS NOT NULL"
-    way = f"CASE WHEN NOT ({signed}) OR effect = 0 THEN 0 WHEN effect > 0 THEN 1 ELSE -1 END"
     column = profile.columns.get("kind")
     if column is None:
         meanings = {profile.entity.removesuffix("s")}
@@ -199,26 +247,30 @@ def kind_and_sign(profile: Profile) -> str:
         meanings = {column.value}
     else:
         meanings = set(column.values.values()) or {"invoice", "credit_memo", "payment", "adjustment"}
-    whens = []
+    found = []
     for meaning in sorted(meanings):
+        said = f"v_kind = {literal(meaning)}" if column is not None else "true"
         for part in meaning.split("|"):
-            said = f"v_kind = {literal(meaning)}" if column is not None else "true"
-            whens += _kind_whens(said, part, way, has_sub="subkind" in profile.columns)
-    return f"CASE WHEN NOT ({signed}) AND effect < 0 THEN NULL {' '.join(whens)} END"
+            found += _meant(said, part, signed, has_sub="subkind" in profile.columns)
+    return ", ".join(_told(name, signed, [(m[0], m[n]) for m in found]) for n, name in enumerate(_MEANT, start=1))
 
 
-def _struct(kind: str, sub: str, sign: str) -> str:
-    return f"struct_pack(kind := {kind}, subkind := {sub}, sign := CAST({sign} AS INTEGER))"
+_MEANT = {"kind": "VARCHAR", "subkind": "VARCHAR", "sign": "INTEGER"}
 
 
-def _kind_whens(said: str, part: str, way: str, *, has_sub: bool) -> list[str]:
+def _told(name: str, signed: str, found: Sequence[tuple[str, str]]) -> str:
+    whens = " ".join(f"WHEN {condition} THEN {outcome}" for condition, outcome in found)
+    return f"CAST(CASE WHEN NOT ({signed}) AND effect < 0 THEN NULL {whens} END AS {_MEANT[name]}) AS {name}"
+
+
+def _meant(said: str, part: str, signed: str, *, has_sub: bool) -> list[tuple[str, str, str, str]]:
+    """(condition, kind, subkind, sign) of one of the kinds that a row may mean."""
     kind, _, own = part.partition(":")
     subkind, _, side = own.partition(":")
     if kind != "adjustment":
         sign = {"invoice": 1, "credit_memo": -1, "payment": -1}[kind]
-        return [
-            f"WHEN {said} AND {way} IN (0, {sign}) THEN {_struct(literal(kind), 'CAST(NULL AS VARCHAR)', str(sign))}"
-        ]
+        fits = f"(NOT ({signed}) OR effect {'>=' if sign > 0 else '<='} 0)"
+        return [(f"{said} AND {fits}", literal(kind), "NULL", str(sign))]
     if not subkind and not has_sub:
         return []
     name = literal(subkind) if subkind else "v_subkind"
@@ -226,10 +278,8 @@ def _kind_whens(said: str, part: str, way: str, *, has_sub: bool) -> list[str]:
     downs = ", ".join(literal(k) for k, v in NATURAL.items() if v < 0)
     told = {"debit": "1", "credit": "-1"}.get(side)
     natural = told or f"CASE WHEN {name} IN ({ups}) THEN 1 WHEN {name} IN ({downs}) THEN -1 END"
-    sign_sql = f"CASE WHEN {way} <> 0 THEN {way} ELSE {natural} END"
-    return [
-        f"WHEN {said} AND {name} IS NOT NULL AND {sign_sql} IS NOT NULL THEN {_struct(literal(kind), name, sign_sql)}"
-    ]
+    sign_sql = f"CASE WHEN NOT ({signed}) OR effect = 0 THEN {natural} WHEN effect > 0 THEN 1 ELSE -1 END"
+    return [(f"{said} AND {name} IS NOT NULL AND {sign_sql} IS NOT NULL", literal(kind), name, sign_sql)]
 
 
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,6 +290,11 @@ _PARTS = ("net", "tax", "discount", "open")
 def column(profile: Profile, name: str, alias: str = "") -> str:
     """A typed column, or NULL of its type where the profile has none."""
     return f"{alias}v_{name}" if name in profile.columns else f"CAST(NULL AS {sql_type(profile, name)})"
+
+
+def number(profile: Profile) -> str:
+    """The number of a document as printed."""
+    return f"coalesce({column(profile, 'number')}, {column(profile, 'document')})"
 
 
 def parts(profile: Profile) -> tuple[str, ...]:
@@ -274,7 +329,7 @@ def grouped(profile: Profile) -> str:
     names, agree = [], []
     for name, spec in profile.columns.items():
         v = f"v_{name}"
-        names.append(f"arg_min({v}, number_in_file) AS {v}")
+        names.append(f"arg_min({v}, t.n) AS {v}")
         if name == "side":
             agree.append(f"count({v}) IN (0, count(*))")
         elif name not in LINE_COLUMNS and docs.per(profile, name) != "line" and spec.value is None:
@@ -291,7 +346,7 @@ def grouped(profile: Profile) -> str:
         sound = f"coalesce(bool_and(coalesce({each} >= 0, false)) FILTER (v_invoice IS NOT NULL), true)"
     return ", ".join(
         [
-            "min(number_in_file) AS n",
+            "min(n) AS n",
             "count(*) AS row_count",
             "key",
             f"{whole} AS effect",
@@ -318,7 +373,7 @@ def applied(profile: Profile, alias: str = "t.") -> str:
 def plain_document(profile: Profile) -> str:
     """Condition under which the select of `draft` is right; all else is for Python to decide."""
     net, tax = _net_and_tax(profile)
-    sound = ["k IS NOT NULL", "agree", "size < 1000000000000000"]
+    sound = ["kind IS NOT NULL", "agree", "size < 1000000000000000"]
     sound += [f"coalesce({_part(profile, c)} >= 0, true)" for c in parts(profile)]
     if {"net", "tax"} & set(profile.columns):
         sound.append(f"coalesce({net} + {tax} = size AND {net} >= 0 AND {tax} >= 0, true)")
@@ -326,15 +381,18 @@ def plain_document(profile: Profile) -> str:
         sound.append(f"coalesce({_part(profile, 'open')} <= size, true)")
     if profile.rows == "lines":
         sound.append(
-            "(invoices = 0 OR (k.kind = 'payment' AND applied_sound AND applied_sum <= size) OR k.kind = 'invoice')"
+            "(invoices = 0 OR (kind = 'payment' AND applied_sound AND applied_sum <= size) OR kind = 'invoice')"
         )
     elif "invoice" in profile.columns:
-        sound.append("(v_invoice IS NULL OR k.kind = 'invoice')")
+        sound.append("(v_invoice IS NULL OR kind = 'invoice')")
     return " AND ".join(sound)
 
 
-def draft(profile: Profile, source: str) -> str:
-    """Select list of a document, in the order of relation.DOCUMENTS without its keys, then the extra columns."""
+def draft(profile: Profile, source: str, keys: Sequence[str]) -> str:
+    """Select list of a document, in the order of relation.DOCUMENTS, then first row, row count, document and numbered.
+
+    keys: SQL of the keys of the customer's name and number, and of the document's number
+    """
 
     def c(name: str) -> str:
         return column(profile, name)
@@ -343,19 +401,25 @@ def draft(profile: Profile, source: str) -> str:
     opened = _part(profile, "open")
     state = f"coalesce({c('state')}, 'posted')"
     opening = (
-        f"CASE WHEN k.kind <> 'payment' THEN coalesce({opened}, size) ELSE size END"
+        f"CASE WHEN kind <> 'payment' THEN coalesce({opened}, size) ELSE size END"
         if profile.scope == "open"
         else "size"
     )
+    name_key, customer_key, number_key = keys
+    # Without a key a document is named by its row; of several rows, which is the first is known only afterwards.
+    id_ = "key" if profile.rows == "lines" else "CASE WHEN key = '' THEN 'row-' || n ELSE key END"
     return ", ".join(
         (
-            "key",
-            "k.kind",
-            "k.subkind",
-            "k.sign",
+            id_,
+            "kind",
+            "subkind",
+            "sign",
             f"coalesce({c('customer')}, {c('customer_name')})",
             c("customer_name"),
-            f"coalesce({c('number')}, {c('document')})",
+            name_key,
+            customer_key,
+            number(profile),
+            number_key,
             c("marker"),
             "NULL",
             "NULL",
@@ -369,20 +433,19 @@ def draft(profile: Profile, source: str) -> str:
             _part(profile, "discount"),
             "size",
             opened,
-            f"CASE WHEN {state} = 'draft' THEN 0 ELSE k.sign * ({opening}) END",
+            f"CASE WHEN {state} = 'draft' THEN 0 ELSE sign * ({opening}) END",
             state,
             c("voided_on"),
-            f"CASE WHEN k.kind = 'invoice' THEN {c('disputed')} END",
+            f"CASE WHEN kind = 'invoice' THEN {c('disputed')} END",
             c("settled_on"),
             c("entity_code"),
             c("concerns"),
             f"coalesce({c('memo')}, {c('reason')})",
-            f"CASE WHEN k.kind = 'payment' THEN coalesce({c('method')}, 'other') END",
+            f"CASE WHEN kind = 'payment' THEN coalesce({c('method')}, 'other') END",
             f"{source} || ':' || n",
-            "key",
             "n",
             "row_count",
             c("document"),
-            c("customer"),
+            f"{c('customer')} IS NOT NULL",
         )
     )

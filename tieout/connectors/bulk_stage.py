@@ -22,6 +22,7 @@ from tieout.connectors.reading import FileReport, check_date_orders, is_footer, 
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
+from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row, Value, convert, read_row
 from tieout.model import tidy
@@ -32,28 +33,37 @@ _ROW_LIMIT = 16 << 20  # bytes of one row
 
 @dataclass(slots=True)
 class Staged:
-    """Rows read so far. typed: SQL table of plain rows · rows: those that Python read · rejected: those it refused"""
+    """Rows read so far. rows: those that Python read · rejected: those it refused
 
+    cut: SQL table of the columns that the file has, and the raw cells of the rows that SQL does not read
+    typed: SQL view of the others. n: its number in the file · v_*: every column of the profile · key: of its document
+    amount, effect: as in `Row`
+    """
+
+    cut: str
     typed: str
     table: Table
     report: FileReport
     rows: list[Row] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
-    def number(self, alias: str) -> str:
-        """SQL of a typed row's number in the file."""
-        return f"coalesce({alias}.n, {alias}.rowid + {self.table.header_row + 1})"
+    def drop(self, con: Connection) -> None:
+        con.execute(f"DROP VIEW {self.typed}")
+        con.execute(f"DROP TABLE {self.cut}")
 
 
 def stage(con: Connection, table: Table, side: str) -> Staged:
-    """Type every row of an opened file; the plain ones in SQL table `{side}__typed`."""
+    """Type every row of an opened file; the plain ones are rows of `{side}__typed`."""
     report = report_of(table)
-    staged = Staged(f"{side}__typed", table, report)
-    if not (table.plain and table.raw_width == table.binding.width and _stage_direct(con, table, staged)):
+    staged = Staged(f"{side}__cut", f"{side}__typed", table, report)
+    direct = table.plain and table.raw_width == table.binding.width and _stage_direct(con, table, staged)
+    if not direct:
         staged.rejected.clear()
         report.skipped.clear()
         _stage_split(con, table, staged)
-    _stage_hard(con, staged)
+    number = f"rowid + {table.header_row + 1}" if direct else "n"
+    con.execute(_view_statement(staged, number))
+    _stage_hard(con, staged, number)
     check_date_orders(table.profile, staged.rejected, lambda column: _beyond_12(con, staged, column), report)
     return staged
 
@@ -61,7 +71,7 @@ def stage(con: Connection, table: Table, side: str) -> Staged:
 def _beyond_12(con: Connection, staged: Staged, column: str) -> bool:
     if any(isinstance(d := r.values.get(column), date) and d.day > 12 for r in staged.rows):
         return True
-    query = f"SELECT count(*) FROM {staged.typed} WHERE cells IS NULL AND day(v_{column}) > 12"
+    query = f"SELECT count(*) FROM {staged.typed} WHERE day(v_{column}) > 12"
     return bool(con.execute(query).fetchall()[0][0])
 
 
@@ -70,17 +80,21 @@ def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:
     assert table.text is not None
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
     source = _read_csv(table.text.path, columns, table.delimiter, table.profile.file.quote, skip=table.lines)
-    # DuckDB drops blank lines without a word: one row a line means that there were none, and no breaks in cells.
-    # Plain ASCII without breaks in cells needs no search for unusual characters.
-    quick = table.text.ascii
+    # The usual file has no tabs and no breaks in its cells, which spares a search of each. Whether that was so is
+    # certain afterwards: one row a line, and the tabs are those between cells, the last heading row's among them.
+    # DuckDB drops blank lines without a word, which one row a line rules out too.
+    text = table.text
+    tabbed = table.delimiter == "\t"
+    known: sql.Known = "nothing" if text.tabs and not tabbed else "usual" if text.usual else "clean"
     try:
-        con.execute(_stage_statement(table, staged.typed, source, numbered=False, quick=quick))
-        rows = con.execute(f"SELECT count(*) FROM {staged.typed}").fetchall()[0][0]
-        if rows + table.lines != table.text.lines:
-            if decode.has_blank_lines(table.text):
-                return False
-            if quick:
-                con.execute(_stage_statement(table, staged.typed, source, numbered=False))
+        con.execute(_stage_statement(table, staged.cut, source, known))
+        rows = con.execute(f"SELECT count(*) FROM {staged.cut}").fetchall()[0][0]
+        whole = rows + table.lines == text.lines
+        if not whole and decode.has_blank_lines(text):
+            return False
+        between = (rows + 1) * (table.raw_width - 1) if tabbed else 0
+        if known != "nothing" and not (whole and text.tabs == between):
+            con.execute(_stage_statement(table, staged.cut, source))
     except duckdb.InvalidInputException:
         return False
     staged.report.rows = rows
@@ -103,7 +117,7 @@ def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
                     write([number, *cells[:width]])
         columns = "'n': 'BIGINT', " + ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
         source = _read_csv(path, columns, ",", '"', skip=0)
-        con.execute(_stage_statement(table, staged.typed, source, numbered=True))
+        con.execute(_stage_statement(table, staged.cut, source, number="n, "))
 
 
 def _read_csv(path: Path, columns: str, delimiter: str, quote: str, *, skip: int) -> str:
@@ -115,68 +129,73 @@ def _read_csv(path: Path, columns: str, delimiter: str, quote: str, *, skip: int
     )
 
 
-def _stage_statement(table: Table, target: str, source: str, *, numbered: bool, quick: bool = False) -> str:
-    """CREATE TABLE of typed rows. Columns: n (row number; NULL: header_row + rowid + 1), v_* typed values,
-    amount, effect, key, cells (all raw cells of a row that SQL does not read; NULL for the others).
+def _stage_statement(table: Table, target: str, source: str, known: sql.Known = "nothing", number: str = "") -> str:
+    """CREATE TABLE of `Staged.cut`: v_* of the columns that the file has; cells: NULL where SQL reads the row.
+
+    number: `n, ` where the source numbers its rows; else they are numbered by their place
     """
     binding, profile = table.binding, table.profile
-    trimmed, values, sound = [], [], []
+    stated = _stated(profile)
+    sound = [f"({' OR '.join(f'v_{c} IS NOT NULL' for c in names) or 'false'})" for names in stated if len(names) != 1]
+    needed = {*profile.key[:1], *(names[0] for names in stated if len(names) == 1)}
+    values = []
     for name, column in profile.columns.items():
-        if column.value is not None or name not in binding.index:
-            values.append(f"CAST({_constant(table, name)} AS {sql.sql_type(profile, name)}) AS v_{name}")
+        if name not in binding.index:
+            values.append(f"{_constant(table, name)} AS v_{name}")
             continue
-        cell = f"t_{name}"
-        trimmed.append(f"trim(c{binding.index[name]}) AS {cell}")
-        null = sql.is_null(profile, column, cell)
-        empty = _constant(table, name)
-        values.append(
-            f"CAST(CASE WHEN {null} THEN {empty} ELSE {sql.value(binding, name, cell, ascii_only=quick)} END "
-            f"AS {sql.sql_type(profile, name)}) AS v_{name}"
-        )
-        needed = (column.required or name in profile.key[:1]) and not column.empty
-        sound.append(f"v_{name} IS NOT NULL" if needed else f"(v_{name} IS NOT NULL OR {null})")
-    if profile.entity == "customers":
-        amount = "coalesce(v_balance, 0)" if "balance" in profile.columns else "0"
-        effect = "amount"
-        names = [f"v_{c}" for c in ("customer", "number", "name") if c in profile.columns]
-        sound.append(f"coalesce({', '.join(names)}) IS NOT NULL")
-    else:
-        amount, effect = sql.amount(profile), sql.effect(profile)
-        for a, b in (("customer", "customer_name"), ("issued", "posted"), ("currency", "currency")):
-            sound.append(f"coalesce({', '.join(f'v_{c}' for c in (a, b) if c in profile.columns)}) IS NOT NULL")
-    key = ", ".join(f"v_{k}" for k in profile.key)
+        must = (name in needed or column.required) and not column.empty
+        cell = sql.cell(binding, name, binding.index[name], None if must else _constant(table, name), known)
+        values.append(f"{cell.value} AS v_{name}")
+        sound.append(cell.fit)
+    sound.append(f"{sql.amount(profile)} IS NOT NULL")
     cells = ", ".join(f"c{i}" for i in range(binding.width))
-    listed = ", ".join(f"v_{c}" for c in profile.columns)
-    number = "n" if numbered else "CAST(NULL AS BIGINT) AS n"
+    bare = ", ".join(f"{sql.trimmed(f'c{i}')} AS t{i}" for i in range(binding.width))
+    kept = "".join(f"v_{name}, " for name in profile.columns if name in binding.index)
     return f"""
         CREATE OR REPLACE TABLE {target} AS
-        SELECT n, {listed}, CAST(amount AS {sql.MONEY}) AS amount,
-            CAST({effect} AS {sql.MONEY}) AS effect,
-            {f"concat_ws('/', {key})" if key else "''"} AS key,
-            CASE WHEN sound AND amount IS NOT NULL THEN NULL ELSE [{cells}] END AS cells
+        SELECT {number}{kept}CASE WHEN {" AND ".join(sound)} THEN NULL ELSE [{cells}] END AS cells
+        FROM (SELECT *, {", ".join(values)}
+              FROM (SELECT *, {bare} FROM {source}))"""
+
+
+def _stated(profile: Profile) -> list[list[str]]:
+    """Groups of columns of which each row must state one."""
+    if profile.entity == "customers":
+        groups = [["customer", "number", "name"]]
+    else:
+        groups = [["customer", "customer_name"], ["issued", "posted"], ["currency"]]
+    return [[c for c in names if c in profile.columns] for names in groups]
+
+
+def _view_statement(staged: Staged, number: str) -> str:
+    """CREATE VIEW of `Staged.typed`. What the file does not say stands in no table."""
+    table, profile = staged.table, staged.table.profile
+    said = [
+        f"v_{name}" if name in table.binding.index else f"{_constant(table, name)} AS v_{name}"
+        for name in profile.columns
+    ]
+    return f"""
+        CREATE OR REPLACE VIEW {staged.typed} AS
+        SELECT *, CAST({sql.effect(profile)} AS {sql.MONEY}) AS effect, {sql.key(profile)} AS key
         FROM (
-            SELECT *, {amount} AS amount FROM (
-                SELECT {number}, {cells}, {listed}, coalesce({" AND ".join(sound)}, false) AS sound
-                FROM (SELECT *, {", ".join(values)} FROM (SELECT *, {", ".join(trimmed) or "1 AS t_"} FROM {source}))
-            )
-        )"""
+            SELECT *, CAST({sql.amount(profile)} AS {sql.MONEY}) AS amount
+            FROM (SELECT {number} AS n, {", ".join(said)} FROM {staged.cut} WHERE cells IS NULL))"""
 
 
 def _constant(table: Table, name: str) -> str:
-    """What a column says that the file does not hold, as SQL."""
+    """What a column says that the file does not hold, as SQL of the column's type; `NULL` if nothing."""
     column = table.profile.columns[name]
     said = column.value if column.value is not None else column.empty
-    return "NULL" if said is None else sql.literal(str(convert(table.binding, name, said)))
+    if said is None:
+        return "NULL"
+    return f"CAST({sql.literal(str(convert(table.binding, name, said)))} AS {sql.sql_type(table.profile, name)})"
 
 
-def _stage_hard(con: Connection, staged: Staged) -> None:
-    """Read in Python what SQL did not, in file order, and drop it from the SQL table."""
-    first = staged.table.header_row + 1
-    found = con.execute(
-        f"SELECT coalesce(n, rowid + {first}) AS n, cells FROM {staged.typed} WHERE cells IS NOT NULL ORDER BY 1"
-    )
+def _stage_hard(con: Connection, staged: Staged, number_sql: str) -> None:
+    """Read in Python what SQL did not, in file order."""
+    found = con.execute(f"SELECT {number_sql} AS n, cells FROM {staged.cut} WHERE cells IS NOT NULL ORDER BY 1")
     running = Decimal(0)
-    for number, raw in _batches(found):
+    for number, raw in found.fetchall():
         cells = staged.table.judge(raw)
         if isinstance(cells, Skip):
             staged.report.skip(number, cells.reason)
@@ -198,13 +217,8 @@ def _stage_hard(con: Connection, staged: Staged) -> None:
 
 def _sum_before(con: Connection, staged: Staged, number: int, others: Decimal) -> Decimal:
     """The sum of the amounts before a row: of the rows in SQL, and `others`."""
-    at = f"coalesce(n, rowid + {staged.table.header_row + 1})"
-    query = f"SELECT coalesce(sum(amount), 0) FROM {staged.typed} WHERE cells IS NULL AND {at} < ?"
+    query = f"SELECT coalesce(sum(amount), 0) FROM {staged.typed} WHERE n < ?"
     return Decimal(con.execute(query, [number]).fetchall()[0][0]) + others
-
-
-def _batches(found: Connection) -> Iterator[tuple[Any, ...]]:
-    yield from found.fetchall()
 
 
 @contextmanager
@@ -236,8 +250,8 @@ def rows_of(con: Connection, staged: Staged, where: str = "true") -> list[Row]:
     """Typed rows as Python has them, in file order. where: a condition on alias `t`"""
     names = list(staged.table.profile.columns)
     query = (
-        f"SELECT {staged.number('t')}, t.key, t.amount, t.effect, {', '.join(f't.v_{n}' for n in names)} "
-        f"FROM {staged.typed} t WHERE t.cells IS NULL AND ({where}) ORDER BY 1"
+        f"SELECT t.n, t.key, t.amount, t.effect, {', '.join(f't.v_{n}' for n in names)} "
+        f"FROM {staged.typed} t WHERE {where} ORDER BY 1"
     )
     return [
         Row(number, key, tidy(amount), tidy(effect), dict(zip(names, map(_tidied, values), strict=True)))
