@@ -1,21 +1,29 @@
-"""A page of 1,000 QuickBooks invoices from bytes to records."""
+"""1,000 QuickBooks invoices from bytes to records, and the requests of a first pull."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from quickbooks.objects.invoice import Invoice as TheirInvoice
 
 from benchmarks.measure import Figure, in_turns
+from tieout.config.secrets import open_store
+from tieout.config.settings import SecretsSettings
 from tieout.connectors import quickbooks_pull, quickbooks_wire
+from tieout.connectors.quickbooks import open_quickbooks
+from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
 from tieout.errors import RecordError
 from tieout.mapping import quickbooks
 from tieout.mapping.quickbooks import payload
 from tieout.model import Entity
+from tieout.sandbox import quickbooks as sandbox
 
 COUNT = 1_000
+SIZES = (0, 1, 1_000, 1_001, 10_001)
+NAME = "qbo"
 
 
 def page() -> bytes:
@@ -72,7 +80,40 @@ def _invoice(n: int) -> dict[str, object]:
     }
 
 
-def run(_folder: Path) -> list[Figure]:
+def run(folder: Path) -> list[Figure]:
+    return [*_decoding(), *(_asking(n, folder) for n in SIZES)]
+
+
+def _asking(n: int, folder: Path) -> Figure:
+    """Requests of a first pull of n invoices, and of what belongs to them, from the sandbox over HTTP."""
+    with sandbox.running(sandbox.generate(min(n, 50), n, 7) if n else sandbox.Books("empty")) as live:
+        store = open_store(SecretsSettings(store="file", folder=folder / str(n)), company="bench")
+        now = datetime.now(UTC)
+        until = now + timedelta(days=1)
+        store_tokens(NAME, Tokens(live.realm, live.token(), live.refresh_token, until, until, now), store)
+        connector = open_quickbooks(
+            NAME,
+            settings={"company_id": live.realm, "client_id": live.client_id, "api_base": live.base_url},
+            secrets={"client_secret": live.client_secret},
+            clock=lambda: datetime.now(UTC),
+            store=store,
+        )
+        connector.company()
+        connector.pull(Entity.CUSTOMER)  # unread: asks what is asked once per run, company and payment methods
+        worst, told = 0.0, []
+        for entity in sorted(connector.capabilities.reads):
+            before, pull = connector.requests, connector.pull(entity)
+            rows = sum(1 for _ in pull)
+            if not pull.complete or rows != len(live.books.all(quickbooks.NAMES[entity])):
+                raise RuntimeError(f"{entity}: {rows} rows read")
+            asked, most = connector.requests - before, -(-rows // 1000) + 3
+            worst = max(worst, asked / most)
+            told.append(f"{rows:,} {entity}: {asked}")
+        connector.close()
+    return Figure(f"requests per entity, first pull of {n:,} invoices", "⌈N/1000⌉+3", worst, 1, note="; ".join(told))
+
+
+def _decoding() -> list[Figure]:
     body = page()
     books = quickbooks.Books("qbo", "USD")
 

@@ -1,16 +1,23 @@
-"""What a sync stores: 100,000 seen records into SQLite."""
+"""What a sync stores and loads: 100,000 seen records into SQLite, and records out of their text."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from benchmarks.measure import Figure, in_turns
+from benchmarks.quickbooks import page
+from tieout.mapping import quickbooks
+from tieout.model import Entity, as_json
 from tieout.sync import schema
+from tieout.sync.facts import canonical
+from tieout.sync.fetch import record_of
 from tieout.sync.store import open_store
 
 COUNT = 100_000
@@ -38,6 +45,13 @@ def rows(version: int) -> list[dict[str, object]]:
         }
         for n in range(COUNT)
     ]
+
+
+def stored() -> list[str]:
+    """2,000 invoices of two lines each, as `seen.record` holds them."""
+    books = quickbooks.Books("books", "USD")
+    natives = json.loads(page(), parse_float=Decimal)["QueryResponse"]["Invoice"]
+    return [canonical(as_json(quickbooks.get(Entity.INVOICE, native, books))) for native in natives] * 2
 
 
 def run(folder: Path) -> list[Figure]:
@@ -81,11 +95,24 @@ def run(folder: Path) -> list[Figure]:
 
     contenders: dict[str, Callable[[], object]] = {"plain": plain, "ours": ours}
     times = in_turns(contenders, rounds=3)
+    texts = stored()
+    loading = in_turns(
+        {
+            "parsed": lambda: [json.loads(t) for t in texts],
+            "records": lambda: [record_of({"entity": "invoice", "record": t}) for t in texts],
+        },
+        rounds=9,
+    )
     return [
         Figure(
             f"{COUNT:,} records stored and stored again, changed",
             "the same upserts by sqlite3 executemany",
             times.ratio("ours", "plain"),
             1.25,
-        )
+        ),
+        Figure(
+            f"{len(texts):,} invoices of two lines loaded from the state",
+            "json.loads of the same texts, no records",
+            loading.ratio("records", "parsed"),
+        ),
     ]

@@ -74,7 +74,14 @@ class RefusedError(TieoutError):
 
 
 class SignInRequired(RefusedError):
-    """The stored sign-in expired or was revoked; the cursor stays where it is."""
+    """The stored sign-in expired or was revoked; the cursor stays where it is.
+
+    told: an earlier run said so already, and nothing was asked since
+    """
+
+    def __init__(self, message: str, *, hint: str = "", told: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.told = told
 
 
 class FatalError(TieoutError):

@@ -48,6 +48,7 @@ PLAIN_JSON = {
     "config/secrets.py": "sign-ins",
     "connectors/outbox.py": "our own manifests: sums are text",
     "connectors/quickbooks_oauth.py": "answers of the token endpoint",
+    "connectors/quickbooks_watch.py": "notes on sign-ins: a count, times and days",
     "sandbox/faults.py": "orders at the control port",
     "sandbox/file_erp/__init__.py": "its own books: amounts are text",
     "sandbox/file_erp/inbox.py": "manifests: sums are text",

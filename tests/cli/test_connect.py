@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -146,3 +149,43 @@ def test_a_clock_that_is_off_is_named(
     assert found["exit"] == (2 if says else 0)
     assert says in found["detail"]
     assert ("clock" in found["detail"]) is bool(says)
+
+
+def cursors(folder: Path) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(folder / "tieout.db")) as db:
+        return db.execute("SELECT * FROM cursor ORDER BY connection, entity").fetchall()
+
+
+def test_a_revoked_sign_in_parks_the_connection_and_alerts_once(
+    tieout: Run, tmp_path: Path, env: dict[str, str]
+) -> None:
+    with running(Books("small")) as site:
+        write(tmp_path, site, site.realm)
+        assert tieout("connect", "books", "--token-stdin", stdin=site.authority.connect(), env=env).returncode == 0
+        assert "signed in until" in tieout("check", env=env).stdout
+        assert tieout("pull", "-q", env=env).returncode == 0
+        before = cursors(tmp_path)
+        site.books.apply("Customer", "create", {"DisplayName": "Came while nobody was signed in"})
+        site.authority.revoke_all()
+
+        def asked() -> int:
+            return sum("tokens" in c.path for c in site.faults.log)
+
+        first = tieout("pull", "-q", env=env)
+        tried = asked()
+        again = [tieout("pull", "-q", env=env) for _ in range(3)]
+        assert [r.returncode for r in (first, *again)] == [4] * 4
+        assert "tieout connect books" in first.stderr
+        assert [r.stderr for r in again] == [""] * 3
+        assert asked() == tried
+        shown = tieout("pull", env=env)
+        assert shown.returncode == 4
+        assert "is signed out since" in shown.stderr
+        assert json.loads(tieout("pull", "-q", "--json", env=env).stdout)["errors"][0]["exit"] == 4
+        assert cursors(tmp_path) == before
+
+        assert tieout("connect", "books", "--token-stdin", stdin=site.authority.connect(), env=env).returncode == 0
+        pulled = tieout("pull", "--json", env=env)
+        assert pulled.returncode == 0, pulled.stderr
+        assert json.loads(pulled.stdout)["connections"][0]["entities"]["customer"]["rows"] == 1
+        assert cursors(tmp_path) != before

@@ -6,7 +6,7 @@ import errno
 import sys
 from dataclasses import dataclass
 
-from tieout.errors import ConfigError, TieoutError
+from tieout.errors import ConfigError, SignInRequired, TieoutError
 
 _MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -14,10 +14,13 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class Told:
+    """again: an earlier run said it already"""
+
     exit: int
     message: str
     hint: str = ""
     problems: tuple[str, ...] = ()
+    again: bool = False
 
 
 def explain(error: Exception) -> Told:
@@ -25,6 +28,8 @@ def explain(error: Exception) -> Told:
     if isinstance(error, ConfigError):
         listed = error.problems if error.problems != (error.message,) else ()
         return Told(error.exit_code, error.message.split("\n  - ")[0], error.hint, tuple(listed))
+    if isinstance(error, SignInRequired):
+        return Told(error.exit_code, error.message, error.hint, again=error.told)
     if isinstance(error, TieoutError):
         return Told(error.exit_code, error.message, error.hint)
     if isinstance(error, OSError) and not _is("requests.exceptions", "RequestException", error):

@@ -204,10 +204,15 @@ def fail(out: Out, error: Exception) -> int:
 
 
 def tell(out: Out, error: Exception, *, where: str = "") -> Told:
-    """Say on stderr what went wrong, where and what to type next; with --debug also how it came about."""
+    """Say on stderr what went wrong, where and what to type next; with --debug also how it came about.
+
+    In quiet mode, what an earlier run said already is left to the exit code: a scheduler alerts once.
+    """
     from tieout.cli.failures import explain
 
     told = explain(error)
+    if told.again and out.quiet and not out.debug:
+        return told
     if out.debug:
         import traceback
 

@@ -159,14 +159,14 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
         try:
             company = connector.company()
             companies[name] = (company, connector.capabilities)
-            ahead = _ahead(connector)
+            ahead, until = _ahead(connector), _signed_in_until(connector)
         finally:
             connector.close()
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("connection", name, error)
     closed = company.closed_through()
     books = f"books closed through {closed}" if closed else "no closed period stated"
-    says = f"{kind}: {company.name}, {company.home_currency}, {books}"
+    says = f"{kind}: {company.name}, {company.home_currency}, {books}{until}"
     if abs(ahead) > _SKEW_SECONDS:
         says += f"; this machine's clock is {abs(ahead):,} s {'ahead' if ahead > 0 else 'behind'}"
         return _check("connection", name, says, exit_code=2, hint="set the clock of this machine (NTP)")
@@ -178,6 +178,13 @@ def _ahead(connector: Connector) -> int:
     ask = getattr(connector, "server_time", None)
     theirs = ask() if ask else None
     return round((clock() - theirs).total_seconds()) if theirs else 0
+
+
+def _signed_in_until(connector: Connector) -> str:
+    """`; signed in until 2026-05-13` where the sign-in ends one day, else nothing."""
+    ask = getattr(connector, "signed_in_until", None)
+    day = ask() if ask else None
+    return f"; signed in until {day}" if day else ""
 
 
 def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Wri
 from tieout.connectors import quickbooks_pull as pulling
 from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url, is_loopback, redact
 from tieout.connectors.quickbooks_books import books_of, company_of, control_balances_of
-from tieout.connectors.quickbooks_oauth import TokenManager, TokenStore, app_of
+from tieout.connectors.quickbooks_oauth import TokenManager, Tokens, TokenStore, app_of
 from tieout.connectors.quickbooks_wire import BUSINESS, Native, Wire, query, quoted
 from tieout.errors import (
     AuthError,
@@ -98,7 +98,9 @@ class QuickBooksConnector:
         page_size: int = pulling.PAGE,
         company_name: str | None = None,
         close: Callable[[], None] = lambda: None,
+        sign_in: Callable[[], Tokens] | None = None,
     ) -> None:
+        self._sign_in = sign_in
         self._name, self._wire, self._clock = name, wire, clock
         self._capabilities = capabilities(settle)
         self._page = page_size
@@ -134,6 +136,11 @@ class QuickBooksConnector:
     def server_time(self) -> datetime | None:
         """The time by QuickBooks' clock, None if it does not say; beside the protocol, for `tieout check`."""
         return pulling.server_time(self._wire.read(f"companyinfo/{self._wire.company_id}"))
+
+    def signed_in_until(self) -> date | None:
+        """The day on which the sign-in ends if nobody renews it, None if that is not known; as `server_time`."""
+        kept = self._sign_in() if self._sign_in else None
+        return kept.refresh_until.date() if kept and kept.refresh_until > kept.obtained else None
 
     # ---- reading
 
@@ -457,4 +464,5 @@ def open_quickbooks(
         page_size=page_size,
         company_name=settings.get("company_name"),
         close=own.close,
+        sign_in=tokens.signed_in,
     )

@@ -23,6 +23,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tieout.connectors.http import Answer, Lost, Transport, Unsent, checked_url, is_loopback, redact
+from tieout.connectors.quickbooks_watch import Watch
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
 
 log = logging.getLogger("tieout.quickbooks")
@@ -149,6 +150,7 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
         "Authorization": app.basic,
         "Accept": "application/json",
         "Content-Type": "application/x-www-form-urlencoded",
+        "x-include-refresh-token-hard-expires-in": "true",
     }
     try:
         answer = transport.send("POST", app.token_url, headers=headers, body=urlencode(form).encode())
@@ -163,16 +165,20 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
 
 
 def _tokens(found: Mapping[str, Any], realm: str, serial: int, now: datetime) -> Tokens:
+    """The sign-in of an answer. It ends when it was idle for too long or, whatever is done, at its hard limit."""
+
     def seconds(key: str, otherwise: int) -> timedelta:
         value = found.get(key)
         return timedelta(seconds=value if isinstance(value, int) and value > 0 else otherwise)
 
+    idle = seconds("x_refresh_token_expires_in", IDLE_DAYS * 86400)
+    hard = seconds("x_refresh_token_hard_expires_in", int(idle.total_seconds()))
     return Tokens(
         realm=realm,
         access=found["access_token"],
         refresh=found["refresh_token"],
         access_until=now + seconds("expires_in", 3600),
-        refresh_until=now + seconds("x_refresh_token_expires_in", IDLE_DAYS * 86400),
+        refresh_until=now + min(idle, hard),
         obtained=now,
         serial=serial,
     )
@@ -194,6 +200,7 @@ class TokenManager:
         self._connection, self._company = connection, company_id
         self._app, self._store = app, store
         self._transport, self._clock = transport, clock
+        self._watch = Watch(connection, store, clock)
         self._held: Tokens | None = None
         self._unkept: Tokens | None = None
         self._lock = threading.Lock()
@@ -213,6 +220,7 @@ class TokenManager:
                 held = self._adopted()
                 if not self._usable(held, refused, FRESH):
                     held = self._renewed(held, refused)
+                self._watch.warn(held)
             self._held = held
             return held.access
 
@@ -269,11 +277,16 @@ class TokenManager:
             raise
 
     def _asked(self, held: Tokens) -> Tokens:
+        """A new sign-in. One that Intuit refused is parked: the next runs do not ask, only once a day."""
+        since = self._watch.parked(self._newest())
+        if since is not None:
+            raise self._sign_in(f"is signed out since {since:%Y-%m-%d %H:%M} UTC", told=True)
         tried: set[str] = set()
         app = self._app()
         while True:
             others = [t for t in self._known() if t.refresh not in tried]  # read again: another may have renewed it
             if not others:
+                self._watch.park(self._newest())
                 raise self._sign_in("was signed out, or its sign-in expired")
             tried.add(others[0].refresh)
             form = {"grant_type": "refresh_token", "refresh_token": others[0].refresh}
@@ -298,10 +311,9 @@ class TokenManager:
         self._store.write(self._connection, TOKENS, tokens.as_text())
         self._unkept = None
 
-    def _sign_in(self, why: str) -> SignInRequired:
-        return SignInRequired(
-            f"connection {self._connection} {why}", hint=f"sign in: tieout connect {self._connection}"
-        )
+    def _sign_in(self, why: str, *, told: bool = False) -> SignInRequired:
+        hint = f"sign in: tieout connect {self._connection}"
+        return SignInRequired(f"connection {self._connection} {why}", hint=hint, told=told)
 
 
 def store_tokens(connection: str, tokens: Tokens, store: TokenStore) -> None:

@@ -122,7 +122,69 @@ def test_when_no_value_works_a_person_must_sign_in_and_nothing_is_deleted(qb):
     before = {p.name: p.read_text() for p in qb.store.folder.glob("*.json")}
     with pytest.raises(SignInRequired, match="tieout connect qbo"):
         manager(qb).access()
-    assert {p.name: p.read_text() for p in qb.store.folder.glob("*.json")} == before
+    assert {name: (qb.store.folder / name).read_text() for name in before} == before
+
+
+def test_a_dead_sign_in_is_tried_once_a_day_and_a_new_one_at_once(qb):
+    qb.live.authority.revoke_all()
+    told = []
+    for hours in (0, 1, 22, 2, 1):  # the fourth is more than a day after the first
+        qb.time.sleep(hours * 3600)
+        with pytest.raises(SignInRequired) as caught:
+            manager(qb).access()
+        told.append((caught.value.told, asked(qb)))
+    tried = told[0][1]
+    assert told == [(False, tried), (True, tried), (True, tried), (False, 2 * tried), (True, 2 * tried)]
+    assert "since 2026-02-02 09:00 UTC" in caught.value.message
+    again = qb.live.authority.connect()
+    store_tokens(NAME, replace(kept(qb.store), refresh=again), qb.store)
+    assert opens(qb, manager(qb).access())
+
+
+def test_the_end_of_a_sign_in_is_warned_of_once_in_each_band(tmp_path, caplog):
+    with bench(tmp_path, seed="empty", rotate_refresh="never") as qb:
+        qb.sign_in(expired=True)
+        said = []
+        for _ in range(100):
+            caplog.clear()
+            manager(qb).access()
+            days = (kept(qb.store).refresh_until - qb.time()).total_seconds() / 86400
+            said += [(round(days), r.getMessage()) for r in caplog.records]
+            qb.time.sleep(86400 / 2)
+            manager(qb).access()
+            qb.time.sleep(86400 / 2)
+    assert [days for days, _ in said] == [14, 7, 2]
+    for (days, text), band in zip(said, (14, 7, 2), strict=True):
+        assert days <= band
+        assert f"within {band} days" in text
+        assert "2026-05-13" in text
+        assert "tieout connect qbo" in text
+
+
+@pytest.mark.parametrize(
+    ("idle", "hard", "days"), [(8726400, None, 101), (8640000, 86400 * 10, 10), (None, None, 100), (-1, "x", 100)]
+)
+def test_a_sign_in_ends_at_the_earlier_of_its_limits(qb, idle, hard, days):
+    from tieout.connectors.quickbooks_oauth import _tokens
+
+    answer = {"access_token": "a", "refresh_token": "r"}
+    answer |= {"x_refresh_token_expires_in": idle, "x_refresh_token_hard_expires_in": hard}
+    found = _tokens(answer, "1", 1, qb.time())
+    assert (found.refresh_until - qb.time()).days == days
+
+
+def test_a_note_that_cannot_be_kept_stops_nobody(qb, caplog):
+    qb.live.authority.revoke_all()
+
+    class Full(FileStore):
+        def write(self, connection, name, value):
+            raise RetriableError("no space left on the device")
+
+    for _ in range(2):
+        with pytest.raises(SignInRequired) as caught:
+            manager(qb, Full(qb.store.folder)).access()
+        assert not caught.value.told
+    assert "no space left" in caplog.text
 
 
 def test_a_full_disk_asks_for_nothing_and_goes_on_with_what_works(qb):

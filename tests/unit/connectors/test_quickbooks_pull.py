@@ -10,6 +10,7 @@ from quickbooks_bench import bench, customer
 from tieout.connectors import quickbooks_pull
 from tieout.connectors.http import Transport
 from tieout.errors import RetriableError
+from tieout.mapping.quickbooks import NAMES
 from tieout.model import Entity, Existence
 
 
@@ -43,6 +44,19 @@ def test_every_row_is_pulled_with_few_requests(qb, n):
     assert pull.complete
     assert pull.proof == {"counted": n, "read": n, "passes": 1}
     assert connector.requests - before <= -(-n // 5) + 3
+
+
+@pytest.mark.parametrize("n", [1, 1000, 1001])
+def test_at_the_edges_of_real_pages_no_request_is_wasted(tmp_path, n):
+    with bench(tmp_path, seed=f"generate:3:{n}:7") as qb:
+        connector = qb.open()
+        connector.represent(customer())
+        for entity, name in NAMES.items():
+            before, pull = connector.requests, connector.pull(entity)
+            seen = [o.id for o in pull]
+            assert sorted(seen) == sorted(row["Id"] for row in qb.books.all(name))
+            assert pull.proof == {"counted": len(seen), "read": len(seen), "passes": 1}
+            assert connector.requests - before <= -(-len(seen) // 1000) + 3
 
 
 def during(qb, monkeypatch, at, act):
