@@ -89,8 +89,8 @@ def _asking(n: int, folder: Path) -> Figure:
     with sandbox.running(sandbox.generate(min(n, 50), n, 7) if n else sandbox.Books("empty")) as live:
         store = open_store(SecretsSettings(store="file", folder=folder / str(n)), company="bench")
         now = datetime.now(UTC)
-        until = now + timedelta(days=1)
-        store_tokens(NAME, Tokens(live.realm, live.token(), live.refresh_token, until, until, now), store)
+        access, refresh = now + timedelta(hours=1), now + timedelta(days=100)
+        store_tokens(NAME, Tokens(live.realm, live.token(), live.refresh_token, access, refresh, now), store)
         connector = open_quickbooks(
             NAME,
             settings={"company_id": live.realm, "client_id": live.client_id, "api_base": live.base_url},

@@ -163,6 +163,15 @@ def test_any_other_answer_is_as_it_was_decoded(body):
     assert found == whole or {k: v for k, v in found.items() if v is not None} == whole
 
 
+def test_a_payload_holds_its_text_or_the_whole_never_both():
+    one = received(Entity.INVOICE, USUAL)
+    record = qb.get(Entity.INVOICE, one, BOOKS)
+    assert one._text is not None
+    assert one["Id"] == head(one).Id == "7"
+    assert one._text is one.shape is None
+    assert qb.get(Entity.INVOICE, one, BOOKS) == record
+
+
 def test_a_payload_shows_nothing_of_what_it_holds():
     assert "Northwind" not in repr(received(Entity.INVOICE, USUAL))
     assert isinstance(received(Entity.INVOICE, USUAL), Payload)

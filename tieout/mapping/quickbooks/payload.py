@@ -83,13 +83,16 @@ SHAPED = frozenset({"Invoice", "CreditMemo"})
 
 
 class Payload(Mapping[str, Any]):
-    """One object as it was received. `shape`: its usual fields; None if it has another shape, and is decoded whole."""
+    """One object as it was received, in one of two forms: its text with its usual fields, or, once looked at, whole.
+
+    shape: the usual fields; None if they have another shape, or are in the whole
+    """
 
     __slots__ = ("_text", "_whole", "shape")
 
     def __init__(self, text: msgspec.Raw) -> None:
-        self._text = text
-        self._whole: dict[str, Any] | None = None
+        self._text: msgspec.Raw | None = text
+        self._whole: dict[str, Any] = {}
         try:
             self.shape: DocumentShape | None = _document(text)
         except (msgspec.ValidationError, ArithmeticError):
@@ -97,11 +100,13 @@ class Payload(Mapping[str, Any]):
 
     @property
     def whole(self) -> dict[str, Any]:
-        if self._whole is None:
+        text = self._text
+        if text is not None:
             try:
-                self._whole = exact(self._text)
+                self._whole = exact(text)
             except _NOT_EXACT:  # a number that no Decimal or int can hold stays the text that it is
-                self._whole = json.loads(bytes(self._text), parse_float=_number, parse_int=_number)
+                self._whole = json.loads(bytes(text), parse_float=_number, parse_int=_number)
+            self._text = self.shape = None
         return self._whole
 
     def __getitem__(self, key: str) -> Any:
@@ -114,7 +119,7 @@ class Payload(Mapping[str, Any]):
         return len(self.whole)
 
     def __repr__(self) -> str:
-        return f"Payload({len(bytes(self._text))} bytes)"
+        return f"Payload({'whole' if self._text is None else 'as received'})"
 
 
 def _number(text: str) -> int | Decimal | str:
