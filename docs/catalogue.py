@@ -68,6 +68,7 @@ MEANING: dict[str, str] = {
     "VOID_DATE_DIFF": "Both ledgers undid the document, from different days on.",
     "VOID_VS_OPEN": "The document is voided in one ledger and stands in the other.",
     "DELETED_VS_OPEN": "The document was removed from one ledger (confirmed by reading) and stands in the other.",
+    "PAID_INFERRED": "The document dropped out of one ledger's list of open items, and no payment of it is shown.",
     "PAID_VS_OPEN": "The document is settled in one ledger and open, or open with another amount, in the other.",
     "CURRENCY_MISMATCH": "The same document is in two currencies.",
     "AMOUNT_SIGN": "The same document raises receivables in one ledger and lowers them in the other.",

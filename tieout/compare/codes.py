@@ -114,6 +114,12 @@ CODES: dict[str, Code] = {
         "removed from one ledger only: a posted document is voided, never deleted",
         "find out who removed it and why; restore it there, or void the other one",
     ),
+    "PAID_INFERRED": _t(
+        "high",
+        "no longer among the open items: a payment, a credit, a write-off or a correction that the list cannot show",
+        "find out what settled it, and enter that on the other side",
+        confirmed=False,
+    ),
     "PAID_VS_OPEN": _t(
         "high",
         "settled in one ledger only: the payment or its application is missing in the other",

@@ -134,7 +134,7 @@ def _discrepancy(
         currency=_text(currency),
         cause=said.cause if said else cause(code, clue, lv, rv, names),
         remedy=said.remedy if said else entry.remedy,
-        confirmed=bool(said) or (entry.confirmed and "unsure" not in clue),
+        confirmed=said.confirmed if said else entry.confirmed and "unsure" not in clue,
         links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
     )
 

@@ -23,6 +23,7 @@ class Rounding:
 class Explained:
     """A document that the sync already accounts for: its code replaces `MISSING_IN_A` and its like.
 
+    confirmed: whether the sync knows the cause, rather than supposes it
     side: `left` or `right`, the ledger that holds it · kind, id: as in `mapping.relation`
     """
 
@@ -32,6 +33,7 @@ class Explained:
     code: str
     cause: str
     remedy: str
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

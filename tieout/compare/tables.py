@@ -37,9 +37,11 @@ def load_records(
     *,
     customers: Iterable[Customer] = (),
     links: Mapping[tuple[Entity, str], str] | None = None,
+    open_items: bool = False,
 ) -> None:
     """Fill the tables of one side from records of one ledger. Replaces what was there.
 
+    open_items: the ledger lists what is open only; its invoices and credit memos count for what is open of them
     customers: the ledger's customers (customers among `records` count too) · links: subject id by (entity, native id)
     """
     known = links or {}
@@ -56,6 +58,7 @@ def load_records(
                 customer=party.get(r.customer),
                 link=known.get((r.entity, r.ref.id)),
                 customer_link=known.get((Entity.CUSTOMER, r.customer)),
+                open_items=open_items,
             )
         )
         applications.extend(application_rows(r))

@@ -141,8 +141,12 @@ def document_row(
     customer: Customer | None = None,
     link: str | None = None,
     customer_link: str | None = None,
+    open_items: bool = False,
 ) -> Row:
-    """One row of `documents`, in column order, from a record and its customer."""
+    """One row of `documents`, in column order, from a record and its customer.
+
+    open_items: it stands in a list of what is open, and counts for its open amount
+    """
     total = magnitude(record)
     way = sign(record)
     bill = record if isinstance(record, Invoice) else None
@@ -152,6 +156,8 @@ def document_row(
     number = (cash.reference if cash else getattr(record, "number", None)) or None
     name, name_as_key, number_as_key = _party(customer) if customer else (None, None, None)
     counted = total - bill.deposit_applied if bill else total
+    if open_items and billed and billed.reported_open is not None:
+        counted = billed.reported_open
     return (
         record.ref.id,
         record.entity.value,

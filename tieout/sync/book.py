@@ -34,7 +34,10 @@ Key = tuple[Entity, str]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record as it was last seen. `record`: None if it never could be read; `error`: JSON of why it cannot be now."""
+    """A record as it was last seen. `record`: None if it never could be read; `error`: JSON of why it cannot be now.
+
+    dropped: `FROM/TO`, the days between which a list of open items stopped showing it; None unless it is absent
+    """
 
     entity: Entity
     id: str
@@ -43,6 +46,7 @@ class Held:
     existence: Existence
     error: str | None
     marker: str | None
+    dropped: str | None = None
 
     @property
     def number(self) -> str | None:
@@ -67,6 +71,16 @@ class Book:
         """Readable records that exist, and are more than the application of a credit."""
         for one in self.held.values():
             if one.record is not None and one.existence in (Existence.LIVE, Existence.INACTIVE) and not groups(one):
+                yield one
+
+    def open_on(self, day: str) -> Iterator[Held]:
+        """Records that a list of open items shows no more, but that it may have shown on that day."""
+        for one in self.held.values():
+            if (
+                one.record is not None
+                and one.existence is Existence.ABSENT
+                and day < (one.dropped or "/").split("/")[1]
+            ):
                 yield one
 
     def unreadable(self) -> list[RecordError]:
@@ -160,6 +174,7 @@ def load(store: Store, connection: str) -> Book:
             Existence(row["existence"]),
             row["error"],
             row["marker"],
+            row["absent_as_of"] if row["existence"] == Existence.ABSENT.value else None,
         )
     active = sa.select(x).where(x.c.connection == connection, x.c.state == "active")
     for row in store.rows(active):

@@ -31,7 +31,7 @@ from tieout.sync.facts import (
     Which,
     canonical,
 )
-from tieout.sync.fetch import Fetched, fetch
+from tieout.sync.fetch import Fetched, fetch, lists_open_items
 from tieout.sync.guard import Trip, check
 from tieout.sync.links import Link, by_ladder, by_marker, joined, relation, store_links
 from tieout.sync.listing import UNDER_WAY, Listing
@@ -406,7 +406,8 @@ class _Run:
                 renewed = self.store.clock()
             apply(work, operation, plan)
         self.report.files = flush(work)
-        if approved and all(self.listing.is_in(o, _ENDED) for o in self.report.operations):
+        planned = self.report.operations
+        if approved and len(self.listing.among(planned, _ENDED)) == len({o.key for o in planned}):
             p = schema.plan
             with self.store.writing(self.lease, run=self.id) as tx:
                 tx.db.execute(p.update().where(p.c.id == plan).values(status="applied"))
@@ -416,7 +417,14 @@ class _Run:
 
     def _compare(self, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
         """Compare both books. reported: hold balances that a system states against its documents, too."""
-        con = relation(self.books, linked=joined(self.books), kept=self._stated().counts)
+        lists: dict[Which, bool] = {w: lists_open_items(self.store, n) for w, n in self.names.items()}
+        con = relation(
+            self.books,
+            linked=joined(self.books),
+            kept=self._stated().counts,
+            open_items=[w for w in (LEFT, RIGHT) if lists[w]],
+            as_of=self.as_of,
+        )
         try:
             return compare.run(
                 con,
@@ -425,6 +433,7 @@ class _Run:
                 right_name=self.pair.right,
                 rounding=self.pair.rounding,
                 explained=explained,
+                scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
                 reported_balances=reported,
             )
         finally:
@@ -456,7 +465,7 @@ class _Run:
         self.report.trips = [t for t in trips if not t.keys <= done]
         self.report.applied, self.report.written = work.counts, work.written
         self.report.halted = [f"{t.connector.name}: {t.halted}" for t in work.targets.values() if t.halted]
-        settled = done | {o.key for o in waiting if o.key in self.allowed or self.listing.is_in(o, UNDER_WAY)}
+        settled = done | self.allowed | self.listing.among(waiting, UNDER_WAY)
         self.report.waiting = (
             sum(1 for o in draft.operations if o.key not in settled) if self.pair.mode != "link" else 0
         )

@@ -27,7 +27,7 @@ from tieout.sync.operations import (
 
 
 def is_gone(side: SideState) -> bool:
-    return side.existence in (Existence.DELETED, Existence.ABSENT)
+    return side.existence is Existence.DELETED
 
 
 def _voided(facts: Facts | None) -> bool:
@@ -47,6 +47,11 @@ def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
         which: Which = LEFT if gone[0] else RIGHT
         _removed(s, which, draft)
         return False
+    absent = left.existence is Existence.ABSENT, right.existence is Existence.ABSENT
+    if any(absent):
+        if not all(absent):
+            _no_longer_open(s, LEFT if absent[0] else RIGHT, rules, draft)
+        return False
     if s.entity is Entity.CUSTOMER:
         return True
     void = _voided(left.facts), _voided(right.facts)
@@ -60,6 +65,37 @@ def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
     which = LEFT if void[0] else RIGHT
     _void(s, which, left if which == RIGHT else right, rules, draft)
     return False
+
+
+def _no_longer_open(s: SubjectState, which: Which, rules: Rules, draft: Draft) -> None:
+    """A list of open items shows it no more: settled by something unseen, unless the other side shows it settled."""
+    side, other = s.side(which), s.side(RIGHT if which == LEFT else LEFT)
+    assert side is not None
+    if other is not None and _settled_there(s, RIGHT if which == LEFT else LEFT, other, rules):
+        return
+    cause = f"paid_inferred: {side.number or side.id} is not among the open items of {side.connection} {side.dropped}"
+    draft.findings.append(
+        Finding(
+            s.id,
+            s.entity,
+            "PAID_INFERRED",
+            f"{cause}; what settled it is not shown",
+            f"find in {side.connection} what settled it (payment, credit, write-off); enter that on the other side",
+            side=which,
+            holds=True,
+        )
+    )
+
+
+def _settled_there(s: SubjectState, which: Which, side: SideState, rules: Rules) -> bool:
+    """Whether the side itself shows that nothing of the record is open any more, or that it is gone or void."""
+    if is_gone(side) or _voided(side.facts):
+        return True
+    shared = side.shared or {}
+    if s.entity is Entity.INVOICE:
+        return bool(shared.get("settled_on")) or rules.room(s.id, which) <= 0
+    used = sum((Decimal(a) for a in applications(shared.get("applications", [])).values()), Decimal(0))
+    return used >= Decimal(str(shared["total"] if "total" in shared else shared["amount"]))
 
 
 def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
@@ -153,6 +189,8 @@ def name_of(s: SubjectState, which: Which) -> str:
 
 
 def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, draft: Draft) -> None:
+    if only.existence is Existence.ABSENT:
+        _no_longer_open(s, RIGHT if target == LEFT else LEFT, rules, draft)
     if is_gone(only) or only.existence is not Existence.LIVE or only.shared is None or only.facts is None:
         return
     if only.facts.get("state", PostingState.POSTED.value) != PostingState.POSTED.value:

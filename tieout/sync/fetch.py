@@ -2,7 +2,8 @@
 
 Absence is not deletion. A record that a complete snapshot does not show is asked for by id, or, where the system has
 no reading by id, must be missing from two complete snapshots of different dates. A tombstone is a claim and is read
-by id as well. A snapshot that is suddenly empty, or that lost many records at once, is believed by nobody.
+by id as well. What a list of open items no longer shows is *absent*: neither deleted, nor paid as far as anybody knows.
+A snapshot that is suddenly empty, or that lost many records at once, is believed by nobody.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class _Reading:
     gone: list[str] = field(default_factory=list)
     missed_once: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     suspicious: str = ""
 
 
@@ -183,6 +185,8 @@ def _absences(reading: _Reading, pull: Pull) -> None:
         reading.suspicious = "the source is suddenly empty"
     elif len(missing) > max(FEW, len(live) // 100) and len(missing) * 2 > len(live):
         reading.suspicious = f"{len(missing)} of {len(live)} records are missing at once"
+    elif pull.scope == "open":
+        reading.dropped = missing
     elif pull.scope != "all":
         reading.suspicious = ""
     else:
@@ -212,6 +216,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
     first = [o.id for o in reading.found.values() if _never_read(reading, o)]
     _first_sight(tx, reading.connector.name, reading.entity, first)
     _save_gone(tx, reading, pull, snapshot)
+    _save_dropped(tx, reading, pull, snapshot)
     full_at = tx.at if pull.full else None
     if pull.full or pull.cursor is not None:
         tx.put(
@@ -236,6 +241,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "changed": changed,
             "rejected": len(reading.rejected),
             "gone": sorted(reading.gone),
+            "dropped": sorted(reading.dropped),
             "unanswered": sorted(reading.unanswered),
             "sources": list(pull.sources),
         },
@@ -387,6 +393,24 @@ def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
         tx.db.execute(schema.observation.insert().values(**history))
 
 
+def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
+    """Note what a list of open items shows no more, and between which of its days it dropped out: `FROM/TO`."""
+    if not reading.dropped:
+        return
+    t = schema.snapshot
+    day = pull.as_of.isoformat() if pull.as_of else tx.at[:10]
+    where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.complete == 1
+    before = tx.one(sa.select(t).where(*where, t.c.id != snapshot).order_by(t.c.read_at.desc()).limit(1))
+    last = (before["as_of"] or before["read_at"][:10]) if before else day
+    for id in reading.dropped:
+        row = reading.known[id]
+        values = {"existence": Existence.ABSENT.value, "absent_as_of": f"{last}/{day}"}
+        _mark(tx, row, values | {"changed_at": tx.at, "snapshot": snapshot})
+        history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
+        history |= {"existence": Existence.ABSENT.value, "snapshot": snapshot, "seen_at": tx.at}
+        tx.db.execute(schema.observation.insert().values(**history))
+
+
 def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
     t = schema.seen
     tx.db.execute(
@@ -394,6 +418,22 @@ def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
         .where(t.c.connection == row["connection"], t.c.entity == row["entity"], t.c.native_id == row["native_id"])
         .values(**values)
     )
+
+
+def lists_open_items(store: Store, connection: str) -> bool:
+    """Whether the connection's invoices were last read from a list of open items, which shows no settled ones."""
+    t = schema.snapshot
+    where = t.c.connection == connection, t.c.entity == Entity.INVOICE.value, t.c.complete == 1
+    last = store.rows(sa.select(t.c.scope).where(*where).order_by(t.c.read_at.desc()).limit(1))
+    return bool(last) and last[0]["scope"] == "open"
+
+
+def first_listed(store: Store, connection: str) -> str:
+    """The day of the first complete list of a connection's invoices, as ISO text."""
+    t = schema.snapshot
+    where = t.c.connection == connection, t.c.entity == Entity.INVOICE.value, t.c.complete == 1
+    [first] = store.rows(sa.select(t.c.as_of, t.c.read_at).where(*where).order_by(t.c.read_at).limit(1))
+    return str(first["as_of"] or first["read_at"][:10])
 
 
 def record_of(row: dict[str, Any]) -> AnyRecord | None:

@@ -6,8 +6,9 @@ numbers with different totals, stay unlinked and are reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Any, Literal
 
@@ -39,11 +40,17 @@ class Link:
 
 
 def relation(
-    books: Mapping[Which, Book], *, linked: Mapping[str, str], kept: Callable[[Which, Held], bool] | None = None
+    books: Mapping[Which, Book],
+    *,
+    linked: Mapping[str, str],
+    kept: Callable[[Which, Held], bool] | None = None,
+    open_items: Collection[Which] = (),
+    as_of: date | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Both books in the canonical relation, in a database of its own, ready for `compare`.
 
     linked: subject → the one id under which both sides know it; only real links, so that nothing else is rung 0
+    open_items: sides that list what is open only; what such a list dropped later than `as_of` was open then
     kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
     """
     con = duckdb.connect(":memory:")
@@ -55,7 +62,10 @@ def relation(
             for o in book.live()
             if _is_document(o) and (not _is_stated(o) or (kept is not None and kept(which, o)))
         ]
-        compare.load_records(con, which, documents, customers=customers.values(), links=links)
+        if as_of is not None:
+            documents += [o.record for o in book.open_on(as_of.isoformat())]  # type: ignore[misc]
+        listed = which in open_items
+        compare.load_records(con, which, documents, customers=customers.values(), links=links, open_items=listed)
     return con
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -21,6 +21,7 @@ from tieout.sync.sides import Sides, other
 from tieout.sync.store import Lease
 
 READ_AGAIN = 200
+_AT_ONCE = 500
 _REPORTED = {Entity.CUSTOMER: "reported_balance", Entity.PAYMENT: "reported_unapplied"}
 UNDER_WAY = frozenset({"sending", "unknown", "applied", "emitted", "stuck", "done"})
 
@@ -75,10 +76,14 @@ class Listing:
             book.held[(entity, id)] = replace(held, record=record, version=now.version)
         return True
 
-    def is_in(self, o: Operation, states: frozenset[str]) -> bool:
-        """Whether an operation's intent is in one of the states."""
-        rows = self.sides.store.rows(sa.select(schema.intent.c.state).where(schema.intent.c.key == o.key))
-        return any(r["state"] in states for r in rows)
+    def among(self, operations: Iterable[Operation], states: frozenset[str]) -> set[str]:
+        """Keys of those operations whose intents are in one of the states."""
+        i, keys = schema.intent, [o.key for o in operations]
+        found: set[str] = set()
+        for at in range(0, len(keys), _AT_ONCE):
+            where = i.c.key.in_(keys[at : at + _AT_ONCE]), i.c.state.in_(states)
+            found.update(r["key"] for r in self.sides.store.rows(sa.select(i.c.key).where(*where)))
+        return found
 
     def explained(self, findings: Sequence[Finding]) -> list[Explained]:
         """One-sided documents whose reason the sync knows, for the comparison to name."""
@@ -89,7 +94,8 @@ class Listing:
             for which in (LEFT, RIGHT):
                 native = self.sides.books[which].natives.get(f.subject)
                 if native is not None and self._stands(which, f) and not self._stands(other(which), f):
-                    out.append(Explained(which, f.entity.value, native, f.code, f.cause, f.remedy))
+                    known = f.code != "PAID_INFERRED"
+                    out.append(Explained(which, f.entity.value, native, f.code, f.cause, f.remedy, known))
         return _first_each(out)
 
     def _stands(self, which: Which, f: Finding) -> bool:
@@ -100,12 +106,13 @@ class Listing:
     def in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
         blamed = {f.subject for f in findings if f.code}
         out = []
+        sent = self.among(waiting, UNDER_WAY)
         for o in waiting:
             side = other(o.target)
             native = self.sides.books[side].natives.get(o.subject)
             if o.op is OpKind.CREATE and native and o.entity is not Entity.CUSTOMER and o.subject not in blamed:
                 why, remedy = "planned; waits for approval", "tieout plan show, then tieout plan approve"
-                if self.is_in(o, UNDER_WAY):
+                if o.key in sent:
                     why, remedy = "handed over in a file; not seen in an export yet", "none; it follows"
                 out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
         return out

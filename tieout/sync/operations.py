@@ -32,6 +32,7 @@ class SideState:
 
     facts: compared fields now; None where the record is gone or unreadable
     base: the same when last agreed; None if never · seen_as: `facts` as the other side would hold them
+    dropped: since when a list of open items does not show it, and how it was last listed; "" unless it is absent
     shared: the whole record in shared form · open: nothing of it is known to be wrong (not quarantined)
     """
 
@@ -46,6 +47,7 @@ class SideState:
     shared: Shared | None
     number: str | None
     readable: bool = True
+    dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

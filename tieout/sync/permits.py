@@ -14,6 +14,7 @@ from tieout.model import ZERO, Company, Customer, Entity, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held
 from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import OpKind, Rules, SubjectState, key_for, marker_for
 from tieout.sync.sides import Sides, alive, other
 from tieout.sync.stated import Stated
@@ -57,6 +58,8 @@ class Permits:
             if (which, s.entity) in self.broken or (other(which), s.entity) in self.broken:
                 return "SYNC_BLOCKED", "waits: not everything could be read in this run"
             held = self.sides.books[which].held[(s.entity, only.id)]
+            if (early := self._before_first_list(other(which), held)) is not None:
+                return early
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
             if ours.get(held.marker or "", {s.id}) - {s.id}:
@@ -106,6 +109,17 @@ class Permits:
             return known[which].get(book.natives.get(subject, ""), ZERO)
 
         return room
+
+    def _before_first_list(self, target: Which, held: Held) -> tuple[str, str] | None:
+        """A list of open items does not show what was settled before it: what is older may have been there."""
+        name = self.sides.names[target]
+        if isinstance(held.record, Customer | None) or not lists_open_items(self.sides.store, name):
+            return None
+        first = first_listed(self.sides.store, name)
+        if held.record.posted.isoformat() >= first:
+            return None
+        why = f"dated {held.record.posted}, before the first list of open items of {name} ({first})"
+        return "", f"historic_unmatched: {why}; it may have been settled there by then, and is never created"
 
     def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
         """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import Capabilities, Connector
-from tieout.model import Entity, Existence
+from tieout.model import Customer, Entity, Existence, magnitude, tidy
 from tieout.sync import schema
-from tieout.sync.book import Book, groups
+from tieout.sync.book import Book, Held, groups
 from tieout.sync.facts import LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
 from tieout.sync.operations import SideState, SubjectState
 from tieout.sync.pair import Pair
@@ -95,6 +95,7 @@ class Sides:
             shared=shared,
             number=held.number,
             readable=readable,
+            dropped=_dropped(held),
         )
 
     def _held_as(self, s: SubjectState) -> SubjectState:
@@ -124,6 +125,16 @@ class Sides:
     def encode(self, entity: Entity, shared: Shared, to: Which) -> Shared:
         held = self.connectors[to].capabilities.fields.get(entity, frozenset())
         return recode(entity, shared, self.pair.codes, to, held)
+
+
+def _dropped(held: Held) -> str:
+    """Since when a list of open items does not show the record, and how it did before."""
+    if held.existence is not Existence.ABSENT or held.record is None or isinstance(held.record, Customer):
+        return ""
+    last, _, since = (held.dropped or "").partition("/")
+    left = getattr(held.record, "reported_open", None)
+    amount = magnitude(held.record) if left is None else left
+    return f"since {since}; last listed on {last} with {tidy(amount)} {held.record.currency} open"
 
 
 def _fields(capabilities: Capabilities, entity: Entity) -> frozenset[str]:
