@@ -38,10 +38,12 @@ def load_records(
     customers: Iterable[Customer] = (),
     links: Mapping[tuple[Entity, str], str] | None = None,
     open_items: bool = False,
+    disputes: bool = True,
 ) -> None:
     """Fill the tables of one side from records of one ledger. Replaces what was there.
 
     open_items: the ledger lists what is open only; its invoices and credit memos count for what is open of them
+    disputes: the ledger says of an invoice whether it is disputed; if not, that is not compared
     customers: the ledger's customers (customers among `records` count too) · links: subject id by (entity, native id)
     """
     known = links or {}
@@ -59,6 +61,7 @@ def load_records(
                 link=known.get((r.entity, r.ref.id)),
                 customer_link=known.get((Entity.CUSTOMER, r.customer)),
                 open_items=open_items,
+                disputes=disputes,
             )
         )
         applications.extend(application_rows(r))

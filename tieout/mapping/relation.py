@@ -142,10 +142,12 @@ def document_row(
     link: str | None = None,
     customer_link: str | None = None,
     open_items: bool = False,
+    disputes: bool = True,
 ) -> Row:
     """One row of `documents`, in column order, from a record and its customer.
 
     open_items: it stands in a list of what is open, and counts for its open amount
+    disputes: its system says whether an invoice is disputed
     """
     total = magnitude(record)
     way = sign(record)
@@ -185,7 +187,7 @@ def document_row(
         ZERO if record.state is PostingState.DRAFT else way * counted,
         record.state.value,
         record.voided_on,
-        bill.disputed if bill else None,
+        bill.disputed if bill and disputes else None,
         bill.settled_on if bill else None,
         record.entity_code,
         _concerned(record),

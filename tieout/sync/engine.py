@@ -423,6 +423,7 @@ class _Run:
             linked=joined(self.books),
             kept=self._stated().counts,
             open_items=[w for w in (LEFT, RIGHT) if lists[w]],
+            disputes=[w for w in (LEFT, RIGHT) if self._holds(w, Entity.INVOICE, "disputed")],
             as_of=self.as_of,
         )
         try:
@@ -439,6 +440,9 @@ class _Run:
         finally:
             con.close()
 
+    def _holds(self, which: Which, entity: Entity, name: str) -> bool:
+        return name in self.connectors[which].capabilities.fields.get(entity, frozenset())
+
     def _discrepancies(self, work: Work, draft: Draft, trips: Sequence[Trip]) -> None:
         self.progress("comparing")
         # What was done is not waiting; what was refused or held says so where the difference is listed.
@@ -451,7 +455,7 @@ class _Run:
         if self.listing.read_again(result):
             result = self._compare(explained, reported=fresh)
         found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
-        found += self.unreadable + differences.held_by_guards(trips)
+        found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys <= done)
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:
                 self.report.changes = differences.record(tx, self.pair.name, self.id, found)

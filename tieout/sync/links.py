@@ -45,12 +45,14 @@ def relation(
     linked: Mapping[str, str],
     kept: Callable[[Which, Held], bool] | None = None,
     open_items: Collection[Which] = (),
+    disputes: Collection[Which] = (LEFT, RIGHT),
     as_of: date | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Both books in the canonical relation, in a database of its own, ready for `compare`.
 
     linked: subject → the one id under which both sides know it; only real links, so that nothing else is rung 0
     open_items: sides that list what is open only; what such a list dropped later than `as_of` was open then
+    disputes: sides whose systems say whether an invoice is disputed
     kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
     """
     con = duckdb.connect(":memory:")
@@ -64,8 +66,15 @@ def relation(
         ]
         if as_of is not None:
             documents += [o.record for o in book.open_on(as_of.isoformat())]  # type: ignore[misc]
-        listed = which in open_items
-        compare.load_records(con, which, documents, customers=customers.values(), links=links, open_items=listed)
+        compare.load_records(
+            con,
+            which,
+            documents,
+            customers=customers.values(),
+            links=links,
+            open_items=which in open_items,
+            disputes=which in disputes,
+        )
     return con
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import duckdb
 import pytest
 from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, day, invoice, payment
 
@@ -333,3 +334,23 @@ def test_a_copied_reference_is_nobodys():
     left = [*BASE_L, inv("L", "10", number=None, marker="tieout:1")]
     right = [*BASE_R, *(invoice(f"R{n}", "b", f"{n}", "2026-01-10", number="Z", marker="tieout:1") for n in (1, 2))]
     assert not [m for m in compare.match(_load(left, right)) if m.rung == 1 and m.kind == "invoice"]
+
+
+def test_a_ledger_that_knows_no_disputes_disagrees_about_none() -> None:
+    con = duckdb.connect()
+    compare.load_records(con, "left", [inv("L", disputed=True)])
+    for disputes, expected in ((True, ["STATUS_MISMATCH"]), (False, [])):
+        compare.load_records(con, "right", [inv("R")], disputes=disputes)
+        result = compare.run(con, as_of=None, left_name="SAP", right_name="QuickBooks")
+        assert [d.code for d in result.discrepancies] == expected
+
+
+def test_a_stated_settlement_counts_only_for_what_nothing_shows() -> None:
+    stated = inv("L", settled_on=day("2026-01-20"))
+    part = [pay("L", "40", apps=[applied("L1", "40", "2026-01-18")])], [pay("R", "40")]
+    result = compared([*LEFT, stated, *part[0]], [*RIGHT, inv("R"), *part[1]])
+    assert [(d.code, d.delta) for d in result.discrepancies if d.delta] == [("PAID_VS_OPEN", D("60"))]
+    assert result.left.totals["USD"].open == 0
+    whole = pay("L", "100", on="2026-01-25", apps=[applied("L1", "100", "2026-01-25")])
+    early = compared([*LEFT, stated, whole], [*RIGHT, inv("R")], as_of=day("2026-01-22"))
+    assert early.left.totals["USD"].open == 100, "the payment says when"
