@@ -92,10 +92,11 @@ MEANING: dict[str, str] = {
     "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
     "CUSTOMER_FIELD_DIFF": "Name, tax id, e-mail or another field of a customer differs.",
     "CUSTOMER_UNMAPPED": "Two customers have the same documents, and neither number nor name in common.",
-    "OUT_OF_SCOPE": "A document of one ledger is left out by a rule of the pair: dated before the cut-over, or of a kind "
-    "that does not flow that way.",
+    "OUT_OF_SCOPE": "A document of one ledger is left out by a rule of the pair: dated before the cut-over, or of a "
+    "kind that does not flow that way.",
     "BALANCE_MISMATCH_INTERNAL": "A balance that the ledger reports is not what its own documents add up to.",
     "UNCERTAIN_WRITE": "A write was sent, and it is not known yet whether it happened.",
+    "RESURRECTED": "What was gone or void when the state last took note of it stands again.",
     "UNAUTHORISED_EDIT_AFTER_POST": "A field was changed on the side that does not own it, or on both sides, since the "
     "two last agreed.",
     "LINE_STRUCTURE": "The lines of the document differ; its total does not.",

@@ -16,7 +16,7 @@ from tieout import errors
 from tieout.compare.codes import CODES, OF_SYNC
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)+|CUTOFF|MISAPPLIED|ROUNDING")
+_CODE = re.compile(r"[A-Z]+(?:_[A-Z]+)+|CUTOFF|MISAPPLIED|RESURRECTED|ROUNDING")
 
 
 def test_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

@@ -499,7 +499,7 @@ def _sides(change: Callable[[SideState], SideState | None]) -> Planner:
     return broken
 
 
-def _base_of_the_left(self: Any, name: str) -> tuple[bool, bool]:
+def _base_of_the_left(self: Any, name: str, _who: str) -> tuple[bool, bool]:
     base = (self.left.base or {}).get(name)
     return self.left.facts[name] != base, self.right.facts[name] != base
 

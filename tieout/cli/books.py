@@ -145,6 +145,7 @@ def sync(
     Without --apply nothing is written to any book, only planned.
     """
     from tieout.config import load
+    from tieout.sync.renamed import ORPHAN_HINT, orphans
 
     settings = load(config)
     names = [settings.pair(pair).name] if pair else list(settings.pairs)
@@ -159,8 +160,11 @@ def sync(
                 continue
             reports.append(report)
             _show(out, report)
+        lost = orphans(store, settings.pairs)
+    for orphan in lost:
+        out.warn(f"{clean(orphan)}\n  → {ORPHAN_HINT}")
     out.data({"runs": [r.as_json() for r in reports], "errors": failed})
-    codes = [*(r.exit_code for r in reports), *(f["exit"] for f in failed)]
+    codes = [*(r.exit_code for r in reports), *(f["exit"] for f in failed), *(4 for _ in lost)]
     if fail_on_differences and any(r.changes.open for r in reports):
         codes.append(1)
     return gravest(codes)

@@ -204,6 +204,11 @@ OF_SYNC: dict[str, Code] = {
         "none at first: the next run reads back; where a person is to look, look there, then decide the discrepancy",
         confirmed=False,
     ),
+    "RESURRECTED": _t(
+        "high",
+        "restored, entered again under its old id, or un-voided",
+        "if it is to stand, decide `retry`; else remove or void it again",
+    ),
     "UNAUTHORISED_EDIT_AFTER_POST": _n(
         "medium",
         "an edit by hand; another program",

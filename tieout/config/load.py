@@ -303,6 +303,12 @@ def _collisions(r: Reader, connections: Mapping[str, ConnectionSettings], pairs:
                 r.problem(("connection", name), "outbox", "is the same folder as `folder`")
     for name, pair in pairs.items():
         _once(r, seen, ("left", *sorted((pair.left, pair.right))), "pair", name)
+        if pair.was in pairs and pair.was != name:
+            r.problem(
+                ("pair", name),
+                "was",
+                f"[pair.{pair.was}] is still there; only a name that is given up can be taken over",
+            )
 
 
 def _once(r: Reader, seen: dict[tuple[str, ...], str], what: tuple[str, ...], table: str, name: str) -> None:

@@ -76,6 +76,7 @@ def to_pair(settings: Settings, name: str) -> Pair:
         mode=pair.mode,
         cutover=pair.cutover,
         linked_owner=pair.linked_owner,
+        was=pair.was,
         flows={Entity(entity): flow for entity, flow in pair.flows.items()},
         policy={(Entity(e), field): owner for (e, field), owner in pair.policy.items() if owner != "origin"},
         codes=Codes(**pair.codes),

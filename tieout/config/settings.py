@@ -262,6 +262,11 @@ class PairTable(Table):
         description="what becomes of a settlement that a source only dates (a `settled_on` column), without showing "
         "the payment: `compare` lists where the other book disagrees; `create` makes a payment of method `other` there",
     )
+    was: str | None = Field(
+        default=None,
+        description="the name that this pair had before: what the state knows under it is taken over, unsettled writes "
+        "included",
+    )
     unattended: tuple[str, ...] = Field(
         default=(),
         strict=False,

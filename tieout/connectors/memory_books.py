@@ -247,6 +247,16 @@ class MemoryBooks:
     def delete(self, entity: Entity, id: str) -> None:
         self._delete(entity, id, by="person")
 
+    def restore(self, entity: Entity, id: str, **changes: Any) -> AnyRecord:
+        """Bring back under its id what was deleted, or post again what was voided; with changes, if any are given."""
+        stored = self.stored(entity, id)
+        before = stored.record
+        back = {} if isinstance(before, Customer) else {"state": PostingState.POSTED, "voided_on": None}
+        after = self._with_ref(changed(before, {**back, **changes}), id, stored.version + 1)
+        self._keep(stored, after, existence_of(after))
+        self._append("restore", before, after, by="person", key="", marker="")
+        return self.derived(after)
+
     def apply(
         self, payment_id: str, invoice_id: str, amount: Decimal, on: date | None = None, *, by: str = "person"
     ) -> AnyRecord:

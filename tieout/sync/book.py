@@ -60,12 +60,16 @@ class Held:
 
 @dataclass(slots=True)
 class Book:
-    """All records of one connection. `subjects` maps (entity, native id) to the subject, `natives` the way back."""
+    """All records of one connection. `subjects` maps (entity, native id) to the subject, `natives` the way back.
+
+    came: subject → the connection that its record here was made from, for those that tieout wrote
+    """
 
     connection: str
     held: dict[Key, Held] = field(default_factory=dict)
     subjects: dict[Key, str] = field(default_factory=dict)
     natives: dict[str, str] = field(default_factory=dict)
+    came: dict[str, str] = field(default_factory=dict)
 
     def live(self) -> Iterator[Held]:
         """Readable records that exist, and are more than the application of a credit."""
@@ -180,6 +184,8 @@ def load(store: Store, connection: str) -> Book:
     for row in store.rows(active):
         book.subjects[(Entity(row["entity"]), row["native_id"])] = row["subject"]
         book.natives[row["subject"]] = row["native_id"]
+        if '"from"' in row["evidence"]:
+            book.came[row["subject"]] = loads(row["evidence"])["from"]
     _settle_credits(book)
     return book
 

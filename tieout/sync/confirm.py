@@ -141,7 +141,7 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
             native_id=held.id,
             state="active",
             matched_by="written by us",
-            evidence=canonical({"key": intent["key"]}),
+            evidence=canonical({"key": intent["key"], "from": work.other(target).connector.name}),
             run=work.run,
         )
     )
@@ -149,6 +149,7 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
     tx.audit("linked", "subject", subject, {"connection": target.connector.name, "native_id": held.id})
     book.subjects[(held.entity, held.id)] = subject
     book.natives[subject] = held.id
+    book.came[subject] = work.other(target).connector.name
 
 
 def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held, *, shared: Shared) -> None:

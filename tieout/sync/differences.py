@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tieout.compare import Discrepancy
 from tieout.compare.codes import of
 from tieout.errors import ConfigError, RecordError, RefusedError
-from tieout.model import ZERO, Entity, micros
+from tieout.model import ZERO, Entity, Existence, PostingState, micros
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
 from tieout.sync.guard import Trip
@@ -61,6 +61,8 @@ def explain(
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
+        if any(f.code == "RESURRECTED" for f in known) and d.code != "RESURRECTED":
+            d = replace(d, secondary=(*d.secondary, "RESURRECTED"))
         out.append(replace(d, links=tuple(about)))
     for subject, rest in by_subject.items():
         if subject not in used:
@@ -355,6 +357,22 @@ def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:
         tx.audit("cancelled", "intent", intent["id"], {"key": intent["key"], "why": "decided by a person"})
     if recreate:
         _next_generation(tx, subject)
+    _stands_again(tx, pair, subject)
+
+
+def _stands_again(tx: Tx, pair: str, subject: str) -> None:
+    """Forget that a record was gone or void when both sides last agreed: a person says that it counts as it is now."""
+    b = schema.base
+    for row in tx.all(sa.select(b).where(b.c.pair == pair, b.c.subject == subject)):
+        known = loads(row["facts"])
+        facts = known
+        if known.get("state") == PostingState.VOIDED.value:
+            facts = known | {"state": PostingState.POSTED.value}
+        existence = Existence.LIVE.value if row["existence"] == Existence.DELETED.value else row["existence"]
+        if (facts, existence) != (known, row["existence"]):
+            where = b.c.pair == pair, b.c.subject == subject, b.c.connection == row["connection"]
+            tx.db.execute(b.update().where(*where).values(facts=canonical(facts), existence=existence))
+            tx.audit("stands_again", "base", f"{pair}/{subject}/{row['connection']}", {"facts": digest(facts)})
 
 
 def _next_generation(tx: Tx, subject: str) -> None:

@@ -39,6 +39,7 @@ from tieout.sync.operations import Draft, Finding, Operation, OpKind, SubjectSta
 from tieout.sync.pair import Pair
 from tieout.sync.permits import Permits
 from tieout.sync.plan import make
+from tieout.sync.renamed import settle_name
 from tieout.sync.report import Report
 from tieout.sync.settle import recover, settle
 from tieout.sync.sides import Sides, alive
@@ -70,6 +71,11 @@ def sync(
     Raises LeaseHeldError if another run has the pair or one of its connections; other trouble is in the report.
     """
     lease = store.take(sorted({f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"}))
+    try:
+        settle_name(store, lease, pair.name, pair.was, (pair.left, pair.right))
+    except BaseException:
+        store.release(lease)
+        raise
     run = _Run(store, lease, connectors, pair, apply=apply, as_of=as_of or pair.as_of, sweep=sweep, progress=progress)
     try:
         with _beating(store, lease, heartbeat), _rare_gc():

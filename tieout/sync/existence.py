@@ -30,6 +30,15 @@ def is_gone(side: SideState) -> bool:
     return side.existence is Existence.DELETED
 
 
+def came_back(side: SideState) -> bool:
+    """Whether a record lives that was gone, or stands that was void, when the state last took note of it."""
+    if is_gone(side) or side.existence in (Existence.ABSENT, Existence.UNKNOWN):
+        return False
+    return side.base_existence is Existence.DELETED or (
+        _voided(side.base) and side.facts is not None and not _voided(side.facts)
+    )
+
+
 def _voided(facts: Facts | None) -> bool:
     return facts is not None and facts.get("state") == PostingState.VOIDED.value
 
@@ -39,6 +48,12 @@ def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
     if Existence.UNKNOWN in (left.existence, right.existence):
         return False
     gone = is_gone(left), is_gone(right)
+    if came_back(left) or came_back(right):
+        if any(gone) or not _same(left, right):
+            _resurrected(s, LEFT if came_back(left) else RIGHT, draft)
+        else:
+            draft.adopt[s.id] = ("existence", *((left.facts or {}).keys() | (right.facts or {}).keys()))
+        return False
     if all(gone):
         if (left.base_existence, right.base_existence) != (left.existence, right.existence):
             draft.adopt[s.id] = ("existence",)
@@ -98,10 +113,37 @@ def _settled_there(s: SubjectState, which: Which, side: SideState, rules: Rules)
     return used >= Decimal(str(shared["total"] if "total" in shared else shared["amount"]))
 
 
+def _same(left: SideState, right: SideState) -> bool:
+    """Whether both say the same, up to what either side can hold."""
+    if left.facts is None or right.facts is None:
+        return False
+    return right.facts in (left.facts, left.seen_as) or right.seen_as == left.facts
+
+
+def _resurrected(s: SubjectState, which: Which, draft: Draft) -> None:
+    side = s.side(which)
+    assert side is not None
+    was = "void" if _voided(side.base) else "gone"
+    draft.findings.append(
+        Finding(
+            s.id,
+            s.entity,
+            "RESURRECTED",
+            f"resurrected: it was {was} in {side.connection}, and stands again",
+            "if it is to stand, decide `retry`; else remove or void it again. Nothing is written until then",
+            side=which,
+            holds=True,
+        )
+    )
+
+
 def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
-    other = s.side(RIGHT if which == LEFT else LEFT)
+    side, other = s.side(which), s.side(RIGHT if which == LEFT else LEFT)
+    assert side is not None
     assert other is not None
-    changed = other.base is not None and other.facts != other.base
+    if side.base is not None and other.base is not None and side.base_existence is not side.existence:
+        draft.adopt[s.id] = ("existence",)
+    changed = other.touched
     origin = s.owner == which
     cause = "deleted at its origin" if origin else "removed at the mirror"
     if changed:
@@ -121,7 +163,7 @@ def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
 
 def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: Draft) -> None:
     target: Which = RIGHT if voided == LEFT else LEFT
-    if s.owner == voided and live.base is not None and live.facts != live.base:
+    if s.owner == voided and live.touched:
         draft.findings.append(
             Finding(
                 s.id,
@@ -191,7 +233,15 @@ def name_of(s: SubjectState, which: Which) -> str:
 def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, draft: Draft) -> None:
     if only.existence is Existence.ABSENT:
         _no_longer_open(s, RIGHT if target == LEFT else LEFT, rules, draft)
+    if (is_gone(only) and only.base_existence is not only.existence) or (
+        _voided(only.facts) and not _voided(only.base)
+    ):
+        # Remembered, so that it is noticed when it stands again.
+        draft.adopt[s.id] = ("existence", "state")
     if is_gone(only) or only.existence is not Existence.LIVE or only.shared is None or only.facts is None:
+        return
+    if came_back(only):
+        _resurrected(s, RIGHT if target == LEFT else LEFT, draft)
         return
     if only.facts.get("state", PostingState.POSTED.value) != PostingState.POSTED.value:
         return

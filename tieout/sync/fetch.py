@@ -213,7 +213,8 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
         },
     )
     changed = save_seen(tx, reading.connector.name, reading.found.values(), snapshot, reading.known)
-    first = [o.id for o in reading.found.values() if _never_read(reading, o)]
+    back = sorted(o.id for o in reading.found.values() if _was_gone(reading, o))
+    first = [*(o.id for o in reading.found.values() if _never_read(reading, o)), *back]
     _first_sight(tx, reading.connector.name, reading.entity, first)
     _save_gone(tx, reading, pull, snapshot)
     _save_dropped(tx, reading, pull, snapshot)
@@ -242,6 +243,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "rejected": len(reading.rejected),
             "gone": sorted(reading.gone),
             "dropped": sorted(reading.dropped),
+            "back": back,
             "unanswered": sorted(reading.unanswered),
             "sources": list(pull.sources),
         },
@@ -254,6 +256,12 @@ def _never_read(reading: _Reading, o: Observation) -> bool:
         return False
     row = reading.known.get(o.id)
     return row is None or (row["record"] is None and row["error"] is not None)
+
+
+def _was_gone(reading: _Reading, o: Observation) -> bool:
+    """Whether a record is read that was taken for gone."""
+    row = reading.known.get(o.id)
+    return row is not None and row["existence"] == Existence.DELETED.value and o.existence.value not in GONE
 
 
 def save_seen(

@@ -23,6 +23,7 @@ from tieout.sync.book import Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
 from tieout.sync.operations import key_for, marker_for
 from tieout.sync.store import Lease, Store, Tx
+from tieout.sync.work import OPEN
 
 Side = Literal["left", "right"]
 
@@ -185,12 +186,14 @@ def join(tx: Tx, books: Mapping[Which, Book], link: Link) -> str:
     ids = {LEFT: link.left, RIGHT: link.right}
     key: dict[Which, Key] = {LEFT: (link.entity, link.left), RIGHT: (link.entity, link.right)}
     subject, gone = books[keep].subjects[key[keep]], books[drop].subjects[key[drop]]
+    evidence = dict(link.evidence) | ({"from": books[keep].connection} if link.born else {})
     x = schema.xref
     tx.db.execute(
         x.update()
         .where(x.c.subject == gone, x.c.connection == books[drop].connection, x.c.state == "active")
-        .values(subject=subject, matched_by=link.by, evidence=canonical(dict(link.evidence)), run=tx.run)
+        .values(subject=subject, matched_by=link.by, evidence=canonical(evidence), run=tx.run)
     )
+    _bring_along(tx, gone, subject)
     s = schema.subject
     others = tx.db.execute(sa.select(x.c.id).where(x.c.subject == gone, x.c.state == "active")).first()
     if others is None:
@@ -207,4 +210,22 @@ def join(tx: Tx, books: Mapping[Which, Book], link: Link) -> str:
     books[drop].natives.pop(gone, None)
     books[drop].subjects[key[drop]] = subject
     books[drop].natives[subject] = ids[drop]
+    if link.born:
+        books[drop].came[subject] = books[keep].connection
     return subject
+
+
+def _bring_along(tx: Tx, gone: str, subject: str) -> None:
+    """What other pairs know of a subject that becomes another one goes with it, where that one has none of its own."""
+    x, b, i = schema.xref, schema.base, schema.intent
+    active = x.c.state == "active"
+    there = set(tx.db.execute(sa.select(x.c.connection).where(x.c.subject == subject, active)).scalars())
+    tx.db.execute(x.update().where(x.c.subject == gone, active, x.c.connection.not_in(there)).values(subject=subject))
+    based = {(r["pair"], r["connection"]) for r in tx.all(sa.select(b).where(b.c.subject == subject))}
+    for row in tx.all(sa.select(b.c.pair, b.c.connection).where(b.c.subject == gone)):
+        if (row["pair"], row["connection"]) not in based:
+            where = b.c.pair == row["pair"], b.c.subject == gone, b.c.connection == row["connection"]
+            tx.db.execute(b.update().where(*where).values(subject=subject))
+    open_ = i.c.state.in_(OPEN)
+    busy = set(tx.db.execute(sa.select(i.c.connection).where(i.c.subject == subject, open_)).scalars())
+    tx.db.execute(i.update().where(i.c.subject == gone, open_, i.c.connection.not_in(busy)).values(subject=subject))

@@ -33,7 +33,8 @@ class SideState:
     facts: compared fields now; None where the record is gone or unreadable
     base: the same when last agreed; None if never · seen_as: `facts` as the other side would hold them
     dropped: since when a list of open items does not show it, and how it was last listed; "" unless it is absent
-    shared: the whole record in shared form · open: nothing of it is known to be wrong (not quarantined)
+    shared: the whole record in shared form · readable: it can be read now, and all that it refers to is known
+    echo: the fields that tieout itself wrote there last through another pair, as they were read back
     """
 
     connection: str
@@ -48,6 +49,19 @@ class SideState:
     number: str | None
     readable: bool = True
     dropped: str = ""
+    echo: Facts | None = None
+
+    def is_echo(self, name: str) -> bool:
+        """Whether a field holds what tieout wrote there for another pair: nobody changed it here."""
+        return bool(self.echo and name in self.echo and self.facts and self.echo[name] == self.facts.get(name))
+
+    @property
+    def touched(self) -> bool:
+        """Whether somebody changed it since the two sides last agreed."""
+        if self.base is None or self.facts is None:
+            return False
+        names = self.facts.keys() | self.base.keys()
+        return any(self.facts.get(n) != self.base.get(n) and not self.is_echo(n) for n in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Pair:
     cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
     policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
     stated_settlements: `create` makes a payment on the other side of a settlement that a source only states
+    was: the name that it had before, under which the state may still know it
     unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
     """
 
@@ -41,6 +42,7 @@ class Pair:
     stated_settlements: StatedSettlements = "compare"
     rounding: Rounding | None = None
     as_of: date | None = None
+    was: str | None = None
 
     @property
     def config_hash(self) -> str:

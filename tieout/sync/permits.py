@@ -50,6 +50,7 @@ class Permits:
         linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if alive(s.side(w))}
         refused = self._refused()
         ours = self._our_markers(subjects)
+        given_up = self._given_up()
 
         def creatable(s: SubjectState) -> tuple[str, str] | None:
             only = s.left or s.right
@@ -62,6 +63,8 @@ class Permits:
                 return early
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
+            if (self.sides.names[which], s.entity.value, only.id) in given_up:
+                return "RESURRECTED", "resurrected: it was removed and made again as another record, and stands again"
             if ours.get(held.marker or "", {s.id}) - {s.id}:
                 return (
                     "DUPLICATE_WITHIN_LEDGER",
@@ -132,6 +135,13 @@ class Permits:
                     key = key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value)
                     markers.setdefault(marker_for(key), set()).add(s.id)
         return markers
+
+    def _given_up(self) -> set[tuple[str, str, str]]:
+        """Connection, entity and id of records that a person had made again as others."""
+        x = schema.xref
+        columns = x.c.connection, x.c.entity, x.c.native_id
+        rows = self.sides.store.rows(sa.select(*columns).where(x.c.state == "tombstone"))
+        return {(r["connection"], r["entity"], r["native_id"]) for r in rows}
 
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
         """Code and reason of what a target refused for good under this configuration, by key.

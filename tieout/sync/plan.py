@@ -170,10 +170,31 @@ class _Merge:
     def based(self) -> bool:
         return self.left.base is not None and self.right.base is not None
 
-    def moved(self, name: str) -> tuple[bool, bool]:
-        sides = (self.left, self.right)
-        left, right = ((s.facts or {})[name] != (s.base or {}).get(name, (s.facts or {})[name]) for s in sides)
-        return left, right
+    def moved(self, name: str, who: Owner) -> tuple[bool, bool]:
+        """Which sides moved since they last agreed, without what tieout wrote for another pair against the flow."""
+        left, right = self.left, self.right
+        moved = _strayed(left, name), _strayed(right, name)
+        return _without_echoes(moved, (left.is_echo(name), right.is_echo(name)), who)
+
+    def strayed(self, name: str) -> bool:
+        return any(_strayed(s, name) for s in (self.left, self.right))
+
+
+def _without_echoes(moved: tuple[bool, bool], echo: tuple[bool, bool], who: Owner) -> tuple[bool, bool]:
+    """Of what moved on both sides, what is to be taken for a change.
+
+    On the owner's side a write of another pair is how its changes come this way; on the other side it is one of these
+    changes that came by another way, and no edit of anybody there.
+    """
+    left, right = moved
+    if who == "two_way" and all(moved) and any(echo) and not all(echo):
+        return not echo[0], not echo[1]
+    return left and not (who == "right" and echo[0]), right and not (who == "left" and echo[1])
+
+
+def _strayed(side: SideState, name: str) -> bool:
+    now = (side.facts or {})[name]
+    return bool(now != (side.base or {}).get(name, now))
 
 
 def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, draft: Draft) -> None:
@@ -193,7 +214,7 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
             else:
                 _applications(merge, who)
             continue
-        moved = merge.moved(name)
+        moved = merge.moved(name, who)
         verdict = decide(
             equal=equal(name, left, right),
             left_moved=moved[0],
@@ -204,7 +225,7 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
     if not merge.based:
         draft.adopt[s.id] = tuple(left.facts.keys() | right.facts.keys())
         return
-    stale = [n for n in merge.agreed if any(merge.moved(n))]
+    stale = [n for n in merge.agreed if merge.strayed(n)]
     if stale:
         draft.adopt[s.id] = tuple(stale)
     if _writable(merge, rules):
@@ -277,10 +298,13 @@ def _applications(merge: _Merge, who: Owner) -> None:
     agreed = True
     for invoice in sorted({*now[LEFT], *now[RIGHT]}):
         amount = {which: now[which].get(invoice) for which in (LEFT, RIGHT)}
+        anew = tuple(based and amount[w] != (base[w] or {}).get(invoice) for w in (LEFT, RIGHT))
+        echo = tuple(_is_echo(side, invoice) for side in (merge.left, merge.right))
+        moved = _without_echoes((anew[0], anew[1]), (echo[0], echo[1]), who)
         verdict = decide(
             equal=amount[LEFT] == amount[RIGHT],
-            left_moved=based and amount[LEFT] != (base[LEFT] or {}).get(invoice),
-            right_moved=based and amount[RIGHT] != (base[RIGHT] or {}).get(invoice),
+            left_moved=moved[0],
+            right_moved=moved[1],
             owner=who if based else "compare",
         )
         if verdict is Verdict.WRITE_RIGHT:
@@ -297,6 +321,12 @@ def _applications(merge: _Merge, who: Owner) -> None:
             _apply_or_hold(merge, which, now, wanted[which])
     if agreed:
         merge.agreed.append("applications")
+
+
+def _is_echo(side: SideState, invoice: str) -> bool:
+    """Whether what is applied to an invoice is what tieout wrote there for another pair."""
+    ours = (side.echo or {}).get("applications")
+    return ours is not None and ours.get(invoice) == (side.facts or {})["applications"].get(invoice)
 
 
 def _apply_or_hold(merge: _Merge, which: Which, now: dict[Which, dict[str, str]], wanted: dict[str, str]) -> None:

@@ -17,6 +17,8 @@ from tieout.sync.operations import SideState, SubjectState
 from tieout.sync.pair import Pair
 from tieout.sync.store import Store, loads
 
+_CHUNK = 500  # ids in one question to the database
+
 
 @dataclass(frozen=True, slots=True)
 class Sides:
@@ -64,11 +66,47 @@ class Sides:
                 busy=subject in busy,
             )
             out.append(self._held_as(one))
-        return out
+        return self._with_echoes(out)
+
+    def _with_echoes(self, subjects: list[SubjectState]) -> list[SubjectState]:
+        """Where the sides differ, what tieout wrote there last through other pairs."""
+        differ = [s.id for s in subjects if s.left and s.right and s.left.facts != s.right.facts]
+        echoes: dict[tuple[str, str], Facts] = {}
+        i, b = schema.intent, schema.base
+        # A write and the base that it left behind are of one transaction.
+        same = sa.and_(
+            b.c.pair == i.c.pair,
+            b.c.subject == i.c.subject,
+            b.c.connection == i.c.connection,
+            b.c.verified_at == i.c.updated_at,
+        )
+        query = (
+            sa.select(i.c.subject, i.c.connection, i.c.operation, b.c.facts)
+            .join(b, same)
+            .where(i.c.state == "done", i.c.pair != self.pair.name, i.c.connection.in_(self.names.values()))
+            .order_by(i.c.updated_at)
+        )
+        for start in range(0, len(differ), _CHUNK):
+            for row in self.store.rows(query.where(i.c.subject.in_(differ[start : start + _CHUNK]))):
+                names = {f["name"] for f in loads(row["operation"])["fields"]}
+                held = {n: v for n, v in loads(row["facts"]).items() if n in names}
+                echoes.setdefault((row["subject"], row["connection"]), {}).update(held)
+
+        def heard(s: SubjectState, side: SideState | None) -> SideState | None:
+            echo = echoes.get((s.id, side.connection)) if side else None
+            return replace(side, echo=echo) if side and echo else side
+
+        if not echoes:
+            return subjects
+        return [replace(s, left=heard(s, s.left), right=heard(s, s.right)) for s in subjects]
 
     def _owner(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
+        """The side where it was born; of one born in third books the side through which it came to the other one."""
         for which in (LEFT, RIGHT):
             if row["origin_connection"] == self.names[which] and (row["created_by"] or sides[other(which)] is None):
+                return which
+        for which in (LEFT, RIGHT):
+            if self.books[other(which)].came.get(row["id"]) == self.names[which]:
                 return which
         return None if self.pair.linked_owner == "none" else self.pair.linked_owner
 
