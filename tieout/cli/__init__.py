@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -31,6 +34,7 @@ Exit codes, the gravest that applies:
   3  temporary: leased, locked, disk full, vendor down: run again
   4  a person must act: approval, guard, sign-in expired
   5  failed
+  130  stopped by Ctrl-C or by the system; the next run goes on
 """
 
 
@@ -51,6 +55,39 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
+        """Runs a command and ends the process with its exit code; a wrong command line is told as JSON where asked."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(words, *more, **extra | {"standalone_mode": False})
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+            if "--json" in words:
+                _tell_json(error)
+        except click.Abort:
+            code = 130
+        except SystemExit:  # click's end where the reader of --help went away: nothing is wrong
+            code = 0
+        except OSError as error:  # the disk behind stdout, while help was printed
+            code = _fail(error)
+        sys.exit(code)
+
+
+def _tell_json(error: click.ClickException) -> None:
+    from tieout.cli.output import Out, document
+
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context else "tieout --help"
+    out = Out(json=True, quiet=False, debug=False)
+    out.data({"error": document(error.exit_code, error.format_message(), (), hint)})
+
+
+def _fail(error: OSError) -> int:
+    from tieout.cli.output import Out, fail
+
+    return fail(Out(json=False, quiet=False, debug=False), error)
+
 
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tieout")
@@ -59,6 +96,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the `tieout` program. A request to end (SIGTERM) is met as Ctrl-C is: leases are given back."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Entry point of the `tieout` program. A request to end is met as Ctrl-C is: leases are given back.
+
+    Such a request is SIGTERM, and SIGHUP where the terminal went away; not under `nohup`, which ignores it.
+    """
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, signal.default_int_handler)
     cli(prog_name="tieout")

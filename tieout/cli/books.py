@@ -6,11 +6,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, gravest, money, table
+from tieout.cli.output import Out, clean, common, count, document, gravest, money, table, when
 from tieout.cli.state import by_option, clock, config_option, opened
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from tieout.sync.store import Store
 
 _DAY = click.DateTime(["%Y-%m-%d"])
+_OUTCOMES = {
+    "pending": "pending until an export shows them",
+    "blocked": "blocked, each for a reason that is listed",
+    "unknown": "not known yet",
+}
 _TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo")
 
 
@@ -52,6 +58,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
     from tieout.config import load
 
     settings = load(config)
+    out.company = settings.company.name
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     pulled, failed = [], []
     with opened(settings) as store:
@@ -110,13 +117,7 @@ def _failure(out: Out, name: str, error: Exception) -> dict[str, Any]:
     from tieout.cli.output import tell
 
     told = tell(out, error, where=name)
-    return {
-        "name": name,
-        "exit": told.exit,
-        "message": told.message,
-        "problems": list(told.problems),
-        "hint": told.hint,
-    }
+    return {"name": name} | document(told.exit, told.message, told.problems, told.hint)
 
 
 # ── sync ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,6 +149,7 @@ def sync(
     from tieout.sync.renamed import ORPHAN_HINT, orphans
 
     settings = load(config)
+    out.company = settings.company.name
     names = [settings.pair(pair).name] if pair else list(settings.pairs)
     reports, failed = [], []
     with opened(settings) as store:
@@ -186,12 +188,14 @@ def _show(out: Out, report: Report) -> None:
     """One run for a person; in quiet mode only what somebody has to do."""
     out.line(f"{report.pair}: run {report.run}, mode {report.mode}")
     for connection, counts in report.fetched.items():
-        read = ", ".join(f"{n:,} {entity}" for entity, n in counts.items() if n)
+        read = ", ".join(count(n, _words(entity)) for entity, n in counts.items() if n)
+        asked = report.requests.get(connection, 0)
         out.line(
-            f"  read         {connection}: {read or 'nothing'} ({count(report.requests.get(connection, 0), 'request')})"
+            f"  read         {connection}: {read or 'nothing new'}" + (f" ({count(asked, 'request')})" if asked else "")
         )
-    out.line(f"  plan         {_summary(report) or 'nothing to write'}")
-    done = ", ".join(f"{n:,} {what}" for what, n in report.applied.items() if n)
+    for n, says in enumerate(_summary(report) or ["nothing to write"]):
+        out.line(f"  {'' if n else 'plan':<11}  {says}")
+    done = ", ".join(f"{n:,} {_OUTCOMES.get(what, what)}" for what, n in report.applied.items() if n)
     if done:
         out.line(f"  applied      {done}")
     for path in report.files:
@@ -215,6 +219,8 @@ def _show(out: Out, report: Report) -> None:
     if report.waiting and report.plan_id:
         wait = count(report.waiting, "operation waits", "operations wait")
         out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")
+    elif changes.open and not report.refused:
+        out.note(f"  → tieout discrepancies list {report.pair}")
 
 
 def _show_bridges(out: Out, result: Result) -> None:
@@ -225,9 +231,19 @@ def _show_bridges(out: Out, result: Result) -> None:
         out.lines("  " + line for line in grid(bridge_rows(currency, bridge, result), frozenset({1, 2})))
 
 
-def _summary(report: Report) -> str:
-    kinds = Counter(f"{o.op} {o.entity} in {o.connection}" for o in report.operations)
-    return ", ".join(f"{n:,} × {kind}" for kind, n in sorted(kinds.items()))
+def _summary(report: Report) -> list[str]:
+    """What is planned, a line for each kind of change and book: `create in erp: 2 customers, 1 invoice`."""
+    kinds: dict[str, Counter[str]] = {}
+    for o in report.operations:
+        kinds.setdefault(f"{o.op} in {o.connection}", Counter())[o.entity] += 1
+    return [
+        f"{kind}: " + ", ".join(count(n, _words(entity)) for entity, n in sorted(entities.items()))
+        for kind, entities in sorted(kinds.items())
+    ]
+
+
+def _words(entity: str) -> str:
+    return entity.replace("_", " ")
 
 
 # ── plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +262,7 @@ def plan() -> None:
 def show(out: Out, *, id: str | None, everything: bool, config: str | None) -> None:
     """Show one plan; without ID list those that wait."""
     from tieout.config import load
-    from tieout.sync import plans
+    from tieout.sync import names, plans
 
     with opened(load(config)) as store:
         if id is None:
@@ -255,28 +271,44 @@ def show(out: Out, *, id: str | None, everything: bool, config: str | None) -> N
             if not found:
                 out.line("no plan waits")
             rows = [
-                (p["id"], p["pair"], p["status"], f"{len(p['operations']):,}", p["created_at"], p["expires_at"])
+                (
+                    p["id"],
+                    p["pair"],
+                    p["status"],
+                    f"{len(p['operations']):,}",
+                    *map(when, (p["created_at"], p["expires_at"])),
+                )
                 for p in found
             ]
             out.lines(table(("id", "pair", "status", "operations", "made", "expires"), rows, right=(3,)))
             return
         one = plans.show(store, id)
+        customers = {f["after"] for o in one["operations"] for f in o["fields"] if _names_customer(o, f)}
+        known = names.of_subjects(store, customers)
     out.data(one)
-    _show_plan(out, one)
+    _show_plan(out, one, known)
 
 
-def _show_plan(out: Out, one: dict[str, Any]) -> None:
-    out.line(f"plan {one['id']} of pair {one['pair']}: {one['status']}, expires {one['expires_at']}")
+def _names_customer(operation: dict[str, Any], change: dict[str, Any]) -> bool:
+    return operation["entity"] != "customer" and change["name"] == "customer" and isinstance(change["after"], str)
+
+
+def _show_plan(out: Out, one: dict[str, Any], customers: dict[str, str]) -> None:
+    """One plan for the person who approves it; `customers`: names by subject."""
+    out.line(f"plan {one['id']} of pair {one['pair']}: {one['status']}, expires {when(one['expires_at'])}")
     out.line(f"hash {one['hash']}")
     for approval in one["approvals"]:
         lifted = f", accepting {', '.join(approval['guards'])}" if approval["guards"] else ""
-        out.line(f"approved by {clean(approval['by'])} at {approval['at']}{lifted}")
+        out.line(f"approved by {clean(approval['by'])} at {when(approval['at'])}{lifted}")
     rows = [
-        (i, o["op"], o["entity"], o["connection"], o["label"], money(o["delta"]), o["currency"], _fields(o))
+        (i, o["op"], _words(o["entity"]), o["connection"], o["label"], _customer(o, customers), *_delta(o), _fields(o))
         for i, o in enumerate(one["operations"], start=1)
     ]
     out.line()
-    out.lines(table(("", "do", "what", "in", "which", "delta", "", "fields"), rows, right=(0, 5)))
+    out.lines(table(("", "do", "what", "in", "which", "customer", "delta", "", "fields"), rows, right=(0, 6)))
+    out.line()
+    for (connection, currency), moved in sorted(_moved(one["operations"]).items()):
+        out.line(f"in {connection}, open receivables move by {money(moved)} {currency}")
     for guard in one["guards"]:
         out.line(f"guard {guard['name']}: {clean(guard['message'])}")
     if one["status"] == "draft":
@@ -284,12 +316,32 @@ def _show_plan(out: Out, one: dict[str, Any]) -> None:
         out.note(f"  → tieout plan approve {one['id']} --by NAME{guards}")
 
 
+def _customer(operation: dict[str, Any], customers: dict[str, str]) -> str:
+    return next((customers.get(f["after"], "") for f in operation["fields"] if _names_customer(operation, f)), "")
+
+
+def _delta(operation: dict[str, Any]) -> tuple[str, str]:
+    """What it moves receivables by, and the currency; nothing for a customer, who moves none."""
+    return ("", "") if operation["entity"] == "customer" else (money(operation["delta"]), operation["currency"])
+
+
+def _moved(operations: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
+    """Per book and currency the sum of all deltas."""
+    sums: dict[tuple[str, str], Decimal] = {}
+    for o in operations:
+        if o["entity"] != "customer":
+            key = o["connection"], o["currency"]
+            sums[key] = sums.get(key, Decimal(0)) + Decimal(o["delta"])
+    return sums
+
+
 def _fields(operation: dict[str, Any]) -> str:
     """What changes; of a new record what tells it from others."""
     if operation["op"] == "create":
         told = {f["name"]: f["after"] for f in operation["fields"]}
-        return ", ".join(f"{name} {_value(told[name])}" for name in _TELLING if told.get(name) not in (None, "", []))
-    return "; ".join(f"{f['name']}: {_value(f['before'])} → {_value(f['after'])}" for f in operation["fields"])
+        shown = [n for n in _TELLING if told.get(n) not in (None, "", []) and told[n] != operation["label"]]
+        return ", ".join(f"{_words(name)} {_value(told[name])}" for name in shown)
+    return "; ".join(f"{_words(f['name'])}: {_value(f['before'])} → {_value(f['after'])}" for f in operation["fields"])
 
 
 def _value(value: Any) -> str:

@@ -6,25 +6,31 @@ import csv
 import hashlib
 import io
 import re
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, encode, money, table
+from tieout.cli.output import Out, clean, common, count, encode, money, table, when
 from tieout.cli.state import by_option, clock, config_option, opened
+from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tieout.config import Settings
+    from tieout.sync.store import Store
 
 _STATES = ("open", "acknowledged", "accepted", "closed")
 _COLUMNS = (
-    *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "left_label", "right_label", "field"),
+    *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
+    *("right_label", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
     *("last_seen_at", "closed_at"),
 )
+_SHORTEST = 6
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -48,7 +54,22 @@ def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple
         settings.pair(pair)
     with opened(settings) as store:
         database = store.engine.url.render_as_string(hide_password=True)
-        return listed(store, pair, states=tuple(states) or OPEN_STATES), database
+        found = listed(store, pair, states=tuple(states) or OPEN_STATES)
+        return _with_customers(store, settings, found), database
+
+
+def _with_customers(store: Store, settings: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each difference with the name of the customer whose document it is, "" where nobody knows it."""
+    from tieout.sync import names
+
+    def sides(d: dict[str, Any]) -> list[tuple[str, str, str]]:
+        pair = settings.pairs.get(d["pair"])
+        if pair is None:
+            return []
+        return [(c, d["kind"], d[s]) for s, c in (("left", pair.left), ("right", pair.right)) if d.get(s) and d["kind"]]
+
+    known = names.of_documents(store, (side for d in found for side in sides(d)))
+    return [d | {"customer": next((known[side] for side in sides(d) if side in known), "")} for d in found]
 
 
 @discrepancies.command("list")
@@ -69,19 +90,31 @@ def list_(
             d["id"][:12],
             d["state"],
             d["code"],
+            (d["kind"] or "").replace("_", " "),
             d["left_label"],
             d["right_label"],
+            d["customer"],
             money(d["delta"]),
             d["currency"],
             d["cause"],
         )
         for d in found[:limit]
     ]
-    out.lines(table(("id", "state", "code", "left", "right", "delta", "", "cause"), rows, right=(5,)))
+    left, right = _books(config, found)
+    out.lines(table(("id", "state", "code", "what", left, right, "customer", "delta", "", "cause"), rows, right=(7,)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
     moved = ", ".join(f"{money(total)} {currency}" for currency, total in sorted(_sums(found).items()))
     out.line(count(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
+
+
+def _books(config: str | None, found: list[dict[str, Any]]) -> tuple[str, str]:
+    """What to call the two sides: the connections, where all the differences are of one pair."""
+    from tieout.config import load
+
+    pairs, settings = {d["pair"] for d in found}, load(config)
+    pair = settings.pairs.get(pairs.pop()) if len(pairs) == 1 else None
+    return (pair.left, pair.right) if pair else ("left", "right")
 
 
 def _sums(found: list[dict[str, Any]]) -> dict[str, Decimal]:
@@ -101,6 +134,7 @@ def show(out: Out, id: str, config: str | None) -> None:
 
     ID may be shortened.
     """
+    _long_enough(id)
     found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
     if len({d["id"] for d in found}) != 1:
         raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
@@ -108,8 +142,8 @@ def show(out: Out, id: str, config: str | None) -> None:
     for d in found:
         width = max(map(len, _COLUMNS))
         for name in _COLUMNS:
-            value = money(d["delta"]) if name == "delta" else ", ".join(d[name]) if name == "secondary" else d.get(name)
-            if value not in (None, ""):
+            value = _shown(name, d)
+            if value:
                 out.line(f"{name.replace('_', ' '):<{width}}  {clean(value)}")
 
 
@@ -143,6 +177,7 @@ def decide(
     from tieout.config import load
     from tieout.sync import differences
 
+    _long_enough(id)
     last = f"{until:%Y-%m-%d}T23:59:59.999999Z" if until else None
     with opened(load(config)) as store:
         done = differences.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
@@ -171,16 +206,35 @@ def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path 
     found, database = _found(config, pair, states)
     text = _csv(found)
     if output is None:
-        sys.stdout.write(text)
+        out.raw(text)
         return
     body = text.encode("utf-8-sig")
-    output.write_bytes(body)
+    write_whole(output, body)
     sums = {c: format(v, "f") for c, v in sorted(_sums(found).items())}
     sheet = {"path": str(output), "rows": len(found), "delta": sums, "sha256": hashlib.sha256(body).hexdigest()}
     said = provenance(database, {"pair": pair, "states": list(states) or "all but closed"}, at=clock())
-    Path(f"{output}.provenance.json").write_text(encode(sheet | said) + "\n", encoding="utf-8")
+    write_whole(Path(f"{output}.provenance.json"), (encode(sheet | said) + "\n").encode())
     out.data(sheet)
     out.line(f"wrote {count(len(found), 'difference')} to {output}")
+
+
+def _shown(name: str, d: dict[str, Any]) -> str:
+    """One fact of a difference for a person; "" if there is nothing to say."""
+    if name == "delta":
+        return money(d["delta"])
+    if name == "secondary":
+        return ", ".join(d[name])
+    value = str(d.get(name) or "")
+    return when(value) if name.endswith("_at") else value.replace("_", " ") if name in ("kind", "field") else value
+
+
+def _long_enough(id: str) -> None:
+    """A shortened id names a difference by itself, not by being the only one there is."""
+    if len(id) < _SHORTEST:
+        raise ConfigError(
+            f"{id!r} is too short to name a difference",
+            hint=f"give at least {_SHORTEST} characters of its id; see tieout discrepancies list",
+        )
 
 
 def _csv(found: list[dict[str, Any]]) -> str:

@@ -37,7 +37,9 @@ def explain(error: Exception) -> Told:
     if _is("requests.exceptions", "RequestException", error):
         return Told(3, f"the network failed: {type(error).__name__}", "run again later")
     if _is("sqlalchemy.exc", "SQLAlchemyError", error):
-        return _database(error)
+        from tieout.sync.trouble import explained  # SQLAlchemy is loaded where one of its errors is
+
+        return explain(explained(error))
     if isinstance(error, ImportError) and error.name and not error.name.startswith("tieout"):
         return Told(2, f"the package {error.name} is not installed", 'pip install "tieout[all]"')
     return Told(5, f"unexpected {type(error).__name__}: {error}", "run again with --debug, and report what it shows")
@@ -52,31 +54,12 @@ def _is(module: str, name: str, error: Exception) -> bool:
 def _os(error: OSError) -> Told:
     where = f"{error.filename}: " if error.filename else ""
     says = f"{where}{error.strerror or error}"
+    if error.errno == errno.EFBIG:
+        return Told(3, f"{where}the file would be larger than this user may write", "raise the limit, then run again")
     if error.errno in _FULL:
         return Told(3, f"{where}the disk is full", "make room, then run again; nothing was lost")
     if error.errno in _MEND:
         return Told(2, says, "check the path and its permissions")
     if error.errno == errno.EADDRINUSE:
-        return Told(2, says, "choose another --port")
+        return Told(2, says, "choose another --port; 0 takes a free one")
     return Told(3, says, "run again later")
-
-
-def _database(error: Exception) -> Told:
-    """What the state database refused; the words are those of SQLite and PostgreSQL."""
-    says = str(getattr(error, "orig", None) or error).splitlines()[0]
-    low = says.lower()
-    if "locked" in low or "could not obtain lock" in low or "busy" in low:
-        return Told(3, f"the state database is locked by another program: {says}", "run again when it is done")
-    if "full" in low or "no space left" in low:
-        return Told(3, f"the disk of the state database is full: {says}", "make room, then run again; nothing was lost")
-    if "readonly" in low or "read-only" in low or "permission denied" in low:
-        return Told(2, f"the state database cannot be written: {says}", "check who owns it and its folder")
-    if "unable to open" in low or "no such file" in low or "does not exist" in low:
-        return Told(2, f"the state database cannot be opened: {says}", "check [state] url in tieout.toml")
-    if "not a database" in low or "malformed" in low:
-        return Told(2, f"the state database is damaged or no database: {says}", "restore it from a backup")
-    if "password" in low or "authentication" in low:
-        return Told(2, "the state database refused the user or password", "check [state] url in tieout.toml")
-    if "connection" in low or "connect" in low:
-        return Told(3, f"the state database cannot be reached: {says}", "run again when it is up")
-    return Told(5, f"the state database failed: {says}", "run again with --debug, and report what it shows")

@@ -13,6 +13,7 @@ import click
 from tieout.cli.output import Out, clean, common, encode, money, table
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock
+from tieout.cli.writing import write_new, write_whole
 from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,14 +105,17 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
     with out.progress(f"reading {file.name}"):
         found = propose(file)
     if output:
-        with output.open("x", encoding="utf-8") as target:
-            target.write(found.toml)
-        out.note(f"wrote {output}\n  → tieout profile check {quote(str(file))} --profile {quote(str(output))}")
+        write_new(output, found.toml.encode())
+        first = f"answer its lines that begin with # ASK: in {quote(str(output))}, then: " if found.questions else ""
+        again = f"tieout profile check {quote(str(file))} --profile {quote(str(output))}"
+        out.note(f"wrote {output}")
     else:
         out.lines(found.toml.splitlines())
     out.data({"toml": found.toml, "questions": list(found.questions), "output": str(output) if output else None})
     for question in found.questions:
-        out.warn(f"question: {question}")
+        out.warn(f"question: {clean(question)}")
+    if output:
+        out.note(f"  → {first}{again}")
 
 
 @click.command()
@@ -184,7 +188,7 @@ def _warn_of_rejected(out: Out, result: Result, profiles: dict[str, str]) -> Non
 def _write(out: Out, path: Path, text: str, *, encoding: str = "utf-8") -> bytes:
     """Write one output file, for people; returns its bytes."""
     body = text.encode(encoding)
-    path.write_bytes(body)
+    write_whole(path, body)
     out.note(f"wrote {path}")
     return body
 

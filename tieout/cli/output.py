@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+# Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
+_PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60
 
 
@@ -48,6 +50,11 @@ def money(amount: Decimal | str | None) -> str:
     value = Decimal(amount)
     places = max(2, -int(value.as_tuple().exponent))
     return f"{value:,.{places}f}"
+
+
+def when(stamp: str) -> str:
+    """A moment as it is kept (UTC, to the microsecond), for people: to the minute."""
+    return f"{stamp[:10]} {stamp[11:16]} UTC" if len(stamp) > 16 and stamp.endswith("Z") else stamp
 
 
 def _width(text: str) -> int:
@@ -112,16 +119,26 @@ def _plain(value: Any) -> Any:
 
 @dataclass(slots=True)
 class Out:
-    """Where a command prints. quiet: nothing for a person unless something is wrong"""
+    """Where a command prints.
+
+    quiet: nothing for a person unless something is wrong, and that on one line that says whose books they are: for the
+    mails and logs of schedulers that run many · company: whose books they are, once it is known
+    """
 
     json: bool
     quiet: bool
     debug: bool
+    company: str = ""
+    broken: OSError | None = None  # why stdout could not take all that was said; the work went on
 
     def data(self, value: Any) -> None:
         """The result for programs, under --json only."""
         if self.json:
-            self._print(encode(value), sys.stdout)
+            self.raw(encode(value) + "\n")
+
+    def raw(self, text: str) -> None:
+        """Text for stdout as it is, whatever --quiet says."""
+        self._print(text, sys.stdout, end="")
 
     def line(self, text: str = "") -> None:
         """The result for people."""
@@ -138,13 +155,20 @@ class Out:
             self._print(text, sys.stderr)
 
     def warn(self, text: str) -> None:
-        """What is wrong; printed in quiet mode too."""
+        """What is wrong, and on lines of their own (`  - `, `  → `) its parts and the next step."""
+        if self.quiet:
+            lines = [line.strip() for line in text.strip().splitlines()]
+            text = " ".join([f"{clean(self.company)}:"] * bool(self.company) + lines)
         self._print(text, sys.stderr)
+
+    def trace(self, text: str) -> None:
+        """How an error came about, on as many lines as it takes."""
+        self._print(text.rstrip(), sys.stderr)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Callable[[str], None]]:
         """One line on a terminal that is rewritten, and gone at the end; nothing anywhere else."""
-        shown = sys.stderr.isatty() and not self.quiet and not self.json
+        shown = sys.stderr is not None and sys.stderr.isatty() and not self.quiet and not self.json
 
         def step(text: str) -> None:
             if shown:
@@ -157,17 +181,26 @@ class Out:
             if shown:
                 self._print("\r\x1b[2K", sys.stderr, end="")
 
-    @staticmethod
-    def _print(text: str, stream: TextIO, end: str = "\n") -> None:
-        """A reader that went away (`| head`) ends the output, not the work."""
+    def _print(self, text: str, stream: TextIO | None, end: str = "\n") -> None:
+        """A reader that went away (`| head`) or a full disk behind the stream ends the output, not the work."""
+        if stream is None:  # closed before we began (`>&-`)
+            return
         try:
-            stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
-            stream.write(end)
+            stream.write(fit(text, stream.encoding or "utf-8") + end)
             stream.flush()
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered has nowhere to go
             if not isinstance(error, BrokenPipeError):
-                raise
+                self.broken = self.broken or error
+
+
+def fit(text: str, encoding: str) -> str:
+    """The text as a stream of that encoding can carry it: our signs made plain, other letters escaped."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def common(function: Callable[..., int | None]) -> Callable[..., None]:
@@ -182,25 +215,57 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
     @wraps(function)
     def run(*args: Any, as_json: bool, quiet: bool, debug: bool, **kwargs: Any) -> None:
         out = Out(json=as_json, quiet=quiet, debug=debug)
+        _log(out)
         try:
             code = function(out, *args, **kwargs) or 0
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
-            out.warn("\ninterrupted; nothing is half done: the next run goes on from here")
+            says = "interrupted; nothing is half done: the next run goes on from here"
+            out.warn(f"\n{says}")
+            out.data({"error": document(INTERRUPTED, says)})
             code = INTERRUPTED
         except Exception as error:  # noqa: BLE001  the last line: every failure gets its exit code
             code = fail(out, error)
+        if out.broken:
+            told = tell(out, out.broken, where="what was to be printed is lost")
+            code = gravest([told.exit, code]) if code in PRECEDENCE else code
         raise click.exceptions.Exit(code)
 
     return run
 
 
+def _log(out: Out) -> None:
+    """Warnings of what runs beneath are said as the command's own; requests are logged with --debug only."""
+    import logging
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if out.debug:
+                out.trace(clean(f"{record.name}: {record.getMessage()}"))
+            elif record.levelno >= logging.WARNING and record.name != "tieout.http":
+                out.warn(clean(record.getMessage()))
+
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if getattr(h, "of_tieout", False)]:  # of a command before, in one process
+        root.removeHandler(handler)
+    said = Said()
+    said.of_tieout = True  # type: ignore[attr-defined]
+    root.addHandler(said)
+    if out.debug:
+        logging.getLogger("tieout").setLevel(logging.INFO)
+
+
 def fail(out: Out, error: Exception) -> int:
     """Say what went wrong on stderr, under --json as a document on stdout too, and return the exit code."""
     told = tell(out, error)
-    out.data({"error": {"exit": told.exit, "message": told.message, "problems": told.problems, "hint": told.hint}})
+    out.data({"error": document(told.exit, told.message, told.problems, told.hint)})
     return told.exit
+
+
+def document(exit_code: int, message: str, problems: Sequence[str] = (), hint: str = "") -> dict[str, Any]:
+    """A failure as programs read it, everywhere the same."""
+    return {"exit": exit_code, "message": message, "problems": list(problems), "hint": hint}
 
 
 def tell(out: Out, error: Exception, *, where: str = "") -> Told:
@@ -216,10 +281,8 @@ def tell(out: Out, error: Exception, *, where: str = "") -> Told:
     if out.debug:
         import traceback
 
-        out.warn("".join(traceback.format_exception(error)).rstrip())
-    out.warn(clean(f"error: {where}: {told.message}" if where else f"error: {told.message}"))
-    for problem in told.problems:
-        out.warn("  - " + clean(problem))
-    if told.hint:
-        out.warn("  → " + clean(told.hint))
+        out.trace("".join(traceback.format_exception(error)))
+    lines = [f"error: {where}: {told.message}" if where else f"error: {told.message}"]
+    lines += [f"  - {problem}" for problem in told.problems] + ([f"  → {told.hint}"] if told.hint else [])
+    out.warn("\n".join(map(clean, lines)))
     return told

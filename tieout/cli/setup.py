@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 
 from tieout.cli.output import Out, clean, common, count, gravest, table
 from tieout.cli.state import clock, config_option, opened
+from tieout.cli.writing import write_new
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -29,8 +32,7 @@ def init(out: Out, path: Path) -> None:
 
     text = (files("tieout.config") / "template.toml").read_text(encoding="utf-8")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new(path, text.encode())
     except FileExistsError:
         raise ConfigError(f"{path} exists already", hint="edit it, or name another: tieout init PATH") from None
     out.data({"path": str(path)})
@@ -54,46 +56,66 @@ def connect(out: Out, *, name: str, no_browser: bool, token_stdin: bool, config:
 
     settings = load(config)
     kind = settings.connection(name).kind
-    if kind == "quickbooks":
-        _sign_in(out, settings, name, browser=not no_browser, token_stdin=token_stdin)
-    elif token_stdin:
+    if token_stdin and kind != "quickbooks":
         raise click.UsageError(f"a connection of kind {kind} takes no token")
-    connector = open_connection(settings, name, clock=clock)
-    try:
+    with contextlib.ExitStack() as stack:
+        if token_stdin:
+            stack.enter_context(_token(settings, name))
+        elif kind == "quickbooks":
+            _sign_in(out, settings, name, browser=not no_browser)
+        connector = open_connection(settings, name, clock=clock)
+        stack.callback(connector.close)
         company = connector.company()
-    finally:
-        connector.close()
     found = {"id": company.id, "name": company.name, "home_currency": company.home_currency}
     out.data({"connection": name, "kind": kind, "company": found})
     out.line(f"{name}: connected to {clean(company.name)} ({clean(company.id)}), {company.home_currency}")
 
 
-def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool, token_stdin: bool) -> None:
-    """Keep a sign-in to QuickBooks: from its consent page, or from a refresh token on standard input."""
+def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
+    """Keep a sign-in to QuickBooks from its consent page."""
     import webbrowser
 
     from tieout.config.opening import options_of, secret_store
-    from tieout.connectors.quickbooks_oauth import Tokens, authorize, store_tokens
+    from tieout.connectors.quickbooks_oauth import authorize
 
     plain, secret = options_of(settings, name)
-    store = secret_store(settings)
-    if token_stdin:
-        token = sys.stdin.read().strip()
-        if not token:
-            raise click.UsageError("--token-stdin: standard input is empty")
-        now = clock()
-        tokens = Tokens(str(plain["company_id"]), "", token, access_until=now, refresh_until=now, obtained=now)
-        store_tokens(name, tokens, store)  # without an access token: the first use asks for one
-        return
     authorize(
         name,
         settings=plain,
         secrets_=secret,
-        store=store,
+        store=secret_store(settings),
         open_browser=webbrowser.open if browser else lambda _: None,
         say=out.warn,
         clock=clock,
     )
+
+
+@contextlib.contextmanager
+def _token(settings: Settings, name: str) -> Iterator[None]:
+    """Keep the refresh token on standard input; if it then turns out not to work, the sign-in before it stays."""
+    from tieout.config.opening import options_of, secret_store
+    from tieout.connectors.quickbooks_oauth import RESCUE, TOKENS, Tokens, store_tokens
+    from tieout.connectors.quickbooks_watch import ENTRY
+
+    plain, _ = options_of(settings, name)
+    store = secret_store(settings)
+    token = sys.stdin.read().strip()
+    if not token:
+        raise click.UsageError("--token-stdin: standard input is empty")
+    kept = [Tokens.from_text(k.current) for entry in (TOKENS, RESCUE) if (k := store.read(name, entry))]
+    now = clock()
+    tokens = Tokens(str(plain["company_id"]), "", token, access_until=now, refresh_until=now, obtained=now)
+    for entry in (RESCUE, TOKENS, ENTRY):  # else a token that is refused would fall back to the sign-in before it
+        store.forget(name, entry)
+    store_tokens(name, tokens, store)  # without an access token: the first use asks for one
+    try:
+        yield
+    except BaseException:
+        for entry in (RESCUE, TOKENS, ENTRY):
+            store.forget(name, entry)
+        if kept:
+            store_tokens(name, max(kept, key=lambda t: t.serial), store)
+        raise
 
 
 @click.command()
@@ -107,6 +129,7 @@ def check(out: Out, config: str | None) -> int:
     from tieout.config import load
 
     settings = load(config)
+    out.company = settings.company.name
     found = [_check("configuration", str(settings.path), count(len(settings.pairs), "pair")), _check_state(settings)]
     companies: dict[str, Any] = {}
     for name in settings.connections:
@@ -119,7 +142,9 @@ def check(out: Out, config: str | None) -> int:
     out.lines(table(("", "check", "name", "found"), [(_mark(f), f["check"], f["name"], f["detail"]) for f in found]))
     for f in found:
         if f["exit"]:
-            out.warn(f"{f['check']} {f['name']}: {f['detail']}" + (f"\n  → {f['hint']}" if f["hint"] else ""))
+            named = f"{f['check']} {f['name']}"
+            says = f["detail"] if f["detail"].startswith(named) else f"{named}: {f['detail']}"
+            out.warn(clean(says) + (f"\n  → {clean(f['hint'])}" if f["hint"] else ""))
     return code
 
 

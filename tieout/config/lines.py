@@ -1,12 +1,24 @@
-"""Which line of a TOML text each key stands on, so that a problem names its place."""
+"""Which line of a TOML text each key stands on, and which lines are no TOML, so that a problem names its place."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 Path = tuple[str, ...]
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"""|'  # text over several lines, in either kind of quotes
+    r"'''.*?'''|"
+    r'"(?:\\.|[^"\\\n])*"|'
+    r"'[^'\n]*'|"
+    r"#[^\n]*|[\[\]{}\n]",
+    re.DOTALL,
+)
+_BEGINS = re.compile(r"\s*(\[|[\w\"'.-][\w\"'. -]*=)")  # a header or a key
+_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_MOST = 20
 
 
 def locate(text: str) -> dict[Path, int]:
@@ -18,11 +30,67 @@ def locate(text: str) -> dict[Path, int]:
         parsed = tomllib.loads(statement)
         if statement.lstrip().startswith("["):
             table = _header(parsed, array=statement.lstrip().startswith("[["), seen=seen)
-            found.setdefault(table, number)
+            for end in range(1, len(table) + 1):  # `[a.b]` is where `a` stands too, if nothing before it is
+                found.setdefault(table[:end], number)
         else:
             for path in _paths(parsed):
                 found.setdefault(table + path, number)
+            for name, value in parsed.items():
+                if isinstance(value, list):
+                    for i, line in enumerate(_inner_tables(statement)):
+                        found.setdefault((*table, name, str(i)), number + line)
     return found
+
+
+def mistakes(text: str) -> list[tuple[int | None, str]]:
+    """Where the text is no TOML: (line, what is wrong), in order; the lines after the first as far as they are sure."""
+    found: list[tuple[int | None, str]] = []
+    rows = text.splitlines()
+    while len(found) < _MOST:
+        try:
+            tomllib.loads("\n".join(rows) + "\n")
+        except tomllib.TOMLDecodeError as error:
+            at = _AT_LINE.search(str(error))
+            line = int(at[1]) if at else None
+            says = _AT_LINE.sub("", str(error))
+            if line is None or line > len(rows) or not rows[line - 1]:
+                return found or [(None, says)]
+            if not found or _BEGINS.match(rows[line - 1]):  # else it may only follow from what stands before it
+                found.append((line, says + _advice(rows[line - 1], says)))
+            if says.startswith("Cannot declare"):
+                return found
+            rows[line - 1] = ""
+        else:
+            return found
+    return found
+
+
+def _advice(row: str, says: str) -> str:
+    """What to do about it, where the line shows it. The line itself is not repeated: it may hold a secret."""
+    if set(row) & set("“”„«»‘’"):
+        return ": write straight quotes, \" or '"
+    if "\\" in row:
+        return ": in double quotes a backslash begins an escape; write paths with / or in single quotes: 'C:\\export'"
+    if says.startswith("Cannot"):
+        return ": it stands there twice"
+    if row.lstrip().startswith("["):
+        return ": a name with spaces or other signs does not fit; use letters, digits, - and _"
+    return ": text stands in double quotes" if says.startswith("Invalid value") else ""
+
+
+def _inner_tables(statement: str) -> Iterator[int]:
+    """For each `{ … }` directly inside the array that a statement gives its key, how many lines below the key it is."""
+    line, open_ = 0, ""
+    for sign in _TOKEN.findall(statement):
+        if sign == "{":
+            if open_ == "[":
+                yield line
+            open_ += sign
+        elif sign == "[":
+            open_ += sign
+        elif sign in ("]", "}"):
+            open_ = open_[:-1]
+        line += sign.count("\n")
 
 
 def line_of(found: Mapping[Path, int], path: Path) -> int | None:

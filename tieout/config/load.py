@@ -38,6 +38,8 @@ from tieout.config.settings import (
     suggestion,
 )
 from tieout.errors import ConfigError
+from tieout.mapping.tabular import list_profiles
+from tieout.mapping.writing import list_import_profiles
 from tieout.model import Entity, type_of
 
 DEFAULT = "tieout.toml"
@@ -71,18 +73,21 @@ def loads(text: str, file: Path) -> Settings:
     """The settings of a TOML text that stands in `file`; relative paths are taken from the file's folder."""
     try:
         raw = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{file.name} is not valid TOML: {error}", hint="text values stand in double quotes"
-        ) from None
+    except tomllib.TOMLDecodeError:
+        raise _listed(file, f"{file} is not valid TOML", lines.mistakes(text)) from None
     reader = Reader(file, text)
     settings = _settings(reader, raw)
     if reader.problems or settings is None:
-        found = sorted(reader.problems, key=lambda p: p[0] or 0)
-        shown = tuple(f"{file.name}{f':{line}' if line else ''}: {message}" for line, message in found)
-        count = "1 problem" if len(shown) == 1 else f"{len(shown)} problems"
-        raise ConfigError(f"{file} has {count}", problems=shown, hint="mend them, then `tieout check`")
+        count = "1 problem" if len(reader.problems) == 1 else f"{len(reader.problems)} problems"
+        raise _listed(file, f"{file} has {count}", reader.problems)
     return settings
+
+
+def _listed(file: Path, says: str, found: list[tuple[int | None, str]]) -> ConfigError:
+    """One error with every problem, in the order of its lines."""
+    ordered = sorted(found, key=lambda p: p[0] or 0)
+    shown = tuple(f"{file.name}{f':{line}' if line else ''}: {message}" for line, message in ordered)
+    return ConfigError(says, problems=shown, hint="mend them, then `tieout check`")
 
 
 def _settings(r: Reader, raw: Mapping[str, Any]) -> Settings | None:
@@ -170,10 +175,14 @@ def _tabular(r: Reader, name: str, options: dict[str, Any], path: lines.Path) ->
     for i, export in enumerate(read):
         if export and export.entity and export.entity not in ENTITIES:
             r.word((*path, "exports", str(i)), "entity", export.entity, ENTITIES)
+        if export:
+            _known_profile(r, export.profile, list_profiles(), (*path, "exports", str(i)), "profile")
     imports = options.get("imports", {})
     for entity in imports if isinstance(imports, dict) else ():
         if entity not in ENTITIES:
             r.problem((*path, "imports"), entity, f"is not one of {', '.join(ENTITIES)}" + suggestion(entity, ENTITIES))
+        elif isinstance(imports[entity], str):
+            _known_profile(r, imports[entity], list_import_profiles(), (*path, "imports"), entity)
     if isinstance(imports, dict) and imports and not options.get("outbox"):
         r.problem(path, "outbox", "is missing: imports need a folder to write to")
     rest = options | {"exports": [e for e in read if e] or [ExportSettings(glob="*", profile="x")]}
@@ -192,6 +201,15 @@ def _tabular(r: Reader, name: str, options: dict[str, Any], path: lines.Path) ->
 def _profile(r: Reader, name: str) -> str:
     """A shipped name as it is; a path from the folder of tieout.toml."""
     return str(r.base / Path(name).expanduser()) if "/" in name or name.endswith(".toml") else name
+
+
+def _known_profile(r: Reader, name: str, known: list[str], path: lines.Path, key: str) -> None:
+    """A problem where no profile of that name ships and no file lies at that path."""
+    found = _profile(r, name)
+    if found == name and name not in known:
+        r.word(path, key, name, (*known, "the path of a .toml file"))
+    elif found != name and not Path(found).is_file():
+        r.problem(path, key, f"there is no file {found}")
 
 
 def _pair(r: Reader, name: str, raw: Mapping[str, Any], connections: list[str]) -> PairSettings | None:

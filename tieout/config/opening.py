@@ -31,6 +31,7 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
     secret: dict[str, str] = {}
     connection = settings.connection(name)
     problems: list[str] = []
+    hints: list[str] = []
     for key, value in connection.options.items():
         if not isinstance(value, SecretRef):
             plain[key] = value
@@ -39,9 +40,10 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
             secret[key] = resolve(value)
         except ConfigError as error:
             problems.append(f"{key}: {error.message}")
+            hints += [error.hint] if error.hint else []
     if problems:
         raise ConfigError(
-            f"connection {name} lacks secrets", problems=tuple(problems), hint="provide them, then: tieout check"
+            f"connection {name} lacks secrets", problems=tuple(problems), hint="; ".join([*hints, "then: tieout check"])
         )
     if connection.kind == "tabular":
         plain.setdefault("company", settings.company.name)

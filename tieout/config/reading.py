@@ -121,4 +121,6 @@ def _dotted(path: lines.Path) -> str:
 def _key(error: Any) -> str:
     """The key that an error is about, without pydantic's names for the members of a choice."""
     parts = [str(p) for p in error["loc"]]
-    return ".".join(p for p in parts if p not in {"str", "SecretRef"} and not p.startswith(("function-", "dict[")))
+    return ".".join(
+        p for p in parts if p not in {"str", "SecretRef", "[key]"} and not p.startswith(("function-", "dict["))
+    )

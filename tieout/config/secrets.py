@@ -130,8 +130,14 @@ class SecretStore:
         """Prove that a write would succeed now, before a sign-in is rotated. Raises as `write` does."""
         _private_folder(self.folder)
         path = self.folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
-        _replace(path, b"\0" * 16384)
-        path.unlink()
+        try:
+            _replace(path, b"\0" * 16384)
+            path.unlink()
+        except ConfigError as error:
+            raise ConfigError(
+                f"the folder of sign-ins {self.folder} cannot be written to, and a sign-in is renewed into it",
+                hint="give this user write access",
+            ) from error
 
     @contextlib.contextmanager
     def lock(
@@ -211,18 +217,23 @@ class _FileBackend:
         with _files():
             if not path.exists():
                 return None
-            sealed = json.loads(path.read_bytes())
+            content = path.read_bytes()
             key = self._key(make=False)
-        if sealed["key_id"] != _key_id(key):
-            raise ConfigError(
-                f"{path} was encrypted with another key", hint=f"give back the old key, or: tieout connect {connection}"
-            )
-        nonce, text = base64.b64decode(sealed["nonce"]), base64.b64decode(sealed["ciphertext"])
+        anew = f"remove {self._folder}/{connection}.*.secret, then: tieout connect {connection}"
+        try:
+            sealed = json.loads(content)
+            sealed_with, nonce, text = (
+                sealed["key_id"], base64.b64decode(sealed["nonce"]), base64.b64decode(sealed["ciphertext"])
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"{path} is damaged", hint=f"restore it from a backup, or {anew}") from None
+        if sealed_with != _key_id(key):
+            raise ConfigError(f"{path} was encrypted with another key", hint=f"give back the old key, or {anew}")
         try:
             opened: bytes = self._cipher(key).decrypt(nonce, text, self._bound(connection, name))
         except InvalidTag:
             raise ConfigError(
-                f"{path} was changed or belongs to another connection", hint=f"tieout connect {connection}"
+                f"{path} was changed or belongs to another connection", hint=f"restore it from a backup, or {anew}"
             ) from None
         return opened.decode()
 
@@ -262,8 +273,14 @@ class _FileBackend:
             return _decoded(said, KEY_VARIABLE)
         path = self._key_file or self._folder / "key"
         if not path.exists():
-            if not make or self._key_file:
-                raise ConfigError(f"the key of the secret store is gone: {path}", hint=_NEW_KEY)
+            if not make:
+                raise ConfigError(
+                    f"the key of the secret store is gone: {path}",
+                    hint=f"give it back, or set {KEY_VARIABLE}; if it is lost, remove {self._folder}/*.secret, make a "
+                    "key and sign in again: tieout connect NAME",
+                )
+            if self._key_file:
+                raise ConfigError(f"there is no key file {path}", hint=_NEW_KEY)
             _replace(path, base64.b64encode(secrets.token_bytes(32)) + b"\n")
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {path}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ def newest(folder: Path, globs: Sequence[str], *, now: datetime, settle_seconds:
     """
     if not folder.is_dir():
         raise ConfigError(f"the export folder {folder} does not exist", hint="check `folder` of the connection")
+    if not os.access(folder, os.R_OK | os.X_OK):  # a glob would pass it over as empty
+        raise ConfigError(f"the export folder {folder} cannot be read", hint="give this user read access")
     manifests, unread = _manifests(folder)
     found = [f for at, glob in enumerate(globs) for f in _matching(folder, at, glob, manifests)]
     _refuse_undated_crowds(found, globs)

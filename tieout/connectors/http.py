@@ -36,6 +36,7 @@ _SECRETS = re.compile(
     r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
     r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
 )
+_ERRNO = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)$")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 Result = TypeVar("Result")
 
@@ -208,7 +209,7 @@ class Transport:
             return answer
 
     def _send(self, request: requests.Request) -> Answer:
-        host, started = urlsplit(request.url).hostname, self._clock()
+        host, started = urlsplit(request.url).netloc, self._clock()
         try:
             with self._session.send(
                 self._session.prepare_request(request),
@@ -250,8 +251,11 @@ def _never_left(error: requests.RequestException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
+    """Why in a few words: what the system says of it, where it says anything, else the name of the error."""
     inner = error.args[0] if error.args else None
     reason = getattr(inner, "reason", inner)
+    if told := _ERRNO.search(str(reason)):
+        return told[1].lower()
     return redact(f"{type(reason or error).__name__}: {reason}", 160)
 
 
@@ -284,6 +288,10 @@ def patiently(
     try:
         return repeat(read)
     except Again as error:
-        raise RetriableError(f"{error}, {attempts} times", retry_after=error.wait, hint="run again later") from None
+        raise RetriableError(
+            f"{error} ({attempts} attempts)", retry_after=error.wait, hint="run again later; nothing was lost"
+        ) from None
     except (Unsent, Lost) as error:
-        raise RetriableError(f"{error}, {attempts} times", hint="check the network, then run again") from None
+        raise RetriableError(
+            f"{error} ({attempts} attempts)", hint="check the network, then run again; nothing was lost"
+        ) from None

@@ -1,7 +1,7 @@
 """Proposing a profile for a file: what its text shows, with the evidence; and questions where it shows nothing.
 
-A proposal never guesses. Where two readings fit every value and differ in any, the setting is left out and asked
-for, and a profile without it does not load.
+A proposal never guesses. Where two readings fit every value and differ in any, the setting stands there as a comment
+that begins with `# ASK: `, and a profile with such a line does not load.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _NULL_DATES = ("00.00.0000", "00/00/0000", "0000-00-00", "00000000", "9999-12-31
 _MORE = {
     "customer": (
         "customer_id", "customerid", "cust_number", "cust no", "account ref", "account no", "vendor id", "supplier id",
-        "client id", "debtor", "address book no.",
+        "client id", "debtor", "address book no.", "customer no", "customer no.", "customer code", "client no",
+        "account number", "kundennummer", "kunden-nr.",
     ),
     "customer_name": (
         "supplier", "supplier name", "vendor name", "client", "client name", "debtor name", "contactname",
@@ -61,6 +62,12 @@ _MORE = {
     "currency": ("currency code", "currencycode", "ccy"),
     "open": ("outstanding", "amount outstanding", "balance due", "open balance"),
 }  # fmt: skip
+# What every ledger needs: in words, and the column that says it as well.
+_NEEDED = {
+    "total": ("the amount", "debit"),
+    "issued": ("the document's date", "posted"),
+    "customer": ("the customer", "customer_name"),
+}
 _KIND_WORDS = {
     **dict.fromkeys(("invoice", "inv", "dr", "si", "bill"), "invoice"),
     "rv": "invoice|credit_memo",
@@ -248,19 +255,23 @@ def _roles(sheet: _Sheet) -> dict[str, int]:
             sheet.notes.append(f"{heading!r} could be {column} too; {sheet.headings[roles[column]]!r} was taken")
         else:
             roles[column] = at
-    for needed, what in (("total", "the amount"), ("issued", "the document's date"), ("customer", "the customer")):
-        other = {"customer": "customer_name", "issued": "posted", "total": "debit"}[needed]
-        if needed not in roles and other not in roles:
-            sheet.questions.append(f"{needed}: no heading is known for {what}; which column is it?")
+    for needed in _absent(roles):
+        sheet.questions.append(f"{needed}: no heading is known for {_NEEDED[needed][0]}; which column is it?")
     return roles
+
+
+def _absent(roles: dict[str, int]) -> list[str]:
+    """The columns that a ledger needs and that no heading was known for."""
+    return [needed for needed, (_, other) in _NEEDED.items() if needed not in roles and other not in roles]
 
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How a column's dates read. fmt None: it was asked."""
+    """How a column's dates read. fmt None: it was asked. others: formats that fit as well, the likeliest first"""
 
     fmt: str | None
     why: str
+    others: tuple[str, ...] = ()
 
 
 def _dates(sheet: _Sheet, roles: dict[str, int]) -> dict[str, _Format]:
@@ -279,7 +290,7 @@ def _dates(sheet: _Sheet, roles: dict[str, int]) -> dict[str, _Format]:
         if not formats:
             odd = next((v for v in values[column] if not any(_parses(v, f) for f in _DATE_FORMATS)), values[column][0])
             sheet.questions.append(f"{column}: no date format reads every value; for instance {odd!r}. Which is it?")
-            found[column] = _Format(None, "asked")
+            found[column] = _Format(None, "no format reads every value", ("…",))
             continue
         if column in settled:
             found[column] = _Format(formats[0], _date_evidence(values[column], formats[0]))
@@ -321,7 +332,7 @@ def _settle(
     sample = next((v for v in values if len(set(re.findall(r"\d+", v)[:2])) > 1), values[0])
     readings = " or ".join(f"{f} ({fields.day(sample, f):%d %B %Y})" for f in formats)
     sheet.questions.append(f"{column}: day or month first? {sample!r} is {readings}; nothing in the file decides")
-    return _Format(None, "asked")
+    return _Format(None, "day or month first: nothing in the file decides", tuple(formats))
 
 
 def _due_after_issue(sheet: _Sheet, roles: dict[str, int], fmt: str, settled: dict[str, str]) -> bool:
@@ -411,8 +422,7 @@ def _write(sheet: _Sheet, roles: dict[str, int], dates: dict[str, _Format], numb
         out.append(f"null = [{', '.join(map(_toml, nulls))}]")
     out += ["", "[amounts]", f"# {_one_line(numbers.why)}"]
     if numbers.decimal is None:
-        out.append('# ASK: decimal = "." or ","; group = "," or "."')
-        out.append('decimal = "ASK"' if numbers.why == "asked" else "")
+        out += ['# ASK: decimal = "."  # or ","', '# ASK: group = ","  # or "." or " ", or "" where there is none']
     else:
         out += [f"decimal = {_toml(numbers.decimal)}", f"group = {_toml(numbers.group)}"]
     out.append(f"signs = [{', '.join(map(_toml, numbers.signs))}]")
@@ -421,13 +431,14 @@ def _write(sheet: _Sheet, roles: dict[str, int], dates: dict[str, _Format], numb
     for column, at in roles.items():
         if column != "kind":
             out += _column(sheet, column, at, dates.get(column))
+    out += [f'# ASK: {column} = {{ names = ["…"], required = true }}  # which heading?' for column in _absent(roles)]
     if "currency" not in roles:
         out.append('# ASK: currency = { value = "USD" }')
         sheet.questions.append("currency: no column states it; which currency is the file in?")
     out += [
         f"# not read: {_one_line(h)!r}" for at, h in enumerate(sheet.headings) if strip(h) and at not in roles.values()
     ]
-    out += ["", *(f"# ASK: {_one_line(q)}" for q in sheet.questions)]
+    out += ["", *(f"# question: {_one_line(q)}" for q in sheet.questions)]
     return "\n".join(out) + "\n"
 
 
@@ -444,14 +455,16 @@ def _key(sheet: _Sheet, roles: dict[str, int]) -> list[str]:
             f"rows: {repeated} document numbers stand on several rows; are these lines of one document "
             '(rows = "lines") or documents of their own?'
         )
-    return [f"key = [{', '.join(map(_toml, parts))}]", why, f"unique = {'false' if repeated else 'true'}"]
+    asked = ['# ASK: rows = "lines"  # of one document; or "documents": each row is one of its own'] if repeated else []
+    return [f"key = [{', '.join(map(_toml, parts))}]", why, f"unique = {'false' if repeated else 'true'}", *asked]
 
 
 def _kind(sheet: _Sheet, roles: dict[str, int], numbers: _Numbers) -> list[str]:
     if "kind" not in roles:
         if numbers.negatives:
-            sheet.questions.append(f"kind: {numbers.negatives} amounts are negative; they are taken for credit memos")
-        return ['kind = { value = "invoice|credit_memo" }' if numbers.negatives else 'kind = { value = "invoice" }']
+            sheet.questions.append(f"kind: {numbers.negatives} amounts are negative; are they credit memos?")
+            return ['# ASK: kind = { value = "invoice|credit_memo" }  # the negative ones are credit memos']
+        return ['kind = { value = "invoice" }']
     values = Counter(sheet.column(roles["kind"]))
     known = {v: m for v in values if (m := _KIND_WORDS.get(v.casefold()))}
     unknown = sorted(set(values) - set(known))
@@ -472,7 +485,11 @@ def _column(sheet: _Sheet, column: str, at: int, fmt: _Format | None) -> list[st
         if fmt.fmt:
             shown = "%Y-%m-%d" if not sheet.delimiter and fmt.fmt.startswith("%Y-%m-%d") else fmt.fmt
             parts.append(f"format = {_toml(shown)}")
-        elif fmt.why == "the column is empty":
+        elif fmt.others:
+            first, *others = map(_toml, fmt.others)
+            asked = f"# ASK: {column} = {{ {', '.join([*parts, f'format = {first}'])} }}"
+            return [*out, asked + (f"  # or {' or '.join(others)}" if others else "")]
+        else:
             return [*out, f"# {column} = {{ names = [{_toml(sheet.headings[at])}] }}"]
     return [*out, f"{column} = {{ {', '.join(parts)} }}"]
 

@@ -119,7 +119,9 @@ def _discovered(url: str, transport: Transport) -> dict[str, str]:
     try:
         answer = transport.send("GET", checked_url(url, "discovery_url"), headers={"Accept": "application/json"})
     except (Unsent, Lost) as why:
-        raise RetriableError(f"the discovery document cannot be read: {why}") from None
+        raise RetriableError(
+            f"the discovery document cannot be read: {why}", hint="check the network, then run again; nothing was lost"
+        ) from None
     found = _json(answer)
     if answer.status != 200 or not all(
         isinstance(found.get(key), str) for key in ("token_endpoint", "authorization_endpoint")

@@ -10,6 +10,7 @@ import re
 import tomllib
 from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +21,7 @@ from tieout.errors import ProfileError
 from tieout.mapping import fields
 from tieout.model import AdjustmentKind, Entity, Method
 
+_ASK = "# ASK: "  # begins a setting that a proposal leaves to a person
 Type = Literal["id", "text", "decimal", "date", "currency", "choice", "flag"]
 
 _DOCUMENT: dict[str, Type] = {
@@ -388,23 +390,33 @@ def load_profile(name_or_path: str | Path) -> Profile:
         return parse_profile((_shipped() / f"{given}.toml").read_text("utf-8"), source=f"{given}.toml", name=given)
     path = Path(name_or_path)
     if not path.is_file():
+        near = get_close_matches(given, list_profiles(), n=1)
         raise ProfileError(
-            f"there is no profile {given!r}",
+            f"there is no profile {given!r}" + (f" (did you mean {near[0]}?)" if near else ""),
             hint=f"give a path to a .toml file, or one of: {', '.join(list_profiles())}",
         )
     try:
         written = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: cannot read the profile: {error}") from None
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}", hint="check its permissions") from None
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from None
     return parse_profile(written, source=str(path), name=path.stem)
 
 
 def parse_profile(written: str, *, source: str, name: str) -> Profile:
-    """A profile from TOML text. `name` serves where the text names none."""
+    """A profile from TOML text. `name` serves where the text names none. One with open questions is refused."""
+    asked = [(n, line) for n, line in enumerate(written.splitlines(), start=1) if line.startswith(_ASK)]
+    if asked:
+        raise ProfileError(
+            f"{source}: the profile still asks",
+            problems=tuple(f"line {n}: {line.removeprefix(_ASK)}" for n, line in asked),
+            hint=f"answer each: write what is right, without {_ASK.strip()!r}; delete the lines that do not apply",
+        )
     try:
         data = tomllib.loads(written)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{source}: not TOML: {error}") from None
+        raise ProfileError(f"{source}: not TOML: {error}", hint="text stands in double quotes") from None
     data.setdefault("name", name)
     try:
         return Profile.model_validate(data)

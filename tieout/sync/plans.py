@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from tieout.sync.store import Lease, Store, Tx, loads, new_id, stamp
 
 OPEN = ("draft", "approved", "applying")
 LIFE = timedelta(hours=24)
+_SHORTEST = 8  # ids begin with the time: less of one names whatever was planned in that hour
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
 
 
@@ -126,7 +128,11 @@ def listed(store: Store, pair: str | None = None, *, everything: bool = False) -
 
 
 def show(store: Store, id: str) -> dict[str, Any]:
-    """One plan with its operations. `id` may be the beginning of an id, or of a hash. Raises ConfigError."""
+    """One plan with its operations. `id`: at least eight characters of an id, or of a hash. Raises ConfigError."""
+    if len(id) < _SHORTEST:
+        raise ConfigError(
+            f"{id!r} is too short to name a plan", hint=f"give at least {_SHORTEST} characters; see tieout plan show"
+        )
     with store.reading() as db:
         p = schema.plan
         query = sa.select(p).where(
@@ -134,7 +140,7 @@ def show(store: Store, id: str) -> dict[str, Any]:
         )
         rows = [dict(r) for r in db.execute(query.order_by(p.c.created_at.desc())).mappings()]
     if not rows or (len({r["id"] for r in rows}) > 1 and len({r["hash"] for r in rows}) > 1):
-        raise ConfigError(f"{len(rows) or 'no'} plans match {id!r}", hint="see tieout plan show without an id")
+        raise ConfigError(f"{len(rows) or 'no'} plans match {id!r}", hint="see tieout plan show, which lists them")
     return _view(rows[0])
 
 
@@ -164,7 +170,7 @@ def approve(store: Store, id: str, *, by: str, guards: Sequence[str] = ()) -> di
         named = " ".join(f"--accept-guard {name}" for name in missing)
         raise RefusedError(
             "a guard holds this plan: " + "; ".join(g["message"] for g in plan["guards"] if g["name"] in missing),
-            hint=f"tieout plan approve {plan['id']} --by {by} {named}",
+            hint=f"tieout plan approve {plan['id']} --by {quote(by)} {named}",
         )
     unknown = sorted(set(guards) - tripped)
     if unknown:

@@ -22,9 +22,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Db
 from sqlalchemy.engine import Engine, make_url
 
-from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableError
+from tieout.errors import ConfigError, LeaseHeldError
 from tieout.sync import schema
 from tieout.sync.facts import canonical
+from tieout.sync.trouble import explained
 from tieout.sync.worker import is_gone, this_worker
 
 Clock = Callable[[], datetime]
@@ -280,19 +281,13 @@ def _upsert(
     return str(compiled), tuple(compiled.positiontup or ())
 
 
-_PASSING = ("locked", "full", "connection", "could not", "terminating", "busy", "lock timeout", "deadlock")
-
-
 @contextlib.contextmanager
 def _database_errors() -> Iterator[None]:
-    """Database trouble as our own errors: a lock or a full disk passes, anything else ends the run."""
+    """Database trouble as our own errors: what passes, what the user mends, what ends the run."""
     try:
         yield
-    except sa.exc.OperationalError as error:
-        text = str(error.orig)
-        if any(word in text for word in _PASSING):
-            raise RetriableError(f"the state database is not available: {text}", hint="run again later") from error
-        raise FatalError(f"the state database failed: {text}") from error
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
+        raise explained(error) from error
 
 
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,10 +297,10 @@ def open_store(url: str, *, clock: Clock) -> Store:
     """Open a state database, make or upgrade its tables. `sqlite:///path`, `sqlite://` (in memory) or PostgreSQL."""
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError):  # from None: an address may hold a password, and the cause repeats it
         raise ConfigError(
-            f"state.url {url!r} is no database URL", hint="use sqlite:///tieout.db or postgresql://…"
-        ) from error
+            "[state] url is no database address", hint="use sqlite:///tieout.db or postgresql://HOST/DATABASE"
+        ) from None
     engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
     store = Store(engine, clock)
     with _database_errors():

@@ -114,7 +114,7 @@ kind = "tabular"
 folder = "x"
 currency = "usd"
 exports = [
-  { glob = "*.csv", profile = "a", entty = "invoice" },
+  { glob = "*.csv", profile = "documents", entty = "invoice" },
 ]
 imports = { invoic = "x" }
 [pair.main]
@@ -140,7 +140,7 @@ invoice = "bth"
         ("tieout.toml:10:", "environmnt", "did you mean environment?"),
         ("tieout.toml:11:", "[connection.erp] outbox", "is missing"),
         ("tieout.toml:14:", "currency", "ISO 4217"),
-        ("tieout.toml:15:", "entty", "did you mean entity?"),
+        ("tieout.toml:16:", "entty", "did you mean entity?"),
         ("tieout.toml:18:", "invoic", "did you mean invoice?"),
         ("tieout.toml:21:", "right", "did you mean books?"),
         ("tieout.toml:22:", "mode", "did you mean auto?"),
@@ -236,8 +236,69 @@ def test_tieout_config_names_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "tieout.toml").write_text("[company]\nname = x\n")
-    with pytest.raises(ConfigError, match="line 2"):
+    with pytest.raises(ConfigError, match=r"tieout\.toml:2"):
         load(tmp_path / "tieout.toml")
+
+
+def test_every_line_that_is_no_toml_is_named_with_what_to_do() -> None:
+    found = problems(
+        """[company]
+name = “Example”
+[connection.ERP Two]
+kind = "memory"
+folder = "C:\\export\\new"
+outbox = "C:\\import"
+exports = [
+  { glob = "*.csv" profile = "hunter2" },
+]
+currency = USD
+"""
+    )
+    expected = [
+        ("tieout.toml:2:", "straight quotes"),
+        ("tieout.toml:3:", "letters, digits"),
+        ("tieout.toml:5:", "single quotes"),
+        ("tieout.toml:6:", "single quotes"),
+        ("tieout.toml:10:", "double quotes"),
+    ]
+    assert len(found) == len(expected), found
+    for problem, parts in zip(found, expected, strict=True):
+        assert all(part in problem for part in parts), (problem, parts)
+    assert "hunter2" not in "".join(found)
+    (twice,) = problems('[company]\nname = "a"\n[company]\nname = "b"\n')
+    assert twice.startswith("tieout.toml:3: ")
+
+
+def test_a_misspelt_table_and_the_second_of_two_exports_are_named_with_their_lines() -> None:
+    found = problems(
+        SOUND
+        + """[conection.x]
+kind = "memory"
+[connection.erp]
+kind = "tabular"
+folder = "x"
+outbox = "y"
+currency = "USD"
+exports = [
+  { glob = "a*[1]{2}.csv", profile = "documents" },  # { not this
+  { glob = "b*.csv", profile = "docments" },
+  { glob = "c*.csv", profile = "none/acme.toml" },
+]
+imports = { invoice = "import-documnts" }
+[pair.main.limits]
+money = { usd = "1.00" }
+"""
+    )
+    expected = [
+        ("tieout.toml:11: conection", "did you mean connection?"),
+        ("tieout.toml:20: ", "did you mean documents?"),
+        ("tieout.toml:21: ", "there is no file /books/none/acme.toml"),
+        ("tieout.toml:23: ", "did you mean import-documents?"),
+        ("tieout.toml:25: [pair.main.limits] money.usd: ", "ISO 4217"),
+    ]
+    assert len(found) == len(expected), found
+    for problem, parts in zip(found, expected, strict=True):
+        assert all(part in problem for part in parts), (problem, parts)
 
 
 def test_latin_1_is_not_read_as_something_else(tmp_path: Path) -> None:

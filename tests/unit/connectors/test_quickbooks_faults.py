@@ -308,7 +308,7 @@ def test_reads_are_repeated_but_not_for_ever(qb, connector, how):
     qb.live.faults.disarm(rule.id)
     before = connector.requests
     qb.live.faults.arm("answer", form="html", path=f"/customer/{id}$", times=0)
-    with pytest.raises(RetriableError, match="5 times"):
+    with pytest.raises(RetriableError, match="5 attempts"):
         connector.get(Entity.CUSTOMER, id)
     assert connector.requests - before == 5
 

@@ -27,7 +27,7 @@ def test_an_approval_names_a_person_and_survives_an_identical_plan(world: World)
     with pytest.raises(RefusedError, match="names a person"):
         plans.approve(world.store, first.plan_id, by=" ")
     with pytest.raises(ConfigError, match="no plans match"):
-        plans.approve(world.store, "nothing", by="Grace")
+        plans.approve(world.store, "nothing-of-it", by="Grace")
     plans.approve(world.store, first.plan_id[:30], by="Grace")
     assert world.run(apply=False).plan_id == first.plan_id
     [kept] = plans.listed(world.store, "books")

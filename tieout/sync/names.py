@@ -1,0 +1,56 @@
+"""Who a plan or a difference is about: the customer's name, for people who read ids last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import sqlalchemy as sa
+
+from tieout.model import Entity
+from tieout.sync import schema
+from tieout.sync.store import Store, loads
+
+_AT_ONCE = 500
+Native = tuple[str, str, str]  # connection, entity, native id
+
+
+def of_subjects(store: Store, ids: Iterable[str]) -> dict[str, str]:
+    """Subject of a customer -> its name in the book where it was born; without those that were never read."""
+    s, n = schema.subject, schema.seen
+    born = sa.and_(n.c.connection == s.c.origin_connection, n.c.entity == s.c.entity, n.c.native_id == s.c.origin_id)
+    found: dict[str, str] = {}
+    for some in _parts(sorted(set(ids))):
+        query = sa.select(s.c.id, n.c.record).join(n, born).where(s.c.id.in_(some), s.c.entity == Entity.CUSTOMER.value)
+        found |= {row["id"]: str((loads(row["record"]) or {}).get("name") or "") for row in store.rows(query)}
+    return {id: name for id, name in found.items() if name}
+
+
+def of_documents(store: Store, documents: Iterable[Native]) -> dict[Native, str]:
+    """Document -> the name of its customer in the same book; without those whose customer was never read."""
+    wanted = sorted(set(documents))
+    owner = {
+        (connection, entity, id): (connection, Entity.CUSTOMER.value, str(record["customer"]))
+        for (connection, entity, id), record in _records(store, wanted).items()
+        if record.get("customer")
+    }
+    names = {key: str(record.get("name") or "") for key, record in _records(store, sorted(set(owner.values()))).items()}
+    return {document: names[customer] for document, customer in owner.items() if names.get(customer)}
+
+
+def _records(store: Store, keys: list[Native]) -> dict[Native, dict[str, object]]:
+    """The records of those keys as last read."""
+    n = schema.seen
+    found: dict[Native, dict[str, object]] = {}
+    books = {(connection, entity) for connection, entity, _ in keys}
+    for connection, entity in sorted(books):
+        ids = [id for c, e, id in keys if (c, e) == (connection, entity)]
+        for some in _parts(ids):
+            where = n.c.connection == connection, n.c.entity == entity, n.c.native_id.in_(some)
+            for row in store.rows(sa.select(n.c.native_id, n.c.record).where(*where)):
+                found[connection, entity, row["native_id"]] = loads(row["record"]) or {}
+    return found
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    for at in range(0, len(ids), _AT_ONCE):
+        yield ids[at : at + _AT_ONCE]
