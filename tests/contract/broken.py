@@ -607,6 +607,31 @@ class WritesBeforeTheHandOver(MemoryConnector):
         return super()._deliver(request)
 
 
+class HandsAChangeOverTwice(MemoryConnector):
+    """Keeps no memory of the changes that it handed over."""
+
+    def void(self, before, *, key):
+        again = getattr(self, "_again", 0) + 1
+        self._again = again
+        return super().void(before, key=f"{key[:28]}{again:04}")
+
+
+class VoidsBeforeTheHandOver(MemoryConnector):
+    def void(self, before, *, key):
+        self.books.void(before.entity, before.id)
+        return super().void(before, key=key)
+
+
+class AppliesBesideWhatStands(MemoryConnector):
+    """Sets a payment against another invoice, and leaves the earlier one on it."""
+
+    def update(self, record, *, before, key):
+        if isinstance(record, Payment) and isinstance(before.record, Payment):
+            both = {a.invoice: a for a in (*before.record.applications, *record.applications)}
+            record = record.model_copy(update={"applications": tuple(both.values())})
+        return super().update(record, before=before, key=key)
+
+
 class ForgetsToHandOver(MemoryConnector):
     def flush(self, *, run):
         self._buffer = []
@@ -620,6 +645,8 @@ BROKEN_ELSEWHERE = {
     CallsAHandOverDone: "file",
     WritesBeforeTheHandOver: "file",
     ForgetsToHandOver: "file",
+    HandsAChangeOverTwice: "file",
+    VoidsBeforeTheHandOver: "file",
 }
 BROKEN = (
     DeclaresDerivedFields,
@@ -673,6 +700,7 @@ BROKEN = (
     UpdateLosesUnmapped,
     UpdateClearsTheRest,
     UpdateDoesNothing,
+    AppliesBesideWhatStands,
     VoidDeletes,
     VoidZeroesTheNumber,
     DeletesTheFirst,

@@ -24,15 +24,20 @@ D = Decimal
 class FileWorld:
     """SAP by files on the left, books with keys on the right."""
 
-    def __init__(self, folder: Path, layout: str = "sap-fbl5n-en", **pair: Any) -> None:
-        self.clock = ManualClock()
+    def __init__(
+        self, folder: Path, layout: str = "sap-fbl5n-en", clock: ManualClock | None = None, **pair: Any
+    ) -> None:
+        self.clock = clock or ManualClock()
         self.folder = folder
         self.erp = FileErp(folder=folder / "sap", clock=self.clock)
         self.books = open_books("right", clock=self.clock)
+        imports: dict[str, Any]
         imports = {e: f"import-{n}" for e, n in (("customer", "customers"), ("invoice", "documents"))}
         imports |= {"credit_memo": "import-documents", "payment": "import-payments"}
         if layout.startswith("sap"):
-            imports |= dict.fromkeys(("invoice", "credit_memo", "payment"), "import-sap-posting")
+            posting, clearing, reversal = (f"import-sap-{n}" for n in ("posting", "clearing", "reversal"))
+            imports |= dict.fromkeys(("credit_memo", "payment"), (posting, clearing, reversal))
+            imports["invoice"] = (posting, reversal)
         exports = [{"glob": "customers_*", "profile": "customers"}]
         if layout.startswith("sap"):
             exports.append({"glob": "fbl5n_*", "profile": layout})

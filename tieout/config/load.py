@@ -194,7 +194,10 @@ def _tabular(r: Reader, name: str, options: dict[str, Any], path: lines.Path) ->
         if key in plain:
             plain[key] = r.base / plain[key].expanduser()
     plain["exports"] = tuple(e | {"profile": _profile(r, e["profile"])} for e in plain["exports"])
-    plain["imports"] = {entity: _profile(r, p) for entity, p in plain.get("imports", {}).items()}
+    plain["imports"] = {
+        entity: tuple(_profile(r, p) for p in ([given] if isinstance(given, str) else given))
+        for entity, given in plain.get("imports", {}).items()
+    }
     return ConnectionSettings(name=name, kind="tabular", options=plain)
 
 

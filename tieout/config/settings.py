@@ -197,9 +197,11 @@ class TabularSettings(Table):
         default=60, description="rest after which a file without a manifest counts as finished"
     )
     exports: tuple[ExportSettings, ...] = Field(default=(), strict=False, min_length=1, description="the files to read")
-    imports: dict[str, str] = Field(
+    imports: dict[str, str | tuple[str, ...]] = Field(
         default_factory=dict,
-        description="per entity, the profile of the file tieout writes; an entity without one is read-only",
+        strict=False,
+        description="per entity, the profile of the file tieout writes, or a list of profiles for different "
+        "operations; an entity without one is read-only, an operation that none takes stays a person's work",
     )
 
 

@@ -30,8 +30,13 @@ class Strategy(StrEnum):
 
 
 class Op(StrEnum):
+    """What can be done to a record. APPLY: change what a payment or credit memo is set against, and nothing else of it;
+    where UPDATE is possible, so is this.
+    """
+
     CREATE = "create"
     UPDATE = "update"
+    APPLY = "apply"
     VOID = "void"
     DELETE = "delete"
 
@@ -69,7 +74,8 @@ class Capabilities:
     horizon_days: int = 0
 
     def can(self, entity: Entity, op: Op) -> bool:
-        return op in self.writes.get(entity, frozenset())
+        takes = self.writes.get(entity, frozenset())
+        return op in takes or (op is Op.APPLY and Op.UPDATE in takes)
 
 
 @dataclass(frozen=True, slots=True)

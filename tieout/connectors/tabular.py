@@ -6,6 +6,8 @@ are never moved, changed or deleted. The state of what was read belongs to the e
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -21,14 +23,16 @@ from tieout.errors import (
     AuthError,
     ConfigError,
     NotFoundError,
+    NotSent,
     PeriodClosed,
     ReadOnlyError,
     RecordError,
+    Rejected,
     RetriableError,
 )
 from tieout.mapping import written
 from tieout.mapping.tabular import load_profile
-from tieout.mapping.writing import ImportProfile, Rows, encode, load_import_profile, rows
+from tieout.mapping.writing import Change, ImportProfile, Rows, encode, load_import_profile, rows
 from tieout.model import (
     AnyRecord,
     ClosedPeriod,
@@ -36,6 +40,7 @@ from tieout.model import (
     ControlBalance,
     Customer,
     Entity,
+    PostingState,
     magnitude,
 )
 
@@ -47,6 +52,16 @@ _STEMS = {
     Entity.CREDIT_MEMO: "credit-memos",
     Entity.PAYMENT: "payments",
 }
+_DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT)
+# The order of files in a hand-over: what others refer to first, what frees an invoice before the invoice is voided.
+_ORDER: tuple[tuple[Entity, Op], ...] = (
+    *((entity, Op.CREATE) for entity in _STEMS),
+    *((entity, Op.UPDATE) for entity in _STEMS),
+    *((entity, Op.APPLY) for entity in _DOCUMENTS),
+    *((entity, Op.VOID) for entity in reversed(_DOCUMENTS)),
+)
+_SUFFIXES = {Op.CREATE: "", Op.UPDATE: "-changes", Op.APPLY: "-applications", Op.VOID: "-voids"}
+Profiles = Mapping[Op, ImportProfile]
 
 
 class _Settings(BaseModel):
@@ -66,6 +81,7 @@ class Export(_Settings):
 class TabularSettings(_Settings):
     """One connection. company: a name, or `{id, name}`; with an id, exports of another company are refused.
 
+    imports: profiles of the import files per entity; several, where they take different operations
     settle_seconds: rest after which a file without manifest counts as finished
     entity_code: legal entity of records that name none, read or written; default the only one of `exports`
     closed_through: the ERP's last closed day, inclusive
@@ -74,7 +90,7 @@ class TabularSettings(_Settings):
     folder: Path
     exports: tuple[Export, ...] = Field(min_length=1)
     outbox: Path | None = None
-    imports: dict[Entity, str] = {}
+    imports: dict[Entity, str | tuple[str, ...]] = {}
     company: str | dict[str, str] | None = None
     currency: str
     settle_seconds: int = Field(default=60, ge=0)
@@ -108,10 +124,7 @@ class TabularConnector:
             raise ConfigError(f"[connection.{name}] has `imports` but no `outbox`")
         self._name, self._settings, self._clock = name, settings, clock
         self._sources = tuple(self._source(e) for e in settings.exports)
-        self._imports = {entity: load_import_profile(p) for entity, p in settings.imports.items()}
-        for entity, profile in self._imports.items():
-            if entity not in profile.entities or entity not in _STEMS:
-                raise ConfigError(f"[connection.{name}] imports: profile {profile.name} writes no {entity.value}")
+        self._imports = {entity: self._profiles(entity, given) for entity, given in settings.imports.items()}
         self._name_customers = not any(Entity.CUSTOMER in s.entities for s in self._sources)
         codes = {s.code for s in self._sources if s.code}
         self._entity_code = settings.entity_code or (codes.pop() if len(codes) == 1 else None)
@@ -120,7 +133,7 @@ class TabularConnector:
         self._reading: Reading | None = None
         self._pulled: set[Entity] = set()
         self._emitted: set[str] | None = None
-        self._buffer: dict[Entity, list[tuple[Item, Rows]]] = {}
+        self._buffer: dict[tuple[Entity, Op], list[tuple[Item, Rows]]] = {}
 
     @property
     def name(self) -> str:
@@ -140,10 +153,10 @@ class TabularConnector:
             reads[Entity.CUSTOMER] = frozenset({"name"})
         if any(s.states_settlements for s in self._sources):
             reads.setdefault(Entity.PAYMENT, written.STATED)
-        kept = {e: f & self._imports[e].carries(e) if e in self._imports else f for e, f in reads.items()}
+        kept = {e: f & _carried(e, self._imports[e]) if e in self._imports else f for e, f in reads.items()}
         return Capabilities(
             reads=frozenset(reads),
-            writes={e: frozenset({Op.CREATE}) for e in self._imports if e in self._returning()},
+            writes={e: ops for e in self._imports if (ops := self._confirmed(e, kept))},
             fields=kept,
             strategy=Strategy.FILE,
             by_id=False,
@@ -152,6 +165,31 @@ class TabularConnector:
             derives_open=any("open" in s.profile.columns for s in self._sources),
             states_applications="applications" in reads.get(Entity.PAYMENT, frozenset()),
         )
+
+    def _profiles(self, entity: Entity, given: str | tuple[str, ...]) -> Profiles:
+        """The profile of each operation on an entity. Raises ConfigError where two take one, or none fits."""
+        found: dict[Op, ImportProfile] = {}
+        for profile in map(load_import_profile, (given,) if isinstance(given, str) else given):
+            where = f"[connection.{self._name}] imports: profile {profile.name}"
+            if entity not in profile.entities or entity not in _STEMS:
+                raise ConfigError(f"{where} writes no {entity.value}")
+            for op in map(Op, profile.operations):
+                if (other := found.setdefault(op, profile)) is not profile:
+                    raise ConfigError(f"{where} takes {op.value} of {entity.value}, which {other.name} takes already")
+        return found
+
+    def _confirmed(self, entity: Entity, kept: Mapping[Entity, frozenset[str]]) -> frozenset[Op]:
+        """The operations that a profile takes and a later export can show: nothing else is ever settled."""
+        if entity not in self._returning():
+            return frozenset()
+        mine = [s.profile.columns for s in self._sources if entity in s.entities]
+        shown = {
+            Op.CREATE: True,
+            Op.UPDATE: bool(kept[entity]),
+            Op.APPLY: "applications" in kept[entity],
+            Op.VOID: all("state" in columns for columns in mine),
+        }
+        return frozenset(op for op in self._imports[entity] if shown[op])
 
     def _returning(self) -> set[Entity]:
         """Entities whose exports carry our reference: a record that cannot be known again is not written."""
@@ -295,46 +333,96 @@ class TabularConnector:
 
         Raises Rejected naming field and value, PeriodClosed, or ReadOnlyError; then nothing will be written.
         """
-        profile = self._import(record.entity)
+        profile = self._import(record.entity, Op.CREATE)
         if key in self._known():
             return Written("", pending=True)
-        through = self._settings.closed_through
-        if through and not isinstance(record, Customer) and record.posted <= through:
-            raise PeriodClosed(f"{self._name}: {record.posted} lies in a closed period (closed through {through})")
+        if not isinstance(record, Customer):
+            self._open_period(record.posted)
         if isinstance(record, Customer):
             record = record.model_copy(update={"currency": record.currency or self._settings.currency})
         elif record.entity_code is None and self._entity_code:
             record = record.model_copy(update={"entity_code": self._entity_code})
         ready = rows(profile, record, marker=marker)
-        waiting = self._buffer.setdefault(record.entity, [])
-        if all(item.key != key for item, _ in waiting):
-            waiting.append((Item(key, marker, ready.currency, ready.effect), ready))
-        return Written("", pending=True)
+        return self._keep(record.entity, Op.CREATE, Item(key, marker, ready.currency, ready.effect), ready)
 
-    def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:  # noqa: ARG002
-        raise ReadOnlyError(f"{self._name}: import files only create; a change of {before.id} is a person's work")
+    def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:
+        """Keep a change of an exported record for `flush`: the columns that differ, or what it is set against.
 
-    def void(self, before: Observation, *, key: str) -> Written:  # noqa: ARG002
-        raise ReadOnlyError(f"{self._name}: import files only create; voiding {before.id} is a person's work")
+        Raises as `create` does; ReadOnlyError for fields that no import profile changes.
+        """
+        if before.record is None or isinstance(before.record, RecordError):
+            raise NotSent(f"{self._name}: {before.entity} {before.id} could not be read, so it is not changed")
+        entity, held = before.entity, before.record
+        wanted, now = self.represent(record), self.represent(held)
+        kept = self._capabilities.fields.get(entity, frozenset())
+        changed = frozenset(f for f in kept if getattr(wanted, f) != getattr(now, f))
+        applies = changed == {"applications"} and Op.APPLY in self._capabilities.writes.get(entity, ())
+        op = Op.APPLY if applies else Op.UPDATE
+        try:
+            profile = self._import(entity, op)
+        except ReadOnlyError as error:
+            raise ReadOnlyError(f"{error.message}; what changes is {', '.join(sorted(changed)) or 'nothing'}") from None
+        if key in self._known():
+            return Written(before.id, pending=True)
+        if lost := changed - profile.carries(entity) - {"applications"}:
+            raise Rejected(f"import profile {profile.name} has no column for {', '.join(sorted(lost))}", code="import")
+        self._open_period(*_days(record, held, changed))
+        about = Change("apply" if op is Op.APPLY else "update", before.id, held, changed)
+        return self._change(profile, op, record, about, key)
+
+    def void(self, before: Observation, *, key: str) -> Written:
+        """Keep a reversal of an exported document for `flush`, as of the day it was posted. Raises as `create` does."""
+        profile = self._import(before.entity, Op.VOID)
+        held = before.record
+        if held is None or isinstance(held, RecordError | Customer):
+            raise NotSent(f"{self._name}: {before.entity} {before.id} could not be read, so it is not voided")
+        if key in self._known():
+            return Written(before.id, pending=True)
+        if held.state is PostingState.VOIDED:
+            raise Rejected(f"{before.entity} {before.id} is voided already", code="import")
+        self._open_period(held.posted)
+        return self._change(profile, Op.VOID, held, Change("void", before.id, held), key)
 
     def delete(self, before: Observation, *, key: str) -> Written:  # noqa: ARG002
-        raise ReadOnlyError(f"{self._name}: import files only create; {before.id} cannot be deleted")
+        raise ReadOnlyError(f"{self._name}: no import file deletes; {before.id} cannot be deleted")
+
+    def _change(self, profile: ImportProfile, op: Op, record: AnyRecord, about: Change, key: str) -> Written:
+        mark = _reference(key)
+        ready = rows(profile, record, marker=mark, change=about)
+        self._keep(record.entity, op, Item(key, mark, ready.currency, ready.effect), ready)
+        return Written(about.id, pending=True)
+
+    def _keep(self, entity: Entity, op: Op, item: Item, ready: Rows) -> Written:
+        waiting = self._buffer.setdefault((entity, op), [])
+        if all(other.key != item.key for other, _ in waiting):
+            waiting.append((item, ready))
+        return Written("", pending=True)
+
+    def _open_period(self, *days: date) -> None:
+        through = self._settings.closed_through
+        for day in days:
+            if through and day <= through:
+                raise PeriodClosed(f"{self._name}: {day} lies in a closed period (closed through {through})")
 
     def flush(self, *, run: str) -> list[str]:
-        """One import file per entity with something to hand over, customers first; returns their paths."""
+        """One import file per entity and operation with something to hand over, in the order in which the ERP has to
+        load them; returns their paths.
+        """
         paths: list[str] = []
-        for entity, stem in _STEMS.items():
-            waiting = self._buffer.get(entity, [])
+        for entity, op in _ORDER:
+            waiting = self._buffer.get((entity, op), [])
             if not waiting or self._outbox is None:
                 continue
-            profile = self._imports[entity]
+            profile = self._imports[entity][op]
             data = encode(profile, [ready.cells for _, ready in waiting])
-            about = {"entity": entity.value, "layout": profile.name, "run": run, "connection": self._name}
+            about = {"entity": entity.value, "operation": op.value, "layout": profile.name}
+            about |= {"run": run, "connection": self._name}
             count = sum(len(ready.cells) for _, ready in waiting)
+            stem = f"{_STEMS[entity]}{_SUFFIXES[op]}"
             path = self._outbox.emit(stem, data, [item for item, _ in waiting], about=about, rows=count)
             if self._emitted is not None:
                 self._emitted |= {item.key for item, _ in waiting}
-            self._buffer[entity] = []
+            self._buffer[entity, op] = []
             paths.append(str(path))
         return paths
 
@@ -342,10 +430,12 @@ class TabularConnector:
         """Forget what was read. What was never flushed was never handed over."""
         self._reading, self._buffer = None, {}
 
-    def _import(self, entity: Entity) -> ImportProfile:
-        if entity not in self._capabilities.writes or self._outbox is None:
-            raise ReadOnlyError(f"{self._name} has no import profile for a {entity.value}: it is read-only")
-        return self._imports[entity]
+    def _import(self, entity: Entity, op: Op) -> ImportProfile:
+        able = self._capabilities.writes.get(entity, frozenset())
+        if op not in able or self._outbox is None:
+            what = f"takes a {op.value} of a {entity.value}" if able else f"for a {entity.value}: it is read-only"
+            raise ReadOnlyError(f"{self._name} has no import profile {'that ' if able else ''}{what}")
+        return self._imports[entity][op]
 
     def _known(self) -> set[str]:
         """Keys handed over so far, after recovery."""
@@ -360,6 +450,36 @@ class TabularConnector:
         self._outbox.check()
         for line in self._outbox.recover():
             _LOG.info("%s: outbox: %s", self._name, line)
+
+
+def _carried(entity: Entity, profiles: Profiles) -> frozenset[str]:
+    """The fields that go into a new record; of an entity that is only changed, those that a change carries."""
+    if Op.CREATE in profiles:
+        return profiles[Op.CREATE].carries(entity)
+    fields = {f for profile in profiles.values() for f in profile.carries(entity)}
+    return frozenset(fields | ({"applications"} if Op.APPLY in profiles else set()))
+
+
+def _days(wanted: AnyRecord, held: AnyRecord, changed: frozenset[str]) -> list[date]:
+    """The accounting days that a change touches: the document's own, and those on which something is set against it."""
+    if isinstance(wanted, Customer) or isinstance(held, Customer):
+        return []
+    days = [held.posted, wanted.posted] if changed & _MONEY else []
+    if "applications" in changed:
+        known = {(a.invoice, a.amount) for a in getattr(held, "applications", ())}
+        fresh = [a for a in getattr(wanted, "applications", ()) if (a.invoice, a.amount) not in known]
+        days += [max(a.applied_on, wanted.posted) for a in fresh]
+    return days
+
+
+_MONEY = frozenset(
+    {"customer", "currency", "issued", "posted", "received", "subtotal", "discount", "tax", "total", "amount"}
+)
+
+
+def _reference(key: str) -> str:
+    """What a change is called in the file and in the ERP's list of rejects: short, and the same for the same change."""
+    return "C" + base64.b32encode(hashlib.sha256(key.encode()).digest()).decode()[:12]
 
 
 def _alike(record: AnyRecord, like: AnyRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Record → rows of an import file, by an import profile. Pure: what leaves is checked, never altered.
+"""Record or change → rows of an import file, by an import profile. Pure: what leaves is checked, never altered.
 
 An import profile (`profiles/imports/*.toml`) names the columns, where each value comes from, and how it is printed.
 Text that a spreadsheet would run, that the code page lacks, or that is too long is refused, with the field and value.
@@ -71,10 +71,15 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "tax_code": ("tax_lines",),
     "applied_to": ("applications",),
     "applied_amount": ("total", "subtotal"),
+    # Of a change: what is done, to which record of the ERP, in which of this file's columns.
+    **dict.fromkeys(("operation", "id", "changed", "void_date", "move", "moved_on"), ()),
+    "moved_amount": (),
 }
 # A payment's own names for what documents call otherwise.
 _OF_PAYMENTS = {"issued": "received", "number": "reference", "total": "amount"}
 Kind = Literal["text", "phone", "code", "amount", "date", "rate"]
+# What an ERP's import can do with a row; `apply` changes only what a payment or credit memo is set against.
+Operation = Literal["create", "update", "apply", "void"]
 
 
 class _Model(BaseModel):
@@ -131,12 +136,18 @@ class FileFormat(_Model):
 
 
 class ImportProfile(_Model):
-    """One layout of import files. rows: one per record, or one per application and one for what is unapplied."""
+    """One layout of import files.
+
+    operations: what the ERP's import does with its rows; what no profile takes stays a person's work
+    rows: one per record · `applications`: one per application and one for what is unapplied · `moves`: one per amount
+    that an `apply` takes back or sets against an invoice
+    """
 
     name: str = ""
     description: str = ""
     entities: tuple[Entity, ...]
-    rows: Literal["records", "applications"] = "records"
+    operations: tuple[Operation, ...] = Field(default=("create",), min_length=1)
+    rows: Literal["records", "applications", "moves"] = "records"
     file: FileFormat = FileFormat()
     columns: tuple[Column, ...] = Field(min_length=1)
     codes: dict[str, dict[str, str]] = {}
@@ -153,8 +164,17 @@ class ImportProfile(_Model):
         missing = [c.codes for c in self.columns if c.codes and c.codes not in self.codes]
         if missing:
             raise ValueError(f"no code table {missing[0]!r}")
-        if self.rows == "applications" and not any(c.source == "applied_amount" for c in self.columns):
-            raise ValueError('rows = "applications" needs a column with source = "applied_amount"')
+        sources = {c.source for c in self.columns}
+        amount = {"applications": "applied_amount", "moves": "moved_amount"}.get(self.rows)
+        if amount and amount not in sources:
+            raise ValueError(f'rows = "{self.rows}" needs a column with source = "{amount}"')
+        if (self.rows == "moves") is not (set(self.operations) == {"apply"}):
+            raise ValueError('rows = "moves" is for operations = ["apply"], and these need it')
+        needed = {"id"} if set(self.operations) != {"create"} else set()
+        needed |= {"operation"} if len(set(self.operations)) > 1 else set()
+        needed |= {"changed"} if "update" in self.operations else set()
+        if missed := sorted(needed - sources):
+            raise ValueError(f"changes of records need a column with source = {', '.join(missed)}")
         return self
 
     def carries(self, entity: Entity) -> frozenset[str]:
@@ -196,31 +216,89 @@ def load_import_profile(name: str | Path) -> ImportProfile:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One record, ready for the file. effect: signed effect on receivables, as the manifest's control total counts."""
+    """One record or change, ready for the file.
+
+    effect: what the manifest's control total counts: the signed effect on receivables of a record as its rows state
+    it, the opposite of one that is voided, and of moves what is set against invoices less what is taken back
+    """
 
     cells: tuple[tuple[str, ...], ...]
     currency: str
     effect: Decimal
 
 
-def rows(profile: ImportProfile, record: AnyRecord, *, marker: str) -> Rows:
+# An application, the unapplied rest (invoice ""), or None where rows are records.
+Share = tuple[str, Decimal] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to a record that the ERP holds. id: the ERP's own · before: the record as an export showed it
+
+    fields: canonical fields that differ, empty for a void
+    """
+
+    operation: Operation
+    id: str
+    before: AnyRecord
+    fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the cells of one row are made of. share: its part of the applications, or of the moves"""
+
+    profile: ImportProfile
+    record: AnyRecord
+    marker: str
+    share: Share
+    change: Change | None
+    on: date | None = None
+
+
+def rows(profile: ImportProfile, record: AnyRecord, *, marker: str, change: Change | None = None) -> Rows:
     """The rows of one record, in order of its applications, the unapplied rest last with an empty invoice.
 
+    change: None for a new record; `marker` is then its reference, else that of the change
     Raises Rejected, naming column and value, for anything that the file could not carry exactly.
     """
-    if record.entity not in profile.entities:
-        raise Rejected(f"import profile {profile.name} carries no {record.entity.value}")
+    operation = change.operation if change else "create"
+    if record.entity not in profile.entities or operation not in profile.operations:
+        raise Rejected(f"import profile {profile.name} carries no {record.entity.value} to {operation}")
     if isinstance(record, Adjustment):
         raise Rejected("adjustments are not written to import files")
     if isinstance(record, Payment) and record.credits:
         raise Rejected("credits: a payment that settles with credit memos does not fit an import file")
+    if profile.rows == "moves" and change is not None:
+        return _moves(profile, record, marker, change)
     shares = _shares(record) if profile.rows == "applications" else [None]
-    if profile.rows == "records" and isinstance(record, CreditMemo | Payment) and record.applications:
+    bare = profile.rows == "records" and operation != "void"
+    if bare and isinstance(record, CreditMemo | Payment) and record.applications:
         raise Rejected(f"import profile {profile.name} has no place for applications")
-    cells = tuple(tuple(_cell(profile, c, record, share, marker) for c in profile.columns) for share in shares)
+    cells = tuple(_cells(_Row(profile, record, marker, share, change)) for share in shares)
     if isinstance(record, Customer):
         return Rows(cells, "", ZERO)
-    return Rows(cells, record.currency, sign(record) * magnitude(record))
+    effect = sign(record) * magnitude(record)
+    return Rows(cells, record.currency, -effect if operation == "void" else effect)
+
+
+def _moves(profile: ImportProfile, record: AnyRecord, marker: str, change: Change) -> Rows:
+    """One row per invoice for what is taken back, then one for each that is set against: only what differs."""
+    if not isinstance(record, CreditMemo | Payment) or not isinstance(change.before, CreditMemo | Payment):
+        raise Rejected(f"a {record.entity.value} has no applications to change")
+    _shares(record)
+    was, now = standing(change.before), standing(record)
+    days = {a.invoice: a.applied_on for a in sorted(record.applications, key=lambda a: a.applied_on)}
+    # An amount that changes is taken back whole and set anew: an ERP that clears items knows no other way.
+    back = [(i, -v, None) for i, v in was.items() if now.get(i) != v]
+    onto = [(i, v, max(days[i], record.posted)) for i, v in now.items() if was.get(i) != v]
+    moves = [*back, *onto]
+    cells = tuple(_cells(_Row(profile, record, marker, (invoice, amount), change, on)) for invoice, amount, on in moves)
+    return Rows(cells, record.currency, sum((amount for _, amount, _ in moves), ZERO))
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    return tuple(_cell(row, column) for column in row.profile.columns)
 
 
 def encode(profile: ImportProfile, records: Iterable[Sequence[Sequence[str]]]) -> bytes:
@@ -232,10 +310,6 @@ def encode(profile: ImportProfile, records: Iterable[Sequence[Sequence[str]]]) -
         writer.writerows(cells)
     text = out.getvalue().encode(profile.file.encoding)
     return b"\xef\xbb\xbf" + text if profile.file.bom and profile.file.encoding.lower() in {"utf-8", "utf8"} else text
-
-
-# An application, the unapplied rest (invoice ""), or None where rows are records.
-Share = tuple[str, Decimal] | None
 
 
 def standing(record: CreditMemo | Payment) -> dict[str, Decimal]:
@@ -262,8 +336,9 @@ def _shares(record: AnyRecord) -> list[Share]:
     return [*shares, ("", rest)] if rest or not shares else shares
 
 
-def _cell(profile: ImportProfile, column: Column, record: AnyRecord, share: Share, marker: str) -> str:
-    value = _value(column, record, share, marker)
+def _cell(row: _Row, column: Column) -> str:
+    profile = row.profile
+    value = _value(column, row)
     if column.codes is not None and value not in (None, ""):
         table = profile.codes[column.codes]
         if str(value) not in table:
@@ -276,18 +351,21 @@ def _cell(profile: ImportProfile, column: Column, record: AnyRecord, share: Shar
     if isinstance(value, date):
         return value.strftime(profile.file.date)
     if isinstance(value, Decimal):
-        return _number(profile, column, value, record)
+        return _number(profile, column, value, row.record)
     return _text(profile, column, str(value))
 
 
-def _value(column: Column, record: AnyRecord, share: Share, marker: str) -> Any:
+def _value(column: Column, row: _Row) -> Any:
+    record, share = row.record, row.share
     match column.source:
         case "marker":
-            return marker
+            return row.marker
         case "entity":
             return record.entity.value
         case "constant":
             return column.constant
+        case "operation" | "id" | "changed" | "void_date" | "move" | "moved_on" | "moved_amount":
+            return _of_change(column, row)
         case "applied_to":
             return _piece(column, share[0]) if share else None
         case "applied_amount":
@@ -301,8 +379,32 @@ def _value(column: Column, record: AnyRecord, share: Share, marker: str) -> Any:
         case _:
             return _attribute(column, record)
     if amount is not None and column.signed and not isinstance(record, Customer):
-        return sign(record) * amount
+        way = -1 if row.change is not None and row.change.operation == "void" else 1
+        return way * sign(record) * amount
     return amount
+
+
+def _of_change(column: Column, row: _Row) -> Any:
+    """The cell that says what is done to which record; empty, but for the operation, where one is created."""
+    change, share = row.change, row.share
+    match column.source:
+        case "operation":
+            return change.operation if change else "create"
+        case "moved_amount" if share is not None:
+            return share[1]
+        case "move" if share is not None:
+            return "reset" if share[1] < 0 else "apply"
+        case "moved_on":
+            return row.on
+        case "id" if change is not None:
+            return _piece(column, change.id)
+        case "changed" if change is not None:
+            of = _OF_PAYMENTS if isinstance(row.record, Payment) else {}
+            named = [c.name for c in row.profile.columns if {of.get(f, f) for f in SOURCES[c.source]} & change.fields]
+            return " ".join(named)
+        case "void_date" if change is not None and not isinstance(row.record, Customer):
+            return row.record.posted if change.operation == "void" else None
+    return None
 
 
 def _attribute(column: Column, record: AnyRecord) -> Any:

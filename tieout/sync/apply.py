@@ -239,10 +239,13 @@ def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
         return False
     if known is not None and known["state"] == "done":
         # The same change again (A to B, back, and to B once more) is another write: it needs another key.
-        row["key"] = f"{key[:26]}{digest([key, known['attempt'], work.run])[:6].upper()}"
+        # It counts what was done before, so that a run that died makes the same one again.
+        same = t.c.subject == row["subject"], t.c.connection == row["connection"], t.c.op == row["op"]
+        done = tx.all(sa.select(t.c.id).where(*same, t.c.pair == work.pair, t.c.state == "done"))
+        row["key"] = f"{key[:26]}{digest([key, len(done)])[:6].upper()}"
         if row["op"] != OpKind.CREATE.value:
             row["marker"] = marker_for(row["key"])
-        known = None
+        known = tx.one(sa.select(t).where(t.c.key == row["key"]))
     row |= {"attempt": known["attempt"] if known else 0, "empty_searches": 0, "updated_at": tx.at}
     row |= {"first_sent_at": None, "send_by": None, "last_error": None, "error_class": None}
     if known is None:

@@ -256,7 +256,7 @@ def one_sided(s: SubjectState, only: SideState, target: Which, rules: Rules, dra
     amount = signed(s.entity, record)
     held = rules.fields(target, s.entity)
     later: list[dict[str, Any]] = []
-    if s.entity is Entity.CREDIT_MEMO and rules.can(target, s.entity, OpKind.APPLY):
+    if s.entity is Entity.CREDIT_MEMO and rules.can(target, s.entity, OpKind.APPLY) and rules.applies_later(target):
         later, record = record["applications"], record | {"applications": []}
     fields = tuple(
         FieldChange(name, None, only.facts[name], f"born in {only.connection}")

@@ -167,6 +167,7 @@ class Rules:
     creatable: None if a one-sided record is plainly missing on the other side, else the code and the reason why it
     is not carried over, both empty where the comparison says so itself
     can: whether a side takes the operation · fields: what each side holds per entity
+    applies_later: whether a credit memo is created bare there and applied by a write of its own
     linked: whether a subject has a live record on that side · connections: the name of each side
     room: what can still be applied to an invoice on that side, 0 for one that is not there
     stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
@@ -184,6 +185,7 @@ class Rules:
     linked: Callable[[str, Which], bool]
     room: Callable[[str, Which], Decimal]
     connections: Mapping[Which, str]
+    applies_later: Callable[[Which], bool] = lambda _which: True
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
 

@@ -21,7 +21,7 @@ from tieout.sync.stated import Stated
 from tieout.sync.store import loads
 from tieout.sync.work import on_its_way
 
-_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.UPDATE, OpKind.VOID: Op.VOID}
+_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APPLY, OpKind.VOID: Op.VOID}
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 
 
@@ -95,6 +95,7 @@ class Permits:
             linked=lambda subject, which: (subject, which) in linked,
             room=self._room(),
             connections=self.sides.names,
+            applies_later=lambda which: self.sides.connectors[which].capabilities.synchronous,
             refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
         )
 

@@ -375,17 +375,25 @@ def _writable(merge: _Merge, rules: Rules) -> bool:
         changes = merge.writes[which]
         if not changes:
             continue
+        refused = [c for c in changes if not rules.can(which, merge.subject.entity, _kind_of(c))]
+        if refused:
+            why = f"{side.connection} takes no such change of this record"
+            merge.draft.findings.append(_refusal(merge.subject, which, refused, "SYNC_BLOCKED", why))
+            # What it does take goes on: an application does not wait for a memo.
+            changes = merge.writes[which] = [c for c in changes if c not in refused]
         money = any(c.name in GUARDED_FIELDS and c.name != "applications" for c in changes)
         day, closed = day_of(side.shared), rules.closed[which]
-        if not rules.can(which, merge.subject.entity, OpKind.UPDATE):
-            why = f"{side.connection} takes no change of this record"
-            merge.draft.findings.append(_refusal(merge.subject, which, changes, "SYNC_BLOCKED", why))
+        if not changes:
             held = True
         elif money and closed and day and day <= closed:
             why = f"closed_period: the books of {side.connection} are closed through {closed}; the document is of {day}"
             merge.draft.findings.append(_refusal(merge.subject, which, changes, "PERIOD_LOCKED", why))
             held = True
     return not held
+
+
+def _kind_of(change: FieldChange) -> OpKind:
+    return OpKind.APPLY if change.name == "applications" else OpKind.UPDATE
 
 
 def _refusal(s: SubjectState, which: Which, changes: Sequence[FieldChange], code: str, why: str) -> Finding:

@@ -12,12 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import Observation, Strategy
-from tieout.errors import NotFoundError, RetriableError
+from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.apply import candidates, send
 from tieout.sync.confirm import confirm, finish
-from tieout.sync.facts import facts, share
+from tieout.sync.facts import UnknownReferenceError, canonical, facts, share
 from tieout.sync.operations import OpKind
 from tieout.sync.store import instant, loads, stamp
 from tieout.sync.work import OPEN, Target, Work, own
@@ -161,20 +161,49 @@ def shows(work: Work, intent: dict[str, Any], now: Observation, target: Target) 
 
 
 def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
+    """Whether an export shows by now what was handed over: nothing else settles it, and nothing is sent again."""
     native = target.book.natives.get(intent["subject"])
-    if native is None:
-        if work.store.clock() - instant(intent["first_sent_at"]) > ACKNOWLEDGED_WITHIN:
-            why = f"no_acknowledgement: handed over in a file at {intent['first_sent_at']}; no export shows it since"
-            work.blame(intent, "unseen", "UNCERTAIN_WRITE", why)
-            return
-        work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
+    held = target.book.held.get((Entity(intent["entity"]), native)) if native else None
+    if held is None:
+        _not_shown(work, intent)
         return
-    held = target.book.held[(Entity(intent["entity"]), native)]
     now = Observation(held.entity, held.id, {}, held.record, held.version, held.existence)
-    if intent["op"] != OpKind.CREATE.value and not shows(work, intent, now, target):
-        work.blame(intent, "", "", "handed over in a file; no export shows the change yet")
+    if intent["op"] == OpKind.CREATE.value or shows(work, intent, now, target):
+        finish(work, intent | {"native_id": held.id}, target, held)
         return
-    finish(work, intent | {"native_id": native}, target, held)
+    was, is_ = (_known(work, o, target) for o in (_unpacked(intent), now))
+    changed = [n for n in sorted(was.keys() & is_.keys()) if was[n] != is_[n]]
+    if changed:
+        text = "; ".join(f"{n}: {canonical(was[n])} became {canonical(is_[n])}" for n in changed)
+        why = f"readback_mismatch: handed over in a file at {intent['first_sent_at']}, but an export shows {text}"
+        work.blame(intent, "otherwise", "UNCERTAIN_WRITE", why)
+        return
+    _not_shown(work, intent)
+
+
+def _not_shown(work: Work, intent: dict[str, Any]) -> None:
+    """Pending for as long as an import may take; then a person looks into the ERP's list of rejects."""
+    created = intent["op"] == OpKind.CREATE.value
+    if work.store.clock() - instant(intent["first_sent_at"]) > ACKNOWLEDGED_WITHIN:
+        what = "it" if created else "the change"
+        why = f"no_acknowledgement: handed over in a file at {intent['first_sent_at']}; no export shows {what} since"
+        work.blame(intent, "unseen", "UNCERTAIN_WRITE", why)
+    elif created:
+        work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
+    else:
+        work.blame(intent, "", "", "handed over in a file; no export shows the change yet")
+
+
+def _known(work: Work, observation: Observation | None, target: Target) -> dict[str, Any]:
+    """The compared fields of a record as it was read; empty if it cannot be told."""
+    record = observation.record if observation is not None else None
+    if record is None or isinstance(record, RecordError):
+        return {}
+    try:
+        shared = share(own(record), target.book.subject_of)
+    except UnknownReferenceError:
+        return {}
+    return facts(record.entity, shared, work.common(record.entity))
 
 
 KEY_MARGIN = 60

@@ -127,7 +127,7 @@ class Work:
 
     def blame(self, intent: dict[str, Any], count: str, code: str, why: str) -> None:
         if count:
-            self.counts["stuck" if count == "unseen" else count] += 1
+            self.counts["stuck" if count in ("unseen", "otherwise") else count] += 1
         target = self.target_of(intent["connection"])
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
         entity = Entity(loads(intent["operation"])["entity"])
@@ -142,6 +142,7 @@ _REMEDIES = {
     "unknown": "the next run reads back and settles it; nothing is sent again on a guess",
     "rejected": "mend the cause named by the target; it is tried again when the document changes",
     "stuck": "look in the target system, then decide the discrepancy",
+    "otherwise": "look in the target system: bring it to what was sent, or decide `recreate` to plan it anew",
     "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",
 }
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import pytest
 
 from tieout.connectors import Capabilities, Connector, Op, Strategy
+from tieout.model import Entity
 from tieout.testing import changing, delta, reading, writing
 from tieout.testing.bench import Bench, ContractBroken, Harness, Trouble, expect
 from tieout.testing.samples import sample
@@ -89,6 +90,11 @@ def _claims(held: Callable[[Capabilities], bool], reason: str) -> Callable[[Capa
     return lambda c: "" if held(c) else reason
 
 
+def _applies(c: Capabilities) -> str:
+    able = c.states_applications and c.can(Entity.PAYMENT, Op.CREATE) and c.can(Entity.PAYMENT, Op.APPLY)
+    return "" if able else "does not apply payments"
+
+
 _CREATE, _UPDATE, _VOID = _writes(Op.CREATE), _writes(Op.UPDATE), _writes(Op.VOID)
 _RESOLVES = _claims(lambda c: c.searchable or c.strategy is not Strategy.FILE, "writes are not acknowledged")
 
@@ -138,6 +144,7 @@ CHECKS: tuple[Check, ...] = (
         _both(_CREATE, _synchronous, _claims(lambda c: c.periods_readable, "closed periods cannot be read")),
     ),
     Check(changing.updates_in_place, _UPDATE),
+    Check(changing.re_applies_money, _applies),
     Check(changing.gives_a_new_version_to_each_change, _versioned),
     Check(changing.refuses_stale_versions, _both(_UPDATE, _versioned, _synchronous)),
     Check(changing.moves_only_what_differs, _both(_UPDATE, _claims(lambda c: not c.versioned, "versions protect it"))),
@@ -146,6 +153,10 @@ CHECKS: tuple[Check, ...] = (
     Check(changing.deletes_one_record, _both(_CREATE, _writes(Op.DELETE))),
     Check(writing.finds_by_marker, _both(_CREATE, _claims(lambda c: c.searchable, "markers cannot be searched"))),
     Check(writing.is_pending_until_seen, _both(_CREATE, _claims(lambda c: not c.synchronous, "writes are immediate"))),
+    Check(
+        changing.changes_are_pending_until_seen,
+        _both(_VOID, _claims(lambda c: not c.synchronous, "writes are immediate")),
+    ),
     Check(writing.hands_over_nothing_by_itself, _synchronous),
     Check(writing.keeps_its_secrets, _always),
     Check(writing.closes_quietly, _always),

@@ -61,6 +61,51 @@ def updates_in_place(b: Bench) -> None:
             expect(after.version != seen.version, f"an updated {entity} keeps its version {seen.version!r}")
 
 
+def re_applies_money(b: Bench) -> None:
+    """A payment is set against another invoice than before: the same payment, nothing else of it, and no second one."""
+    record = b.sample(Entity.PAYMENT, 1)
+    other = b.sample(Entity.PAYMENT, 2)
+    assert isinstance(record, Payment)
+    assert isinstance(other, Payment)
+    if "applications" not in b.fields(Entity.PAYMENT) or not record.applications:
+        return
+    seen = b.create(record, key("p"), marker("p"))
+    held = b.record(Entity.PAYMENT, seen.id)
+    there = b.harness.count(Entity.PAYMENT)
+    [was] = record.applications
+    [onto] = other.applications
+    amount = was.amount / 2
+    share = was.model_copy(update={"invoice": onto.invoice, "amount": amount, "amount_invoice": amount})
+    wanted = held.model_copy(update={"applications": (share,)})
+    b.update(wanted, seen, key("p", "again"))
+    now = b.record(Entity.PAYMENT, seen.id)
+    assert isinstance(now, Payment)
+    stand = {a.invoice: a.amount for a in now.applications if a.reversed_on is None}
+    expect(stand == {onto.invoice: amount}, f"a payment that was re-applied stands at {stand}")
+    expect(b.harness.count(Entity.PAYMENT) == there, "re-applying a payment made another")
+    wrong = difference(held, now, frozenset(type(now).model_fields) - {"applications", "reported_unapplied", "ref"})
+    expect(not wrong, f"re-applying a payment changed more: {wrong}")
+
+
+def changes_are_pending_until_seen(b: Bench) -> None:
+    """Without acknowledgement a change is pending, does nothing before the import, and is handed over once."""
+    for entity in b.able(Op.VOID):
+        id = b.put(entity, 1)
+        seen = b.look(entity, id)
+        expect(b.connector.void(seen, key=key(entity, "v")).pending, f"a void of {entity} is not pending")
+        b.harness.exchange()
+        expect(not b.voided(b.record(entity, id)), f"a void of {entity} had an effect before it was handed over")
+        seen = b.look(entity, id)
+        expect(b.connector.void(seen, key=key(entity, "v")).pending, f"a void of {entity} is not pending")
+        expect(bool(b.connector.flush(run=f"v-{entity}")), "flush hands no void over")
+        sent = b.harness.received()
+        expect(b.connector.void(seen, key=key(entity, "v")).pending, "a void that was handed over is not pending")
+        expect(b.connector.flush(run=f"w-{entity}") == [], "the same void is handed over twice")
+        expect(b.harness.received() == sent, "the same void reached the system twice")
+        b.harness.exchange()
+        expect(b.voided(b.record(entity, id)), f"a void of {entity} that was handed over has no effect")
+
+
 def gives_a_new_version_to_each_change(b: Bench) -> None:
     """A user's change, too, gives a new version."""
     for entity in b.readable():

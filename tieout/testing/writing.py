@@ -66,7 +66,7 @@ def _perform(b: Bench, op: Op, record: AnyRecord, seen: Any) -> Written:
     match op:
         case Op.CREATE:
             return b.connector.create(record, key=key("x"), marker=marker("x"))
-        case Op.UPDATE:
+        case Op.UPDATE | Op.APPLY:
             return b.connector.update(seen.record, before=seen, key=key("x"))
         case Op.VOID:
             return b.connector.void(seen, key=key("x"))
@@ -92,7 +92,7 @@ def creates_what_it_was_given(b: Bench) -> None:
 
 
 def takes_money_applied(b: Bench) -> None:
-    """A payment's application lowers what is open; taking it off, where updates are possible, raises it again."""
+    """A payment's application lowers what is open; taking it off, where that is possible, raises it again."""
     if not b.caps.states_applications or "applications" not in b.fields(Entity.PAYMENT):
         return
     record = b.sample(Entity.PAYMENT, 1)
@@ -101,7 +101,7 @@ def takes_money_applied(b: Bench) -> None:
     total = b.open(invoice)
     seen = b.create(record, key("pay"), marker("pay"))
     expect(b.open(invoice) == total - record.applications[0].amount, "an application does not lower the open amount")
-    if b.caps.can(Entity.PAYMENT, Op.UPDATE):
+    if b.caps.can(Entity.PAYMENT, Op.APPLY):
         bare = record.model_copy(update={"applications": ()})
         after = b.update(bare, seen, key("unapply")).record
         expect(isinstance(after, Payment) and after.applications == (), "an application cannot be taken off")

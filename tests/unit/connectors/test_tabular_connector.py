@@ -597,13 +597,33 @@ def test_changes_and_closed_periods_are_refused_before_anything_is_written(world
     with pytest.raises(PeriodClosed):
         connector.create(invoice(), key="K1", marker="TO1")
     before = connector.get(Entity.INVOICE, number)
-    for act in (connector.void, connector.delete):
-        with pytest.raises(ReadOnlyError):
-            act(before, key="K")
     with pytest.raises(ReadOnlyError):
+        connector.delete(before, key="K")
+    with pytest.raises(PeriodClosed):
+        connector.void(before, key="K")
+    with pytest.raises(PeriodClosed):
         connector.update(invoice(), before=before, key="K")
     with pytest.raises(ReadOnlyError):
         world.open(imports={}).create(invoice(), key="K", marker="T")
+    assert connector.flush(run="r") == []
+
+
+def test_what_no_layout_takes_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """SAP postings create, clearings apply: a new text and a reversal stay a person's work."""
+    both = ("import-sap-posting", "import-sap-clearing")
+    world = World(tmp_path, SAP, SAP_IMPORTS | {"payment": both})
+    number = world.books.enter_payment("200001", "5.00", on=JAN)
+    world.export()
+    connector = world.open()
+    assert connector.capabilities.writes[Entity.PAYMENT] == {Op.CREATE, Op.APPLY}
+    before = connector.get(Entity.PAYMENT, f"1000/{number}/2026")
+    with pytest.raises(ReadOnlyError, match="no import profile that takes a void of a payment"):
+        connector.void(before, key="K")
+    with pytest.raises(ReadOnlyError, match="what changes is memo"):
+        connector.update(before.record.model_copy(update={"memo": "anew"}), before=before, key="K")
+    assert connector.flush(run="r") == []
+    with pytest.raises(ConfigError, match="takes create of payment, which import-sap-posting takes already"):
+        world.open(imports={"payment": ("import-sap-posting", "import-payments")})
 
 
 def test_an_outbox_that_cannot_be_trusted_is_said_before_anything_is_planned(world: World) -> None:

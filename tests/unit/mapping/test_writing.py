@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tieout.errors import ProfileError, Rejected
 from tieout.mapping import fields
-from tieout.mapping.writing import encode, list_import_profiles, load_import_profile, rows
+from tieout.mapping.writing import Change, encode, list_import_profiles, load_import_profile, rows
 from tieout.model import Application, Credit, Entity, Line, Method
 from tieout.testing import sample
 
@@ -46,7 +46,14 @@ def payment(**more):
 
 
 def test_shipped_profiles_load_and_their_names_are_listed() -> None:
-    assert list_import_profiles() == ["import-customers", "import-documents", "import-payments", "import-sap-posting"]
+    assert list_import_profiles() == [
+        "import-customers",
+        "import-documents",
+        "import-payments",
+        "import-sap-clearing",
+        "import-sap-posting",
+        "import-sap-reversal",
+    ]
     for name in list_import_profiles():
         assert load_import_profile(name).name == name
 
@@ -149,3 +156,66 @@ def test_a_wrong_profile_says_what_is_wrong(tmp_path: Path, text: str, says: str
     path.write_text(text)
     with pytest.raises(ProfileError, match=says):
         load_import_profile(path)
+
+
+def changed(name: str, operation: str, before, after, *fields_: str, id: str = "1000/14000001/2026"):
+    profile = load_import_profile(name)
+    change = Change(operation, id, before, frozenset(fields_))  # type: ignore[arg-type]
+    made = rows(profile, after, marker="CHG1", change=change)
+    text = encode(profile, [made.cells]).decode("utf-8")
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=profile.file.delimiter, strict=True)
+    return list(table), made.effect
+
+
+def test_a_clearing_takes_back_and_sets_only_what_differs():
+    before = payment()
+    [first, second] = before.applications
+    third = first.model_copy(update={"invoice": "1000/90000003/2026", "applied_on": date(2026, 2, 3)})
+    found, effect = changed(
+        "import-sap-clearing", "apply", before, payment(applications=(second, third)), "applications"
+    )
+    shown = [(r["DOC_NO"], r["FISC_YEAR"], r["ACTION"], r["INV_REF"], r["AMOUNT"], r["PSTNG_DATE"]) for r in found]
+    assert shown == [
+        ("14000001", "2026", "RESET", "90000001", "-100.00", ""),
+        ("14000001", "2026", "APPLY", "90000003", "100.00", "20260203"),
+    ]
+    assert effect == 0
+
+
+def test_a_reversal_names_the_document_its_day_and_the_opposite_amount():
+    before = payment()
+    [row], effect = changed("import-sap-reversal", "void", before, before)
+    assert (row["DOC_NO"], row["REASON_REV"]) == ("14000001", "01")
+    assert (row["PSTNG_DATE"], row["AMT_DOCCUR"]) == (before.posted.strftime("%Y%m%d"), "150.00")
+    assert effect == Decimal("150.00")
+
+
+def test_a_change_names_the_columns_that_it_is_about():
+    before = sample(Entity.INVOICE, 1, customer_id="200001").model_copy(update={"tax_lines": (), "memo": "was"})
+    [row], _ = changed("import-documents", "update", before, before.model_copy(update={"memo": "is"}), "memo", id="7")
+    assert (row["operation"], row["id"], row["changed"], row["memo"]) == ("update", "7", "memo", "is")
+    [row] = table("import-documents", before)
+    assert (row["operation"], row["id"], row["changed"], row["void_date"]) == ("create", "", "", "")
+
+
+def test_a_layout_takes_only_the_operations_that_it_declares():
+    with pytest.raises(Rejected, match="carries no payment to void"):
+        changed("import-sap-posting", "void", payment(), payment())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('operations = ["update"]', "id"),
+        ('operations = ["create", "void"]', "operation"),
+        ('operations = ["apply"]', "moves"),
+        ("operations = []", "operations"),
+        ('operations = ["delete"]', "operations"),
+    ],
+)
+def test_a_layout_that_could_not_say_what_it_changes_is_refused(tmp_path: Path, text: str, why: str):
+    path = tmp_path / "own.toml"
+    path.write_text(f'entities = ["payment"]\n{text}\n[[columns]]\nname = "ref"\nsource = "marker"\n')
+    with pytest.raises(ProfileError) as refused:
+        load_import_profile(path)
+    assert why in " ".join(refused.value.problems)

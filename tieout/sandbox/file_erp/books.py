@@ -140,11 +140,11 @@ class Books:
         self._log("customer entered", account, by=by, our_reference=self.customers[account].our_reference)
         return account
 
-    def change_customer(self, account: str, **changes: Any) -> str:
+    def change_customer(self, account: str, *, by: str = "user", **changes: Any) -> str:
         customer = self._customer(account)
         for key, value in changes.items():
             setattr(customer, key, value)
-        self._log("customer changed", account, fields=",".join(changes))
+        self._log("customer changed", account, by=by, fields=",".join(changes))
         return account
 
     # -- documents
@@ -225,7 +225,7 @@ class Books:
     def apply(self, source: str, invoice: str, amount: Decimal | str, *, on: date, by: str = "user") -> str:
         """Set part of a payment or credit memo against an invoice."""
         doc, value = self.document(source), Decimal(amount)
-        self._open_period(on)
+        self.require_open(on)
         if value <= 0 or value > doc.amount - self._standing(doc):
             raise BooksError(f"{source} has not {value} left to apply")
         self._room(invoice, value, on)
@@ -235,7 +235,7 @@ class Books:
 
     def unapply(self, source: str, invoice: str, *, on: date) -> str:
         """Take back every standing application of the document to that invoice, from `on`."""
-        self._open_period(on)
+        self.require_open(on)
         found = [a for a in self.document(source).applications if a.invoice == invoice and a.reversed_on is None]
         if not found:
             raise BooksError(f"{source} is not applied to {invoice}")
@@ -244,37 +244,50 @@ class Books:
         self._log("unapplied", source, invoice=invoice)
         return source
 
-    def reverse(self, number: str, *, on: date) -> str:
+    def reset(self, source: str, invoice: str, amount: Decimal | str, *, by: str = "user") -> str:
+        """Undo the clearing of that amount as if it had never been; all that stands between the two, or nothing."""
+        found = [a for a in self.document(source).applications if a.invoice == invoice and a.reversed_on is None]
+        stands = sum((a.amount for a in found), ZERO)
+        if not found or stands != Decimal(amount):
+            raise BooksError(f"{source} is applied to {invoice} with {stands}, not {amount}")
+        for application in found:
+            self.require_open(application.on)
+            application.reversed_on = application.on
+        self._log("reset", source, by=by, invoice=invoice, amount=str(amount))
+        return source
+
+    def reverse(self, number: str, *, on: date, by: str = "user") -> str:
         """Cancel a document from `on`; its own applications fall, an invoice must be free of others'."""
         doc = self.document(number)
-        self._open_period(on)
+        self.require_open(on)
         if doc.reversed_on:
             raise BooksError(f"{number} is already reversed")
-        if doc.is_invoice and self.open(number, on) != doc.amount:
+        others = (a for d in self.documents.values() if not d.reversed_on for a in d.applications)
+        if any(a.invoice == number and a.reversed_on is None for a in others):
             raise BooksError(f"{number} has payments; unapply them first")
         for application in doc.applications:
             application.reversed_on = application.reversed_on or on
         doc.reversed_on, doc.reversed_with = on, self._take("AB")
-        self._log("reversed", number, amount=str(doc.amount), with_=doc.reversed_with)
+        self._log("reversed", number, by=by, amount=str(doc.amount), with_=doc.reversed_with)
         return number
 
     def re_date(self, number: str, *, on: date) -> str:
         """Move a document's document and posting date."""
         doc = self.document(number)
-        self._open_period(doc.posting_date)
-        self._open_period(on)
+        self.require_open(doc.posting_date)
+        self.require_open(on)
         doc.document_date = doc.posting_date = on
         self._log("re-dated", number, on=on.isoformat())
         return number
 
-    def change(self, number: str, **changes: Any) -> str:
+    def change(self, number: str, *, by: str = "user", **changes: Any) -> str:
         """Change fields of a document in place (text, due, amount, tax …), as a careless user would."""
         doc = self.document(number)
         for key, value in changes.items():
             if key not in {f.name for f in fields(Document)}:
                 raise BooksError(f"a document has no {key}")
             setattr(doc, key, value)
-        self._log("changed", number, fields=",".join(changes))
+        self._log("changed", number, by=by, fields=",".join(changes))
         return number
 
     def close(self, through: date) -> None:
@@ -292,6 +305,10 @@ class Books:
         """What is open of one document as of a day; zero if it has no effect by then."""
         self.document(number)
         return self.balances(as_of).get(number, ZERO)
+
+    def unpaid(self, number: str) -> Decimal:
+        """What is open of one document when everything posted so far counts."""
+        return self.open(number, max(d.posting_date for d in self.documents.values()))
 
     def balances(self, as_of: date) -> dict[str, Decimal]:
         """Open amount by document number, positive: an invoice's balance, the unapplied rest of a credit.
@@ -357,7 +374,7 @@ class Books:
     ) -> str:
         known = self._customer(customer)
         posted = posting_date or on
-        self._open_period(posted)
+        self.require_open(posted)
         if amount < 0:
             raise BooksError("amounts are positive; the document type carries the sign")
         shares = {invoice: Decimal(value) for invoice, value in (applications or {}).items()}
@@ -382,7 +399,8 @@ class Books:
             raise BooksError(f"no customer {account}")
         return self.customers[account]
 
-    def _open_period(self, day: date) -> None:
+    def require_open(self, day: date) -> None:
+        """Raises BooksError for a day in a closed period."""
         if self.closed_through and day <= self.closed_through:
             raise BooksError(f"posting date {day} lies in a closed period (closed through {self.closed_through})")
 

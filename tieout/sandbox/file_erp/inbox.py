@@ -1,7 +1,8 @@
 """How the file ERP loads import files: it checks the manifest and books each record under its own number.
 
-It knows two families of columns by their headings: the plain ones (`our_reference`, …) and the SAP posting file
-(`COMP_CODE`, …). A record is the run of rows that carry the same reference; one bad row rejects the record.
+It knows its layouts by their headings: the plain ones (`our_reference`, …), and the SAP postings, clearings and
+reversals (`COMP_CODE`, …). A record is the run of rows that carry the same reference; one bad row rejects the record.
+What is changed, cleared or reversed is the business of `changes`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tieout.sandbox.file_erp import changes
 from tieout.sandbox.file_erp.books import ZERO, Books, BooksError
 from tieout.sandbox.file_erp.layouts import PAYMENT_METHODS
 
@@ -37,18 +40,26 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One record of an import file, as the ERP understands it. parts: (invoice or "", amount) per row."""
+    """One record of an import file, as the ERP understands it. parts: (invoice or "", amount) per row.
+
+    operation: create, update, void, or apply · id: the ERP's own number of what is changed
+    changed: headings of the columns that an update is about
+    """
 
     kind: str
     our_reference: str
     fields: dict[str, Any]
     parts: tuple[tuple[str, Decimal], ...] = ()
+    operation: str = "create"
+    id: str = ""
+    changed: frozenset[str] = frozenset()
 
     @property
     def effect(self) -> Decimal:
-        """Its signed effect on receivables."""
+        """What the control total counts: its effect on receivables, of a void the opposite, of a clearing its sum."""
         amount: Decimal = self.fields.get("amount", ZERO)
-        return amount if self.kind == "invoice" else -amount
+        signed = amount if self.kind in ("invoice", "clearing", "reversal") else -amount
+        return -signed if self.operation == "void" and self.kind != "reversal" else signed
 
 
 def waiting(books: Books, outbox: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
@@ -78,16 +89,24 @@ def read(data: bytes) -> list[Job | tuple[Row, str]]:
     text = data.decode("utf-8-sig")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True))
-    sap = bool(rows) and "COMP_CODE" in rows[0]
-    reference = "ASSIGNMENT" if sap else "our_reference"
+    reference, understand = _layout(rows[0] if rows else {})
     out: list[Job | tuple[Row, str]] = []
     for ours, group in groupby(rows, key=lambda row: row[reference]):
         chunk = list(group)
         try:
-            out.append(_sap(ours, chunk) if sap else _plain(ours, chunk))
+            out.append(understand(ours, chunk))
         except (ValueError, KeyError, ArithmeticError) as error:
             out.append((chunk[0], f"unreadable: {error!r}"))
     return out
+
+
+def _layout(row: Row) -> tuple[str, Callable[[str, list[Row]], Job]]:
+    """The column of the reference, and how the rows of one are understood."""
+    if "ACTION" in row:
+        return "CHANGE_REF", _clearing
+    if "REASON_REV" in row:
+        return "CHANGE_REF", _reversal
+    return ("ASSIGNMENT", _sap) if "COMP_CODE" in row else ("our_reference", _plain)
 
 
 def totals(jobs: list[Job | tuple[Row, str]]) -> dict[str, Decimal]:
@@ -105,6 +124,8 @@ def book(books: Books, job: Job, *, renumber: bool = False, keep_reference: bool
 
     A plain file's invoice or credit memo keeps the number it came with; SAP gives each document its own.
     """
+    if job.operation != "create":
+        return changes.carry_out(books, job, change)
     data = dict(job.fields)
     ours = job.our_reference if keep_reference else ""
     if job.kind == "customer":
@@ -145,9 +166,11 @@ def _needed(text: str) -> date:
 
 def _plain(ours: str, rows: list[Row]) -> Job:
     first = rows[0]
+    about: dict[str, Any] = {"operation": first.get("operation") or "create", "id": first.get("id", "")}
+    about["changed"] = frozenset(first.get("changed", "").split())
     if "name" in first:
         keys = ("name", "email", "phone", "street", "city", "region", "postal_code", "country", "terms", "tax_id")
-        return Job("customer", ours, {k: first[k] for k in keys} | {"currency": first["currency"] or None})
+        return Job("customer", ours, {k: first[k] for k in keys} | {"currency": first["currency"] or None}, **about)
     kind = first.get("kind", "payment")
     common = {
         "customer": first["customer"],
@@ -159,13 +182,43 @@ def _plain(ours: str, rows: list[Row]) -> Job:
         "reference": first["number"],
         "text": first["memo"],
     }
+    if about["operation"] == "void":
+        return Job(kind, ours, common | {"void_date": _needed(first["void_date"])}, **about)
     if kind == "payment":
         common["method"] = first["method"]
     else:
         common |= {"tax": Decimal(first["tax"] or 0), "tax_code": first["tax_code"], "number": first["number"]}
     if kind == "invoice":
-        return Job(kind, ours, common | {"due": _day(first["due_date"])})
-    return Job(kind, ours, common, tuple((r["applied_to"], Decimal(r["applied_amount"])) for r in rows))
+        return Job(kind, ours, common | {"due": _day(first["due_date"])}, **about)
+    return Job(kind, ours, common, tuple((r["applied_to"], Decimal(r["applied_amount"])) for r in rows), **about)
+
+
+def _clearing(ours: str, rows: list[Row]) -> Job:
+    """Amounts to set against invoices (positive) and to take back (negative), in the order of the file."""
+    first = rows[0]
+    for row in rows:
+        if (row["ACTION"], Decimal(row["AMOUNT"]) > 0) not in (("APPLY", True), ("RESET", False)):
+            raise ValueError(f"{row['ACTION']} of {row['AMOUNT']}")
+    fields = _of_sap(first) | {
+        "customer": first["CUSTOMER"],
+        "amount": sum((Decimal(r["AMOUNT"]) for r in rows), ZERO),
+        "days": tuple(_day(r["PSTNG_DATE"]) for r in rows),
+    }
+    parts = tuple((r["INV_REF"], Decimal(r["AMOUNT"])) for r in rows)
+    return Job("clearing", ours, fields, parts, operation="apply", id=first["DOC_NO"])
+
+
+def _reversal(ours: str, rows: list[Row]) -> Job:
+    [first] = rows
+    if first["REASON_REV"] != "01":
+        raise ValueError(f"reversal reason {first['REASON_REV']!r}")
+    fields = _of_sap(first) | {"amount": Decimal(first["AMT_DOCCUR"]), "void_date": _needed(first["PSTNG_DATE"])}
+    return Job("reversal", ours, fields, operation="void", id=first["DOC_NO"])
+
+
+def _of_sap(row: Row) -> dict[str, Any]:
+    year = int(row["FISC_YEAR"])
+    return {"company_code": row["COMP_CODE"], "fiscal_year": year, "currency": row["CURRENCY"]}
 
 
 def _sap(ours: str, rows: list[Row]) -> Job:

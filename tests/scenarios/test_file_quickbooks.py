@@ -1,0 +1,130 @@
+"""A file ERP and QuickBooks over HTTP: what is done in one is done in the other after the next hand-over and export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.scenarios.test_file_changes import Changing
+from tests.scenarios.test_files import FileWorld
+from tests.scenarios.test_quickbooks import EVERYTHING, world
+from tieout.sync.engine import Report, sync
+from tieout.sync.facts import Codes
+
+D = Decimal
+LATE = date(2026, 12, 31)
+
+
+class SapAndQuickBooks(Changing):
+    """SAP by files on the left, QuickBooks on the right."""
+
+    def __init__(self, folder: Path, q: Any) -> None:
+        codes = Codes({"": "1"}, {"": "NON", "O0": "NON"}, None, None, None)
+        FileWorld.__init__(self, folder, clock=q.clock, codes=codes, unattended=EVERYTHING)
+        self.q, self.right, self.handed = q, q.right, 0
+        self.ada = self.make("Customer", {"DisplayName": "Ada Ltd"})["Id"]
+
+    def run(self, **kw: Any) -> Report:
+        self.clock.tick(120)
+        connectors = {"left": self.sap, "right": self.right}
+        return sync(self.store, connectors, self.pair, apply=True, heartbeat=False, **kw)
+
+    def make(self, entity: str, body: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = self.q.server.books.apply(entity, "create", body)
+        return made
+
+    def change(self, entity: str, op: str, id: str, body: dict[str, Any]) -> None:
+        now = self.q.server.books.find(entity, id)
+        self.q.server.books.apply(entity, op, body | {"Id": id, "SyncToken": now["SyncToken"]})
+
+    def bill(self, number: str, total: str) -> str:
+        sale = {"ItemRef": {"value": "1"}, "TaxCodeRef": {"value": "NON"}}
+        line = {"Amount": D(total), "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": sale}
+        body = {"CustomerRef": {"value": self.ada}, "Line": [line], "DocNumber": number, "TxnDate": "2026-01-15"}
+        return str(self.make("Invoice", body)["Id"])
+
+    def memo(self, number: str, total: str) -> str:
+        sale = {"ItemRef": {"value": "1"}, "TaxCodeRef": {"value": "NON"}}
+        line = {"Amount": D(total), "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": sale}
+        body = {"CustomerRef": {"value": self.ada}, "Line": [line], "DocNumber": number, "TxnDate": "2026-01-15"}
+        return str(self.make("CreditMemo", body)["Id"])
+
+    def paid(self, total: str, *links: tuple[str, str, str], id: str = "") -> str:
+        lines = [{"Amount": D(a), "LinkedTxn": [{"TxnId": i, "TxnType": kind}]} for kind, i, a in links]
+        # A credit of SAP counts from its own day, for a list of line items says no other.
+        day = "2026-01-20" if D(total) else "2026-01-15"
+        body = {"CustomerRef": {"value": self.ada}, "TotalAmt": D(total), "TxnDate": day, "Line": lines}
+        if id:
+            self.change("Payment", "update", id, body | {"PaymentRefNum": "chk 9"})
+            return id
+        return str(self.make("Payment", body | ({"PaymentRefNum": "chk 9"} if D(total) else {}))["Id"])
+
+    def quiet(self) -> None:
+        files, effects = self.files(), len(self.q.server.books.effects)
+        report = self.run()
+        assert report.operations == []
+        assert [d.as_json() for d in report.discrepancies] == []
+        assert (self.files(), len(self.q.server.books.effects)) == (files, effects)
+        left = sum((D(c["Balance"]) for c in self.q.qbo("Customer")), D(0))
+        assert self.erp.books.receivables(LATE).get("USD", D(0)) == left
+
+
+@contextmanager
+def both(folder: Path) -> Iterator[SapAndQuickBooks]:
+    with world() as q:
+        yield SapAndQuickBooks(folder, q)
+
+
+def test_an_invoice_born_in_quickbooks_part_paid_re_applied_and_voided_there(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        one, two = w.bill("Q-1", "100.00"), w.bill("Q-2", "80.00")
+        pay = w.paid("40.00", ("Invoice", one, "40.00"))
+        w.begin()
+        assert (w.open("Q-1"), w.open("Q-2"), w.open("chk 9")) == (60, 80, 0)
+        w.quiet()
+        w.paid("40.00", ("Invoice", two, "40.00"), id=pay)
+        w.night()
+        assert (w.open("Q-1"), w.open("Q-2"), w.open("chk 9")) == (100, 40, 0)
+        w.quiet()
+        w.change("Invoice", "void", one, {})
+        w.night()
+        assert w.sap_of("Q-1").reversed_on == date(2026, 1, 15)
+        assert w.erp.books.receivables(LATE) == {"USD": D("40.00")}
+        w.quiet()
+        assert w.files() == w.handed + 2
+
+
+def test_a_credit_memo_and_a_payment_of_quickbooks_that_are_applied_later(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        one = w.bill("Q-1", "100.00")
+        pay, memo = w.paid("40.00"), w.memo("C-1", "30.00")
+        w.begin()
+        assert (w.open("Q-1"), w.open("chk 9"), w.open("C-1")) == (100, 40, 30)
+        w.paid("40.00", ("Invoice", one, "40.00"), id=pay)
+        w.paid("0.00", ("Invoice", one, "30.00"), ("CreditMemo", memo, "30.00"))
+        w.night()
+        assert (w.open("Q-1"), w.open("chk 9"), w.open("C-1")) == (30, 0, 0)
+        w.quiet()
+
+
+def test_what_sap_applies_later_is_applied_in_quickbooks(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        day = date(2026, 1, 15)
+        eve = w.erp.books.enter_customer("Eve AG")
+        one = w.erp.books.enter_invoice(eve, "60.00", on=day, tax_code="O0", reference="S-1")
+        memo = w.erp.books.enter_credit_memo(eve, "20.00", on=day, tax_code="O0", reference="SC-1")
+        pay = w.erp.books.enter_payment(eve, "50.00", on=day, reference="wire 1")
+        w.begin()
+        w.erp.books.apply(pay, one, "40.00", on=day)
+        w.erp.books.apply(memo, one, "20.00", on=day)
+        w.export()
+        for _ in range(3):
+            w.run()
+        [mirror] = [i for i in w.q.qbo("Invoice") if i["DocNumber"] == "S-1"]
+        assert D(mirror["Balance"]) == 0
+        w.quiet()
+        assert len(w.q.qbo("CreditMemo")) == 1
