@@ -86,6 +86,7 @@ def test_by_default_it_is_compared_and_nothing_is_made_of_it(tmp_path: Path) -> 
     assert w.theirs() == []
     assert report.operations == []
     assert told(report) == [("PAID_VS_OPEN", D("100.00"))]
+    assert f"left says that it was settled on {SETTLED}; right shows it open" in report.discrepancies[0].cause
     assert (bridge(report)["left_total"], bridge(report)["right_total"]) == ("50.00", "150.00")
 
 

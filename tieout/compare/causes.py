@@ -40,6 +40,9 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"{rates[0]} of net against {rates[1]}" if all(rates) else ""
         case "CHARGEBACK_NSF" if "memo" in clue:
             return f"the voided payment's memo reads {clue['memo']!r}"
+        case "PAID_VS_OPEN" if (left is None) is not (right is None):
+            says, open_ = names if left else names[::-1]
+            return f"{says} says that it was settled on {left or right}; {open_} shows it open"
         case "VOID_DATE_DIFF" if "offset" in clue:
             voided, reversed_in = (names[1], names[0]) if clue["side"] == "left" else names
             return (
