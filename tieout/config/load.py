@@ -203,15 +203,20 @@ def _tabular(r: Reader, name: str, options: dict[str, Any], path: lines.Path) ->
 
 def _profile(r: Reader, name: str) -> str:
     """A shipped name as it is; a path from the folder of tieout.toml."""
-    return str(r.base / Path(name).expanduser()) if "/" in name or name.endswith(".toml") else name
+    return str(r.base / Path(name).expanduser()) if _is_path(name) else name
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith(".toml")
 
 
 def _known_profile(r: Reader, name: str, known: list[str], path: lines.Path, key: str) -> None:
     """A problem where no profile of that name ships and no file lies at that path."""
     found = _profile(r, name)
-    if found == name and name not in known:
-        r.word(path, key, name, (*known, "the path of a .toml file"))
-    elif found != name and not Path(found).is_file():
+    if not _is_path(name):
+        if name not in known:
+            r.word(path, key, name, (*known, "the path of a .toml file"))
+    elif not Path(found).is_file():
         r.problem(path, key, f"there is no file {found}")
 
 

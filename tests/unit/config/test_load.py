@@ -336,3 +336,13 @@ def test_every_key_is_on_the_line_that_starts_with_it(entries: list[tuple[str, s
     found = locate(text)
     for i, (key, _) in enumerate(entries):
         assert text.splitlines()[found[f"t{i}", key] - 1].startswith(f"{key} =")
+
+
+def test_a_profile_may_lie_at_an_absolute_path(tmp_path: Path) -> None:
+    own = tmp_path / "acme.toml"
+    own.write_text("")
+    tables = f'exports = [{{ glob = "*.csv", profile = "{own}" }}]'
+    erp = f'[connection.c]\nkind = "tabular"\nfolder = "in"\ncurrency = "USD"\n{tables}\n'
+    settings = loads(SOUND + erp, FILE)
+    [export] = settings.connection("c").options["exports"]
+    assert export["profile"] == str(own)
