@@ -97,6 +97,8 @@ MEANING: dict[str, str] = {
     "BALANCE_MISMATCH_INTERNAL": "A balance that the ledger reports is not what its own documents add up to.",
     "UNCERTAIN_WRITE": "A write was sent, and it is not known yet whether it happened.",
     "RESURRECTED": "What was gone or void when the state last took note of it stands again.",
+    "UNTRACED_TIE_OUT": "A receivables balance that a ledger's own report states is not what its documents add up to "
+    "on that day.",
     "UNAUTHORISED_EDIT_AFTER_POST": "A field was changed on the side that does not own it, or on both sides, since the "
     "two last agreed.",
     "LINE_STRUCTURE": "The lines of the document differ; its total does not.",
@@ -108,5 +110,6 @@ MEANING: dict[str, str] = {
 CLASSES = {
     "T": "changes the total of receivables",
     "Z": "moves money between documents, customers or dates; the total stays",
+    "G": "lies between a ledger's documents and its general ledger; the two ledgers' documents may still agree",
     "N": "moves no money",
 }

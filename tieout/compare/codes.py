@@ -1,8 +1,9 @@
 """The codes of a comparison: class, severity, what usually causes each and what to do next.
 
 From discrepancies.md §8; A is the left ledger, B the right one. Class T changes the total of receivables, Z only
-moves between documents, customers or dates, N has no ledger effect. `confirmed` codes name what happened; the others
-say only that something differs, so their amounts stand as `unconfirmed` beside the bridge.
+moves between documents, customers or dates, G lies between documents and general ledger, N has no ledger effect.
+`confirmed` codes name what happened; the others say only that something differs, so their amounts stand as
+`unconfirmed` beside the bridge.
 """
 
 from __future__ import annotations
@@ -208,6 +209,13 @@ OF_SYNC: dict[str, Code] = {
         "high",
         "restored, entered again under its old id, or un-voided",
         "if it is to stand, decide `retry`; else remove or void it again",
+    ),
+    "UNTRACED_TIE_OUT": Code(
+        "G",
+        "high",
+        confirmed=False,
+        cause="a journal on the control account; a document of a kind that is not read; a filter on what is read",
+        remedy="open the report and the account in that system, and find what moved it without a document",
     ),
     "UNAUTHORISED_EDIT_AFTER_POST": _n(
         "medium",

@@ -76,7 +76,7 @@ def _own(f: Finding) -> Discrepancy:
     code = f.code or ("CUSTOMER_FIELD_DIFF" if f.entity is Entity.CUSTOMER else _code_of(f))
     class_ = of(code).class_
     return Discrepancy(
-        id=_id(code, f.subject, f.field),
+        id=id_of(code, f.subject, f.field),
         code=code,
         secondary=(),
         # Were a total of receivables moved, the comparison would list it.
@@ -111,7 +111,7 @@ def unreadable(connection: str, errors: Sequence[RecordError]) -> list[Discrepan
     """One discrepancy for each record that could not be read."""
     return [
         Discrepancy(
-            id=_id("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value),
+            id=id_of("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value),
             code="PARSE_REJECT",
             secondary=(),
             class_="N",
@@ -138,7 +138,7 @@ def held_by_guards(trips: Iterable[Trip]) -> list[Discrepancy]:
     """One discrepancy for each guard that holds operations."""
     return [
         Discrepancy(
-            id=_id("MASS_CHANGE_GUARD", t.name),
+            id=id_of("MASS_CHANGE_GUARD", t.name),
             code="MASS_CHANGE_GUARD",
             secondary=(),
             class_="N",
@@ -161,7 +161,8 @@ def held_by_guards(trips: Iterable[Trip]) -> list[Discrepancy]:
     ]
 
 
-def _id(*parts: str) -> str:
+def id_of(*parts: str) -> str:
+    """The id of a discrepancy: from what it is about, and nothing of the run."""
     return "d" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:15]
 
 
@@ -182,8 +183,13 @@ def _body(d: Discrepancy) -> dict[str, Any]:
     }
 
 
-def record(tx: Tx, pair: str, run: str, found: Sequence[Discrepancy]) -> Changes:
-    """Bring the pair's list to what was found: open, re-open, carry on, close. Part of the caller's transaction."""
+def record(
+    tx: Tx, pair: str, run: str, found: Sequence[Discrepancy], *, unseen: frozenset[str] = frozenset()
+) -> Changes:
+    """Bring the pair's list to what was found: open, re-open, carry on, close. Part of the caller's transaction.
+
+    unseen: codes that this run did not look for; what is listed under them stays as it is
+    """
     t = schema.discrepancy
     known = {r["id"]: r for r in tx.all(sa.select(t).where(t.c.pair == pair))}
     opened = closed = still = 0
@@ -200,7 +206,9 @@ def record(tx: Tx, pair: str, run: str, found: Sequence[Discrepancy]) -> Changes
             tx.audit(event, "discrepancy", d.id, {"code": d.code, "delta": str(d.delta), "pair": pair})
     tx.put_all(t, rows)
     for id, row in known.items():
-        if id not in current and row["state"] in OPEN_STATES:
+        if id not in current and row["state"] in OPEN_STATES and row["code"] in unseen:
+            still += row["state"] != "accepted"
+        elif id not in current and row["state"] in OPEN_STATES:
             tx.db.execute(
                 t.update().where(t.c.id == id, t.c.pair == pair).values(state="closed", closed_at=tx.at, last_run=run)
             )

@@ -20,11 +20,13 @@ from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained
 from tieout.connectors import Connector
 from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
-from tieout.model import Company, Entity
+from tieout.model import Company, ControlBalance, Entity
 from tieout.sync import differences, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
 from tieout.sync.confirm import set_base
+from tieout.sync.control import CODE as CONTROL
+from tieout.sync.control import as_discrepancy, untied
 from tieout.sync.facts import (
     LEFT,
     RIGHT,
@@ -152,6 +154,8 @@ class _Run:
         self.suspicious: list[str] = []
         self.broken: set[tuple[Which, Entity]] = set()
         self.allowed: set[str] = set()
+        self.unknown_marks = 0
+        self.stated_balances: dict[Which, list[ControlBalance]] = {}
 
     def go(self) -> Report:
         self._begin()
@@ -265,6 +269,7 @@ class _Run:
     def _fetch(self) -> None:
         for which, connector in self.connectors.items():
             counts = self.report.fetched.setdefault(connector.name, {})
+            self.stated_balances[which] = self._control(which)
             for entity in self._entities(which):
                 self.progress(f"reading {entity} from {connector.name}")
                 try:
@@ -280,6 +285,31 @@ class _Run:
             book = self.books[which] = load(self.store, connector.name)
             shadow(book)
             self.unreadable += differences.unreadable(connector.name, book.unreadable())
+
+    def _control(self, which: Which) -> list[ControlBalance]:
+        """What a system's own reports state for receivables now; [] and noted, if it does not say."""
+        connector = self.connectors[which]
+        try:
+            return connector.control_balances(self.as_of or self.store.clock().date())
+        except RetriableError as error:
+            self._failed(f"{connector.name}/control balances", error)
+            return []
+
+    def _untied(self) -> list[Discrepancy] | None:
+        """Control balances that the documents do not give; None if the two cannot be held against each other now.
+
+        The figures were read before the documents, and stood still if they are the same when read once more.
+        """
+        out: list[Discrepancy] = []
+        if self.broken or self.suspicious:
+            return None
+        for which, balances in self.stated_balances.items():
+            book = self.books[which]
+            found = untied(balances, book)
+            if found and self._control(which) != balances:
+                return None
+            out += [as_discrepancy(one, which, len(book.unreadable())) for one in found]
+        return out
 
     def _judge(self, which: Which, got: Fetched) -> None:
         nameless = [e for e in got.rejected if e.ref is None]
@@ -298,6 +328,7 @@ class _Run:
         self._take_over()
         subjects = {r["id"]: r for r in self.store.rows(sa.select(schema.subject))}
         links = by_marker(self.books, subjects)
+        self.unknown_marks = self._unknown(links)
         count = store_links(self.store, self.lease, self.id, self.books, links)
         for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
             links = [self._as_born(link) for link in by_ladder(self.books, wanted)]
@@ -318,6 +349,13 @@ class _Run:
     def _stated(self) -> Stated:
         policy = "compare" if self.pair.mode == "observe" else self.pair.stated_settlements
         return Stated.of(self.books, policy, self.pair.cutover)
+
+    def _unknown(self, links: Sequence[Link]) -> int:
+        """How many links stand on a mark of a write that the state has no intent of."""
+        if not links:
+            return 0
+        known = {r["marker"] for r in self.store.rows(sa.select(schema.intent.c.marker))}
+        return sum(1 for link in links if link.evidence["marker"] not in known)
 
     def _as_born(self, link: Link) -> Link:
         """A link whose one half is an open create of ours came back without our mark: it is still ours."""
@@ -382,7 +420,12 @@ class _Run:
         )
         changed = bool(last) and last[0]["config_hash"] != self.pair.config_hash and self.pair.mode == "auto"
         trips = check(
-            draft.operations, limits=self.pair.limits, linked=linked, empty=self.suspicious, config_changed=changed
+            draft.operations,
+            limits=self.pair.limits,
+            linked=linked,
+            empty=self.suspicious,
+            config_changed=changed,
+            unknown_marks=self.unknown_marks,
         )
         held: dict[str, list[str]] = {}
         for trip in trips:
@@ -461,18 +504,22 @@ class _Run:
         if self.listing.read_again(result):
             result = self._compare(explained, reported=fresh)
         found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
-        found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys <= done)
+        found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys or not t.keys <= done)
+        control = self._untied() if fresh else None
+        found += control or []
+        # Figures that could not be held against the documents in this run say nothing new.
+        unseen = frozenset({CONTROL}) if control is None else frozenset()
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:
-                self.report.changes = differences.record(tx, self.pair.name, self.id, found)
+                self.report.changes = differences.record(tx, self.pair.name, self.id, found, unseen=unseen)
             else:
                 # A look at another day: the lasting list, and what people decided on it, stay as they are.
                 self.report.changes = differences.Changes(0, len(found), 0)
             refused = {f.subject for f in findings if f.refused}
             self.report.refused = differences.unanswered(tx, self.pair.name, refused)
-            self.listing.control_totals(tx)
+            self.listing.control_totals(tx, self.stated_balances)
         self.report.comparison, self.report.discrepancies = result, found
-        self.report.trips = [t for t in trips if not t.keys <= done]
+        self.report.trips = [t for t in trips if not t.keys or not t.keys <= done]
         self.report.applied, self.report.written = work.counts, work.written
         self.report.halted = [f"{t.connector.name}: {t.halted}" for t in work.targets.values() if t.halted]
         settled = done | self.allowed | self.listing.among(waiting, UNDER_WAY)

@@ -47,10 +47,12 @@ def check(
     linked: Mapping[Entity, int],
     empty: Sequence[str] = (),
     config_changed: bool = False,
+    unknown_marks: int = 0,
 ) -> list[Trip]:
     """The guards that a plan trips, in a fixed order; [] if none.
 
     linked: records linked so far, per entity · empty: what was suspiciously absent in this run, in words
+    unknown_marks: records that were written by tieout, as their marks say, and of which the state did not know
     config_changed: whether mapping, policy or codes differ from the last run that wrote
     """
     trips = [
@@ -60,6 +62,7 @@ def check(
         _money(operations, limits),
         _side_empty(operations, empty),
         _config(operations, config_changed),
+        _older(operations, unknown_marks),
     ]
     return [t for t in trips if t is not None]
 
@@ -127,3 +130,13 @@ def _config(operations: Sequence[Operation], changed: bool) -> Trip | None:
         return None
     keys = frozenset(o.key for o in operations)
     return Trip("config_changed", "mapping, policy or codes changed since the last run that wrote", keys)
+
+
+def _older(operations: Sequence[Operation], unknown: int) -> Trip | None:
+    """What a state does not know of its own writes, it was restored or made anew: a person says that it may go on."""
+    if not unknown:
+        return None
+    many = "1 record carries a mark" if unknown == 1 else f"{unknown} records carry marks"
+    text = f"{many} of tieout that the state did not know and has linked now: it is older than the books (a restored "
+    text += "backup), or was made anew; nothing is written in this run"
+    return Trip("state_older", text, frozenset(o.key for o in operations))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 import sqlalchemy as sa
 
 from tieout import compare
 from tieout.compare import Discrepancy, Explained
 from tieout.errors import NotFoundError, RecordError, RetriableError
-from tieout.model import Entity, Existence, micros
+from tieout.model import ControlBalance, Entity, Existence, micros
 from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import save_seen
 from tieout.sync.operations import Finding, Operation, OpKind
 from tieout.sync.sides import Sides, other
-from tieout.sync.store import Lease
+from tieout.sync.store import Lease, Tx
 
 READ_AGAIN = 200
 _AT_ONCE = 500
@@ -117,22 +116,21 @@ class Listing:
                 out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
         return out
 
-    def control_totals(self, tx: Any) -> None:
-        """Keep what each system's own report says, beside what its documents add up to."""
-        for connector in self.sides.connectors.values():
-            for balance in connector.control_balances(self.as_of or self.sides.store.clock().date()):
-                tx.put(
-                    schema.control_total,
-                    {
-                        "run": self.run,
-                        "connection": connector.name,
-                        "account": balance.account,
-                        "currency": balance.currency,
-                        "as_of": balance.as_of.isoformat(),
-                        "amount_micros": micros(balance.amount),
-                        "report": balance.report,
-                    },
-                )
+    def control_totals(self, tx: Tx, stated: Mapping[Which, Sequence[ControlBalance]]) -> None:
+        """Keep what each system's own reports say."""
+        for balance in (b for balances in stated.values() for b in balances):
+            tx.put(
+                schema.control_total,
+                {
+                    "run": self.run,
+                    "connection": balance.connection,
+                    "account": balance.account,
+                    "currency": balance.currency,
+                    "as_of": balance.as_of.isoformat(),
+                    "amount_micros": micros(balance.amount),
+                    "report": balance.report,
+                },
+            )
 
 
 def _first_each(rows: Sequence[Explained]) -> list[Explained]:

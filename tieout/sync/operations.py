@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -240,6 +241,11 @@ def key_for(connection: str, entity: Entity, origin: tuple[str, str], *, generat
 def marker_for(key: str) -> str:
     """Our reference as it is put into the record: short enough for an 18-character field."""
     return "T" + base64.b32encode(hashlib.sha256(key.encode()).digest()).decode()[:12]
+
+
+def is_marker(text: str | None) -> bool:
+    """Whether a record carries a reference in the form of ours."""
+    return text is not None and re.fullmatch(r"T[A-Z2-7]{12}", text) is not None
 
 
 def key_of(s: SubjectState, connection: str, op: OpKind, of: str) -> str:

@@ -15,7 +15,7 @@ from tieout.sync import schema
 from tieout.sync.book import Held
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
-from tieout.sync.operations import OpKind, Rules, SubjectState, key_for, marker_for
+from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
 from tieout.sync.sides import Sides, alive, other
 from tieout.sync.stated import Stated
 from tieout.sync.store import loads
@@ -70,6 +70,9 @@ class Permits:
                     "DUPLICATE_WITHIN_LEDGER",
                     f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
                 )
+            if is_marker(held.marker) and held.marker not in ours:
+                why = f"unknown_mark: it carries {held.marker}, a mark of tieout of which this state knows nothing"
+                return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
             return ("", "") if more(which, held) else None
 
         def stated(s: SubjectState) -> tuple[str, str] | None:

@@ -1,0 +1,106 @@
+"""What a system's own report states, and a state that is older than the books."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.scenarios.world import DAY, World, customer, invoice, payment, write_off
+from tieout.model import Entity
+from tieout.sync import differences
+from tieout.sync.store import open_store
+
+D = Decimal
+
+
+def test_a_control_balance_that_no_document_explains_is_listed_with_its_report() -> None:
+    """The right books hold an adjustment of a kind that is not read: their receivables say more than their documents."""
+    reads = frozenset({Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT})
+    world = World(right_caps={"reads": reads})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    assert world.run().discrepancies == []
+    [mirror] = world.r.all(Entity.CUSTOMER)
+    unseen = world.r.put(write_off(mirror.ref.id, "30.00"))
+    [d] = [d for d in world.run().discrepancies if d.code == "UNTRACED_TIE_OUT"]
+    assert (d.class_, d.right, d.right_value, d.delta, d.currency) == ("G", "AR", "70.00", D("-30.00"), "USD")
+    assert "receivables (as_of 2026-" in d.cause
+    assert "states 70.00 USD on account AR" in d.cause
+    assert "its documents add up to 100.00" in d.cause
+    # A run that writes has moved the books since the report was read: it neither lists anew nor closes.
+    world.l.put(invoice(ada.ref.id, "5.00", number="L-2"))
+    report = world.run()
+    assert (report.applied["done"], report.changes.closed) == (1, 0)
+    [kept] = [x for x in differences.listed(world.store) if x["code"] == "UNTRACED_TIE_OUT"]
+    assert kept["id"] == d.id
+    world.r.void(Entity.ADJUSTMENT, unseen.ref.id, DAY)
+    assert "UNTRACED_TIE_OUT" not in world.codes(world.run())
+    assert differences.listed(world.store) == []
+
+
+def test_a_figure_that_moves_while_the_documents_are_read_accuses_nobody() -> None:
+    world = World()
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    pull = world.right.pull
+
+    def busy(entity, cursor=None):
+        """A clerk books an invoice after the report was read, and voids it after the invoices were."""
+        if entity is Entity.CUSTOMER and not late:
+            [there] = world.r.all(Entity.CUSTOMER)
+            late.append(world.r.put(invoice(there.ref.id, "9.00", number="R-9")))
+        return pull(entity, cursor)
+
+    late: list = []
+    world.right.pull = busy
+    report = world.run(apply=False)
+    world.right.pull = pull
+    assert late
+    assert "UNTRACED_TIE_OUT" not in world.codes(report)
+
+
+def test_a_restored_backup_is_noticed_said_and_doubles_nothing(tmp_path) -> None:
+    """Yesterday's state over today's books: what was written since carries marks that it does not know."""
+    file = tmp_path / "state.db"
+    world = World(url=f"sqlite:///{file}")
+    ada = world.l.put(customer())
+    world.run()
+    world.store.close()
+    backup = file.read_bytes()
+    world.store = open_store(world.url, clock=world.clock)
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.l.put(payment(ada.ref.id, "60.00", on=((inv.ref.id, "60.00"),), reference="p"))
+    world.run()
+    world.store.close()
+    file.write_bytes(backup)
+    world.store = open_store(world.url, clock=world.clock)
+    world.l.put(invoice(ada.ref.id, "7.00", number="L-2"))
+    writes = len(world.r.received)
+    report = world.run()
+    [trip] = report.trips
+    assert trip.name == "state_older"
+    assert "2 records carry marks" in trip.message
+    assert (report.exit_code, len(world.r.received)) == (4, writes), "nothing is written before a person has seen it"
+    report = world.run()
+    assert (world.counts(Entity.INVOICE), world.counts(Entity.PAYMENT)) == ((2, 2), (1, 1))
+    assert (report.trips, report.exit_code) == ([], 0)
+    assert world.run().discrepancies == []
+    world.store.close()
+
+
+def test_a_marked_record_of_which_nothing_is_known_is_not_carried_over_as_new() -> None:
+    """Its origin was removed since the backup: the mirror would come back as a document of its own."""
+    world = World()
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    world.l.delete(Entity.INVOICE, inv.ref.id)
+    world.store = open_store("sqlite://", clock=world.clock)
+    world.run()
+    for _ in range(2):
+        report = world.run()
+        assert [o for o in report.operations if o.entity is Entity.INVOICE] == []
+        [d] = [d for d in report.discrepancies if d.delta]
+        assert (d.code, d.delta) == ("SYNC_BLOCKED", D("100.00"))
+        assert "unknown_mark" in d.cause

@@ -1,0 +1,111 @@
+"""What a system's own report states for receivables, beside what its documents add up to.
+
+A figure that the documents do not give is listed, once per account and currency: something moved the account that no
+document shows (a journal on the control account, a kind of document that is not read). It is compared as of the day of
+the report, and only with documents that were read while the figure stood still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from tieout.compare import Discrepancy
+from tieout.compare.codes import of
+from tieout.model import ZERO, AnyRecord, ControlBalance, Customer, effects, tidy
+from tieout.sync.book import Book
+from tieout.sync.differences import id_of
+from tieout.sync.facts import LEFT, Which
+
+CODE = "UNTRACED_TIE_OUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Untied:
+    """A stated balance and what the documents of its account add up to instead, as of its day."""
+
+    balance: ControlBalance
+    documents: Decimal
+
+
+def untied(balances: Sequence[ControlBalance], book: Book) -> list[Untied]:
+    """The balances that the documents do not add up to; first report first, one per account and currency.
+
+    A balance is left out where it cannot be told which documents are its own: with another account of its currency
+    beside it and documents that name none, or with documents in a currency for which the report states nothing.
+    """
+    records = [one.record for one in book.live() if one.record is not None and not isinstance(one.record, Customer)]
+    found: dict[tuple[str, str], Untied] = {}
+    for balance in balances:
+        own = [r for r in records if _account(r) in (None, *_accounts(balance))]
+        if not _tellable(balance, balances, own):
+            continue
+        held = [r for r in own if getattr(r, "currency", None) == balance.currency]
+        total = _sum(held, balance.as_of)
+        # A figure without a day of its own counts what is dated later, too, where the system posts ahead.
+        dated = balance.as_of.isoformat() in balance.parameters.values()
+        if balance.amount != total and (dated or balance.amount != _sum(held, date.max)):
+            found.setdefault((balance.account, balance.currency), Untied(balance, tidy(total)))
+    return list(found.values())
+
+
+def _tellable(balance: ControlBalance, balances: Sequence[ControlBalance], own: Iterable[AnyRecord]) -> bool:
+    same = [b for b in balances if b.report == balance.report]
+    covered = {b.currency for b in same}
+    rivals = [b for b in same if b.currency == balance.currency and b.account != balance.account]
+    return not any(
+        getattr(r, "currency", None) not in covered or (rivals and _account(r) is None)
+        for r in own
+        if any(e.amount for e in effects(r))
+    )
+
+
+def _account(record: AnyRecord) -> str | None:
+    return getattr(record, "ar_account", None)
+
+
+def _accounts(balance: ControlBalance) -> list[str]:
+    """A report over several accounts names them with commas between."""
+    return balance.account.split(",")
+
+
+def _sum(records: Iterable[AnyRecord], until: date) -> Decimal:
+    return sum((e.amount for r in records for e in effects(r) if e.on <= until), ZERO)
+
+
+def as_discrepancy(found: Untied, which: Which, unread: int) -> Discrepancy:
+    """The difference as it is listed. Its delta leads from the left account to the left documents, or from the right
+    documents to the right account: the way of the bridge.
+
+    unread: how many records of the system could not be read, which may be all of it
+    """
+    b, entry = found.balance, of(CODE)
+    rest = b.amount - found.documents
+    asked = ", ".join(f"{name} {value}" for name, value in sorted(b.parameters.items()))
+    cause = f"{b.report}{f' ({asked})' if asked else ''} of {b.connection} states {tidy(b.amount)} {b.currency} on"
+    cause += f" account {b.account} as of {b.as_of}; its documents add up to {found.documents}"
+    if unread:
+        cause += f"; {unread} record{'' if unread == 1 else 's'} of it could not be read"
+    left = which == LEFT
+    return Discrepancy(
+        id=id_of(CODE, b.connection, b.account, b.currency),
+        code=CODE,
+        secondary=(),
+        class_=entry.class_,
+        severity=entry.severity,
+        kind="control_account",
+        left=b.account if left else None,
+        right=None if left else b.account,
+        left_label=b.connection if left else None,
+        right_label=None if left else b.connection,
+        field="balance",
+        left_value=str(tidy(b.amount)) if left else None,
+        right_value=None if left else str(tidy(b.amount)),
+        delta=tidy(-rest if left else rest),
+        currency=b.currency,
+        cause=cause,
+        remedy=entry.remedy,
+        confirmed=False,
+    )
