@@ -28,9 +28,20 @@ def sandbox() -> None:
 @click.option("--every", type=click.IntRange(1), default=30, show_default=True, help="Seconds between rounds.")
 @click.option("--once", is_flag=True, help="One round: load the outbox, export, stop.")
 @click.option("--sample", type=click.IntRange(0), default=0, help="New books begin with so many sample invoices.")
+@click.option(
+    "--write-off", metavar="AMOUNT", help="Before it exports, somebody there writes off so much of an invoice."
+)
 @common
 def file_erp(
-    out: Out, *, folder: Path, layouts: tuple[str, ...], as_of: datetime | None, every: int, once: bool, sample: int
+    out: Out,
+    *,
+    folder: Path,
+    layouts: tuple[str, ...],
+    as_of: datetime | None,
+    every: int,
+    once: bool,
+    sample: int,
+    write_off: str | None,
 ) -> None:
     """Run an ERP that speaks in files.
 
@@ -57,6 +68,7 @@ def file_erp(
         layouts=layouts or _LAYOUTS[:2],
         tell=tell,
         sample=sample,
+        write_off=write_off,
     )
     out.data({"folder": str(folder), "told": rounds})
 

@@ -126,6 +126,11 @@ def linking_payment(work: Work, o: Operation, memo: CreditMemo, target: Target) 
         if v
     )
     total = sum((a.amount for a in applications), ZERO)
+    left = getattr(held.record, "reported_open", None) if held else None
+    if left is not None and total > left:
+        # Some systems apply a new credit by themselves; the next run reads what this one did.
+        work.note(o, "stale", "", f"{left} of the credit is left there by now, and {total} would be applied")
+        return None
     day = max((memo.posted, *(a.applied_on for a in applications)))
     payment = Payment(
         ref=Ref(connection=target.connector.name, id="", number=None, version=None),

@@ -270,11 +270,13 @@ def serve_folder(
     faults: Faults | None = None,
     clock: Clock | None = None,
     sample: int = 0,
+    write_off: str | None = None,
 ) -> None:
     """Load `folder/outbox`, export to `folder/export`, again and again: `rounds` times, or for ever if 0.
 
     `pause` waits between rounds; KeyboardInterrupt ends it. Books are kept in the folder; new ones begin with
-    `sample` invoices of `generate`, and an empty outbox.
+    `sample` invoices of `generate`, and an empty outbox. write_off: so much of the oldest open invoice is written off
+    before the first export. Raises ConfigError where no invoice has so much open.
     """
     if sample and not (folder / "books.json").exists():
         fresh = FileErp(folder=folder, clock=clock)
@@ -288,6 +290,8 @@ def serve_folder(
         erp.faults = faults or Faults()
         (folder / "outbox").mkdir(parents=True, exist_ok=True)
         report = erp.load_outbox(folder / "outbox")
+        if write_off is not None and not done:
+            tell(_write_off(erp, write_off, as_of()))
         paths = erp.export(folder / "export", as_of(), layouts=layouts)
         for line in [
             *(f"refused {r}" for r in report.refused),
@@ -296,3 +300,19 @@ def serve_folder(
             tell(line)
         tell(f"loaded {len(report.files)} files, booked {len(report.booked)}, exported {len(paths)} files")
         done += 1
+
+
+def _write_off(erp: FileErp, amount: str, on: date) -> str:
+    """Somebody writes off a part of the oldest invoice that has so much open."""
+    try:
+        part = Decimal(amount)
+    except ArithmeticError:
+        raise ConfigError(f"{amount!r} is no amount to write off", hint="such as --write-off 5.00") from None
+    invoices = (d for d in erp.books.documents.values() if d.type in ("RV", "DR"))
+    open_ = [d for d in invoices if erp.books.open(d.number, on) >= part > 0]
+    if not open_:
+        raise ConfigError(f"no invoice has {amount} open on {on}", hint="write off less")
+    first = min(open_, key=lambda d: (d.posting_date, d.number))
+    erp.books.write_off(first.number, part, on=on)
+    erp.save()
+    return f"wrote off {part} of invoice {first.number}"
