@@ -120,6 +120,57 @@ def quickbooks(
     serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
 
 
+@sandbox.command("sage-x3")
+@click.option("--port", type=click.IntRange(0, 65535), default=8124, show_default=True, help="0 takes a free one.")
+@click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Where faults are armed; default: free.")
+@click.option("--seed", default="small", show_default=True, help="small, empty or generate:CUSTOMERS:INVOICES:SEED.")
+@click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@click.option("--switches", "listed", is_flag=True, help="List the switches with their settings, and stop.")
+@click.option("--publish", multiple=True, metavar="NAME=OBJECT", help="A public name of your own, such as YWSSIH=SIH.")
+@click.option("--pool", default="SANDBOX", show_default=True, help="The pool's alias.")
+@click.option("--width", type=click.IntRange(1), default=3, show_default=True, help="Calls that the pool runs at once.")
+@click.option("--any-client", is_flag=True, help="Take every user and password.")
+@common
+def sage_x3(
+    out: Out,
+    *,
+    port: int,
+    control_port: int,
+    seed: str,
+    switches: tuple[str, ...],
+    listed: bool,
+    publish: tuple[str, ...],
+    pool: str,
+    width: int,
+    any_client: bool,
+) -> None:
+    """Run the SOAP service of a Sage X3 on 127.0.0.1 until interrupted.
+
+    It prints the WSDL, the endpoint, the user and the pool that a client needs.
+    """
+    from tieout.sandbox.sage_x3 import Pool, Publication, Registration, Switches, serve
+
+    if listed:
+        choices = Switches.choices()
+        for name, settings in choices.items():
+            out.line(f"{name}: {', '.join(str(s).lower() if isinstance(s, bool) else str(s) for s in settings)}")
+        out.data({name: list(settings) for name, settings in choices.items()})
+        return
+    told: dict[str, str] = {}
+
+    def echo(line: str) -> None:
+        name, _, value = line.partition(" ")
+        told[name] = value.strip()
+        out.line(line)
+        if name == "control":
+            out.data(told)
+            out.note("stop it with Ctrl-C")
+
+    published = tuple(Publication(name, target) for name, _, target in (p.partition("=") for p in publish))
+    registration = Registration(any_client=any_client, pools=(Pool(pool, width),), publications=published)
+    serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
+
+
 @click.command()
 @click.option(
     "--folder",

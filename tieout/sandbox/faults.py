@@ -16,7 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import uvicorn
 from starlette.applications import Starlette
@@ -31,7 +31,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-Kind = Literal["latency", "answer", "drop", "truncate"]
+Kind = Literal["latency", "answer", "drop", "truncate", "quirk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,13 @@ class Rule:
     """When to misbehave and how. Empty texts match everything.
 
     kind: latency (wait `seconds`) · answer (say `form`, or `status` with `body`) · drop (close without an answer) ·
-    truncate (send `keep` of the body: announcing the whole and closing, or, with `announce` part, as if that were all)
+    truncate (send `keep` of the body: announcing the whole and closing, or, with `announce` part, as if it were all) ·
+    quirk (the application itself misbehaves as `form` says, where its sandbox knows how)
     when: before or after the application has worked; truncate is always after
     method, path (regular expression, searched), entity, operation, contains (in the body): what it matches
     nth: the first matching request it fires on, from 1 · times: for how many of them, 0 for ever
     every: from the nth on, only each so-manieth (with times 0: for ever)
-    form: a named answer of the sandbox, such as `throttle` · keep: share of the body, 0 to 1
+    form: a named answer or quirk of the sandbox, such as `throttle` · keep: share of the body, 0 to 1
     """
 
     kind: Kind
@@ -101,12 +102,12 @@ class Call:
     fired: list[int] = field(default_factory=list)
 
 
-Classify = Callable[[str, str, str], tuple[str, str, str]]
+Classify = Callable[[str, str, str, bytes], tuple[str, str, str]]
 
 
-def unclassified(method: str, path: str, query: str) -> tuple[str, str, str]:
+def unclassified(method: str, path: str, query: str, body: bytes) -> tuple[str, str, str]:
     """A classifier for a sandbox that has none: (entity, operation, request id), all empty."""
-    del method, path, query
+    del method, path, query, body
     return "", "", ""
 
 
@@ -123,7 +124,7 @@ class Faults:
     def arm(self, kind: Kind, **how: Any) -> Rule:
         """Adds a rule (fields of Rule); returns it with its id. Raises ConfigError for a field there is not."""
         known = {f.name for f in fields(Rule)} - {"id", "kind"}
-        if kind not in {"latency", "answer", "drop", "truncate"} or set(how) - known:
+        if kind not in get_args(Kind) or set(how) - known:
             wrong = ", ".join(sorted(set(how) - known)) or kind
             raise ConfigError(f"no such fault: {wrong}", hint=f"fields: {', '.join(sorted(known))}")
         with self._lock:
@@ -184,9 +185,11 @@ def wrap(app: App, faults: Faults, classify: Classify, forms: Mapping[str, Calla
             await app(scope, receive, send)
             return
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
-        call = faults.enter(method, path, query, classify(method, path, query))
         body = await _body(receive)
+        call = faults.enter(method, path, query, classify(method, path, query, body))
         rules = faults.firing(call, body)
+        scope["tieout.quirks"] = [r for r in rules if r.kind == "quirk"]
+        rules = [r for r in rules if r.kind != "quirk"]
         if await _act([r for r in rules if r.when == "before" and r.kind != "truncate"], forms, call, scope, send):
             return
         replay = _replay(body, receive)

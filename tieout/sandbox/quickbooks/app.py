@@ -333,8 +333,9 @@ def app(books: Books, faults: Faults) -> App:
     return application(Site(books, Authority(books.switches, books.now, REALM, CLIENT, SECRET)), faults)
 
 
-def classify(method: str, path: str, query_string: str) -> tuple[str, str, str]:
+def classify(method: str, path: str, query_string: str, body: bytes) -> tuple[str, str, str]:
     """(entity, operation, request id) of a request, for fault rules and the log."""
+    del body
     params = {k.lower(): v[0] for k, v in parse_qs(query_string).items()}
     found = _HEX.match(path)
     if found is None:
