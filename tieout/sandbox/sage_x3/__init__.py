@@ -14,9 +14,15 @@ Start it in a test, and drive it from both ends:
         books.check()                                                       # every invariant
 
 Public names are WS + object (WSBPC WSSIH WSBIC WSPAY WSGAS), AOWSEXPORT, AOWSIMPORT, AOWSBATGET, ZARDUD, ZARDELTA,
-ZARMATCH; `Registration` publishes others and sets up pools. `entity` of a fault rule is the public name, `operation`
-one of the twelve, or `wsdl`. Quirks, rules of the kind `quirk` by their `form`: nil (work done, no result), nothing
-(neither), locked, messages (several), huge (over ten million characters), slow (with `seconds`: the session is held).
+ZARMATCH; `Registration` publishes others, sets up pools and a licence. `entity` of a fault rule is the public name,
+`operation` one of the twelve, or `wsdl`. Quirks are rules of the kind `quirk` by their `form`; with `seconds` the
+session is held as long:
+
+    nil        the work is done, status 1, no result       nothing   the same, and nothing is done
+    messages   status 0 with several messages              locked    status 0, the record is another's
+    huge       a result of over ten million characters     language  labels in a language not asked for
+    pool-full  refused as switch pool_full says            slow      only the time
+
 Forms of `answer` rules: unauthorized, no-web-services, html, html-200, empty, pool-stopped. What nobody has verified
 about X3 is in `Switches`.
 """
@@ -26,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from .app import Registration, app
+from .app import Licence, Registration, app
 from .books import Books, Effect, system_clock
 from .faults import Refused
 from .pool import Pool
@@ -50,6 +56,7 @@ def generate(
 __all__ = [
     "Books",
     "Effect",
+    "Licence",
     "Pool",
     "Publication",
     "Refused",

@@ -49,7 +49,7 @@ async def answer(host: Host, one: Asked, quirks: Mapping[str, Any]) -> Result:
     wanted = one.context.get("poolId", "").strip("?")
     try:
         pool = pool_of(host, one)
-        session, taken = await pool.take(wanted, switches.pool_full, switches.lost_session)
+        session, taken = await pool.take(wanted, switches, full="pool-full" in quirks)
     except Refused as refused:
         return _refused(host, refused, language, Taken(), 0)
     try:
@@ -116,11 +116,17 @@ def _performed(turn: Turn, notes: list[Note]) -> str | None:
     publication = host.publications.get(one.name)
     if publication is None:
         raise Refused("unknown_service", name=one.name[:40] or "0")
+    language = _other(turn.language) if "language" in quirks else turn.language
     session = str(turn.session.index)
-    text = calls.perform(calls.Call(host.books, one, publication, turn.language, session, turn.pinned, notes))
+    text = calls.perform(calls.Call(host.books, one, publication, language, session, turn.pinned, notes))
     if "nil" in quirks:
         return None
     return text + " " * HUGE if "huge" in quirks else text
+
+
+def _other(language: str) -> str:
+    """A language that was not asked for."""
+    return next(other for other in LANGUAGES[::-1] if other != language)
 
 
 def _refused(host: Host, refused: Refused, language: str, taken: Taken, index: int) -> Result:

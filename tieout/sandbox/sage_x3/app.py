@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -30,6 +31,27 @@ POOL, USER, PASSWORD = "SANDBOX", "sandbox", "sandbox-password"
 NO_SERVICES = "No Web services accepted"
 
 
+@dataclass(slots=True)
+class Licence:
+    """The data volume that is paid for: WSSIZELIMIT `limit` bytes, WSGRACELIMIT `grace` percent more.
+
+    Past the limit every answer takes `seconds` longer; past the grace there is none. used: bytes so far, both ways.
+    """
+
+    limit: int
+    grace: int = 10
+    seconds: int = 0
+    used: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.used > self.limit
+
+    @property
+    def spent(self) -> bool:
+        return self.used * 100 > self.limit * (100 + self.grace)
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Whom the host takes, a user by Basic sign-in or with any_client anybody; its pools; what it publishes beside."""
@@ -39,6 +61,7 @@ class Registration:
     any_client: bool = False
     pools: tuple[Pool, ...] = ()
     publications: tuple[Publication, ...] = ()
+    licence: Licence | None = None
 
 
 class Site:
@@ -73,15 +96,29 @@ class Site:
         if all(pool.size == 0 for pool in self.pools.values()):
             return Response(NO_SERVICES, 500, media_type="text/plain")
         body = await request.body()
+        await self._licensed(request)
         quirks = {quirk.form: quirk for quirk in request.scope.get("tieout.quirks", ())}
         try:
             one = asked(body, prefixes=self.books.switches.undeclared_prefix == "tolerated")
-            return Response(rendered(one.operation, await answer(self, one, quirks)), 200, media_type=XML)
+            told = rendered(one.operation, await answer(self, one, quirks))
+            if self.registration.licence is not None:
+                self.registration.licence.used += len(body) + len(told)
+            return Response(told, 200, media_type=XML)
         except Fault as error:
             return Response(fault(error), int(self.books.switches.fault_status), media_type=XML)
         except AssertionError as error:
             self.broken.append(error)
             raise
+
+    async def _licensed(self, request: Request) -> None:
+        """Slows a call down past the licence's limit; past its grace, waits until the caller gives up."""
+        licence = self.registration.licence
+        if licence is None or not licence.over:
+            return
+        if licence.spent:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        await asyncio.sleep(licence.seconds)
 
     def _signed_in(self, request: Request) -> bool:
         if self.registration.any_client:

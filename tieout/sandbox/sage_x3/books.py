@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from . import audit, customers, invoices, journals, payments, seeds, tasks
+from . import audit, customers, exports, invoices, journals, payments, seeds, tasks
 from .company import set_up
-from .faults import Refused
+from .faults import Note, Refused
 from .payload import Doc, Given, converted
 from .screens import SCREENS
 from .store import Key, Store
 from .switches import Switches
 
-_STAMPS = ("CREDATTIM", "UPDDATTIM", "UPDTICK", "CREUSR", "UPDUSR", "AUUID")
+_SPACE = uuid.UUID("6b1f3a62-90cf-4f0e-9a3a-2f6d41c0a7e5")
 
 
 def system_clock() -> datetime:
@@ -81,9 +81,12 @@ class Books:
         self.changes: list[Change] = []
         self.closed_through: date | None = None
         self.tasks = tasks.Queue()
+        self.requests = exports.Requests()
+        self.warnings: list[Note] = []  # what the call that runs wants to be noticed, though it is done
         self.locks: dict[tuple[str, Key], str] = {}  # (object, key) -> the session, or whoever works on it
         self._clock, self._ahead = clock, timedelta(0)
         self._pinned: datetime | None = None
+        self._moment: datetime | None = None
         self._by, self._user = "user", "ADMIN"
         seeds.plant(self, seed)
         self.effects.clear()
@@ -92,7 +95,9 @@ class Books:
     # ---- time
 
     def now(self) -> datetime:
-        """The server's time, to the second, UTC."""
+        """The server's time, to the second, UTC; it stands still inside a transaction."""
+        if self._moment is not None:
+            return self._moment
         return (self._pinned or self._clock() + self._ahead).astimezone(UTC).replace(microsecond=0)
 
     def today(self) -> date:
@@ -216,9 +221,10 @@ class Books:
         with self.lock:
             if by != "system":
                 self.work()
+                self.warnings = []
             before = self._by
             marks = (len(self.effects), len(self.changes), self.tasks.mark())
-            self._by = by
+            self._by, self._moment = by, self.now()
             try:
                 yield
                 self.verify()
@@ -229,7 +235,7 @@ class Books:
                 self.tasks.back(marks[2])
                 raise
             finally:
-                self._by = before
+                self._by, self._moment = before, None
             self.store.keep()
             if by != "system":
                 self.work()
@@ -245,7 +251,7 @@ class Books:
         """Stores a row with its technical columns (None removes it) and logs the effect."""
         table = "GACCDUDATE" if object == "DUD" else SCREENS[object].table
         before = self.store.get(table, *key)
-        after = None if row is None else self._stamped(row, before)
+        after = None if row is None else self._stamped(key, row, before)
         self.store.put(table, key, after)
         shown = after or before or {}
         reference = str(shown.get("REFERENCE") or shown.get("REF") or "")
@@ -254,9 +260,14 @@ class Books:
         self.changes.append(Change(len(self.changes) + 1, at, object, key, after is None))
         return after
 
-    def _stamped(self, row: Doc, before: Doc | None) -> Doc:
+    def _stamped(self, key: Key, row: Doc, before: Doc | None) -> Doc:
         now, user = self.now(), "TASKS" if self._by == "system" else self._user
-        old = before or {"CREDATTIM": now, "CREUSR": user, "AUUID": uuid.uuid4().hex.upper(), "UPDTICK": 0}
+        old = before or {
+            "CREDATTIM": now,
+            "CREUSR": user,
+            "AUUID": uuid.uuid5(_SPACE, " ".join((*key, now.isoformat()))).hex.upper(),
+            "UPDTICK": 0,
+        }
         kept = {"CREDATTIM": old["CREDATTIM"], "CREUSR": old["CREUSR"], "AUUID": old["AUUID"]}
         return {**row, **kept, "UPDDATTIM": now, "UPDUSR": user, "UPDTICK": old["UPDTICK"] + 1}
 

@@ -76,6 +76,8 @@ class Call:
         return key
 
     def done(self, key: Key) -> None:
+        """Gathers the messages of a write that went well."""
+        self.notes += self.books.warnings
         if self.books.switches.notes_on_success:
             self.notes.append(note(INFO, "done", key=" ".join(key)))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import posting
 from .amounts import ZERO, rounded, taxes
 from .customers import active
-from .faults import Refused
+from .faults import WARNING, Refused, note
 from .grids import merged
 from .payload import Doc, Given
 
@@ -152,13 +152,22 @@ def _number(books: Books, row: Doc, wanted: str) -> str:
 
 
 def _single(books: Books, row: Doc) -> None:
-    """Refuses a reference that another document of the customer holds, when the installation controls it."""
+    """Refuses a reference that another document of the customer holds, or warns, as the installation is set up."""
     reference = row.get("REFERENCE", "")
     if not reference or books.switches.duplicate_reference == "accept":
         return
     for other in books.store.by("SINVOICE", "REFERENCE", reference):
         if other["NUM"] != row.get("NUM") and other["BPR"] == row["BPR"]:
-            raise Refused("duplicate", num=other["NUM"], template=books.switches.duplicate_message)
+            held(books, other["NUM"])
+            return
+
+
+def held(books: Books, num: str) -> None:
+    """What happens when a document holds the reference already. Raises Refused."""
+    switches = books.switches
+    if switches.duplicate_reference == "reject":
+        raise Refused("duplicate", num=num, template=switches.duplicate_message)
+    books.warnings.append(note(WARNING, "duplicate", num=num, template=switches.duplicate_message))
 
 
 def _complete(books: Books, row: Doc, touched: list[Doc]) -> Doc:

@@ -15,7 +15,7 @@ from .amounts import ZERO, rounded
 from .customers import active
 from .faults import Refused
 from .grids import merged
-from .invoices import rate_of
+from .invoices import held, rate_of
 from .payload import Doc, Given
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _single(books: Books, row: Doc) -> None:
         return
     for other in books.store.by("PAYMENTH", "BPR", row["BPR"]):
         if other.get("REF") == reference and other["NUM"] != row.get("NUM") and other["STA2"] != CANCELLED:
-            raise Refused("duplicate", num=other["NUM"], template=books.switches.duplicate_message)
+            held(books, other["NUM"])
+            return
 
 
 def _complete(books: Books, row: Doc) -> Doc:

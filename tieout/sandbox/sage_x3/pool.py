@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .faults import Fault, Refused
+from .switches import Switches
 
 
 @dataclass(slots=True)
@@ -64,23 +65,24 @@ class Pool:
             self.sessions.append(idle)
         return idle
 
-    async def take(self, wanted: str, full: str, lost: str) -> tuple[Session, Taken]:
-        """A session, and what it took to get it. Raises Fault, Refused.
+    async def take(self, wanted: str, switches: Switches, *, full: bool = False) -> tuple[Session, Taken]:
+        """A session, and what it took to get it. wanted: a poolId, or "". Raises Fault, Refused.
 
-        wanted: a poolId, or "". full, lost: the switches.
+        full: as if every session were busy, unless calls wait for one.
         """
         began = time.perf_counter()
         if self.stopped:
             raise Fault("Server", f"Pool {self.alias} is stopped")
         if wanted and not any(str(s.index) == wanted for s in self.sessions):
-            if lost == "message":
+            if switches.lost_session == "message":
                 raise Refused("lost_session", id=wanted)
             wanted = ""
         cycles, row = 0, None
-        while (session := self._free(wanted)) is None:
-            if full == "fault":
+        full = full and switches.pool_full != "wait"
+        while (session := None if full else self._free(wanted)) is None:
+            if switches.pool_full == "fault":
                 raise Fault("Server", f"No free entry in pool {self.alias}")
-            if full == "message":
+            if switches.pool_full == "message":
                 raise Refused("pool_full", pool=self.alias)
             if not cycles:
                 self.waited += 1

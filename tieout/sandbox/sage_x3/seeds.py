@@ -81,14 +81,17 @@ def _small(books: Books) -> None:
 def _generate(books: Books, customers: int, invoices: int, seed: int) -> None:
     """About six payments to ten invoices; the same for the same numbers and day."""
     chance = random.Random(seed)  # noqa: S311  (invented books, no secret)
-    today = books.today()
+    now = books.now()
+    books.pin(now - timedelta(days=301))
     names = [customer(books, f"C{n:06d}", f"Customer {n}") for n in range(1, customers + 1)]
-    for _ in range(invoices if names else 0):
-        bpr, day = chance.choice(names), today - timedelta(days=chance.randrange(1, 300))
+    for ago in sorted((chance.randrange(1, 300) for _ in range(invoices if names else 0)), reverse=True):
+        books.pin(now - timedelta(days=ago))
+        bpr, day = chance.choice(names), books.today()
         price = Decimal(chance.randrange(100, 2_000_00)) / 100
         memo = chance.randrange(100) < 5
         num = invoice(books, bpr, day, price, **({"SIVTYP": "CRM"} if memo else {}))
         if not memo and chance.randrange(100) < 60:
             total = sum((item["AMTCUR"] for item in items(books, "", num)), Decimal(0))
             whole = total if chance.randrange(100) < 70 else (total / 2).quantize(Decimal("0.01"))
-            payment(books, bpr, day + timedelta(days=chance.randrange(1, 40)), whole, num)
+            payment(books, bpr, day, whole, num)
+    books.pin(None)

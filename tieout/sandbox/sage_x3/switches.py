@@ -17,7 +17,7 @@ class Switches:
     posting: manual, by the object's action; batch: the task server validates documents by itself after the delay.
     payment_posting: auto, as payments advance by themselves; manual, by action.
     payment_hold: when an allocation first shows on the open item (TMPCUR).
-    duplicate_reference: whether a second document with the same INVREF/BPRVCR of a customer is taken.
+    duplicate_reference: whether a second document with the same INVREF/BPRVCR/REF of a customer is taken.
     duplicate_message: the refusal's text, {num} the document that holds the reference; "" the sandbox's own.
     given_number: what happens to a NUM that the caller gives with a new document.
     unposted_status: STA of a document that is not posted. credit_category: INVTYP of a credit memo.
@@ -47,7 +47,7 @@ class Switches:
     payment_posting: Literal["auto", "manual"] = "auto"
     payment_hold: Literal["at_entry", "at_posting"] = "at_entry"
     post_action: Literal["POST", "VALID"] = "POST"
-    duplicate_reference: Literal["accept", "reject"] = "accept"
+    duplicate_reference: Literal["accept", "reject", "warn"] = "accept"
     duplicate_message: str = ""
     given_number: Literal["accept", "refuse", "ignore"] = "accept"
     unposted_status: Literal["1", "2"] = "1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import invoices, matching, payments, posting
+from . import exports, invoices, matching, payments, posting
 
 if TYPE_CHECKING:
     from .books import Books
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """kind: validate or post a document, pay, credit (match a memo), letter. what: its arguments."""
+    """kind: validate or post a document, pay, credit (match a memo), letter, batch (an export). what: its arguments."""
 
     seq: int
     due: datetime
@@ -23,7 +23,7 @@ class Task:
 
 
 class Queue:
-    """Tasks in the order they fall due. `stopped`: none is done. `failed`: what could not be done, and why."""
+    """Tasks in the order they fall due. `stopped`: no accounting is done. `failed`: what could not be done, and why."""
 
     def __init__(self) -> None:
         self.pending: list[Task] = []
@@ -39,10 +39,13 @@ class Queue:
         return task
 
     def due(self, now: datetime) -> Task | None:
-        """Takes the next task that is due."""
-        if self.stopped or not self.pending or self.pending[0].due > now:
-            return None
-        return self.pending.pop(0)
+        """Takes the next task that is due; batch requests run even when the accounting tasks are stopped."""
+        for n, task in enumerate(self.pending):
+            if task.due > now:
+                break
+            if not self.stopped or task.kind == "batch":
+                return self.pending.pop(n)
+        return None
 
     def mark(self) -> list[Task]:
         return list(self.pending)
@@ -88,4 +91,4 @@ def _letter(books: Books, what: tuple[Any, ...]) -> None:
     matching.letter(books, what)
 
 
-_DO = {"validate": _validate, "post": _post, "pay": _pay, "credit": _credit, "letter": _letter}
+_DO = {"validate": _validate, "post": _post, "pay": _pay, "credit": _credit, "letter": _letter, "batch": exports.batch}
