@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .criteria import compiled
 from .faults import Refused
 from .payload import Doc, Given, shown
+from .screens import DATE, SCREENS
 from .templates import END, EXPORTS, Template, quoted
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DONE, PENDING, FAILED = 0, 1, 2
 REALTIME, SEPARATOR = "REALTIME", "|"
+_DATES = {f.name for screen in SCREENS.values() for f in screen.heads.values() if f.type == DATE}
 
 
 def run(books: Books, given: Given) -> Doc:
@@ -80,7 +82,7 @@ def file(books: Books, template: Template, texts: list[str], separator: str) -> 
             continue
         for record in template.records:
             for row in doc[record.grid] if record.grid else (doc,):
-                values = [_value(books, row.get(name, "")) for name in record.fields]
+                values = [_value(books, row.get(name, None if name in _DATES else "")) for name in record.fields]
                 out.append(";".join((record.mark, *(quoted(value, separator) for value in values))))
     return separator.join((*out, END))
 
