@@ -110,7 +110,8 @@ def unpost(books: Books, row: Doc) -> None:
         raise Refused("not_posted", num=row["NUM"])
     books.check_period(row["ACCDAT"])
     items = posting.items(books, row["GTE"], row["NUM"])
-    if any(item["PAYCUR"] or item["TMPCUR"] for item in items):
+    wanted = {key for payment in books.store.by("PAYMENTH", "BPR", row["BPR"]) for key, _ in payment["PARTS"]}
+    if any(item["PAYCUR"] or item["TMPCUR"] or posting.key_of(item) in wanted for item in items):
         raise Refused("matched", num=row["NUM"])
     posting.take_back(books, row["GTE"], row["NUM"])
     done = {k: v for k, v in row.items() if k not in {"VALIDATED", "ACCNUM"}} | {"STA": _unposted(books)}
@@ -223,6 +224,8 @@ def _origin(books: Books, row: Doc) -> None:
         raise Refused("other_company", num=origin["NUM"])
     if not origin.get("VALIDATED"):
         raise Refused("not_posted", num=origin["NUM"])
+    if origin["SNS"] == row["SNS"] == -1:
+        raise Refused("unknown_value", name="INVNUM", value=origin["NUM"])
 
 
 def _sales_line(books: Books, row: Doc, line: Doc, said: Doc) -> Doc:

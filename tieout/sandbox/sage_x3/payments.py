@@ -226,8 +226,9 @@ def post(books: Books, row: Doc) -> None:
     parts, rest = [], row["REST"]
     for key, amount in row["PARTS"]:
         item = books.store.get("GACCDUDATE", *key)
-        now = min(amount, posting.left(item)) if item else ZERO
-        rest += (amount - now) * (item["SNS"] if item else 1)  # what somebody else has paid meanwhile stays on account
+        assert item is not None, f"open item {key} is gone"
+        now = min(amount, posting.left(item))
+        rest += (amount - now) * item["SNS"]  # what somebody else has paid meanwhile stays on account
         if now:
             parts.append((key, now))
     row = {**row, "PARTS": tuple(parts), "REST": rest, "STA2": POSTED}
