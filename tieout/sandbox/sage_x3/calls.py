@@ -213,7 +213,10 @@ def _delete_lines(call: Call) -> str:
 
 def _run(call: Call) -> str:
     text, name = call.asked.texts["inputXml"], call.publication.target
-    return subprograms.run(call.books, name, text, as_json=call.as_json, language=call.language)
+    call.books.work()
+    told = subprograms.run(call.books, name, text, as_json=call.as_json, language=call.language)
+    call.books.work()
+    return told
 
 
 def _describe(call: Call) -> str:
