@@ -96,7 +96,8 @@ class Site:
         if all(pool.size == 0 for pool in self.pools.values()):
             return Response(NO_SERVICES, 500, media_type="text/plain")
         body = await request.body()
-        await self._licensed(request)
+        if not await self._licensed(request):
+            return Response(status_code=503)
         quirks = {quirk.form: quirk for quirk in request.scope.get("tieout.quirks", ())}
         try:
             one = asked(body, prefixes=self.books.switches.undeclared_prefix == "tolerated")
@@ -110,15 +111,17 @@ class Site:
             self.broken.append(error)
             raise
 
-    async def _licensed(self, request: Request) -> None:
-        """Slows a call down past the licence's limit; past its grace, waits until the caller gives up."""
+    async def _licensed(self, request: Request) -> bool:
+        """Slows a call down past the licence's limit; past its grace, waits until the caller gives up: False."""
         licence = self.registration.licence
         if licence is None or not licence.over:
-            return
+            return True
         if licence.spent:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
+            return False
         await asyncio.sleep(licence.seconds)
+        return True
 
     def _signed_in(self, request: Request) -> bool:
         if self.registration.any_client:

@@ -52,7 +52,7 @@ def asked(body: bytes, *, prefixes: bool = True) -> Asked:
         root = parse(body, recover=prefixes)
     except Unreadable as error:
         raise Fault("Client", f"the envelope cannot be read: {error}") from error
-    if local(root) != "Envelope" or etree.QName(root).namespace != SOAPENV:
+    if root.tag != f"{{{SOAPENV}}}Envelope":
         raise Fault("VersionMismatch", "not a SOAP 1.1 envelope")
     parts = [child for child in root if local(child) == "Body"]
     if not parts or not len(parts[0]):

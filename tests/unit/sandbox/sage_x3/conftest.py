@@ -88,7 +88,7 @@ def client(books: Books, serve: Callable[..., Running]) -> Client:
 
 def fields(result: str) -> dict[str, str]:
     """Every field of a RESULT by name; of grids the last line's."""
-    root = etree.fromstring(result.encode())
+    root = etree.fromstring(result.encode(), etree.XMLParser(huge_tree=True))
     return {f.get("NAME"): f.text or "" for f in root.iter("FLD")}
 
 
