@@ -13,7 +13,8 @@ from lxml import etree
 from tests.unit.sandbox.sage_x3.conftest import Client, customer, fields, invoice, item, line, texts
 from tests.unit.sandbox.sage_x3.wire import envelope
 from tieout.sandbox.faults import control, listening
-from tieout.sandbox.sage_x3 import Licence, Pool, Publication, serve as serve_forever
+from tieout.sandbox.sage_x3 import Licence, Pool, Publication
+from tieout.sandbox.sage_x3 import serve as serve_forever
 from tieout.sandbox.sage_x3.server import controls
 
 SALE = json.dumps(

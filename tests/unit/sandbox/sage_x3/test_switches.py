@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sandbox.sage_x3.conftest import allocation, customer, fields, invoice, line, lines, memo, pay
+from tests.unit.sandbox.sage_x3.conftest import allocation, customer, fields, invoice, lines, memo, pay
 from tests.unit.sandbox.sage_x3.wire import Told, Wire
 from tieout.errors import ConfigError
 from tieout.sandbox.sage_x3 import Books, Pool, Refused, Switches
