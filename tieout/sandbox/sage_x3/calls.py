@@ -151,8 +151,8 @@ def _test(screen: Screen, name: str, wanted: str, wildcards: bool) -> Callable[[
     """Whether a row fits a key of a query. Raises Refused for a field that is not on the left list."""
     from .payload import shown  # noqa: PLC0415  (the name is a method's elsewhere here)
 
-    name = name.upper()
-    if name not in {*screen.left, *screen.keys}:
+    name = screen.columns.get(name.upper(), name.upper())
+    if name not in {*screen.left, *screen.keys, *screen.columns.values()}:
         raise Refused("unknown_key", name=name)
     if not wanted:
         return bool

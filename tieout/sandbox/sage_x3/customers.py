@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .store import Key
 
 ACTIVE, INACTIVE = 2, 1
+DEFAULT = 2  # the vendor's own payloads change "line 1" and mean the default address, however it was entered
 _GRID = "addresses"
 
 
@@ -70,6 +71,7 @@ def _complete(books: Books, row: Doc) -> Doc:
             raise Refused("missing", name="CODADR")
         if line.get("BPACRY"):
             _known("BPACRY", line["BPACRY"], company.countries)
+    row[_GRID] = sorted(row[_GRID], key=lambda line: line.get("BPAADDFLG") != DEFAULT)
     codes = [line["CODADR"] for line in row[_GRID]]
     if len(set(codes)) != len(codes):
         raise Refused("exists", object="CODADR", key=next(c for c in codes if codes.count(c) > 1))

@@ -7,7 +7,7 @@ connector must not rely on a block's number anyway: it changes with the entry tr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 CHAR, INTEGER, DECIMAL, DATE, FILE = "Char", "Integer", "Decimal", "Date", "Clbfile"
@@ -40,7 +40,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Screen:
-    """An object's screen. keys: its key fields; left: the columns of its left list; label: fields that show a title."""
+    """An object's screen. keys: its key fields; left: the columns of its left list.
+
+    later: block ids after a change of the entry transaction. columns: names of the table that a query takes as well.
+    """
 
     object: str
     table: str
@@ -48,6 +51,7 @@ class Screen:
     left: tuple[str, ...]
     blocks: tuple[Block, ...]
     later: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def heads(self) -> dict[str, Field]:
@@ -62,7 +66,7 @@ class Screen:
     def renumbered(self, changed: Mapping[str, str]) -> Screen:
         """The screen with other block ids."""
         blocks = tuple(Block(changed.get(b.id, b.id), b.fields, b.dim, b.grid) for b in self.blocks)
-        return Screen(self.object, self.table, self.keys, self.left, blocks, self.later)
+        return replace(self, blocks=blocks)
 
     def block(self, id: str) -> Block | None:
         return next((b for b in self.blocks if b.id == id), None)
@@ -226,6 +230,7 @@ INVOICE = Screen(
         TECHNICAL,
     ),
     {"SIH1_5": "SIH1_6", "SIH1_6": "SIH1_7"},
+    {"BPR": "BPCINV", "FCY": "SALFCY", "ACCDAT": "INVDAT"},
 )
 
 BP_INVOICE = Screen(
