@@ -86,7 +86,9 @@ async def _serve(turn: Turn) -> Result:
         return _refused(turn.host, refused.after(*notes), turn.language, taken, turn.session.index)
     taken.execute = time.perf_counter() - start
     messages = tuple((n.level, n.text(turn.language)) for n in notes)
-    return Result(1, text, messages, taken.technical(turn.session.index, trace=_trace(turn.asked)))
+    trace = _trace(turn.asked)
+    report = f"{trace}: {round(taken.execute * 1000)} ms" if trace and turn.asked.operation == "run" else None
+    return Result(1, text, messages, taken.technical(turn.session.index, trace=trace, report=report))
 
 
 async def _load(turn: Turn) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from lxml import etree
@@ -308,17 +309,21 @@ def _members(fields: Iterable[Field], doc: Doc, language: str) -> Doc:
 
 
 def _fields(fields: Iterable[Field], doc: Doc, language: str) -> list[str]:
-    out = []
-    for known in fields:
-        value = doc.get(known.name, empty(known))
-        if isinstance(value, list):
-            items = "".join(f"<ITM>{escaped(shown(v))}</ITM>" if shown(v) else "<ITM/>" for v in value)
-            out.append(f'<LST NAME="{known.name}" SIZE="{len(value)}" TYPE="{known.type}">{items}</LST>')
-            continue
-        menu = ""
-        if known.menu:
-            menu = f'MENULAB="{attribute(label(known.menu, int(value or 0), language))}" MENULOCAL="{known.menu}" '
-        text = cdata(value) if known.type == FILE and value else escaped(shown(value))
-        head = f'<FLD {menu}NAME="{known.name}" TYPE="{known.type}"'
-        out.append(f"{head}>{text}</FLD>" if text else f"{head}/>")
-    return out
+    return [_field(f, doc[f.name], language) if f.name in doc else _blank(f, language) for f in fields]
+
+
+@cache
+def _blank(known: Field, language: str) -> str:
+    return _field(known, empty(known), language)
+
+
+def _field(known: Field, value: Any, language: str) -> str:
+    if isinstance(value, list):
+        items = "".join(f"<ITM>{escaped(shown(v))}</ITM>" if shown(v) else "<ITM/>" for v in value)
+        return f'<LST NAME="{known.name}" SIZE="{len(value)}" TYPE="{known.type}">{items}</LST>'
+    menu = ""
+    if known.menu:
+        menu = f'MENULAB="{attribute(label(known.menu, int(value or 0), language))}" MENULOCAL="{known.menu}" '
+    text = cdata(value) if known.type == FILE and value else escaped(shown(value))
+    head = f'<FLD {menu}NAME="{known.name}" TYPE="{known.type}"'
+    return f"{head}>{text}</FLD>" if text else f"{head}/>"
