@@ -68,6 +68,49 @@ discovery_url = "{told["discovery"]}"
     assert "Traceback" not in errors
 
 
+def test_the_sage_x3_stand_in_says_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
+    options = ["--port", "0", "--seed", "empty", "--publish", "YWSSIH=SIH", "--pool", "WSTEST", "--width", "2"]
+    program = subprocess.Popen(
+        [PROGRAM, "sandbox", "sage-x3", *options],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        told = {}
+        for line in program.stdout:
+            name, _, value = line.partition(" ")
+            told[name] = value.strip()
+            if name == "control":
+                break
+        wsdl = requests.get(told["wsdl"], auth=(told["user"], told["password"]), timeout=10)
+        assert f'<soap:address location="{told["endpoint"]}"/>' in wsdl.text
+        assert requests.get(told["wsdl"], timeout=10).status_code == 401
+        assert (told["pool"], "YWSSIH" in told["services"].split(",")) == ("WSTEST", True)
+        assert requests.get(told["control"] + "pools", timeout=10).json()["WSTEST"]["size"] == 2
+        program.send_signal(signal.SIGINT)
+        assert program.wait(20) == 0
+    finally:
+        program.kill()
+        _, errors = program.communicate()
+    assert "Traceback" not in errors
+
+
+def test_the_sage_x3_stand_in_lists_what_nobody_has_verified(tieout: Run) -> None:
+    ran = tieout("sandbox", "sage-x3", "--switches", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["duplicate_reference"] == ["accept", "reject", "warn"]
+    assert "duplicate_reference: accept, reject, warn" in tieout("sandbox", "sage-x3", "--switches").stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--seed", "large"), ("--switch", "no_such=1"), ("--publish", "X=NIX"), ("--publish", "TOOLONGANAME=SIH")]
+)
+def test_a_sage_x3_that_cannot_be_is_a_mistake_to_mend(tieout: Run, wrong: tuple[str, str]) -> None:
+    ran = tieout("sandbox", "sage-x3", "--port", "0", *wrong)
+    assert ran.returncode == 2
+    assert ran.stderr
+
+
 @pytest.mark.parametrize(
     "wrong", [("--seed", "generate:x"), ("--seed", "large"), ("--switch", "no_such=1"), ("--port", "70000")]
 )

@@ -9,6 +9,7 @@ Start it in a test, and drive it from both ends:
         live.faults.arm("quirk", form="nil", entity="WSSIH")                # status 1 without a result
         books.save("SIH", {...}); books.action("SIH", "POST", key)          # a person at a screen
         books.forward(60); books.stop_tasks(); books.close_through(day)     # clock, task server, periods
+        books.open_record("SIH", num); books.close_record("SIH", num)       # somebody looks at it: locked
         live.renumber("WSSIH", {"SIH1_5": "SIH1_6"})                        # another entry transaction
         books.effects, books.open_items(), books.read("SIH", num)           # the truth
         books.check()                                                       # every invariant
@@ -21,7 +22,8 @@ session is held as long:
     nil        the work is done, status 1, no result       nothing   the same, and nothing is done
     messages   status 0 with several messages              locked    status 0, the record is another's
     huge       a result of over ten million characters     language  labels in a language not asked for
-    pool-full  refused as switch pool_full says            slow      only the time
+    pool-full  refused as switch pool_full says            login     status 0, the session changed users in vain
+    slow       only the time
 
 Forms of `answer` rules: unauthorized, no-web-services, html, html-200, empty, pool-stopped. What nobody has verified
 about X3 is in `Switches`.

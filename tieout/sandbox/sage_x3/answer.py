@@ -111,6 +111,8 @@ def _performed(turn: Turn, notes: list[Note]) -> str | None:
         raise Refused("language", code=turn.language[:10])
     if "locked" in quirks:
         raise Refused("locked", key=" ".join(value for _, value in one.keys) or one.name)
+    if "login" in quirks:
+        raise Refused("login")
     if "messages" in quirks:
         raise Refused("system").after(note(WARNING, "check"), note(ERROR, "no_lines"))
     if "nothing" in quirks:

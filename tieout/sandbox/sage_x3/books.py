@@ -213,6 +213,14 @@ class Books:
         with self.lock:
             self.closed_through = day
 
+    def open_record(self, object: str, *key: str) -> None:
+        """A person has the object open on his screen: calls cannot change it."""
+        self.locks[object, key] = "a person"
+
+    def close_record(self, object: str, *key: str) -> None:
+        """The person has left."""
+        self.locks.pop((object, key), None)
+
     # ---- what the rules use
 
     @contextlib.contextmanager

@@ -233,6 +233,7 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "Contrôle avant enregistrement",
         "Controlo antes do registo",
     ),
+    "login": ("Change login error",) * 3,
     "system": (
         "Error in the program, line 1",
         "Erreur dans le traitement, ligne 1",

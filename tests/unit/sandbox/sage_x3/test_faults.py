@@ -105,6 +105,36 @@ def test_a_locked_record_a_full_pool_a_strange_language(books, live, client, mak
     assert texts(Client(other).call("query", "WSBPC", objectKeys={}, listSize=1)) == ["No free entry in pool SANDBOX"]
 
 
+def test_what_a_person_has_open_cannot_be_changed_by_a_call(books, client):
+    num = invoice(books, post=False)
+    books.open_record("SIH", num)
+    locked = [f"Record {num} is being modified by another user"]
+    assert texts(client.call("actionObjectKeys", "WSSIH", actionCode="POST", objectKeys={"NUM": num})) == locked
+    assert texts(client.call("delete", "WSSIH", objectKeys={"NUM": num})) == locked
+    assert client.call("read", "WSSIH", objectKeys={"NUM": num}).status == 1
+    books.close_record("SIH", num)
+    assert client.call("delete", "WSSIH", objectKeys={"NUM": num}).status == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_gives_up_waiting_does_not_know_that_it_was_stored(books, live, when):
+    live.faults.arm("latency", when=when, seconds=0.6, operation="save")
+    body = envelope("save", "WSSIH", {"poolAlias": live.pool}, {"objectXml": SALE})
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(live.endpoint, data=body, auth=(live.user, live.password), timeout=0.2)
+    assert len(books.rows("SIH")) == (1 if when == "after" else 0)
+    body = envelope("query", "WSSIH", {"poolAlias": live.pool}, {"listSize": "5"})
+    live.faults.arm("latency", seconds=0.7, operation="query")
+    assert requests.post(live.endpoint, data=body, auth=(live.user, live.password), timeout=5).ok
+    assert len(books.rows("SIH")) == 1, "late, but done"
+
+
+def test_a_session_that_cannot_change_users_says_so(books, live, client):
+    live.faults.arm("quirk", form="login", operation="save")
+    assert texts(client.call("save", "WSSIH", objectXml=SALE)) == ["Change login error"]
+    assert books.rows("SIH") == []
+
+
 def test_a_result_of_more_than_ten_million_characters_is_still_the_object(books, live, client):
     live.faults.arm("quirk", form="huge", operation="read")
     huge = client.call("read", "WSBPC", objectKeys={"BPCNUM": "C1"}).resultXml

@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 import requests
 import zeep
+from lxml import etree
 
-from tests.unit.sandbox.sage_x3.conftest import Client, customer, fields, invoice, item, line, lines, texts
+from tests.unit.sandbox.sage_x3.conftest import Client, Offline, customer, fields, invoice, item, line, lines, texts
 
 SALE = (
     '<PARAM><GRP ID="SIH0_1"><FLD NAME="SALFCY">HLS01</FLD><FLD NAME="SIVTYP">INV</FLD><FLD NAME="BPCINV">C1</FLD>'
@@ -151,6 +152,65 @@ def test_what_is_wrong_with_the_call_itself(books, serve):
     ]
     (told,) = texts(Client(live).call("run", "WSSIH", inputXml="<PARAM/>"))
     assert told == "Operation run does not apply to web service WSSIH"
+
+
+class Watched(zeep.Transport):
+    """Loads from this machine only."""
+
+    def load(self, url):
+        if "127.0.0.1" not in url:
+            raise ConnectionError(url)
+        return super().load(url)
+
+
+def watched(live, kind=Watched):
+    session = requests.Session()
+    session.auth = (live.user, live.password)
+    return kind(session=session, timeout=5)
+
+
+def test_the_description_leaves_a_schema_to_the_internet_unless_asked_for_a_place(books, serve):
+    live = serve(books)
+    with pytest.raises(ConnectionError, match=r"schemas\.xmlsoap\.org"):
+        zeep.Client(live.wsdl_url, transport=watched(live))
+    auth = (live.user, live.password)
+    plain, placed = (requests.get(live.wsdl_url + more, auth=auth, timeout=5).text for more in ("", "&offline=1"))
+    place = f' schemaLocation="{live.base_url}/schemas/soap-encoding.xsd"'
+    assert "schemaLocation" not in plain
+    assert placed.replace(place, "") == plain
+    schema = etree.XMLSchema(etree.fromstring(requests.get(place.split('"')[1], timeout=5).content))
+    assert schema.validate(
+        etree.fromstring('<e:Array xmlns:e="http://schemas.xmlsoap.org/soap/encoding/"><x/></e:Array>')
+    )
+    old = f"{live.base_url}/adxwsvc/services/CAdxWebServiceXmlCC"
+    assert requests.get(old + "?wsdl", auth=auth, timeout=5).text == plain
+    assert requests.post(old, data=b"<x/>", auth=auth, timeout=5).status_code == 405
+
+
+def test_zeep_as_it_comes_does_not_read_an_error(books, serve):
+    """Why its settings matter: as they come it fails, and with strict=False the text is lost."""
+    live = serve(books)
+    keys = [{"key": "NUM", "value": "nix"}]
+    asked = {"publicName": "WSSIH", "objectKeys": keys, "callContext": {"poolAlias": live.pool}}
+    with pytest.raises(zeep.exceptions.XMLParseError, match="Unexpected element 'type'"):
+        zeep.Client(live.wsdl_url, transport=watched(live, Offline)).service.read(**asked)
+    loose = zeep.Client(live.wsdl_url, transport=watched(live, Offline), settings=zeep.Settings(strict=False))
+    assert [m["message"] for m in loose.service.read(**asked).messages] == [None]
+
+
+def test_a_credit_memo_on_accounts_takes_its_invoice_back(books, client):
+    customer(books)
+    head = {"FCY": "HLS01", "BPR": "C1", "CUR": "EUR"}
+    rows = [{"ACC": "706000", "AMTNOTLIN": "80"}]
+    nums = []
+    for kind, origin in (("INV", ""), ("CRM", "INV-26/00001")):
+        payload = {"BIC0_1": {**head, "SIVTYP": kind}, "BIC1_1": {"INVNUM": origin}, "BIC2_1": rows}
+        nums.append(fields(client.call("save", "WSBIC", objectXml=json.dumps(payload)).resultXml)["NUM"])
+        assert client.call("actionObjectKeys", "WSBIC", actionCode="POST", objectKeys={"NUM": nums[-1]}).status == 1
+    assert [item(books, num)["FLGCLE"] for num in nums] == [2, 2]
+    journal = client.call("read", "WSGAS", objectKeys={"TYP": "CRM", "NUM": nums[1]})
+    assert {row["MTC"] for row in lines(journal.resultXml, "GAS2_1")} == {"AAA", ""}
+    books.check()
 
 
 def test_the_error_is_outside_the_response_type_before_message(books, serve):
