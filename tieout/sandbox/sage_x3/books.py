@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from . import audit, customers, exports, invoices, journals, payments, seeds, tasks
+from . import audit, customers, exports, invoices, journals, matching, payments, seeds, tasks
 from .company import set_up
 from .faults import Note, Refused
 from .payload import Doc, Given, converted
@@ -187,10 +187,8 @@ class Books:
 
     def match(self, bpr: str, parts: list[tuple[str, str, Any]], *, by: str = "user") -> None:
         """Matches open items of one customer, each (TYP, NUM, amount in its currency). Raises Refused."""
-        from .matching import by_hand  # noqa: PLC0415  (matching needs Books)
-
         with self.changing(by):
-            by_hand(self, bpr, parts)
+            matching.by_hand(self, bpr, parts)
 
     def given(self, object: str, given: Given | Mapping[str, Any]) -> Given:
         """Values of a mapping, typed; grids are lists of lines under their names, all of them new."""

@@ -12,6 +12,7 @@ from .books import Books, actions
 from .envelope import Asked
 from .faults import INFO, Note, Refused, note
 from .payload import Doc, Given, as_json, as_xml, list_json, list_xml, read
+from .payload import shown as written
 from .publications import Publication
 from .screens import Screen
 from .store import Key
@@ -149,17 +150,15 @@ def _query(call: Call) -> str:
 
 def _test(screen: Screen, name: str, wanted: str, wildcards: bool) -> Callable[[Doc], bool]:
     """Whether a row fits a key of a query. Raises Refused for a field that is not on the left list."""
-    from .payload import shown  # noqa: PLC0415  (the name is a method's elsewhere here)
-
     name = screen.columns.get(name.upper(), name.upper())
     if name not in {*screen.left, *screen.keys, *screen.columns.values()}:
         raise Refused("unknown_key", name=name)
     if not wanted:
-        return bool
+        return bool  # every row is something
     if wildcards and "*" in wanted:
         pattern = re.compile(".*".join(map(re.escape, wanted.split("*"))), re.DOTALL)
-        return lambda row: pattern.fullmatch(shown(row.get(name))) is not None
-    return lambda row: shown(row.get(name)) == wanted
+        return lambda row: pattern.fullmatch(written(row.get(name))) is not None
+    return lambda row: written(row.get(name)) == wanted
 
 
 def _action(call: Call, key: Key) -> str:

@@ -118,8 +118,11 @@ def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
         return {"closed_through": books.closed_through}
 
     def pools(body: Any) -> Any:
-        for name, value in (body or {}).get("set", {}).items():
-            setattr(running.pools[body["alias"]], {"width": "width", "children": "children"}[name], int(value))
+        if body:
+            pool = running.pools[body["alias"]]
+            pool.width = int(body.get("width", pool.width))
+            pool.children = int(body.get("children", pool.children))
+            pool.stopped = bool(body.get("stopped", pool.stopped))
         return {p.alias: {"size": p.size, "peak": p.peak, "waited": p.waited} for p in running.pools.values()}
 
     return {

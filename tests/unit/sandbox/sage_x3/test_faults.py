@@ -220,7 +220,7 @@ def test_the_control_port_acts_as_a_person_and_tells_the_truth(make, serve):
         ask("tasks", {"stopped": False})
         assert item(books, num)["AMTCUR"] == 20
         assert ask("period", {"closed_through": "2026-01-31"}) == {"closed_through": "2026-01-31"}
-        assert ask("pools", {"alias": "SANDBOX", "set": {"width": 1}})["SANDBOX"]["size"] == 1
+        assert ask("pools", {"alias": "SANDBOX", "width": 1})["SANDBOX"]["size"] == 1
         assert [e["op"] for e in ask("effects")][-2:] == ["create", "post"]
         assert ask("check") == {"ok": True}
         wrong = requests.post(url + "act", json={"operation": "save"}, timeout=5)
