@@ -245,7 +245,7 @@ LOOKS: dict[tuple[str, Any], tuple[Callable[[Wire], Any], Any]] = {
 }
 
 
-OVER_HTTP = {("fault_status", "200")}  # looked at in test_faults
+OVER_HTTP = {("fault_status", "200")}  # looked at in test_x3_faults
 
 
 def test_every_setting_is_looked_at() -> None:
