@@ -223,3 +223,38 @@ def test_the_error_is_outside_the_response_type_before_message(books, serve):
     assert tail.startswith('<multiRef id="id0" soapenc:root="0" ')
     assert "<type>3</type><message>SIH nix: no such record</message></multiRef>" in tail
     assert '<resultXml xsi:type="xsd:string" xsi:nil="true"/><status xsi:type="xsd:int">0</status>' in head
+
+
+def test_an_answer_has_the_members_of_the_vendors_in_their_order(books, serve):
+    live = serve(books)
+    client = Client(live)
+    with client.zeep.settings(raw_response=True):
+        root = etree.fromstring(client.call("query", "WSBPC", objectKeys={}, listSize=1).content)
+    envelope_, body = root.tag, root[0]
+    assert envelope_ == "{http://schemas.xmlsoap.org/soap/envelope/}Envelope"
+    (response,) = body
+    (returned,) = response
+    assert (response.tag, returned.tag) == ("{http://www.adonix.com/WSS}queryResponse", "queryReturn")
+    assert [e.tag for e in returned] == ["messages", "resultXml", "status", "technicalInfos"]
+    kind = "{http://www.w3.org/2001/XMLSchema-instance}type"
+    array = "{http://schemas.xmlsoap.org/soap/encoding/}arrayType"
+    assert [e.get(kind) for e in (returned, *returned)] == [
+        "wss:CAdxResultXml",
+        "soapenc:Array",
+        "xsd:string",
+        "xsd:int",
+        "wss:CAdxTechnicalInfos",
+    ]
+    assert returned[0].get(array) == "wss:CAdxMessage[0]"
+    told = {e.tag: e for e in returned[3]}
+    assert (
+        list(told)
+        == (
+            "busy changeLanguage changeUserId flushAdx loadWebsDuration nbDistributionCycle poolDistribDuration poolEntryIdx "
+            "poolExecDuration poolRequestDuration poolWaitDuration processReport processReportSize reloadWebs "
+            "resumitAfterDBOpen rowInDistribStack totalDuration traceRequest traceRequestSize"
+        ).split()
+    )
+    nil = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+    assert [name for name, e in told.items() if e.get(nil) == "true"] == ["processReport", "rowInDistribStack"]
+    assert (told["processReportSize"].text, told["busy"].text, told["poolEntryIdx"].text) == ("-1", "false", "14901")
