@@ -23,7 +23,6 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "Falta o contexto da chamada",
     ),
     "unknown_pool": ("Pool {pool} not found", "Pool {pool} introuvable", "Pool {pool} não encontrado"),
-    "pool_stopped": ("Pool {pool} is stopped", "Pool {pool} arrêté", "Pool {pool} parado"),
     "pool_full": (
         "No free entry in pool {pool}",
         "Aucune entrée libre dans le pool {pool}",
@@ -175,11 +174,6 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "{num} belongs to another partner",
         "{num} appartient à un autre tiers",
         "{num} pertence a outro terceiro",
-    ),
-    "credit_exceeds": (
-        "The credit exceeds what is left of {num}: {open}",
-        "L'avoir dépasse le solde de {num} : {open}",
-        "O crédito excede o saldo de {num}: {open}",
     ),
     "unbalanced": (
         "Entry not balanced: {amount}",

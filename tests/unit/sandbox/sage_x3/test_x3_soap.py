@@ -247,14 +247,27 @@ def test_an_answer_has_the_members_of_the_vendors_in_their_order(books, serve):
     ]
     assert returned[0].get(array) == "wss:CAdxMessage[0]"
     told = {e.tag: e for e in returned[3]}
-    assert (
-        list(told)
-        == (
-            "busy changeLanguage changeUserId flushAdx loadWebsDuration nbDistributionCycle poolDistribDuration poolEntryIdx "
-            "poolExecDuration poolRequestDuration poolWaitDuration processReport processReportSize reloadWebs "
-            "resumitAfterDBOpen rowInDistribStack totalDuration traceRequest traceRequestSize"
-        ).split()
-    )
+    assert list(told) == [
+        "busy",
+        "changeLanguage",
+        "changeUserId",
+        "flushAdx",
+        "loadWebsDuration",
+        "nbDistributionCycle",
+        "poolDistribDuration",
+        "poolEntryIdx",
+        "poolExecDuration",
+        "poolRequestDuration",
+        "poolWaitDuration",
+        "processReport",
+        "processReportSize",
+        "reloadWebs",
+        "resumitAfterDBOpen",
+        "rowInDistribStack",
+        "totalDuration",
+        "traceRequest",
+        "traceRequestSize",
+    ]
     nil = "{http://www.w3.org/2001/XMLSchema-instance}nil"
     assert [name for name, e in told.items() if e.get(nil) == "true"] == ["processReport", "rowInDistribStack"]
     assert (told["processReportSize"].text, told["busy"].text, told["poolEntryIdx"].text) == ("-1", "false", "14901")
