@@ -47,6 +47,20 @@ def test_deletions_and_voids_are_found_within_and_beyond_the_window_of_the_feed(
     assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
 
 
+def test_voided_here_and_deleted_there_is_a_control_exception_not_a_missing_document() -> None:
+    """6: nothing is owed in either ledger, and nothing is written; that a posted document was deleted is to explain."""
+    world = settled(unattended=frozenset())
+    there = next(i for i in world.r.all(Entity.INVOICE) if i.number == "L-2")
+    world.l.void(Entity.INVOICE, "INV-3", DAY)
+    world.r.delete(Entity.INVOICE, there.ref.id)
+    report = world.run()
+    assert report.operations == []
+    (found,) = differences.listed(world.store)
+    assert (found["code"], found["class"], found["delta"]) == ("VOID_VS_DELETED", "N", "0.00")
+    assert "evidence" in found["remedy"]
+    assert [d["code"] for d in differences.listed(world.store) if world.run(tick=THREE_DAYS)] == ["VOID_VS_DELETED"]
+
+
 @pytest.mark.parametrize("kind", [FaultKind.TOMBSTONE_LIE, FaultKind.EMPTY, FaultKind.SHORT_LIST, FaultKind.TRUNCATE])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_source_that_lies_or_fails_never_deletes_anything(kind: FaultKind, side: str) -> None:

@@ -35,6 +35,8 @@ def cause(code: str, clue: Clue, left: str | None, right: str | None, names: tup
 
 def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
     match code:
+        case "TAX_AMOUNT" if "dropped" in clue:
+            return f"{names[clue['dropped'] == 'right']} has no tax on it"
         case "TAX_AMOUNT":
             rates = [_rate(tax, clue.get(net)) for tax, net in ((left, "left_net"), (right, "right_net"))]
             return f"{rates[0]} of net against {rates[1]}" if all(rates) else ""
@@ -72,6 +74,10 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"{clue['documents']} documents pair up between the two"
         case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
             return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
+        case "SPLIT_OR_MERGED":
+            return f"{left} against {right}, {text(Decimal(clue['sum']))} on each side"
+        case "TAX_INCLUSIVE_CONFUSION":
+            return f"tax {text(Decimal(clue['left_tax']))} against {text(Decimal(clue['right_tax']))}"
         case "AMBIGUOUS_MATCH":
             return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
         case _:

@@ -49,6 +49,13 @@ CODES: dict[str, Code] = {
         "say which belong together",
         confirmed=False,
     ),
+    "SPLIT_OR_MERGED": _t(
+        "medium",
+        "one document here, several there, of one customer and day and equal in total: consolidated or split billing, "
+        "receipts entered together",
+        "confirm that they are the same; enter them alike on one side if they are to be kept in step",
+        confirmed=False,
+    ),
     "PAYMENT_DUPLICATED": _t(
         "high",
         "one receipt entered twice: by two people, or again after a lost answer",
@@ -139,6 +146,11 @@ CODES: dict[str, Code] = {
         "posted on opposite sides of the comparison date",
         "none if it reverses next period; else re-date with approval",
     ),
+    "TAX_INCLUSIVE_CONFUSION": _t(
+        "high",
+        "one rate, but what is gross in one ledger is net in the other: the flag for prices that include tax",
+        "mend the mapping of net and gross; correct the side that is wrong",
+    ),
     "TAX_AMOUNT": _t(
         "medium",
         "tax differs, net is equal: another rate, another taxable base, or recalculation by one system",
@@ -157,6 +169,11 @@ CODES: dict[str, Code] = {
         confirmed=False,
     ),
     "ROUNDING": _t("low", "within the rounding policy", "accept, or book a rounding line"),
+    "FX_RATE_DEFAULTED": _t(
+        "high",
+        "one side has the rate 1: none was entered and it was defaulted; or that ledger is kept in this currency",
+        "enter the document's rate where it is missing",
+    ),
     "FX_RATE": _t(
         "medium",
         "same amount, another exchange rate: daily against document rate, or the direction",
@@ -169,6 +186,11 @@ CODES: dict[str, Code] = {
     "APPLICATION_AMOUNT": _z("medium", "applied with different amounts", "re-apply on the side that is wrong"),
     "APPLICATION_MISSING": _z("medium", "an application exists on one side only", "apply it on the other side"),
     "APPLICATION_DATE": _z("low", "applied on different dates", "none unless aging at the date between matters"),
+    "CROSS_CUSTOMER": _z(
+        "medium",
+        "who paid is not who owes: one ledger has the payment on the payer, the other on the invoice's customer",
+        "link the two customers as parent and child, or move the payment on one side",
+    ),
     "CUSTOMER_MISMATCH": _z(
         "high", "the same document on two customers", "move it to the right customer on one side"
     ),
@@ -177,8 +199,14 @@ CODES: dict[str, Code] = {
         "more is applied than there is: an application doubled, or a credit and a payment for one debt",
         "take the excess application back",
     ),
+    "ENTITY_DIFF": _z(
+        "high", "booked under two entities of the company", "move it to the right entity on one side"
+    ),
     "DUE_DATE_DIFF": _z("low", "other payment terms, or a due date changed by hand", "agree the terms"),
     "DATE_DIFF": _z("low", "entered with another date", "correct the copy, unless a closed period forbids it"),
+    "DISCOUNT_DIFF": _n(
+        "low", "another discount, or one that is part of the lines' amounts", "align how discounts are entered"
+    ),
     "NUMBER_MISMATCH": _n("low", "renumbered on entry, or keyed wrongly", "confirm that they are one document"),
     "ID_REPLACED": _n(
         "low", "the same document under a new id: deleted and entered again, or re-keyed", "extend the link"
@@ -216,6 +244,11 @@ OF_SYNC: dict[str, Code] = {
         confirmed=False,
         cause="a journal on the control account; a document of a kind that is not read; a filter on what is read",
         remedy="open the report and the account in that system, and find what moved it without a document",
+    ),
+    "VOID_VS_DELETED": _n(
+        "high",
+        "a posted document was deleted, where it should have been voided",
+        "a control exception: find out who deleted it and why, and keep the evidence",
     ),
     "UNAUTHORISED_EDIT_AFTER_POST": _n(
         "medium",

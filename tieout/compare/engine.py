@@ -22,7 +22,7 @@ from tieout.compare.result import (
     Totals,
     identity,
 )
-from tieout.compare.tables import Connection, prepare
+from tieout.compare.tables import Connection, explain, prepare
 from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy
 
@@ -56,12 +56,8 @@ def run(
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
+    explain(con, {key: x.code for key, x in reasons.items()})
     free = ladder(con, same_ids=same_ids)
-    con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
-    if reasons:
-        con.executemany(
-            "INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*key, x.code) for key, x in sorted(reasons.items())]
-        )
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, customers=customers, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)

@@ -1,5 +1,6 @@
 """The match ladder: which document of one ledger is which of the other, strongest evidence first.
 
+Before the amounts may differ, a document that the other ledger holds in parts (one number, or one day) is set aside.
 Each rung asks for a key that is unique on both sides among the documents still unmatched; only documents that are
 equal in everything the rung looks at are paired in order. What several candidates could be is ambiguous, never a match.
 
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tieout.compare import several
 from tieout.compare.result import Match
-from tieout.compare.tables import Connection, prepare
+from tieout.compare.tables import Connection, explain, prepare
 from tieout.mapping.relation import SIDES
 
 NEAR_DAYS = 3
@@ -103,6 +105,7 @@ def match(con: Connection) -> list[Match]:
     For the sync's bootstrap. Unmatched records are in no entry; ambiguous groups are entries without a link.
     """
     prepare(con, as_of=None)
+    explain(con, {})
     ladder(con)
     found = [
         Match(rung, rule, "customer", (left,), (right,), _evidence(name=ln, number=lno), bool(auto))
@@ -203,7 +206,7 @@ def ladder(con: Connection, *, same_ids: bool = False) -> Free:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
     Every row of `cmp_left` and `cmp_right` ends in at most one of the three; what is in none is counted in the answer
-    and stays in `cmp_free_*`. Needs `prepare`.
+    and stays in `cmp_free_*`. Needs `prepare` and `explain`.
     same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
     """
     con.execute(
@@ -227,14 +230,25 @@ def ladder(con: Connection, *, same_ids: bool = False) -> Free:
     _climb(con, free, STRONG[:1])
     if free.table == "cmp_{side}":
         _settle(con, free)
-    _climb(con, free, (*STRONG[1:], *AMOUNT))
+    _climb(con, free, STRONG[1:])
+    _parts(con, free, several.BY_NUMBER)
+    _climb(con, free, AMOUNT)
     _duplicates(con, free)
     if free.doubled:
         _climb(con, free, AMOUNT)
     _climb(con, free, WEAK)
+    _parts(con, free, several.BY_DAY)
     if free.both():
         _ambiguous(con, free)
     return free
+
+
+def _parts(con: Connection, free: Free, key: tuple[str, ...]) -> None:
+    """Set aside each document that the other ledger holds in parts."""
+    if free.both() and several.split(con, {side: free.name(side) for side in SIDES}, key):
+        free.ambiguous = True
+        for side in SIDES:
+            free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")
 
 
 def _settle(con: Connection, free: Free) -> None:

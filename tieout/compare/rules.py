@@ -7,8 +7,10 @@ whose effect differs is in exactly one finding with a delta, or in split ones th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
+from tieout.compare import several
 from tieout.compare.match import BASE_ID, Free
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection
@@ -25,11 +27,33 @@ _INTO = (
 )
 _COMPARED = (
     "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
-    "posted", "due", "currency", "rate", "tax", "total", "open", "state", "voided_on", "dead", "settled",
-    "settled_on", "disputed", "due_by", "eff", "billed", "full_ar", "memo", "rid",
+    "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead", "settled",
+    "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
 )  # fmt: skip
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
+
+# A difference of discounts or entity codes is one only where both ledgers tell them at all, the codes being the same.
+_TOLD = {
+    "discounts": """SELECT (SELECT bool_or(discount <> 0) FROM left_documents)
+                       AND (SELECT bool_or(discount <> 0) FROM right_documents)""",
+    "entities": """SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
+                   INTERSECT SELECT entity_code FROM right_documents)""",
+}
+# Rates are compared crosswise and to the cent: a product of full amounts would not fit a decimal.
+_CENTS = {
+    f"cents_{s}_{name}": f"TRY_CAST({amount.format(s=s)} AS DECIMAL(18,2))"
+    for s in ("l", "r")
+    for name, amount in (("tax", "{s}_tax"), ("net", "{s}_total - {s}_tax"))
+}
+# The payment of a pair, applied in one ledger to the invoice of another customer than its own.
+_PAYS_FOR_ANOTHER = {
+    f"pays_{side}": f"""SELECT 1 FROM {side}_applications AS a JOIN cmp_{side} AS i
+      ON i.kind = 'invoice' AND i.id = a.invoice
+    WHERE p.{side[0]}_kind = 'payment' AND a.source_kind = 'payment' AND a.source_id = p.{side[0]}_id
+      AND a.reversed_on IS NULL AND i.who <> p.{side[0]}_who"""
+    for side in SIDES
+}
 
 # Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
 _PAIR = f"""
@@ -65,6 +89,7 @@ WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.
    OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
    OR {{same_ids}} AND {BASE_ID.format(id="l.id")} <> {BASE_ID.format(id="r.id")}
    OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
+   OR {{discounts}} AND l.discount <> r.discount OR {{entities}} AND l.entity_code <> r.entity_code
 """
 
 # Documents of one ledger that undo a matched document which the other ledger voided: they belong to that pair.
@@ -111,7 +136,8 @@ SELECT main, concat_ws(',', CASE WHEN main = 'CHARGEBACK_NSF' THEN 'VOID_VS_OPEN
                        CASE WHEN l_due <> r_due THEN 'DUE_DATE_DIFF' END,
                        CASE WHEN l_number_key <> r_number_key THEN 'NUMBER_MISMATCH' END,
                        CASE WHEN l_who <> r_who AND l_party_name <> r_party_name THEN 'CUSTOMER_MISMATCH' END,
-                       CASE WHEN l_rate <> r_rate THEN 'FX_RATE' END),
+                       CASE WHEN l_rate <> r_rate THEN
+                         CASE WHEN (l_rate = 1) <> (r_rate = 1) THEN 'FX_RATE_DEFAULTED' ELSE 'FX_RATE' END END),
        l_kind, l_rid, r_rid,
        CASE main WHEN 'AMOUNT_SIGN' THEN 'kind' WHEN 'CUTOFF' THEN 'posted' WHEN 'PAID_VS_OPEN' THEN 'settled_on'
                  WHEN 'VOID_DATE_DIFF' THEN 'voided_on' ELSE 'state' END,
@@ -149,6 +175,9 @@ SELECT a.*, live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)
              <= CAST(? AS DECIMAL(38,6)) AS rounds
 FROM (
   SELECT p.*, l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
+         whole AND l_tax <> 0 AND r_tax <> 0 AND (l_total = r_total - r_tax OR r_total = l_total - l_tax)
+           AND coalesce(abs({cents_l_tax} * {cents_r_net} - {cents_r_tax} * {cents_l_net})
+                        <= CAST(0.01 AS DECIMAL(4,2)) * ({cents_l_net} + {cents_r_net}), FALSE) AS inclusive,
          CASE WHEN whole THEN coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END AS tax_part,
          CASE WHEN whole THEN l_sign * (r_total - l_total) - coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END
            AS net_part,
@@ -163,17 +192,25 @@ _AMOUNT_PARTS = (
 SELECT 'ROUNDING', '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR), CAST(r_total AS VARCHAR), d, l_currency,
        '' FROM cmp_amount WHERE rounds
 UNION ALL
-SELECT 'TAX_AMOUNT', '', l_kind, l_rid, r_rid, 'tax', CAST(l_tax AS VARCHAR), CAST(r_tax AS VARCHAR),
+SELECT 'TAX_INCLUSIVE_CONFUSION', '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR),
+       CAST(r_total AS VARCHAR), CASE WHEN live THEN tax_part + net_part ELSE 0 END, l_currency,
+       concat_ws(chr(31), 'left_tax=' || CAST(l_tax AS VARCHAR), 'right_tax=' || CAST(r_tax AS VARCHAR))
+FROM cmp_amount WHERE inclusive AND NOT rounds
+UNION ALL
+SELECT 'TAX_AMOUNT', CASE WHEN l_tax = 0 OR r_tax = 0 THEN 'TAX_DROPPED' ELSE '' END, l_kind, l_rid, r_rid, 'tax',
+       CAST(l_tax AS VARCHAR), CAST(r_tax AS VARCHAR),
        CASE WHEN live THEN tax_part ELSE 0 END, l_currency,
        concat_ws(chr(31), 'left_net=' || CAST(l_total - l_tax AS VARCHAR),
-                 'right_net=' || CAST(r_total - r_tax AS VARCHAR))
-FROM cmp_amount WHERE tax_part <> 0 AND NOT rounds
+                 'right_net=' || CAST(r_total - r_tax AS VARCHAR),
+                 'dropped=' || CASE WHEN l_tax = 0 THEN 'left' WHEN r_tax = 0 THEN 'right' END)
+FROM cmp_amount WHERE tax_part <> 0 AND NOT rounds AND NOT inclusive
 UNION ALL
 SELECT CASE WHEN l_kind = 'payment' THEN 'PAYMENT_AMOUNT' WHEN l_subkind = 'discount' THEN 'DISCOUNT_TAKEN_DIFF'
             WHEN l_subkind = 'refund' THEN 'REFUND_MISMATCH' WHEN l_subkind = 'withholding' THEN 'WITHHOLDING_DIFF'
             WHEN l_subkind = 'fx_realized' THEN 'FX_REALIZED' ELSE 'AMOUNT_NET' END,
        '', l_kind, l_rid, r_rid, 'total', CAST(l_total AS VARCHAR), CAST(r_total AS VARCHAR),
-       CASE WHEN live THEN net_part ELSE 0 END, l_currency, '' FROM cmp_amount WHERE net_part <> 0 AND NOT rounds
+       CASE WHEN live THEN net_part ELSE 0 END, l_currency, ''
+FROM cmp_amount WHERE net_part <> 0 AND NOT rounds AND NOT inclusive
 UNION ALL
 SELECT 'PAID_VS_OPEN', '', l_kind, l_rid, r_rid, 'open', CAST(abs(l_eff) AS VARCHAR), CAST(abs(r_eff) AS VARCHAR),
        settle, l_currency, '' FROM cmp_amount WHERE settle <> 0 AND NOT rounds
@@ -205,14 +242,24 @@ SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM (
   SELECT p.*, 'ID_REPLACED', 'id', l_id, r_id, ''
   FROM cmp_pair AS p WHERE {same_ids} AND {base_left} <> {base_right} AND l_kind = r_kind
   UNION ALL
-  SELECT p.*, 'FX_RATE', 'rate', CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
+  SELECT p.*, CASE WHEN (l_rate = 1) <> (r_rate = 1) THEN 'FX_RATE_DEFAULTED' ELSE 'FX_RATE' END, 'rate',
+         CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
   FROM cmp_pair AS p WHERE l_rate <> r_rate AND l_currency = r_currency
   UNION ALL
   SELECT p.*, 'STATUS_MISMATCH', 'disputed', CAST(l_disputed AS VARCHAR), CAST(r_disputed AS VARCHAR), ''
   FROM cmp_pair AS p WHERE l_disputed <> r_disputed
   UNION ALL
-  SELECT p.*, 'CUSTOMER_MISMATCH', 'customer', coalesce(l_customer_name, l_who), coalesce(r_customer_name, r_who),
-         'rule=' || rule
+  SELECT p.*, 'DISCOUNT_DIFF', 'discount', CAST(l_discount AS VARCHAR), CAST(r_discount AS VARCHAR), ''
+  FROM cmp_pair AS p WHERE {discounts} AND l_discount <> r_discount AND l_currency = r_currency
+  UNION ALL
+  SELECT p.*, 'ENTITY_DIFF', 'entity_code', l_entity_code, r_entity_code, ''
+  FROM cmp_pair AS p WHERE {entities} AND l_entity_code <> r_entity_code
+    AND l_entity_code IN (SELECT entity_code FROM right_documents)
+    AND r_entity_code IN (SELECT entity_code FROM left_documents)
+  UNION ALL
+  SELECT p.*, CASE WHEN EXISTS ({pays_left}) OR EXISTS ({pays_right}) THEN 'CROSS_CUSTOMER'
+                   ELSE 'CUSTOMER_MISMATCH' END, 'customer', coalesce(l_customer_name, l_who),
+         coalesce(r_customer_name, r_who), 'rule=' || rule
   FROM cmp_pair AS p WHERE l_who <> r_who AND coalesce(l_party_name <> r_party_name, TRUE)
     AND NOT EXISTS (SELECT 1 FROM cmp_alias AS a WHERE a.left_who = l_who AND a.right_who = r_who)
 ) AS f WHERE main IS NULL OR main = 'AMOUNT'
@@ -282,19 +329,6 @@ WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
   AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code <> 'OUT_OF_SCOPE')
 """
 )
-_AMBIGUOUS = """
-INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
-SELECT 'AMBIGUOUS_MATCH', '', min(kind), string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id),
-       string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id), 'candidates',
-       CAST(count(CASE WHEN side = 'left' THEN 1 END) AS VARCHAR),
-       CAST(count(CASE WHEN side = 'right' THEN 1 END) AS VARCHAR),
-       sum(CASE WHEN side = 'left' THEN -eff ELSE eff END), currency, 'number=' || replace(min(number), chr(31), ' ')
-FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.currency, d.number FROM cmp_ambiguous AS a JOIN (
-        SELECT 'left' AS side, rid, kind, id, eff, currency, number FROM cmp_left
-        UNION ALL SELECT 'right' AS side, rid, kind, id, eff, currency, number FROM cmp_right) AS d
-      ON d.side = a.side AND d.rid = a.rid) AS g
-GROUP BY gid, currency
-"""
 
 
 def find(
@@ -307,11 +341,12 @@ def find(
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
+    told = {name: bool(con.execute(ask).fetchall()[0][0]) for name, ask in _TOLD.items()}
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
-    if con.execute(_UNEQUAL.format(same_ids=same_ids)).fetchall()[0][0]:
+    if con.execute(_UNEQUAL.format(same_ids=same_ids, **told)).fetchall()[0][0]:
         con.execute(_PAIR.format(by_open=by_open))
         mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_pair").fetchall()}
-        _differing(con, mains, rounding=rounding, by_open=by_open, same_ids=same_ids)
+        _differing(con, mains, told, rounding=rounding, by_open=by_open, same_ids=same_ids)
     if customers:
         con.execute(_CUSTOMER_FIELDS)
     for side, absent, rids, values, minus in (
@@ -321,13 +356,19 @@ def find(
         if free.of(side) or free.doubled:
             con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
     if free.ambiguous:
-        con.execute(_AMBIGUOUS)
+        several.find(con)
 
 
 def _differing(
-    con: Connection, mains: set[str | None], *, rounding: Rounding | None, by_open: bool, same_ids: bool
+    con: Connection,
+    mains: set[str | None],
+    told: Mapping[str, bool],
+    *,
+    rounding: Rounding | None,
+    by_open: bool,
+    same_ids: bool,
 ) -> None:
-    """Findings of the pairs that differ; `mains` (codes that occur) spares statements."""
+    """Findings of the pairs that differ; `mains` (codes that occur) spares statements. told: see `_TOLD`."""
     if mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"}:
         for side in SIDES:
             con.execute(_OFFSET.format(side=side, s=side[0]))
@@ -337,9 +378,13 @@ def _differing(
         con.execute(_CURRENCY)
     if "AMOUNT" in mains:
         limit = rounding.per_document if rounding else Decimal(0)
-        con.execute(_AMOUNT.format(by_open=by_open), [limit, limit, rounding.total if rounding else Decimal(0)])
+        con.execute(
+            _AMOUNT.format(by_open=by_open, **_CENTS), [limit, limit, rounding.total if rounding else Decimal(0)]
+        )
         con.execute(_AMOUNT_PARTS)
     con.execute(_ALIAS)
     base_left, base_right = BASE_ID.format(id="l_id"), BASE_ID.format(id="r_id")
-    con.execute(_FIELDS.format(same_ids=same_ids, base_left=base_left, base_right=base_right))
+    con.execute(
+        _FIELDS.format(same_ids=same_ids, base_left=base_left, base_right=base_right, **told, **_PAYS_FOR_ANOTHER)
+    )
     con.execute(_ALIAS_FOUND)

@@ -101,6 +101,13 @@ def _text(value: object) -> str:
     raise TypeError(f"no text for {type(value).__name__}")
 
 
+def explain(con: Connection, codes: Mapping[tuple[str, str, str], str]) -> None:
+    """Fill `cmp_explained` with the codes of documents, by side, kind and id, that the caller accounts for."""
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_explained (side VARCHAR, kind VARCHAR, id VARCHAR, code VARCHAR)")
+    if codes:
+        con.executemany("INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*k, v) for k, v in sorted(codes.items())])
+
+
 def prepare(con: Connection, *, as_of: date | None) -> int:
     """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match`, `cmp_left`, `cmp_right`; how many customers match.
 
@@ -236,7 +243,8 @@ FROM (
          CASE WHEN b.subkind IS NULL THEN b.kind ELSE b.kind || ':' || b.subkind END AS kk, b.sign,
          b.customer, b.customer_name, p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known,
          b.number, b.number_key, b.marker, b.link, b.issued, b.posted, b.due, coalesce(b.currency, '') AS currency,
-         b.rate, b.net, b.tax, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on, b.concerns, b.memo,
+         b.rate, b.net, b.tax, b.discount, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on,
+         b.entity_code, b.concerns, b.memo,
          b.sign * b.total AS gross, coalesce(b.ar, b.sign * b.total) AS full_ar,
          b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
          b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,

@@ -143,22 +143,16 @@ def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
     assert other is not None
     if side.base is not None and other.base is not None and side.base_existence is not side.existence:
         draft.adopt[s.id] = ("existence",)
-    changed = other.touched
-    origin = s.owner == which
-    cause = "deleted at its origin" if origin else "removed at the mirror"
-    if changed:
+    code = "DELETED_VS_OPEN" if s.entity is not Entity.CUSTOMER else "CUSTOMER_INACTIVE"
+    cause = "deleted at its origin" if s.owner == which else "removed at the mirror"
+    remedy = "restore it there, or void the other one; tieout neither deletes nor makes it again by itself"
+    if _voided(other.facts):
+        code = "VOID_VS_DELETED"
+        cause = "voided in one ledger and deleted from the other, so that nothing is owed in either"
+        remedy = "a control exception: find out who deleted it and why, and keep the evidence"
+    elif other.touched:
         cause += "; the other side was changed meanwhile"
-    draft.findings.append(
-        Finding(
-            s.id,
-            s.entity,
-            "DELETED_VS_OPEN" if s.entity is not Entity.CUSTOMER else "CUSTOMER_INACTIVE",
-            cause,
-            "restore it there, or void the other one; tieout neither deletes nor makes it again by itself",
-            side=which,
-            holds=True,
-        )
-    )
+    draft.findings.append(Finding(s.id, s.entity, code, cause, remedy, side=which, holds=True))
 
 
 def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: Draft) -> None:

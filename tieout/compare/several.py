@@ -1,0 +1,72 @@
+"""Findings about several documents at once: one that the other ledger holds in parts, and what could be each other.
+
+Ids stand joined by a comma. Nothing here is ever linked unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tieout.compare.tables import Connection
+from tieout.mapping.relation import SIDES
+
+# One free document against all free ones of the same key: nothing is chosen among them, so that the sums agree by
+# chance only where all of the key do. Documents that the caller accounts for, or that count nothing, are not taken.
+_SPLIT = """
+INSERT INTO cmp_ambiguous
+WITH split AS (
+  SELECT *, (SELECT coalesce(max(gid), 0) FROM cmp_ambiguous) + row_number() OVER (ORDER BY {key}) AS gid
+  FROM (SELECT {key}, {columns} FROM ({rows}) AS f GROUP BY {key}) AS g
+  WHERE least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total
+)
+SELECT s.gid, f.side, f.rid FROM split AS s JOIN ({rows}) AS f ON {same}
+"""
+_ROWS = """
+SELECT '{side}' AS side, f.rid, f.total, {key} FROM {table} AS f JOIN cmp_{side} AS d ON d.rid = f.rid AND d.listed
+WHERE f.total > 0 AND {known} AND NOT EXISTS (SELECT 1 FROM cmp_explained AS x
+                                  WHERE x.side = '{side}' AND x.kind = d.kind AND x.id = d.id)
+"""
+# A payment's reference ("ACH", "RENT") recurs: parts of it are of one day.
+BY_NUMBER = ("kk", "sign", "number_key", "who", "currency")
+BY_DAY = ("kk", "sign", "issued", "who", "currency")
+_FOUND = """
+INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
+SELECT CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END, '', kind, left_ids, right_ids,
+       CASE WHEN split THEN 'parts' ELSE 'candidates' END, CAST(left_n AS VARCHAR), CAST(right_n AS VARCHAR), delta,
+       currency, concat_ws(chr(31), 'number=' || replace(number, chr(31), ' '), 'sum=' || CAST(left_total AS VARCHAR))
+FROM (
+  SELECT *, least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total AS split FROM (
+    SELECT gid, currency, min(kind) AS kind, min(number) AS number,
+           string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id) AS left_ids,
+           string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id) AS right_ids,
+           {columns}, sum(CASE WHEN side = 'left' THEN -eff ELSE eff END) AS delta
+    FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number FROM cmp_ambiguous AS a JOIN (
+            SELECT 'left' AS side, rid, kind, id, eff, total, currency, number FROM cmp_left
+            UNION ALL SELECT 'right' AS side, rid, kind, id, eff, total, currency, number FROM cmp_right) AS d
+          ON d.side = a.side AND d.rid = a.rid) AS g
+    GROUP BY gid, currency) AS c) AS e
+"""
+_COLUMNS = ", ".join(
+    f"count(CASE WHEN side = '{s}' THEN 1 END) AS {s}_n, sum(CASE WHEN side = '{s}' THEN total END) AS {s}_total"
+    for s in SIDES
+)
+
+
+def split(con: Connection, tables: Mapping[str, str], key: tuple[str, ...]) -> bool:
+    """Add to `cmp_ambiguous` each document that the other ledger holds in parts of the same key; whether there are any.
+
+    tables: the rows that are free, by side. Needs `cmp_explained`.
+    """
+    known = "f.number_key IS NOT NULL AND f.kind <> 'payment'" if "number_key" in key else "TRUE"
+    columns = ", ".join(f"f.{c}" for c in key)
+    rows = " UNION ALL ".join(
+        _ROWS.format(side=side, table=table, key=columns, known=known) for side, table in tables.items()
+    )
+    same = " AND ".join(f"f.{c} = s.{c}" for c in key)
+    found = con.execute(_SPLIT.format(rows=rows, key=", ".join(key), same=same, columns=_COLUMNS)).fetchall()
+    return bool(found[0][0])
+
+
+def find(con: Connection) -> None:
+    """Fill `cmp_found` from the groups of `cmp_ambiguous`."""
+    con.execute(_FOUND.format(columns=_COLUMNS))
