@@ -80,6 +80,19 @@ def test_documents_with_several_candidates_are_left_to_a_person() -> None:
     assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
 
 
+def test_a_document_held_in_parts_is_not_made_again() -> None:
+    """23: one invoice here, two of the same day and the same total there: to make either again would double the debt."""
+    world = World()
+    for books, parts in ((world.l, {"INV-1": "100.10"}), (world.r, {"A7": "60.05", "A8": "40.05"})):
+        who = books.put(customer("Ada Ltd"))
+        for number, total in parts.items():
+            books.put(invoice(who.ref.id, total, number=number))
+    report = world.run()
+    assert world.counts(Entity.INVOICE) == (1, 2)
+    assert [(d.code, d.delta) for d in report.discrepancies] == [("SPLIT_OR_MERGED", 0)]
+    quiet(world)
+
+
 def test_one_number_with_two_totals_is_neither_linked_nor_made() -> None:
     """16 and 23: a number that means different things on both sides."""
     world = World()
