@@ -54,6 +54,7 @@ def rules(owner: str | None = None, **changes: Any) -> Rules:
         ),
         linked=lambda _subject, _which: True,
         room=lambda _subject, _which: Decimal(1000),
+        label=lambda subject, _which: subject,
         connections=NAMES,
     )
     return replace(plain, **changes)
@@ -377,6 +378,7 @@ def _with_room(work: Iterable[SubjectState], left: dict[str, Decimal]) -> Rules:
     return replace(
         there,
         room=lambda one, which: left[one] if which == RIGHT else Decimal(1000),
+        label=lambda one, _which: one,
         linked=lambda one, which: one in left or there.linked(one, which),
     )
 

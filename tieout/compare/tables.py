@@ -71,8 +71,13 @@ def load_records(
 
 
 def insert(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
-    """Replace one table of a side by the rows, in column order, exactly: amounts travel as decimal text."""
+    """Replace one table of a side by the rows, in column order."""
     con.execute(create_table(side, table))
+    append(con, side, table, rows)
+
+
+def append(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
+    """Add rows, in column order, to one table of a side, exactly: amounts travel as decimal text."""
     columns = TABLES[table]
     keys = names(columns)
     handle, name = tempfile.mkstemp(suffix=".ndjson", prefix="tieout-")

@@ -1,11 +1,15 @@
-"""One side of a pair as the state knows it: its records, in native and in shared form."""
+"""One side of a pair as the state knows it: what is there, and each record when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
+from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from tieout.errors import RecordError
@@ -16,6 +20,7 @@ from tieout.model import (
     Application,
     CreditMemo,
     Customer,
+    Document,
     Entity,
     Existence,
     Invoice,
@@ -23,13 +28,34 @@ from tieout.model import (
     PostingState,
     settlements,
     sign,
+    type_of,
 )
 from tieout.sync import schema
 from tieout.sync.facts import Shared, UnknownReferenceError, share
 from tieout.sync.fetch import record_of
-from tieout.sync.store import Store, loads
+from tieout.sync.store import Store, batched, loads
 
 Key = tuple[Entity, str]
+ALIVE = (Existence.LIVE, Existence.INACTIVE)
+NEAR = 1_000  # records that are kept at hand at a time
+_GROUPED = '"credits":[{'  # as it stands in the JSON of a payment that is grouped with credits
+STATED = '"stated_by_source":true'  # likewise, of a payment that a source only states
+
+
+class Sight(NamedTuple):
+    """What the state says of a record without reading it.
+
+    hash: digest of the record as it last could be read, None if it never could · error: as in `Held`
+    absences: complete reads that missed it · dropped: as in `Held`
+    """
+
+    version: str | None
+    existence: Existence
+    hash: str | None
+    error: str | None
+    marker: str | None
+    absences: int
+    dropped: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,39 +84,129 @@ class Held:
         return record.number if record is not None else None
 
 
+class Records:
+    """The records of one connection by (entity, native id), each read from the state when it is asked for.
+
+    sights: all there are in the state, in the order of their keys · changed: those that this run knows otherwise
+    edits: how often one was changed
+    """
+
+    def __init__(self, store: Store | None, connection: str, sights: dict[Key, Sight]) -> None:
+        self.store, self.connection, self.sights = store, connection, sights
+        self.changed: dict[Key, Held] = {}
+        self.edits = 0
+        self._near: dict[Key, Held] = {}
+
+    def __getitem__(self, key: Key) -> Held:
+        held = self.get(key)
+        if held is None:
+            raise KeyError(key)
+        return held
+
+    def __setitem__(self, key: Key, held: Held) -> None:
+        self.changed[key] = held
+        self.edits += 1
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self.changed or key in self.sights
+
+    def get(self, key: Key) -> Held | None:
+        if key in self.changed:
+            return self.changed[key]
+        if key not in self._near and key in self.sights:
+            self.bring([key])
+        return self._near.get(key)
+
+    def bring(self, keys: Iterable[Key]) -> None:
+        """Read these records at once, to have them at hand; those brought before are let go when they are many."""
+        wanted: dict[Entity, list[str]] = {}
+        for entity, id in keys:
+            if (entity, id) in self.sights and (entity, id) not in self.changed:
+                wanted.setdefault(entity, []).append(id)
+        if len(self._near) + sum(map(len, wanted.values())) > NEAR:
+            self._near.clear()
+        t = schema.seen
+        for entity, ids in wanted.items():
+            for some in batched(ids, 500):
+                where = t.c.connection == self.connection, t.c.entity == entity.value, t.c.native_id.in_(some)
+                assert self.store is not None
+                for row in self.store.rows(sa.select(t).where(*where)):
+                    self._near[(entity, row["native_id"])] = held_of(row)
+
+
 @dataclass(slots=True)
 class Book:
     """All records of one connection. `subjects` maps (entity, native id) to the subject, `natives` the way back.
 
     came: subject → the connection that its record here was made from, for those that tieout wrote
+    stated: the payments that the source only states
     """
 
     connection: str
-    held: dict[Key, Held] = field(default_factory=dict)
+    held: Records
     subjects: dict[Key, str] = field(default_factory=dict)
     natives: dict[str, str] = field(default_factory=dict)
     came: dict[str, str] = field(default_factory=dict)
+    stated: frozenset[Key] = frozenset()
+
+    @classmethod
+    def empty(cls, connection: str) -> Book:
+        return cls(connection, Records(None, connection, {}))
+
+    def standing(self) -> Iterator[Key]:
+        """Keys of readable records that exist, and are more than the application of a credit."""
+        yield from (key for key in self.held.sights if self.stands(key))
+        yield from (key for key in self.held.changed if key not in self.held.sights and self.stands(key))
+
+    def marker_of(self, key: Key) -> str | None:
+        """Our mark on a record, None if it carries none."""
+        one = self.held.changed.get(key)
+        return one.marker if one is not None else self.held.sights[key].marker
 
     def live(self) -> Iterator[Held]:
-        """Readable records that exist, and are more than the application of a credit."""
-        for one in self.held.values():
-            if one.record is not None and one.existence in (Existence.LIVE, Existence.INACTIVE) and not groups(one):
-                yield one
+        """The records of `standing`. Reads all of them: what needs only a few asks for those."""
+        for some in batched(self.standing(), NEAR // 2):
+            self.held.bring(some)
+            for key in some:
+                yield self.held[key]
+
+    def stands(self, key: Key) -> bool:
+        """Whether a key is among `standing`."""
+        one, sight = self.held.changed.get(key), self.held.sights.get(key)
+        if one is not None:
+            return one.record is not None and one.existence in ALIVE and not groups(one)
+        return sight is not None and sight.hash is not None and sight.existence in ALIVE
+
+    def alive(self, subject: str) -> bool:
+        """Whether a record of the subject exists here that is more than the application of a credit."""
+        key = self.key_of(subject)
+        return key is not None and self.alive_at(key)
+
+    def alive_at(self, key: Key) -> bool:
+        """The same, of the record under a key."""
+        one = self.held.changed.get(key)
+        if one is not None:
+            return one.existence in ALIVE and not groups(one)
+        sight = self.held.sights.get(key)
+        return sight is not None and sight.existence in ALIVE
+
+    def key_of(self, subject: str) -> Key | None:
+        """The key of the subject's record here, None if there is none."""
+        native = self.natives.get(subject)
+        if native is None:
+            return None
+        return next((key for e in Entity if self.subjects.get(key := (e, native)) == subject), None)
 
     def open_on(self, day: str) -> Iterator[Held]:
         """Records that a list of open items shows no more, but that it may have shown on that day."""
-        for one in self.held.values():
-            if (
-                one.record is not None
-                and one.existence is Existence.ABSENT
-                and day < (one.dropped or "/").split("/")[1]
-            ):
-                yield one
+        for key, sight in self.held.sights.items():
+            if sight.existence is Existence.ABSENT and sight.hash and day < (sight.dropped or "/").split("/")[1]:
+                yield self.held[key]
 
     def unreadable(self) -> list[RecordError]:
         """Why each record that exists but cannot be read now cannot."""
-        bad = (o for o in self.held.values() if o.error is not None and o.existence is not Existence.DELETED)
-        return [RecordError(**loads(o.error)) for o in bad]
+        bad = (s for s in self.held.sights.values() if s.error is not None and s.existence is not Existence.DELETED)
+        return [RecordError(**loads(s.error)) for s in bad]
 
     def subject_of(self, entity: Entity, id: str) -> str | None:
         return self.subjects.get((entity, id))
@@ -119,26 +235,140 @@ class Book:
                 name = "reported_balance" if key[0] is Entity.CUSTOMER else "reported_open"
                 _replace(self, key, {name: None})
 
+    def lines(self, entity: Entity) -> Iterator[str]:
+        """The JSON of each standing record of a kind that is as the state has it, in the order of their ids."""
+        if self.held.store is None:
+            return
+        t, changed = schema.seen, self.held.changed
+        where = (
+            t.c.connection == self.connection,
+            t.c.entity == entity.value,
+            t.c.existence.in_([e.value for e in ALIVE]),
+            t.c.record.is_not(None),
+        )
+        for id, record in self.held.store.stream(
+            sa.select(t.c.native_id, t.c.record).where(*where).order_by(t.c.native_id)
+        ):
+            if (entity, id) not in changed:
+                yield record
+
+    def moving(self) -> Iterator[Document]:
+        """The documents that stand, with no more than what `effects` and the account they are on depend on."""
+        for entity in Entity:
+            for one in map(_MOVING.decode, self.lines(entity)) if entity is not Entity.CUSTOMER else ():
+                known = {name: getattr(one, name) for name in one.__struct_fields__}
+                yield type_of[entity].model_construct(None, **known)  # type: ignore[misc]
+        for key, held in self.held.changed.items():
+            if self.stands(key) and not isinstance(held.record, Customer | None):
+                yield held.record
+
+    def paid(self) -> set[str]:
+        """The invoices that something real stands against: a payment or a credit that is more than stated."""
+        found: set[str] = set()
+        for entity in (Entity.CREDIT_MEMO, Entity.PAYMENT):
+            for line in self.lines(entity):
+                money = _MONEY.decode(line)
+                if money.state == PostingState.POSTED.value and STATED not in line:
+                    found |= {a.invoice for a in money.applications if a.reversed_on is None}
+        for key, one in self.held.changed.items():
+            if key not in self.stated and self.stands(key) and getattr(one.record, "state", "") is PostingState.POSTED:
+                found |= standing(one.record).keys()
+        return found
+
     def room(self) -> dict[str, Decimal]:
         """What each invoice can still take, by native id: its total less all that stands against it, write-offs too."""
         open_: dict[str, Decimal] = {}
-        for one in self.live():
+        for owed in map(_OWED.decode, self.lines(Entity.INVOICE)):
+            if owed.state == PostingState.POSTED.value:
+                open_[owed.ref.id] = owed.total - owed.deposit_applied
+        own = [one for key in self.standing() if (one := self.held.changed.get(key)) is not None]
+        for one in own:
             record = one.record
             if isinstance(record, Invoice) and record.state is PostingState.POSTED:
                 open_[one.id] = record.total - record.deposit_applied
-        for one in self.live():
+        for entity in (Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT):
+            for money in map(_MONEY.decode, self.lines(entity)):
+                if money.state == PostingState.POSTED.value:
+                    _take(open_, money.applications, money.group)
+                    if money.document in open_ and money.amount is not None:
+                        open_[money.document] += money.amount if money.side == "debit" else -money.amount
+        for one in own:
             record = one.record
             if getattr(record, "state", None) is not PostingState.POSTED:
                 continue
             if isinstance(record, Adjustment) and record.document in open_:
                 open_[record.document] += sign(record) * record.amount
-            for application in getattr(record, "applications", ()):
-                if application.reversed_on is None and application.invoice in open_:
-                    open_[application.invoice] -= application.amount_invoice
-            for part in getattr(getattr(one.record, "group", None), "invoices", ()):
-                if part.invoice in open_:
-                    open_[part.invoice] -= part.amount
+            _take(open_, getattr(record, "applications", ()), getattr(record, "group", None))
         return open_
+
+
+class _Ref(msgspec.Struct):
+    id: str
+
+
+class _Owed(msgspec.Struct):
+    """Of an invoice, what its room depends on."""
+
+    ref: _Ref
+    state: str
+    total: Decimal
+    deposit_applied: Decimal
+
+
+class _Part(msgspec.Struct):
+    invoice: str
+    amount_invoice: Decimal
+    reversed_on: str | None = None
+
+
+class _Share(msgspec.Struct):
+    invoice: str
+    amount: Decimal
+
+
+class _Group(msgspec.Struct):
+    invoices: list[_Share] = []
+
+
+class _Money(msgspec.Struct):
+    """Of anything else, what it takes of invoices; document, side and amount say so of an adjustment."""
+
+    state: str
+    applications: list[_Part] = []
+    group: _Group | None = None
+    document: str | None = None
+    side: str | None = None
+    amount: Decimal | None = None
+
+
+class _Moving(msgspec.Struct):
+    """Of any document, what its effects and its account depend on; it was validated before it was stored."""
+
+    ref: _Ref
+    customer: str
+    posted: date
+    currency: str
+    state: PostingState
+    voided_on: date | None
+    ar_account: str | None
+    total: Decimal | None = None
+    deposit_applied: Decimal | None = None
+    amount: Decimal | None = None
+    side: str | None = None
+
+
+_MOVING = msgspec.json.Decoder(_Moving, float_hook=Decimal)
+_OWED = msgspec.json.Decoder(_Owed, float_hook=Decimal)
+_MONEY = msgspec.json.Decoder(_Money, float_hook=Decimal)
+
+
+def _take(open_: dict[str, Decimal], applications: Iterable[Any], group: Any) -> None:
+    for a in applications:
+        if a.reversed_on is None and a.invoice in open_:
+            open_[a.invoice] -= a.amount_invoice
+    for part in group.invoices if group is not None else ():
+        if part.invoice in open_:
+            open_[part.invoice] -= part.amount
 
 
 def groups(one: Held) -> bool:
@@ -164,40 +394,64 @@ def own_share(payment: Payment) -> Payment:
     return payment.model_copy(update={"applications": kept, "credits": ()})
 
 
+def held_of(row: dict[str, Any]) -> Held:
+    """A row of `seen`, with its record."""
+    return Held(
+        Entity(row["entity"]),
+        row["native_id"],
+        record_of(row),
+        row["version"],
+        Existence(row["existence"]),
+        row["error"],
+        row["marker"],
+        row["absent_as_of"] if row["existence"] == Existence.ABSENT.value else None,
+    )
+
+
 def load(store: Store, connection: str) -> Book:
     """The book of a connection from the state, with each credit's applications moved to the credit memo itself."""
     t, x = schema.seen, schema.xref
-    book = Book(connection)
-    for row in store.rows(sa.select(t).where(t.c.connection == connection)):
-        entity = Entity(row["entity"])
-        book.held[(entity, row["native_id"])] = Held(
-            entity,
-            row["native_id"],
-            record_of(row),
-            row["version"],
-            Existence(row["existence"]),
-            row["error"],
-            row["marker"],
-            row["absent_as_of"] if row["existence"] == Existence.ABSENT.value else None,
-        )
-    active = sa.select(x).where(x.c.connection == connection, x.c.state == "active")
-    for row in store.rows(active):
-        book.subjects[(Entity(row["entity"]), row["native_id"])] = row["subject"]
-        book.natives[row["subject"]] = row["native_id"]
-        if '"from"' in row["evidence"]:
-            book.came[row["subject"]] = loads(row["evidence"])["from"]
-    _settle_credits(book)
+    kinds, states = {e.value: e for e in Entity}, {e.value: e for e in Existence}
+    columns = [t.c[name] for name in ("entity", "native_id", "version", "existence", "record_hash", "error", "marker")]
+    found = sa.select(*columns, t.c.absences, t.c.absent_as_of).where(t.c.connection == connection)
+    sights: dict[Key, Sight] = {}
+    for entity, id, version, existence, hash, error, marker, absences, day in store.stream(
+        found.order_by(t.c.entity, t.c.native_id)
+    ):
+        state = states[existence]
+        dropped = day if state is Existence.ABSENT else None
+        sights[(kinds[entity], id)] = Sight(version, state, hash, error, marker, absences, dropped)
+    book = Book(connection, Records(store, connection, sights))
+    known = {key: key for key in sights}
+    active = sa.select(x.c.entity, x.c.native_id, x.c.subject, x.c.evidence)
+    for entity, id, subject, evidence in store.stream(active.where(x.c.connection == connection, schema.ACTIVE)):
+        key = (kinds[entity], id)
+        key = known.get(key, key)
+        book.subjects[key] = subject
+        book.natives[subject] = key[1]
+        if '"from"' in evidence:
+            book.came[subject] = sys.intern(loads(evidence)["from"])
+    payments = t.c.connection == connection, t.c.entity == Entity.PAYMENT.value
+    grouped = sa.select(t).where(*payments, t.c.record.contains(_GROUPED, autoescape=True))
+    _settle_credits(book, [held_of(row) for row in store.rows(grouped)])
+    stated = sa.select(t.c.native_id).where(*payments, t.c.record.contains(STATED, autoescape=True))
+    book.stated = frozenset((Entity.PAYMENT, id) for (id,) in store.stream(stated))
+    book.held.edits = 0
     return book
 
 
-def _settle_credits(book: Book) -> None:
-    """Where a payment group says uniquely which credit paid which invoice, the credit memo carries that."""
+def _settle_credits(book: Book, payments: Iterable[Held]) -> None:
+    """Where a payment group says uniquely which credit paid which invoice, the credit memo carries that.
+
+    payments: those grouped with credits, which stay at hand
+    """
     extra: dict[str, list[Application]] = {}
-    for key, one in list(book.held.items()):
-        payment = one.record
-        if not isinstance(payment, Payment) or not payment.credits or one.existence is not Existence.LIVE:
+    for one in sorted(payments, key=lambda p: p.id):
+        payment, key = one.record, (one.entity, one.id)
+        if not isinstance(payment, Payment) or not payment.credits:
             continue
-        if payment.state is not PostingState.POSTED:
+        book.held[key] = one
+        if one.existence is not Existence.LIVE or payment.state is not PostingState.POSTED:
             continue
         split = settlements(payment)
         if split is None:
@@ -206,6 +460,7 @@ def _settle_credits(book: Book) -> None:
             if s.source is Entity.CREDIT_MEMO:
                 extra.setdefault(s.source_id, []).append(s.application)
         book.held[key] = replace(one, record=own_share(payment))
+    book.held.bring((Entity.CREDIT_MEMO, id) for id in extra)
     for id, applications in extra.items():
         memo = book.held.get((Entity.CREDIT_MEMO, id))
         if memo is not None and isinstance(memo.record, CreditMemo):
@@ -216,5 +471,4 @@ def _settle_credits(book: Book) -> None:
 def _replace(book: Book, key: Key, update: Mapping[str, object]) -> None:
     one = book.held[key]
     assert one.record is not None
-    record = one.record.model_copy(update=dict(update))
-    book.held[key] = Held(one.entity, one.id, record, one.version, one.existence, one.error, one.marker)
+    book.held[key] = replace(one, record=one.record.model_copy(update=dict(update)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tieout.connectors import Observation
 from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
-from tieout.model import ZERO, CreditMemo, Entity, Payment, PostingState, from_json
+from tieout.model import ZERO, CreditMemo, Entity, Existence, Payment, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.book import Held, standing
 from tieout.sync.facts import Facts, Shared, canonical, digest, facts, share
@@ -247,24 +247,43 @@ def set_base(
     """Move the base of one side of a subject to `now`, in the named fields only (None: in all)."""
     t = schema.base
     where = sa.and_(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection)
-    known = tx.one(sa.select(t.c.facts).where(where))
+    known = tx.one(sa.select(t.c.facts).where(where)) if names is not None else None
     value = now
     if names is not None and known is not None:
         value = loads(known["facts"]) | {n: now[n] for n in names if n in now}
-    tx.put(
-        t,
+    set_bases(tx, pair, [Base(subject, connection, value, held.existence, held.version)])
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What one side of a subject is to be taken for, as agreed."""
+
+    subject: str
+    connection: str
+    facts: Facts
+    existence: Existence
+    version: str | None
+
+
+def set_bases(tx: Tx, pair: str, bases: Sequence[Base]) -> None:
+    """Store bases, whole; what was quiet of them is so no more."""
+    rows = [
         {
             "pair": pair,
-            "subject": subject,
-            "connection": connection,
-            "facts": canonical(value),
-            "existence": held.existence.value,
-            "version": held.version,
+            "subject": b.subject,
+            "connection": b.connection,
+            "facts": canonical(b.facts),
+            "existence": b.existence.value,
+            "version": b.version,
             "run": tx.run,
             "verified_at": tx.at,
-        },
-    )
-    tx.audit("agreed", "base", f"{pair}/{subject}/{connection}", {"facts": digest(value)})
+            "quiet_hash": None,
+        }
+        for b in bases
+    ]
+    tx.put_all(schema.base, rows)
+    for b in bases:
+        tx.audit("agreed", "base", f"{pair}/{b.subject}/{b.connection}", {"facts": digest(b.facts)})
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from tieout.compare import Discrepancy
 from tieout.compare.codes import of
-from tieout.model import ZERO, AnyRecord, ControlBalance, Customer, effects, tidy
+from tieout.model import ZERO, AnyRecord, ControlBalance, effects, tidy
 from tieout.sync.book import Book
 from tieout.sync.differences import id_of
 from tieout.sync.facts import LEFT, Which
@@ -36,7 +36,7 @@ def untied(balances: Sequence[ControlBalance], book: Book) -> list[Untied]:
     A balance is left out where it cannot be told which documents are its own: with another account of its currency
     beside it and documents that name none, or with documents in a currency for which the report states nothing.
     """
-    records = [one.record for one in book.live() if one.record is not None and not isinstance(one.record, Customer)]
+    records = list(book.moving()) if balances else []
     found: dict[tuple[str, str], Untied] = {}
     for balance in balances:
         own = [r for r in records if _account(r) in (None, *_accounts(balance))]

@@ -379,7 +379,7 @@ def _stands_again(tx: Tx, pair: str, subject: str) -> None:
         existence = Existence.LIVE.value if row["existence"] == Existence.DELETED.value else row["existence"]
         if (facts, existence) != (known, row["existence"]):
             where = b.c.pair == pair, b.c.subject == subject, b.c.connection == row["connection"]
-            tx.db.execute(b.update().where(*where).values(facts=canonical(facts), existence=existence))
+            tx.db.execute(b.update().where(*where).values(facts=canonical(facts), existence=existence, quiet_hash=None))
             tx.audit("stands_again", "base", f"{pair}/{subject}/{row['connection']}", {"facts": digest(facts)})
 
 
@@ -406,6 +406,7 @@ def _next_generation(tx: Tx, subject: str) -> None:
             f"it was removed where it was born ({row['origin_connection']})",
             hint="restore it there, or void the other one",
         )
+    tx.look_again()
     for g in gone:
         tx.db.execute(x.update().where(x.c.id == g["id"]).values(state="tombstone"))
         tx.db.execute(b.delete().where(b.c.subject == subject, b.c.connection == g["connection"]))

@@ -24,7 +24,7 @@ from tieout.model import Company, ControlBalance, Entity
 from tieout.sync import differences, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
-from tieout.sync.confirm import set_base
+from tieout.sync.confirm import Base, set_bases
 from tieout.sync.control import CODE as CONTROL
 from tieout.sync.control import as_discrepancy, untied
 from tieout.sync.facts import (
@@ -35,23 +35,25 @@ from tieout.sync.facts import (
 )
 from tieout.sync.fetch import Fetched, fetch, lists_open_items
 from tieout.sync.guard import Trip, check
-from tieout.sync.links import Link, by_ladder, by_marker, joined, relation, store_links
+from tieout.sync.links import Link, Relation, by_ladder, by_marker, store_links
 from tieout.sync.listing import UNDER_WAY, Listing
-from tieout.sync.operations import Draft, Finding, Operation, OpKind, SubjectState
+from tieout.sync.operations import Draft, Finding, Operation, OpKind, Rules
 from tieout.sync.pair import Pair
 from tieout.sync.permits import Permits
 from tieout.sync.plan import make
+from tieout.sync.quiet import Quiet
 from tieout.sync.renamed import settle_name
 from tieout.sync.report import Report
 from tieout.sync.settle import recover, settle
-from tieout.sync.sides import Sides, alive
+from tieout.sync.sides import Sides, adopted
 from tieout.sync.stated import Stated, shadow, take_over, takeovers
-from tieout.sync.store import LEASE_SECONDS, Lease, Store, loads, new_id
+from tieout.sync.store import LEASE_SECONDS, Lease, Store, batched, loads, new_id
 from tieout.sync.work import Target, Work
 
 __all__ = ["Pair", "Report", "sync"]
 
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
+TOGETHER = 400  # subjects whose bases move in one transaction
 _ENDED = UNDER_WAY | {"rejected"}
 
 
@@ -148,7 +150,8 @@ class _Run:
         self.sides = Sides(store, pair, self.names, self.connectors, self.books)
         self.listing = Listing(self.sides, lease, self.id, as_of)
         self.report = Report(self.id, pair.name, pair.mode)
-        self.comparison: compare.Result | None = None
+        self.quiet = Quiet(self.sides, lease, self.id, everything=sweep)
+        self.relation = Relation(self.books)
         self.findings: list[Finding] = []
         self.unreadable: list[Discrepancy] = []
         self.suspicious: list[str] = []
@@ -182,6 +185,7 @@ class _Run:
             status = "crashed"
             raise
         finally:
+            self.relation.close()
             for which, connector in self.connectors.items():
                 self.report.requests[self.names[which]] = int(getattr(connector, "requests", 0))
             if status != "crashed":
@@ -237,10 +241,7 @@ class _Run:
             self.companies[which] = company
             last = self.store.rows(
                 sa.select(schema.audit_event.c.payload)
-                .where(
-                    schema.audit_event.c.action == "opened_company",
-                    schema.audit_event.c.object_id == connector.name,
-                )
+                .where(schema.OPENED, schema.audit_event.c.object_id == connector.name)
                 .order_by(schema.audit_event.c.seq.desc())
                 .limit(1)
             )
@@ -258,7 +259,7 @@ class _Run:
 
     def _recover(self) -> Work:
         self.progress("recovering")
-        targets = {w: Target(w, c, Book(c.name), {}) for w, c in self.connectors.items()}
+        targets = {w: Target(w, c, Book.empty(c.name), {}) for w, c in self.connectors.items()}
         work = Work(self.store, self.lease, self.id, self.pair.name, targets, self.sides.common, self.write)
         self.open_intents = recover(work)
         return work
@@ -284,6 +285,7 @@ class _Run:
                 self._judge(which, got)
             book = self.books[which] = load(self.store, connector.name)
             shadow(book)
+            book.held.edits = 0
             self.unreadable += differences.unreadable(connector.name, book.unreadable())
 
     def _control(self, which: Which) -> list[ControlBalance]:
@@ -326,12 +328,11 @@ class _Run:
         if self.pair.mode == "observe":
             return
         self._take_over()
-        subjects = {r["id"]: r for r in self.store.rows(sa.select(schema.subject))}
-        links = by_marker(self.books, subjects)
+        links = by_marker(self.books, self.sides.rows)
         self.unknown_marks = self._unknown(links)
         count = store_links(self.store, self.lease, self.id, self.books, links)
         for wanted in ((Entity.CUSTOMER,), tuple(e for e in ORDER if e is not Entity.CUSTOMER)):
-            links = [self._as_born(link) for link in by_ladder(self.books, wanted)]
+            links = [self._as_born(link) for link in by_ladder(self.relation, wanted)]
             count += store_links(self.store, self.lease, self.id, self.books, links)
         count += store_links(self.store, self.lease, self.id, self.books, self._stated().links())
         self.report.linked = count
@@ -369,7 +370,8 @@ class _Run:
     def _settle(self, work: Work) -> None:
         for which, target in work.targets.items():
             target.book = self.books[which]
-            target.room = target.book.room()
+            if self.open_intents:
+                target.room = target.book.room()
         for intent in self.open_intents:
             settle(work, intent)
         flush(work)
@@ -380,30 +382,27 @@ class _Run:
         self.progress("planning")
         if self.pair.mode == "observe":
             return Draft()
-        subjects = self.sides.subjects()
-        one_sided = any(alive(s.left) != alive(s.right) and s.entity is not Entity.CUSTOMER for s in subjects)
-        self.comparison = self._compare(()) if one_sided else None
-        permits = Permits(self.sides, self.companies, self.comparison, self._stated(), self.broken)
-        draft = make(subjects, permits.rules(subjects))
-        self._adopt(draft, subjects)
+        restless = self.quiet.restless()
+        comparison = self._compare("plan", ()) if self.sides.one_sided() else None
+        rules = Permits(self.sides, self.companies, comparison, self._stated(), self.broken).rules()
+        draft = make(self.quiet.watch(self.sides.states(restless)), rules)
+        self.quiet.remember(draft)
+        self._adopt(draft, rules)
         return draft
 
-    def _adopt(self, draft: Draft, subjects: Sequence[SubjectState]) -> None:
-        """Move bases to what both sides agree on by now."""
-        if not draft.adopt:
-            return
-        by_id = {s.id: s for s in subjects}
-        with self.store.writing(self.lease, run=self.id) as tx:
-            for subject, names in draft.adopt.items():
-                s = by_id[subject]
-                for which in (LEFT, RIGHT):
-                    side = s.side(which)
-                    if side is None:
-                        continue
-                    held = self.books[which].held[(s.entity, side.id)]
-                    chosen = None if side.base is None else set(names)
-                    now = side.facts or {}
-                    set_base(tx, self.pair.name, subject, side.connection, now=now, held=held, names=chosen)
+    def _adopt(self, draft: Draft, rules: Rules) -> None:
+        """Move bases to what both sides agree on by now; of most of them nothing is to be said from then on."""
+        for some in batched(draft.adopt, TOGETHER):
+            states = [adopted(s, draft.adopt[s.id]) for s in self.sides.states(some)]
+            bases = [
+                Base(s.id, side.connection, side.base or {}, side.existence, side.version)
+                for s in states
+                for side in (s.left, s.right)
+                if side is not None
+            ]
+            with self.store.writing(self.lease, run=self.id) as tx:
+                set_bases(tx, self.pair.name, bases)
+            self.quiet.remember(make(self.quiet.watch(states), rules))
 
     # ── guard, approve, apply ────────────────────────────────────────────────────────────────────────────────────
 
@@ -447,6 +446,9 @@ class _Run:
 
     def _apply(self, work: Work, approved: Sequence[Operation]) -> None:
         plan = self.report.plan_id or ""
+        if approved and not self.open_intents:
+            for target in work.targets.values():
+                target.room = target.book.room()
         renewed = self.store.clock()
         for index, operation in enumerate(approved):
             self.progress(f"writing {index + 1} of {len(approved)}")
@@ -464,30 +466,32 @@ class _Run:
 
     # ── discrepancies ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _compare(self, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
+    def _compare(self, purpose: str, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
         """Compare both books. reported: hold balances that a system states against its documents, too."""
         lists: dict[Which, bool] = {w: lists_open_items(self.store, n) for w, n in self.names.items()}
-        con = relation(
-            self.books,
-            linked=joined(self.books),
-            kept=self._stated().counts,
-            open_items=[w for w in (LEFT, RIGHT) if lists[w]],
-            disputes=[w for w in (LEFT, RIGHT) if self._holds(w, Entity.INVOICE, "disputed")],
-            as_of=self.as_of,
-        )
-        try:
-            return compare.run(
-                con,
+        disputes = {w for w in (LEFT, RIGHT) if self._holds(w, Entity.INVOICE, "disputed")}
+        asked = (self.as_of, self.pair.config_hash, self.pair.mode, self.pair.rounding, explained, reported)
+        fingerprint = self.quiet.fingerprint((*asked, lists, sorted(disputes)))
+        known = self.quiet.compared(purpose, fingerprint)
+        if known is not None:
+            return known
+        result = compare.run(
+            self.relation.fresh(
+                kept=self._stated().counts,
+                open_items={w for w in (LEFT, RIGHT) if lists[w]},
+                disputes=disputes,
                 as_of=self.as_of,
-                left_name=self.pair.left,
-                right_name=self.pair.right,
-                rounding=self.pair.rounding,
-                explained=explained,
-                scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
-                reported_balances=reported,
-            )
-        finally:
-            con.close()
+            ),
+            as_of=self.as_of,
+            left_name=self.pair.left,
+            right_name=self.pair.right,
+            rounding=self.pair.rounding,
+            explained=explained,
+            scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
+            reported_balances=reported,
+        )
+        self.quiet.keep(purpose, fingerprint, result)
+        return result
 
     def _holds(self, which: Which, entity: Entity, name: str) -> bool:
         return name in self.connectors[which].capabilities.fields.get(entity, frozenset())
@@ -500,9 +504,9 @@ class _Run:
         waiting = [o for o in draft.operations if o.key not in done]
         explained = [*self.listing.explained(findings), *self.listing.in_flight(waiting, findings)]
         fresh = not work.written
-        result = self._compare(explained, reported=fresh)
+        result = self._compare("list", explained, reported=fresh)
         if self.listing.read_again(result):
-            result = self._compare(explained, reported=fresh)
+            result = self._compare("list", explained, reported=fresh)
         found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
         found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys or not t.keys <= done)
         control = self._untied() if fresh else None

@@ -8,9 +8,10 @@ A snapshot that is suddenly empty, or that lost many records at once, is believe
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,10 +22,11 @@ from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import AnyRecord, Customer, Entity, Existence, as_json, from_json
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
-from tieout.sync.store import Lease, Store, Tx, instant, loads, new_id
+from tieout.sync.store import Lease, Store, Tx, batched, instant, loads, new_id
 
 FULL_SWEEP = timedelta(hours=24)
 FEW = 3
+TOGETHER = 500  # records that are looked up and stored at a time
 GONE = (Existence.DELETED.value, Existence.ABSENT.value)
 
 
@@ -45,12 +47,28 @@ class Fetched:
     suspicious: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an observation says that was not known: the columns of its row, and its payload, packed.
+
+    first: whether the record could be read for the first time · back: whether it was taken for gone
+    """
+
+    columns: dict[str, Any]
+    payload: bytes
+    first: bool
+    back: bool
+
+
 @dataclass(slots=True)
 class _Reading:
+    """A read on its way into the state. `found`: what is new of each record that came, None if nothing is."""
+
+    store: Store
     connector: Connector
     entity: Entity
-    known: dict[str, dict[str, Any]]
-    found: dict[str, Observation] = field(default_factory=dict)
+    found: dict[str, News | None] = field(default_factory=dict)
+    claimed: dict[str, None] = field(default_factory=dict)
     rejected: list[RecordError] = field(default_factory=list)
     nameless: bool = False
     gone: list[str] = field(default_factory=list)
@@ -66,14 +84,11 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     Raises what `Connector.pull` raises, and RetriableError for an export older than the last one that was read; then
     nothing is stored and the cursor stays.
     """
-    t = schema.seen
-    where = sa.and_(t.c.connection == connector.name, t.c.entity == entity.value)
-    known = {r["native_id"]: r for r in store.rows(sa.select(t).where(where))}
     cursor = _cursor(store, connector, entity, sweep=sweep)
     pull = connector.pull(entity, cursor)
-    reading = _Reading(connector, entity, known)
-    for observation in pull:
-        _take(reading, observation)
+    reading = _Reading(store, connector, entity)
+    for some in batched(pull, TOGETHER):
+        _take(reading, some)
     _refuse_older(store, connector, entity, pull)
     _confirm_tombstones(reading)
     if pull.full:
@@ -130,26 +145,48 @@ def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) 
     return watermark
 
 
-def _take(reading: _Reading, observation: Observation) -> None:
-    if isinstance(observation.record, RecordError):
-        reading.rejected.append(observation.record)
-        id = observation.id or observation.record.ref or ""
-        if not id:
-            reading.nameless = True
-            return
-        reading.found[id] = observation
-        return
-    reading.found[observation.id] = observation
+def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
+    """Keep of each observation what is new; the observations themselves are let go."""
+    here: dict[str, Observation] = {}
+    for o in observations:
+        id = o.id
+        if isinstance(o.record, RecordError):
+            reading.rejected.append(o.record)
+            id = o.id or o.record.ref or ""
+            if not id:
+                reading.nameless = True
+                continue
+        # Of several observations of one record the last counts.
+        reading.claimed.pop(id, None)
+        reading.found.pop(id, None)
+        here.pop(id, None)
+        if o.existence is Existence.DELETED:
+            reading.claimed[id] = None
+        else:
+            here[id] = replace(o, id=id)
+    name = reading.connector.name
+    known = known_of(reading.store, name, reading.entity, list(here))
+    for id, o in here.items():
+        reading.found[id] = news(name, o, known.get(id))
+
+
+def known_of(store: Store, connection: str, entity: Entity, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The rows of `seen` with these native ids, by id."""
+    t = schema.seen
+    where = t.c.connection == connection, t.c.entity == entity.value
+    rows = (
+        row
+        for some in batched(ids, TOGETHER)
+        for row in store.rows(sa.select(t).where(*where, t.c.native_id.in_(some)))
+    )
+    return {row["native_id"]: row for row in rows}
 
 
 def _confirm_tombstones(reading: _Reading) -> None:
-    claims = [o for o in reading.found.values() if o.existence is Existence.DELETED]
-    for claim in claims:
-        del reading.found[claim.id]
-        row = reading.known.get(claim.id)
-        if row is None or row["existence"] in GONE:
-            continue
-        _ask(reading, claim.id)
+    known = known_of(reading.store, reading.connector.name, reading.entity, list(reading.claimed))
+    for id in reading.claimed:
+        if id in known and known[id]["existence"] not in GONE:
+            _ask(reading, id)
 
 
 def _ask(reading: _Reading, id: str) -> None:
@@ -169,11 +206,15 @@ def _ask(reading: _Reading, id: str) -> None:
     if observation.existence is Existence.DELETED:
         reading.gone.append(id)
     else:
-        reading.found[id] = observation
+        name = reading.connector.name
+        known = known_of(reading.store, name, reading.entity, [id])
+        reading.found[id] = news(name, observation, known.get(id))
 
 
 def _absences(reading: _Reading, pull: Pull) -> None:
-    live = [id for id, row in reading.known.items() if row["existence"] not in GONE]
+    t = schema.seen
+    where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.existence.not_in(GONE)
+    live = [id for (id,) in reading.store.stream(sa.select(t.c.native_id).where(*where).order_by(t.c.native_id))]
     missing = [id for id in live if id not in reading.found]
     if not missing:
         return
@@ -212,9 +253,10 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "read_at": tx.at,
         },
     )
-    changed = save_seen(tx, reading.connector.name, reading.found.values(), snapshot, reading.known)
-    back = sorted(o.id for o in reading.found.values() if _was_gone(reading, o))
-    first = [*(o.id for o in reading.found.values() if _never_read(reading, o)), *back]
+    fresh = {id: n for id, n in reading.found.items() if n is not None}
+    changed = _save_news(tx, list(fresh.values()), snapshot)
+    back = sorted(id for id, n in fresh.items() if n.back)
+    first = [*(id for id, n in fresh.items() if n.first), *back]
     _first_sight(tx, reading.connector.name, reading.entity, first)
     _save_gone(tx, reading, pull, snapshot)
     _save_dropped(tx, reading, pull, snapshot)
@@ -250,55 +292,35 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
     )
 
 
-def _never_read(reading: _Reading, o: Observation) -> bool:
-    """Whether this is the first time that the record could be read."""
-    if isinstance(o.record, RecordError):
-        return False
-    row = reading.known.get(o.id)
-    return row is None or (row["record"] is None and row["error"] is not None)
-
-
-def _was_gone(reading: _Reading, o: Observation) -> bool:
-    """Whether a record is read that was taken for gone."""
-    row = reading.known.get(o.id)
-    return row is not None and row["existence"] == Existence.DELETED.value and o.existence.value not in GONE
-
-
 def save_seen(
     tx: Tx,
     connection: str,
     observations: Iterable[Observation],
     snapshot: str,
-    known: dict[str, dict[str, Any]],
+    known: Mapping[str, dict[str, Any]],
 ) -> int:
-    """Store what observations show, where it differs from what is known. Returns how many differed."""
-    rows, history, blobs = [], [], {}
-    for o in observations:
-        row = _seen_row(tx, connection, o, snapshot, known.get(o.id))
-        if row is None:
-            continue
-        body = canonical(o.raw)
-        blobs[row["raw_hash"]] = body
-        rows.append(row)
-        history.append(
-            {
-                k: row[k]
-                for k in ("connection", "entity", "native_id", "version", "existence", "record", "raw_hash", "error")
-            }
-            | {"snapshot": snapshot, "seen_at": tx.at}
-        )
-    tx.put_all(schema.seen, rows, keep=("first_seen_at",))
-    if history:
-        tx.db.execute(schema.observation.insert(), history)
-    packed = [{"hash": h, "body": zlib.compress(b.encode(), 6), "created_at": tx.at} for h, b in blobs.items()]
-    tx.put_new(schema.blob, packed)
-    return len(rows)
+    """Store what observations show, where it differs from what is known (rows of `seen`). Returns how many differed."""
+    found = [news(connection, o, known.get(o.id)) for o in observations]
+    return _save_news(tx, [n for n in found if n is not None], snapshot)
 
 
-def _seen_row(
-    tx: Tx, connection: str, o: Observation, snapshot: str, before: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """The row of an observation; None if it says nothing new."""
+def _save_news(tx: Tx, found: Sequence[News], snapshot: str) -> int:
+    """Store what is new, with the history of it and the payloads."""
+    seen = {"first_seen_at": tx.at, "changed_at": tx.at, "snapshot": snapshot, "absences": 0, "absent_as_of": None}
+    past = {"snapshot": snapshot, "seen_at": tx.at}
+    for some in batched(found, TOGETHER):
+        tx.put_all(schema.seen, [n.columns | seen for n in some], keep=("first_seen_at",))
+        tx.db.execute(schema.observation.insert(), [{k: n.columns[k] for k in _HISTORY} | past for n in some])
+        packed = {n.columns["raw_hash"]: n.payload for n in some}
+        tx.put_new(schema.blob, [{"hash": h, "body": body, "created_at": tx.at} for h, body in packed.items()])
+    return len(found)
+
+
+_HISTORY = ("connection", "entity", "native_id", "version", "existence", "record", "raw_hash", "error")
+
+
+def news(connection: str, o: Observation, before: Mapping[str, Any] | None) -> News | None:
+    """What an observation says beyond the row of `seen` before it; None if it says nothing new."""
     error = canonical(asdict(o.record)) if isinstance(o.record, RecordError) else None
     if isinstance(o.record, RecordError):
         record = before["record"] if before else None
@@ -317,7 +339,8 @@ def _seen_row(
     )
     if same and before is not None and not before["absences"]:
         return None
-    return {
+    body = canonical(o.raw).encode()
+    columns = {
         "connection": connection,
         "entity": o.entity.value,
         "native_id": o.id,
@@ -325,27 +348,24 @@ def _seen_row(
         "existence": existence.value,
         "record": record,
         "record_hash": record_hash,
-        "raw_hash": digest(o.raw),
+        "raw_hash": hashlib.sha256(body).hexdigest(),
         "error": error,
         "marker": marker,
-        "first_seen_at": tx.at,
-        "changed_at": tx.at,
-        "snapshot": snapshot,
-        "absences": 0,
-        "absent_as_of": None,
     }
+    unread = before is None or (before["record"] is None and before["error"] is not None)
+    back = before is not None and before["existence"] == Existence.DELETED.value and existence.value not in GONE
+    return News(columns, zlib.compress(body, 6), first=error is None and unread, back=back)
 
 
 def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> None:
     """Give every new record a subject of its own; matching may join two later."""
     x = schema.xref
-    held = set(
-        tx.db.execute(
-            sa.select(x.c.native_id).where(
-                x.c.connection == connection, x.c.entity == entity.value, x.c.state == "active"
-            )
-        ).scalars()
-    )
+    where = x.c.connection == connection, x.c.entity == entity.value, schema.ACTIVE
+    held = {
+        id
+        for some in batched(ids, TOGETHER)
+        for id in tx.db.execute(sa.select(x.c.native_id).where(*where, x.c.native_id.in_(some))).scalars()
+    }
     subjects, xrefs = [], []
     for id in ids:
         if id in held:
@@ -386,15 +406,16 @@ def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
     undated = digest(list(pull.sources)) if pull.sources else tx.at
     as_of = pull.as_of.isoformat() if pull.as_of else undated
     second = []
+    known = known_of(tx.store, reading.connector.name, reading.entity, [*reading.missed_once, *reading.gone])
     for id in reading.missed_once:
-        row = reading.known[id]
+        row = known[id]
         if row["absences"] and row["absent_as_of"] != as_of:
             second.append(id)
             continue
         _mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
     reading.gone.extend(second)
     for id in reading.gone:
-        row = reading.known[id]
+        row = known[id]
         _mark(tx, row, {"existence": Existence.DELETED.value, "changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
         history |= {"existence": Existence.DELETED.value, "snapshot": snapshot, "seen_at": tx.at}
@@ -410,8 +431,7 @@ def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
     where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.complete == 1
     before = tx.one(sa.select(t).where(*where, t.c.id != snapshot).order_by(t.c.read_at.desc()).limit(1))
     last = (before["as_of"] or before["read_at"][:10]) if before else day
-    for id in reading.dropped:
-        row = reading.known[id]
+    for row in known_of(tx.store, reading.connector.name, reading.entity, reading.dropped).values():
         values = {"existence": Existence.ABSENT.value, "absent_as_of": f"{last}/{day}"}
         _mark(tx, row, values | {"changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}

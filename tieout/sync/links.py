@@ -6,26 +6,27 @@ numbers with different totals, stay unlinked and are reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import sqlalchemy as sa
 
 from tieout import compare
+from tieout.compare import stored
 from tieout.connectors import Op
-from tieout.model import Customer, Document, Entity, Payment
+from tieout.model import Customer, Document, Entity, from_json
 from tieout.sync import schema
-from tieout.sync.book import Book, Held, Key
+from tieout.sync.book import STATED, Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
 from tieout.sync.operations import key_for, marker_for
-from tieout.sync.store import Lease, Store, Tx
+from tieout.sync.store import Lease, Store, Tx, batched, loads
 from tieout.sync.work import OPEN
 
-Side = Literal["left", "right"]
+TOGETHER = 500  # links that are stored in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,124 +41,150 @@ class Link:
     born: Which | None = None
 
 
-def relation(
-    books: Mapping[Which, Book],
-    *,
-    linked: Mapping[str, str],
-    kept: Callable[[Which, Held], bool] | None = None,
-    open_items: Collection[Which] = (),
-    disputes: Collection[Which] = (LEFT, RIGHT),
-    as_of: date | None = None,
-) -> duckdb.DuckDBPyConnection:
-    """Both books in the canonical relation, in a database of its own, ready for `compare`.
+class Relation:
+    """Both books in the canonical relation, in a database of its own, to be compared; made anew when they moved."""
 
-    linked: subject → the one id under which both sides know it; only real links, so that nothing else is rung 0
-    open_items: sides that list what is open only; what such a list dropped later than `as_of` was open then
-    disputes: sides whose systems say whether an invoice is disputed
-    kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
+    def __init__(self, books: Mapping[Which, Book]) -> None:
+        self.books = books
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self._made: object = None
+        self._linked: set[str] = set()
+
+    def fresh(
+        self,
+        *,
+        kept: Callable[[Which, Held], bool] | None = None,
+        open_items: Collection[Which] = (),
+        disputes: Collection[Which] = (LEFT, RIGHT),
+        as_of: date | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """The relation of the books as they are now, with what is linked. Not to be closed by the caller.
+
+        kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
+        open_items: sides that list what is open only; what such a list dropped later than `as_of` was open then
+        disputes: sides whose systems say whether an invoice is disputed
+        """
+        made = {}
+        for which, book in self.books.items():
+            told = [key for key in sorted(book.stated) if book.stands(key) and kept and kept(which, book.held[key])]
+            made[which] = book.held.edits, told, as_of, which in open_items, which in disputes
+        if self._con is None or made != self._made:
+            self.close()
+            self._con = duckdb.connect(":memory:")
+            for which, book in self.books.items():
+                _, told, day, listed, disputed = made[which]
+                apart = [book.held[key] for key in told] + (list(book.open_on(day.isoformat())) if day else [])
+                customers = _fill(self._con, which, book, apart)
+                stored.complete(self._con, which, customers, open_items=listed, disputes=disputed)
+            self._made, self._linked = made, set()
+        linked = joined(self.books)
+        if linked != self._linked:
+            for which, book in self.books.items():
+                known = {key: subject for key, subject in book.subjects.items() if subject in linked}
+                stored.relink(self._con, which, known)
+            self._linked = linked
+        return self._con
+
+    def close(self) -> None:
+        if self._con is not None:
+            self._con.close()
+            self._con = None
+
+
+def _fill(con: duckdb.DuckDBPyConnection, which: Which, book: Book, apart: Iterable[Held]) -> list[Customer]:
+    """The documents of one side, and its customers. What the state holds as it is comes in bulk, the rest by record.
+
+    apart: records that count beside those that stand
     """
-    con = duckdb.connect(":memory:")
-    for which, book in books.items():
-        customers = {o.id: o.record for o in book.live() if isinstance(o.record, Customer)}
-        links = {key: linked[s] for key, s in book.subjects.items() if s in linked}
-        documents: list[Document] = [
-            o.record  # type: ignore[misc]
-            for o in book.live()
-            if _is_document(o) and (not _is_stated(o) or (kept is not None and kept(which, o)))
-        ]
-        if as_of is not None:
-            documents += [o.record for o in book.open_on(as_of.isoformat())]  # type: ignore[misc]
-        compare.load_records(
-            con,
-            which,
-            documents,
-            customers=customers.values(),
-            links=links,
-            open_items=which in open_items,
-            disputes=which in disputes,
-        )
-    return con
+    stored.begin(con, which)
+    grouped: list[Document] = []
+    for entity in Entity:
+        if entity is not Entity.CUSTOMER:
+            stored.add_lines(con, which, entity, _plain(book, entity, grouped))
+    own = [book.held.changed[k] for k in book.standing() if k in book.held.changed and k not in book.stated]
+    documents: list[Document] = [o.record for o in (*own, *apart) if not isinstance(o.record, Customer | None)]
+    stored.add_records(con, which, [*documents, *grouped])
+    customers = [Customer.model_validate(loads(line)) for line in book.lines(Entity.CUSTOMER)]
+    return customers + [o.record for o in (*own, *apart) if isinstance(o.record, Customer)]
 
 
-def _is_document(one: Held) -> bool:
-    return one.record is not None and not isinstance(one.record, Customer)
+def _plain(book: Book, entity: Entity, grouped: list[Document]) -> Iterator[str]:
+    """The lines of a kind; records that were settled in a group are put into `grouped` instead, stated ones nowhere."""
+    for line in book.lines(entity):
+        if STATED in line:
+            continue
+        if '"group":{' in line:
+            grouped.append(from_json(entity, loads(line)))  # type: ignore[arg-type]
+        else:
+            yield line
 
 
-def _is_stated(one: Held) -> bool:
-    return isinstance(one.record, Payment) and one.record.stated_by_source
+def joined(books: Mapping[Which, Book]) -> set[str]:
+    """The subjects that both books hold: only these are links, so that nothing else is rung 0 of the ladder."""
+    return books[LEFT].natives.keys() & books[RIGHT].natives.keys()
 
 
-def joined(books: Mapping[Which, Book]) -> dict[str, str]:
-    """The subjects that both books hold, each mapped to itself."""
-    both = books[LEFT].natives.keys() & books[RIGHT].natives.keys()
-    return {s: s for s in both}
-
-
-def by_marker(books: Mapping[Which, Book], subjects: Mapping[str, Mapping[str, Any]]) -> list[Link]:
+def by_marker(
+    books: Mapping[Which, Book], rows: Callable[[Iterable[str]], Mapping[str, Mapping[str, Any]]]
+) -> list[Link]:
     """Records that carry the marker which a record of the other side would have been written under.
 
-    subjects: rows by id · A record that was itself written from third books is known by its origin there as well.
+    rows: the rows of subjects by id · A record that was itself written from third books is known by its origin there
+    as well.
     """
     links = []
     pairs: tuple[tuple[Which, Which], ...] = ((LEFT, RIGHT), (RIGHT, LEFT))
     for source, target in pairs:
         home, away = books[source], books[target]
-        marked: dict[str, list[Held]] = {}
-        for one in away.live():
-            if one.marker:
-                marked.setdefault(one.marker, []).append(one)
+        marked: dict[str, list[Key]] = {}
+        for there in away.standing():
+            if mark := away.marker_of(there):
+                marked.setdefault(mark, []).append(there)
         if not marked:
             continue
-        for one in home.live():
-            subject = home.subjects.get((one.entity, one.id))
-            if subject is None or subject in away.natives:
-                continue
-            row = subjects[subject]
-            origins = dict.fromkeys(((row["origin_connection"], row["origin_id"]), (home.connection, one.id)))
+        alone = {k: s for k in home.standing() if (s := home.subjects.get(k)) is not None and s not in away.natives}
+        known = rows(alone.values())
+        for (entity, id), subject in alone.items():
+            row = known[subject]
+            origins = dict.fromkeys(((row["origin_connection"], row["origin_id"]), (home.connection, id)))
             # A rebuilt state knows of no generation yet; documents are made again a few times at most.
             for origin, generation in product(origins, range(row["generation"] + 4)):
-                key = key_for(away.connection, one.entity, origin, generation=generation, op=Op.CREATE.value)
-                found = [h for h in marked.get(marker_for(key), ()) if h.entity is one.entity]
+                key = key_for(away.connection, entity, origin, generation=generation, op=Op.CREATE.value)
+                marker = marker_for(key)
+                found = [other for kind, other in marked.get(marker, ()) if kind is entity]
                 if found:
-                    first = min(found, key=lambda h: (len(h.id), h.id))
-                    ids = {source: one.id, target: first.id}
-                    evidence = {"marker": first.marker, "copies": len(found), "generation": generation}
-                    links.append(Link(one.entity, ids[LEFT], ids[RIGHT], "our marker", evidence, born=source))
+                    ids = {source: id, target: min(found, key=lambda other: (len(other), other))}
+                    evidence = {"marker": marker, "copies": len(found), "generation": generation}
+                    links.append(Link(entity, ids[LEFT], ids[RIGHT], "our marker", evidence, born=source))
                     break
     return links
 
 
-def by_ladder(books: Mapping[Which, Book], entities: Iterable[Entity]) -> list[Link]:
+def by_ladder(relation: Relation, entities: Iterable[Entity]) -> list[Link]:
     """Unique matches of the comparison's ladder among records that are not linked yet."""
+    books = relation.books
     wanted = {e for e in entities if all(_unlinked(books, which, e) for which in (LEFT, RIGHT))}
     if not wanted:
         return []
-    con = relation(books, linked=joined(books))
     links = []
-    try:
-        for match in compare.match(con):
-            kind = Entity(match.kind)
-            if kind not in wanted or not match.automatic or match.ambiguous:
-                continue
-            if len(match.left) != 1 or len(match.right) != 1:
-                continue
-            left, right = match.left[0], match.right[0]
-            if not _free(books, kind, left, right):
-                continue
+    for match in compare.match(relation.fresh()):
+        kind = Entity(match.kind)
+        if kind not in wanted or not match.automatic or match.ambiguous:
+            continue
+        if len(match.left) != 1 or len(match.right) != 1:
+            continue
+        left, right = match.left[0], match.right[0]
+        if _free(books, kind, left, right):
             links.append(Link(kind, left, right, f"rung {match.rung}", dict(match.evidence)))
-    finally:
-        con.close()
     return links
 
 
 def _unlinked(books: Mapping[Which, Book], which: Which, entity: Entity) -> bool:
     """Whether a side holds a record of the entity that the other side does not know."""
-    other = books[RIGHT if which == LEFT else LEFT]
+    mine, other = books[which], books[RIGHT if which == LEFT else LEFT]
     return any(
-        one.entity is entity
-        and not _is_stated(one)
-        and books[which].subjects.get((entity, one.id)) not in other.natives
-        for one in books[which].live()
+        key[0] is entity and key not in mine.stated and mine.subjects.get(key) not in other.natives
+        for key in mine.standing()
     )
 
 
@@ -169,58 +196,110 @@ def _free(books: Mapping[Which, Book], kind: Entity, left: str, right: str) -> b
 
 
 def store_links(store: Store, lease: Lease, run: str, books: Mapping[Which, Book], links: Iterable[Link]) -> int:
-    """Join the subjects of each link, in one transaction, and in the books. Returns how many were joined."""
+    """Join the subjects of each link, and in the books, some in one transaction. Returns how many were joined."""
     count = 0
-    with store.writing(lease, run=run) as tx:
-        for link in links:
-            if _free(books, link.entity, link.left, link.right):
-                join(tx, books, link)
-                count += 1
+    for some in batched(links, TOGETHER):
+        with store.writing(lease, run=run) as tx:
+            joints = [_joint(books, link) for link in some if _free(books, link.entity, link.left, link.right)]
+            _save_joints(tx, books, joints)
+            count += len(joints)
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """Two subjects that become one: `subject` stays, `gone` goes. `drop`: the side whose record changes hands."""
+
+    link: Link
+    subject: str
+    gone: str
+    drop: Which
+
+    @property
+    def keep(self) -> Which:
+        return RIGHT if self.drop == LEFT else LEFT
 
 
 def join(tx: Tx, books: Mapping[Which, Book], link: Link) -> str:
     """Join two subjects into the one of the side where the record was born (left if nobody knows). Returns it."""
+    joint = _joint(books, link)
+    _save_joints(tx, books, [joint])
+    return joint.subject
+
+
+def _joint(books: Mapping[Which, Book], link: Link) -> _Joint:
+    """What a link joins; it is joined in the books already."""
     keep: Which = link.born or LEFT
     drop: Which = RIGHT if keep == LEFT else LEFT
     ids = {LEFT: link.left, RIGHT: link.right}
     key: dict[Which, Key] = {LEFT: (link.entity, link.left), RIGHT: (link.entity, link.right)}
     subject, gone = books[keep].subjects[key[keep]], books[drop].subjects[key[drop]]
-    evidence = dict(link.evidence) | ({"from": books[keep].connection} if link.born else {})
-    x = schema.xref
-    tx.db.execute(
-        x.update()
-        .where(x.c.subject == gone, x.c.connection == books[drop].connection, x.c.state == "active")
-        .values(subject=subject, matched_by=link.by, evidence=canonical(evidence), run=tx.run)
-    )
-    _bring_along(tx, gone, subject)
-    s = schema.subject
-    others = tx.db.execute(sa.select(x.c.id).where(x.c.subject == gone, x.c.state == "active")).first()
-    if others is None:
-        tx.db.execute(s.update().where(s.c.id == gone).values(state="retired"))
-    created_by = "tieout" if link.born else None
-    known = {"generation": link.evidence["generation"]} if "generation" in link.evidence else {}
-    tx.db.execute(s.update().where(s.c.id == subject).values(created_by=created_by, **known))
-    tx.audit(
-        "linked",
-        "subject",
-        subject,
-        {"entity": link.entity.value, "left": ids[LEFT], "right": ids[RIGHT], "by": link.by, "retired": gone},
-    )
     books[drop].natives.pop(gone, None)
     books[drop].subjects[key[drop]] = subject
     books[drop].natives[subject] = ids[drop]
     if link.born:
         books[drop].came[subject] = books[keep].connection
-    return subject
+    return _Joint(link, subject, gone, drop)
+
+
+def _save_joints(tx: Tx, books: Mapping[Which, Book], joints: Sequence[_Joint]) -> None:
+    if not joints:
+        return
+    x, s = schema.xref, schema.subject
+    tx.db.execute(
+        x.update()
+        .where(x.c.subject == sa.bindparam("of"), x.c.connection == sa.bindparam("at"), schema.ACTIVE)
+        .values(subject=sa.bindparam("to"), matched_by=sa.bindparam("by"), evidence=sa.bindparam("why"), run=tx.run),
+        [
+            {
+                "of": j.gone,
+                "at": books[j.drop].connection,
+                "to": j.subject,
+                "by": j.link.by,
+                "why": canonical(dict(j.link.evidence) | ({"from": books[j.keep].connection} if j.link.born else {})),
+            }
+            for j in joints
+        ],
+    )
+    gone = [j.gone for j in joints]
+    elsewhere = _known_elsewhere(tx, gone)
+    for j in joints:
+        if j.gone in elsewhere:
+            _bring_along(tx, j.gone, j.subject)
+    held = set(tx.db.execute(sa.select(x.c.subject).where(x.c.subject.in_(gone), schema.ACTIVE)).scalars())
+    tx.db.execute(s.update().where(s.c.id.in_([g for g in gone if g not in held])).values(state="retired"))
+    tx.db.execute(
+        s.update()
+        .where(s.c.id == sa.bindparam("of"))
+        .values(created_by=sa.bindparam("by"), generation=sa.func.coalesce(sa.bindparam("nth"), s.c.generation)),
+        [
+            {"of": j.subject, "by": "tieout" if j.link.born else None, "nth": j.link.evidence.get("generation")}
+            for j in joints
+        ],
+    )
+    for j in joints:
+        of = {"entity": j.link.entity.value, "left": j.link.left, "right": j.link.right, "by": j.link.by}
+        tx.audit("linked", "subject", j.subject, of | {"retired": j.gone})
+
+
+def _known_elsewhere(tx: Tx, subjects: Sequence[str]) -> set[str]:
+    """Which of the subjects something is still known of, by another pair or from before."""
+    x, b, i = schema.xref, schema.base, schema.intent
+    queries = (
+        sa.select(x.c.subject).where(x.c.subject.in_(subjects), schema.ACTIVE),
+        sa.select(b.c.subject).where(b.c.subject.in_(subjects)),
+        sa.select(i.c.subject).where(i.c.subject.in_(subjects), i.c.state.in_(OPEN)),
+    )
+    return {id for query in queries for id in tx.db.execute(query).scalars()}
 
 
 def _bring_along(tx: Tx, gone: str, subject: str) -> None:
     """What other pairs know of a subject that becomes another one goes with it, where that one has none of its own."""
     x, b, i = schema.xref, schema.base, schema.intent
-    active = x.c.state == "active"
-    there = set(tx.db.execute(sa.select(x.c.connection).where(x.c.subject == subject, active)).scalars())
-    tx.db.execute(x.update().where(x.c.subject == gone, active, x.c.connection.not_in(there)).values(subject=subject))
+    tx.look_again()
+    there = set(tx.db.execute(sa.select(x.c.connection).where(x.c.subject == subject, schema.ACTIVE)).scalars())
+    mine = x.c.subject == gone, schema.ACTIVE
+    tx.db.execute(x.update().where(*mine, x.c.connection.not_in(there)).values(subject=subject))
     based = {(r["pair"], r["connection"]) for r in tx.all(sa.select(b).where(b.c.subject == subject))}
     for row in tx.all(sa.select(b.c.pair, b.c.connection).where(b.c.subject == gone)):
         if (row["pair"], row["connection"]) not in based:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 import sqlalchemy as sa
 
@@ -12,11 +13,11 @@ from tieout import compare
 from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, magnitude
 from tieout.sync import schema
-from tieout.sync.book import Held
+from tieout.sync.book import Held, groups
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
-from tieout.sync.sides import Sides, alive, other
+from tieout.sync.sides import Sides, other
 from tieout.sync.stated import Stated
 from tieout.sync.store import loads
 from tieout.sync.work import on_its_way
@@ -25,7 +26,7 @@ _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APP
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Permits:
     """Answers the planner's questions. comparison: of both books before planning, None if nothing is one-sided.
 
@@ -39,7 +40,7 @@ class Permits:
     stated: Stated
     broken: set[tuple[Which, Entity]]
 
-    def rules(self, subjects: Sequence[SubjectState]) -> Rules:
+    def rules(self) -> Rules:
         more = self._more_than_missing()
         closed: dict[Which, str | None] = {}
         for which, company in self.companies.items():
@@ -47,9 +48,7 @@ class Permits:
             closed[which] = (
                 day.isoformat() if day and self.sides.connectors[which].capabilities.periods_readable else None
             )
-        linked = {(s.id, w) for s in subjects for w in (LEFT, RIGHT) if alive(s.side(w))}
         refused = self._refused()
-        ours = self._our_markers(subjects)
         given_up = self._given_up()
 
         def creatable(s: SubjectState) -> tuple[str, str] | None:
@@ -65,12 +64,12 @@ class Permits:
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
             if (self.sides.names[which], s.entity.value, only.id) in given_up:
                 return "RESURRECTED", "resurrected: it was removed and made again as another record, and stands again"
-            if ours.get(held.marker or "", {s.id}) - {s.id}:
+            if held.marker and self._is_copy(held.marker, s.id):
                 return (
                     "DUPLICATE_WITHIN_LEDGER",
                     f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
                 )
-            if is_marker(held.marker) and held.marker not in ours:
+            if held.marker and is_marker(held.marker) and not self._known(held.marker):
                 why = f"unknown_mark: it carries {held.marker}, a mark of tieout of which this state knows nothing"
                 return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
             return ("", "") if more(which, held) else None
@@ -95,8 +94,9 @@ class Permits:
             stated=stated,
             can=lambda which, entity, op: self.sides.connectors[which].capabilities.can(entity, _OPS[op]),
             fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
-            linked=lambda subject, which: (subject, which) in linked,
+            linked=lambda subject, which: self.sides.books[which].alive(subject),
             room=self._room(),
+            label=self._label,
             connections=self.sides.names,
             applies_later=lambda which: self.sides.connectors[which].capabilities.synchronous,
             refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
@@ -128,16 +128,40 @@ class Permits:
         why = f"dated {held.record.posted}, before the first list of open items of {name} ({first})"
         return "", f"historic_unmatched: {why}; it may have been settled there by then, and is never created"
 
-    def _our_markers(self, subjects: Sequence[SubjectState]) -> dict[str, set[str]]:
-        """Mark → the subjects that were written under it, or would have been: on any other record it is a copy."""
+    def _label(self, subject: str, which: Which) -> str:
+        """What people call a record: its number (or id) on that side, else on the one that has it."""
+        for side in (which, LEFT, RIGHT):
+            book = self.sides.books[side]
+            key = book.key_of(subject)
+            held = book.held.get(key) if key is not None else None
+            if held is not None and not groups(held):
+                return held.number or held.id
+        return subject
+
+    def _is_copy(self, marker: str, subject: str) -> bool:
+        """Whether another subject was written under a mark, or would have been: on this one's record it is a copy."""
+        written = self._written_under(marker) - {subject}
+        return bool(written or self._linked_under.get(marker, set()) - {subject})
+
+    def _known(self, marker: str) -> bool:
+        """Whether the state knows a subject that was written under a mark, or would have been."""
+        return bool(self._written_under(marker)) or marker in self._linked_under
+
+    def _written_under(self, marker: str) -> set[str]:
+        i = schema.intent
+        return {r["subject"] for r in self.sides.store.rows(sa.select(i.c.subject).where(i.c.marker == marker))}
+
+    @cached_property
+    def _linked_under(self) -> dict[str, set[str]]:
+        """Mark → the linked subjects that would have been written under it."""
+        left, right = (self.sides.books[w] for w in (LEFT, RIGHT))
+        both = [s for s in left.natives if s in right.natives and left.key_of(s) and right.key_of(s)]
         markers: dict[str, set[str]] = {}
-        for r in self.sides.store.rows(sa.select(schema.intent.c.marker, schema.intent.c.subject)):
-            markers.setdefault(r["marker"], set()).add(r["subject"])
-        for s in subjects:
-            if s.left is not None and s.right is not None:
-                for name in self.sides.names.values():
-                    key = key_for(name, s.entity, s.origin, generation=s.generation, op=Op.CREATE.value)
-                    markers.setdefault(marker_for(key), set()).add(s.id)
+        for id, row in self.sides.rows(both).items():
+            origin = row["origin_connection"], row["origin_id"]
+            for name in self.sides.names.values():
+                key = key_for(name, Entity(row["entity"]), origin, generation=row["generation"], op=Op.CREATE.value)
+                markers.setdefault(marker_for(key), set()).add(id)
         return markers
 
     def _given_up(self) -> set[tuple[str, str, str]]:

@@ -93,10 +93,11 @@ def make(subjects: Iterable[SubjectState], rules: Rules) -> Draft:
     draft = Draft()
     known: dict[str, SubjectState] = {}
     for subject in subjects:
-        known[subject.id] = subject
-        if subject.busy:
-            continue
-        _plan_one(subject, rules, draft)
+        before = len(draft.operations)
+        if not subject.busy:
+            _plan_one(subject, rules, draft)
+        if len(draft.operations) > before:
+            known[subject.id] = subject
     creating = {(o.subject, o.target) for o in draft.operations if o.op is OpKind.CREATE}
     ordered = _ordered(_with_parents(draft, rules, creating))
     draft.operations, held = arrange(ordered, known, rules, _rewriter(known, rules))

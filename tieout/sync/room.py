@@ -29,6 +29,7 @@ def arrange(
     """The operations that can be carried out one after the other, as near to their given order as can be, and what
     is held.
 
+    subjects: those that the operations are on
     rewrite: an operation with other applications {invoice: amount} than it has; None if that may not be written
     """
     rooms = _Rooms(subjects, rules)
@@ -122,9 +123,7 @@ class _Rooms:
         )
 
     def _label(self, place: Place) -> str:
-        s = self.subjects.get(place[0])
-        side = s and (s.side(place[1]) or s.left or s.right)
-        return side.number or side.id if side else place[0]
+        return self.rules.label(*place)
 
 
 def _take(waiting: list[Operation], out: list[Operation], rooms: _Rooms) -> list[Operation]:

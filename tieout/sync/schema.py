@@ -6,7 +6,19 @@ currency. Subjects and cross-references belong to the company, bases and discrep
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 
 metadata = MetaData()
 
@@ -138,6 +150,10 @@ Index(
     sqlite_where=text("state = 'active'"),
     postgresql_where=text("state = 'active'"),
 )
+# Spelled out, not bound: only so does the database know that its indexes of active references hold what is asked for.
+ACTIVE = xref.c.state == literal_column("'active'")
+# What each side was when the two last agreed. quiet_hash: digest of the side's record when the planner last had nothing
+# to say of the subject, under the rules `quiet_rules`, at `quiet_at`; NULL since the base moved (see `sides`).
 base = Table(
     "base",
     metadata,
@@ -149,6 +165,9 @@ base = Table(
     Column("version", Text),
     Column("run", Text, nullable=False),
     Column("verified_at", Text, nullable=False),
+    Column("quiet_hash", Text),
+    Column("quiet_rules", Text),
+    Column("quiet_at", Text),
 )
 cursor = Table(
     "cursor",
@@ -215,6 +234,8 @@ Index(
     postgresql_where=text(LIVE_INTENTS),
 )
 Index("intent_subject", intent.c.connection, intent.c.subject)
+Index("intent_state", intent.c.state, intent.c.connection)
+Index("intent_marker", intent.c.marker)
 intent_attempt = Table(
     "intent_attempt",
     metadata,
@@ -263,6 +284,17 @@ decision = Table(
     Column("reason", Text, nullable=False),
     Column("values_hash", Text, nullable=False),
 )
+# The last comparisons of a pair, packed, with the fingerprint of everything that they were made from (see `looks`).
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("compared_at", Text, nullable=False),
+)
 control_total = Table(
     "control_total",
     metadata,
@@ -287,4 +319,12 @@ audit_event = Table(
     Column("payload", Text, nullable=False),
     Column("prev_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
+)
+OPENED = audit_event.c.action == literal_column("'opened_company'")
+Index(
+    "audit_opened",
+    audit_event.c.object_id,
+    audit_event.c.seq,
+    sqlite_where=text("action = 'opened_company'"),
+    postgresql_where=text("action = 'opened_company'"),
 )

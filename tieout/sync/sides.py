@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,9 @@ from tieout.sync.book import Book, Held, groups
 from tieout.sync.facts import LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
 from tieout.sync.operations import SideState, SubjectState
 from tieout.sync.pair import Pair
-from tieout.sync.store import Store, loads
+from tieout.sync.store import Store, batched, loads
 
-_CHUNK = 500  # ids in one question to the database
+TOGETHER = 400  # subjects that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,51 @@ class Sides:
         left, right = (_fields(c.capabilities, entity) for c in self.connectors.values())
         return left & right
 
-    def subjects(self) -> list[SubjectState]:
-        rows = {
-            r["id"]: r for r in self.store.rows(sa.select(schema.subject).where(schema.subject.c.state == "active"))
+    def all(self) -> list[str]:
+        """The subjects of either side, in order."""
+        return sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives})
+
+    def one_sided(self) -> bool:
+        """Whether a document is there on one side only, as far as that is known without looking at its fields."""
+        left, right = (
+            {s for key, s in book.subjects.items() if key[0] is not Entity.CUSTOMER and book.alive_at(key)}
+            for book in (self.books[LEFT], self.books[RIGHT])
+        )
+        return left != right
+
+    def rows(self, subjects: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The rows of these subjects, by id."""
+        t = schema.subject
+        return {
+            row["id"]: row
+            for some in batched(subjects, TOGETHER)
+            for row in self.store.rows(sa.select(t).where(t.c.id.in_(some)))
         }
-        b = schema.base
+
+    def states(self, subjects: Iterable[str]) -> Iterator[SubjectState]:
+        """Both sides of these subjects, in their order, read some at a time; those without a subject are left out."""
+        for some in batched(subjects, TOGETHER):
+            yield from self._states(some)
+
+    def _states(self, subjects: Sequence[str]) -> Iterator[SubjectState]:
+        rows = {id: row for id, row in self.rows(subjects).items() if row["state"] == "active"}
+        b, i = schema.base, schema.intent
         bases = {
-            (r["subject"], r["connection"]): r for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name))
+            (r["subject"], r["connection"]): r
+            for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name, b.c.subject.in_(subjects)))
         }
-        i = schema.intent
         open_ = sa.select(i.c.subject, i.c.connection).where(
             i.c.connection.in_(self.names.values()),
+            i.c.subject.in_(subjects),
             i.c.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
         )
         busy = {r["subject"] for r in self.store.rows(open_)}
-        out = []
-        for subject in sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives}):
+        for which in (LEFT, RIGHT):
+            book = self.books[which]
+            keys = ((Entity(row["entity"]), book.natives.get(id, "")) for id, row in rows.items())
+            book.held.bring(list(keys))
+        out: list[SubjectState] = []
+        for subject in subjects:
             row = rows.get(subject)
             if row is None:
                 continue
@@ -66,7 +95,7 @@ class Sides:
                 busy=subject in busy,
             )
             out.append(self._held_as(one))
-        return self._with_echoes(out)
+        yield from self._with_echoes(out)
 
     def _with_echoes(self, subjects: list[SubjectState]) -> list[SubjectState]:
         """Where the sides differ, what tieout wrote there last through other pairs."""
@@ -86,8 +115,8 @@ class Sides:
             .where(i.c.state == "done", i.c.pair != self.pair.name, i.c.connection.in_(self.names.values()))
             .order_by(i.c.updated_at)
         )
-        for start in range(0, len(differ), _CHUNK):
-            for row in self.store.rows(query.where(i.c.subject.in_(differ[start : start + _CHUNK]))):
+        for some in batched(differ, TOGETHER):
+            for row in self.store.rows(query.where(i.c.subject.in_(some))):
                 names = {f["name"] for f in loads(row["operation"])["fields"]}
                 held = {n: v for n, v in loads(row["facts"]).items() if n in names}
                 echoes.setdefault((row["subject"], row["connection"]), {}).update(held)
@@ -175,6 +204,19 @@ def _dropped(held: Held) -> str:
     return f"since {since}; last listed on {last} with {tidy(amount)} {held.record.currency} open"
 
 
+def adopted(s: SubjectState, names: Sequence[str]) -> SubjectState:
+    """The subject with its bases moved to what is there now: in the named fields, in all where there was none."""
+
+    def moved(side: SideState | None) -> SideState | None:
+        if side is None:
+            return None
+        now = side.facts or {}
+        base = now if side.base is None else side.base | {n: now[n] for n in names if n in now}
+        return replace(side, base=base, base_existence=side.existence)
+
+    return replace(s, left=moved(s.left), right=moved(s.right))
+
+
 def _fields(capabilities: Capabilities, entity: Entity) -> frozenset[str]:
     """What a connection holds of an entity, a credit's applications through the payments that link it included."""
     fields = capabilities.fields.get(entity, frozenset())
@@ -189,7 +231,3 @@ def _same(_entity: Entity, id: str) -> str:
 
 def other(which: Which) -> Which:
     return RIGHT if which == LEFT else LEFT
-
-
-def alive(side: SideState | None) -> bool:
-    return side is not None and side.existence in (Existence.LIVE, Existence.INACTIVE)

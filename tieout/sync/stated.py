@@ -35,13 +35,13 @@ def is_stated(one: Held) -> bool:
 
 def shadow(book: Book) -> None:
     """Take out of the book what real records of it show by now. Their existence is unknown: nothing follows from it."""
-    stated = [key for key, one in book.held.items() if is_stated(one) and one.existence is Existence.LIVE]
-    if not stated:
+    if not book.stated:
         return
-    applied = {a for one in book.live() if not is_stated(one) for a in _standing(one)}
-    for key in stated:
+    applied = book.paid()
+    book.held.bring(book.stated)
+    for key in sorted(book.stated):
         one = book.held[key]
-        if applied & _standing(one).keys():
+        if one.existence is Existence.LIVE and applied & _standing(one).keys():
             book.held[key] = replace(one, existence=Existence.UNKNOWN)
 
 
@@ -96,7 +96,8 @@ class Stated:
     def of(cls, books: Mapping[Which, Book], policy: StatedSettlements, cutover: date | None) -> Stated:
         found = cls(books, policy, cutover)
         for which, book in books.items():
-            stated = [one for one in book.live() if is_stated(one)]
+            book.held.bring(book.stated)
+            stated = [book.held[key] for key in sorted(book.stated) if book.stands(key)]
             found.by_invoice[which] = {i: one for one in stated for i in _standing(one)}
             alike = found.alike.setdefault(which, {})
             for one in stated:
@@ -229,9 +230,8 @@ def takeovers(book: Book, other: Book) -> list[Takeover]:
     """
     shadowed = {
         whole: one.id
-        for one in book.held.values()
-        if is_stated(one)
-        and one.existence is not Existence.LIVE
+        for one in map(book.held.__getitem__, sorted(book.stated))
+        if one.existence is not Existence.LIVE
         and book.subjects.get((one.entity, one.id), "") in other.natives
         and (whole := _whole(one)) is not None
     }
@@ -259,7 +259,7 @@ def take_over(tx: Tx, pair: str, book: Book, other: Book, found: Takeover) -> No
     What the source did not state counts as agreed on as the other side has it, so that the real facts flow there.
     """
     x, s, b = schema.xref, schema.subject, schema.base
-    mine = x.c.connection == book.connection, x.c.entity == Entity.PAYMENT.value, x.c.state == "active"
+    mine = x.c.connection == book.connection, x.c.entity == Entity.PAYMENT.value, schema.ACTIVE
     own = book.subjects[(Entity.PAYMENT, found.real)]
     tx.db.execute(x.update().where(*mine, x.c.native_id == found.stated).values(state="tombstone"))
     evidence = canonical({"stated": found.stated})
@@ -268,13 +268,13 @@ def take_over(tx: Tx, pair: str, book: Book, other: Book, found: Takeover) -> No
         .where(*mine, x.c.native_id == found.real)
         .values(subject=found.subject, matched_by="takes the place of a stated settlement", evidence=evidence)
     )
-    if tx.one(sa.select(x.c.id).where(x.c.subject == own, x.c.state == "active")) is None:
+    if tx.one(sa.select(x.c.id).where(x.c.subject == own, schema.ACTIVE)) is None:
         tx.db.execute(s.update().where(s.c.id == own).values(state="retired"))
     bases = {r["connection"]: r for r in tx.all(sa.select(b).where(b.c.pair == pair, b.c.subject == found.subject))}
     if book.connection in bases and other.connection in bases:
         facts = loads(bases[other.connection]["facts"]) | loads(bases[book.connection]["facts"])
         where = b.c.pair == pair, b.c.subject == found.subject, b.c.connection == book.connection
-        tx.db.execute(b.update().where(*where).values(facts=canonical(facts)))
+        tx.db.execute(b.update().where(*where).values(facts=canonical(facts), quiet_hash=None))
     tx.audit("linked", "subject", found.subject, {"stated": found.stated, "real": found.real, "retired": own})
     keys: tuple[Key, Key] = (Entity.PAYMENT, found.stated), (Entity.PAYMENT, found.real)
     book.subjects.pop(keys[0], None)

@@ -10,13 +10,15 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Db
@@ -28,10 +30,12 @@ from tieout.sync.facts import canonical
 from tieout.sync.trouble import explained
 from tieout.sync.worker import is_gone, this_worker
 
+T = TypeVar("T")
 Clock = Callable[[], datetime]
 Row = Mapping[str, Any]
 GENESIS = "0" * 64
 LEASE_SECONDS = 120
+STREAMED = 2_000  # rows that `Store.stream` holds at a time
 
 
 def stamp(at: datetime) -> str:
@@ -62,6 +66,7 @@ class Store:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
         self.clock = clock
+        self._open = threading.local()
 
     def now(self) -> str:
         return stamp(self.clock())
@@ -73,8 +78,22 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Db]:
-        with _database_errors(), self.engine.connect() as db:
+        """A connection to read with: within a transaction of this thread that one's, so that it shows what it wrote."""
+        inside: Db | None = getattr(self._open, "db", None)
+        if inside is not None:
+            yield inside
+            return
+        with _database_errors(), self.engine.connect() as db, self._opened(db):
             yield db
+
+    @contextlib.contextmanager
+    def _opened(self, db: Db) -> Iterator[None]:
+        """Let what this thread reads within the block go through this connection."""
+        self._open.db = db
+        try:
+            yield
+        finally:
+            self._open.db = None
 
     @contextlib.contextmanager
     def writing(self, lease: Lease | None, *, run: str | None = None, actor: str = "tieout") -> Iterator[Tx]:
@@ -86,13 +105,19 @@ class Store:
             tx = Tx(db, self, run, actor)
             if lease is not None:
                 tx.fence(lease)
-            yield tx
+            with self._opened(db):
+                yield tx
             tx.flush()
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, as dictionaries."""
         with self.reading() as db:
             return [dict(r) for r in db.execute(query).mappings()]
+
+    def stream(self, query: sa.Select[Any]) -> Iterator[Any]:
+        """The rows of a query one after the other, without holding them all. Nothing may be written meanwhile."""
+        with self.reading() as db:
+            yield from db.execution_options(yield_per=STREAMED).execute(query)
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,6 +209,11 @@ class Tx:
                     hint="run it again; what was sent is settled first",
                 )
 
+    def look_again(self) -> None:
+        """Let every pair look at everything in its next run: what a reference stands for may have changed."""
+        b = schema.base
+        self.db.execute(b.update().where(b.c.quiet_hash.is_not(None)).values(quiet_hash=None))
+
     def one(self, query: sa.Select[Any]) -> dict[str, Any] | None:
         row = self.db.execute(query).mappings().first()
         return dict(row) if row is not None else None
@@ -231,6 +261,13 @@ class Tx:
         if self._events:
             self.db.execute(schema.audit_event.insert(), self._events)
             self._events = []
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`, in order."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def new_id() -> str:
