@@ -7,6 +7,7 @@ from html import escape as _escape
 
 from tieout.compare.codes import of
 from tieout.compare.render import bridge_rows, money, plain
+from tieout.compare.render import said as told
 from tieout.compare.result import Discrepancy, Result, text
 
 _STYLE = """
@@ -15,10 +16,11 @@ h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{m
 table{border-collapse:collapse;width:100%;margin:.3rem 0}caption{text-align:left;color:#5a6472;padding:.2rem 0}
 th,td{padding:.3rem .5rem;border-bottom:1px solid #dfe3e8;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 th{background:#f3f5f7;font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.found td:nth-child(1),.found td:nth-child(4){overflow-wrap:normal}.found td:nth-child(-n+6){min-width:4.5rem}
+.found td:nth-child(1),.found td:nth-child(4){overflow-wrap:normal}td.w{white-space:nowrap;overflow-wrap:normal}
 tr.total td{font-weight:600;border-top:2px solid #8a94a2}.bridge{max-width:40rem}.quiet{color:#5a6472}
 @media print{body{margin:0;max-width:none;font-size:10pt}tr{break-inside:avoid}thead{display:table-header-group}}
 """
+_SHORT = 14  # characters: a date, a document number, an amount
 
 
 def escape(value: str) -> str:
@@ -59,7 +61,11 @@ def _table(head: Sequence[str], rows: Iterable[str], numeric: frozenset[int] = f
 
 
 def _cells(values: Sequence[str], numeric: frozenset[int] = frozenset(), kind: str = "") -> str:
-    cells = "".join(f"<td{' class=n' if n in numeric else ''}>{escape(v)}</td>" for n, v in enumerate(values))
+    """A row; what is short stands on one line, so that no number or date is broken in two."""
+    cells = "".join(
+        f"<td{' class=n' if n in numeric else ' class=w' if len(v) <= _SHORT else ''}>{escape(v)}</td>"
+        for n, v in enumerate(values)
+    )
     return f"<tr{f' class={kind}' if kind else ''}>{cells}</tr>\n"
 
 
@@ -74,7 +80,7 @@ def _sides(result: Result) -> str:
         for letter, side in (("A", result.left), ("B", result.right))
         for currency, t in sorted(side.totals.items())
     ]  # fmt: skip
-    return _table(("", "Ledger", "Records", "Rejected", "Documents", "", "Billed", "Open"), rows, numbers)
+    return _table(("", "Ledger", "Records", "Rejected", "Documents", "", "Total", "Open"), rows, numbers)
 
 
 def _rejected(result: Result) -> list[str]:
@@ -102,8 +108,8 @@ def _discrepancies(found: Iterable[Discrepancy]) -> str:
                 d.left_label or "",
                 d.right_label or "",
                 d.field or "",
-                d.left_value or "",
-                d.right_value or "",
+                told(d.field, d.left_value),
+                told(d.field, d.right_value),
                 f"{money(text(d.delta))} {d.currency or ''}".rstrip(),
                 d.cause,
                 d.remedy,

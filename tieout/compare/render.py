@@ -77,6 +77,13 @@ def money(raw: str) -> str:
     return f"{sign}{int(whole):,}.{places or '00'}"
 
 
+def said(field: str | None, value: str | None) -> str:
+    """What a ledger says of a field, for people: an amount in groups of three, anything else as it stands."""
+    if value is None or field is None:
+        return value or ""
+    return money(value) if field in MONEY_FIELDS or field == "existence" else value
+
+
 def grid(rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Lines of aligned columns, two spaces apart; `right` names the columns set flush right."""
     kept = [list(r) for r in rows]
@@ -110,7 +117,7 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
 
 
 def _sides(result: Result) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("", "ledger", "records", "rejected", "documents", "", "billed", "open")]
+    rows: list[tuple[str, ...]] = [("", "ledger", "records", "rejected", "documents", "", "total", "open")]
     for letter, side in (("A", result.left), ("B", result.right)):
         first = (letter, plain(side.name), f"{side.records:,}", f"{side.rejected:,}")
         rows += _totals(first, side)
@@ -131,8 +138,8 @@ def _row(d: Discrepancy) -> tuple[str, ...]:
         plain(d.left_label),
         plain(d.right_label),
         plain(d.field),
-        plain(d.left_value, 24),
-        plain(d.right_value, 24),
+        plain(said(d.field, d.left_value), 24),
+        plain(said(d.field, d.right_value), 24),
         money(text(d.delta)),
         plain(d.currency),
     )

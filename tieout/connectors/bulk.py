@@ -23,6 +23,7 @@ from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc, Rejected
 from tieout.mapping.tabular_rows import Problem
+from tieout.model import exponent
 
 Connection = Any
 # What a table of documents has beside its columns while it is filled; its id is the key of its rows for so long.
@@ -249,6 +250,8 @@ def _count(con: Connection, report: FileReport, draft: str) -> None:
         report.add_total(currency, int(rows), amount)
         report.accepted += int(rows)
         report.documents += documents
+        finer = f"SELECT count(*) FROM {draft} WHERE currency = ? AND total <> round(total, {exponent(currency)})"
+        report.warn_of_finer(currency, con.execute(finer, [currency]).fetchall()[0][0])
 
 
 def _fill_customers(con: Connection, staged: Staged, side: str) -> None:

@@ -5,6 +5,7 @@ Both ways read the same rows to the same values; a property test holds them to i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,7 @@ from tieout.mapping import tabular_records
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
-from tieout.model import Customer, Entity, Existence, Ref
+from tieout.model import Customer, Entity, Existence, Ref, finer_than_currency, magnitude
 
 __all__ = ["FileReport", "InferredProfile", "Table", "customers", "infer", "load", "open_table", "records"]
 
@@ -149,6 +150,7 @@ def _count(report: FileReport, accepted: list[Observation], rows: list[Row], rej
     }
     for currency in by_currency.values():
         report.add_total(currency, 1, docs.ZERO)
+    finer: Counter[str] = Counter()
     for o in accepted:
         record = o.record
         if isinstance(record, Customer):
@@ -156,6 +158,9 @@ def _count(report: FileReport, accepted: list[Observation], rows: list[Row], rej
                 report.add_total(record.currency, 0, record.reported_balance)
         elif record is not None and not isinstance(record, RecordError):
             report.add_total(record.currency, 0, tabular_records.signed_total(record))
+            finer[record.currency] += finer_than_currency(magnitude(record), record.currency)
+    for currency, documents in sorted(finer.items()):
+        report.warn_of_finer(currency, documents)
 
 
 def customers(path: str | Path, profile: Profile, connection: str) -> list[Customer]:

@@ -16,7 +16,7 @@ from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Binding, Problem, Row, footer_columns, is_null, read_row
-from tieout.model import tidy
+from tieout.model import exponent, tidy
 
 
 @dataclass(slots=True)
@@ -73,6 +73,15 @@ class FileReport:
         had = self.totals.setdefault(currency, {"count": 0, "sum": Decimal("0.00")})
         had["count"] += count
         had["sum"] = tidy(had["sum"] + amount)
+
+    def warn_of_finer(self, currency: str, documents: int) -> None:
+        """Say how many documents of a currency have an amount below its minor unit: kept exactly, never written."""
+        if documents:
+            were = "document has an amount" if documents == 1 else "documents have amounts"
+            self.warnings.append(
+                f"{documents:,} {were} finer than {currency} is counted ({exponent(currency)} decimal places): "
+                "compared exactly, never rounded, and never written to another system"
+            )
 
     def finish(self) -> None:
         """Put rows in order and check that they add up."""

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tieout import __version__
 from tieout.compare.html import to_html
 from tieout.compare.render import plain, to_csv
 from tieout.demo.cast import TARGET, Cast
@@ -235,7 +236,15 @@ def _files(stage: Stage, report: Report) -> dict[str, Path]:
         "discrepancies": folder / "discrepancies.csv",
         "run": folder / "run.json",
     }
-    out["report"].write_text(to_html(report.comparison, title="Month end: SAP and QuickBooks"), "utf-8")
+    said = {
+        "read": "SAP from its FBL5N exports, QuickBooks over HTTP (both stand-ins, on sample books)",
+        "records read": {where: {str(k): n for k, n in counts.items()} for where, counts in report.fetched.items()},
+        "as known on": stage.clock().isoformat(timespec="minutes"),
+        "run": report.run,
+        "program": f"tieout {__version__}",
+    }
+    page = to_html(report.comparison, title="Month end: SAP and QuickBooks", said=said)
+    out["report"].write_text(page, "utf-8")
     out["discrepancies"].write_text(to_csv(report.comparison), "utf-8", newline="")
     out["run"].write_text(canonical(report.as_json()), "utf-8")
     return out | {

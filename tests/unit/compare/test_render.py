@@ -75,6 +75,14 @@ def test_terminal_table_cannot_steer_the_terminal(result):
     assert len(lines) == 1
 
 
+def test_people_read_amounts_in_groups_and_no_number_or_date_in_two_lines(result):
+    page = to_html(result)
+    assert "<td class=w>1,234,567.891</td>" in page
+    assert "td.w{white-space:nowrap" in page
+    assert "1,234,567.891" in render.to_table(result)
+    assert "1234567.891" not in page
+
+
 def test_terminal_table_is_aligned_and_says_what_it_leaves_out(result):
     lines = render.grid([("a", "1.00"), ("漢字", "10.00")], frozenset({1}))
     assert lines == ["a      1.00", "漢字  10.00"]
