@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import pty
+import re
 import resource
 import signal
 import subprocess
@@ -194,6 +197,30 @@ def test_a_token_that_does_not_work_leaves_the_sign_in_before_it(desk: Office) -
         path.unlink()
     assert desk.run("connect", "quickbooks", "--token-stdin", stdin="AB11wrong").returncode == 4
     assert "not signed in" in desk.run("sync", "--quiet").stderr, "what never worked is not kept"
+
+
+def test_a_run_that_waits_for_a_system_says_so_on_a_terminal(desk: Office) -> None:
+    """A minute without a word looks like a program that hangs; it can be stopped meanwhile."""
+    desk.site.faults.arm("answer", form="throttle", path="companyinfo")
+    terminal, theirs = pty.openpty()
+    program = subprocess.Popen(
+        [PROGRAM, "sync"], cwd=desk.folder, env=os.environ | desk.env, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        with contextlib.suppress(OSError):  # how the end of a terminal reads
+            while more := os.read(terminal, 4096):
+                shown += more
+                if b" s for quickbooks" in shown and program.poll() is None:
+                    program.send_signal(signal.SIGINT)
+        assert program.wait(60) == 130
+    finally:
+        program.kill()
+        program.wait()
+        os.close(terminal)
+    assert re.search(rb"main: waiting (6\d|7[0-5]) s for quickbooks", shown)
 
 
 # ── stopped ──────────────────────────────────────────────────────────────────────────────────────────────────────────

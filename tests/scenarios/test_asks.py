@@ -109,3 +109,22 @@ def test_what_a_rule_of_the_pair_leaves_out_is_out_of_scope_and_not_missing() ->
     assert {"the pair carries no payment over to left"} == {
         d.cause for d in report.discrepancies if d.code == "OUT_OF_SCOPE" and d.kind == "payment"
     }
+
+
+def test_what_a_document_waits_for_is_named() -> None:
+    """A record that is refused over there holds those that refer to it: each says which one it is."""
+    world = World()
+    ada = world.l.put(customer("Ada Ltd", number="C-7"))
+    world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
+    world.fail("right", Fault(FaultKind.LOSE_REQUEST, op="create", entity=Entity.CUSTOMER))
+    report = world.run()
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert "waits for customer Ada Ltd (C-7), which is not there yet" in d.cause
+
+
+def test_a_document_whose_customer_flows_nowhere_names_the_customer() -> None:
+    world = World(flows={Entity.CUSTOMER: "none"})
+    ada = world.l.put(customer("Ada Ltd"))
+    world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
+    [d] = [d for d in world.run().discrepancies if d.delta]
+    assert "waits for customer Ada Ltd: not on the other side" in d.cause

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from tests.scenarios.world import DAY, World, customer, invoice, payment, write_off
+from tieout.errors import RefusedError
 from tieout.model import Entity
 from tieout.sync import differences
 from tieout.sync.store import open_store
@@ -104,3 +107,60 @@ def test_a_marked_record_of_which_nothing_is_known_is_not_carried_over_as_new() 
         [d] = [d for d in report.discrepancies if d.delta]
         assert (d.code, d.delta) == ("SYNC_BLOCKED", D("100.00"))
         assert "unknown_mark" in d.cause
+
+
+def test_a_person_releases_a_record_whose_mark_nobody_knows_and_it_is_carried_over_once() -> None:
+    """Two installations keep one connection in step: what the other one made carries marks that this one never wrote."""
+    world = World()
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.l.put(invoice(ada.ref.id, "5.00", number="L-2"))
+    world.run()
+    for one in world.l.all(Entity.INVOICE):
+        world.l.delete(Entity.INVOICE, one.ref.id)
+    world.store = open_store("sqlite://", clock=world.clock)
+    world.settle()
+    held = {d["right_label"]: d for d in differences.listed(world.store)}
+    assert {d["code"] for d in held.values()} == {"SYNC_BLOCKED"}
+    with pytest.raises(RefusedError, match="needs a reason"):
+        differences.decide(world.store, held["L-1"]["id"], action="release", by="Grace", reason=" ")
+    done = {"action": "release", "by": "Grace", "reason": "from the other office; looked, not there"}
+    differences.decide(world.store, held["L-1"]["id"], **done)
+    for _ in range(3):
+        report = world.run()
+    assert [i.number for i in world.l.all(Entity.INVOICE)] == ["L-1"], "the other one still waits for a person"
+    [still] = differences.listed(world.store)
+    assert (still["id"], report.operations) == (held["L-2"]["id"], [])
+    assert inv.ref.id not in {i.ref.id for i in world.l.all(Entity.INVOICE)}
+    assert world.counts(Entity.INVOICE) == (1, 2)
+
+
+def test_there_is_nothing_to_release_where_no_mark_is_unknown() -> None:
+    world = World(flows={Entity.INVOICE: "none"})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [d] = differences.listed(world.store)
+    with pytest.raises(RefusedError, match="unknown_mark"):
+        differences.decide(world.store, d["id"], action="release", by="Grace", reason="please")
+
+
+def test_a_reported_balance_that_is_wrong_stays_listed_through_a_run_that_writes() -> None:
+    """A run that wrote cannot hold reported balances against documents: it neither closes nor opens that they differ."""
+    reads = frozenset({Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT})
+    world = World(right_caps={"reads": reads})
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.put(write_off(mirror.customer, "30.00", mirror.ref.id))
+    world.run()
+    wrong = {d["id"] for d in differences.listed(world.store) if d["code"] == "BALANCE_MISMATCH_INTERNAL"}
+    assert wrong
+    world.l.put(invoice(ada.ref.id, "5.00", number="L-2"))
+    report = world.run()
+    assert (report.applied["done"], report.changes.closed, report.changes.opened) == (1, 0, 0)
+    assert wrong <= {d["id"] for d in differences.listed(world.store)}
+    assert (world.run().changes.opened, world.run().changes.closed) == (0, 0)
+    now = {d["id"] for d in differences.listed(world.store) if d["code"] == "BALANCE_MISMATCH_INTERNAL"}
+    assert now == wrong

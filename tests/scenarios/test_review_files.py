@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,42 @@ def test_what_was_buffered_by_a_run_that_died_is_not_handed_over_by_the_next(tmp
     [path] = (tmp_path / "outbox").glob("*.import.*")
     assert "80.00" in path.read_text("utf-8")
     assert "70.00" not in path.read_text("utf-8")
+
+
+def test_how_long_an_import_may_take_is_the_pairs_word(tmp_path: Path) -> None:
+    """An ERP that loads once a week shows nothing for days, and nobody is asked to look."""
+    w = FileWorld(tmp_path, acknowledged_within=timedelta(days=10))
+    ada = w.erp.books.enter_customer("Ada Ltd")
+    w.erp.books.enter_invoice(ada, "100.00", on=DAY, reference="S-1")
+    w.export()
+    w.run()
+    [mirror] = w.books.books.all(Entity.CUSTOMER)
+    w.books.books.put(invoice(mirror.ref.id, "70.00", number="Q-1"))
+    w.run()
+    w.clock.tick(9 * 86400)
+    report = w.run()
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert (d.code, report.exit_code) == ("SYNC_IN_FLIGHT", 0)
+    w.clock.tick(86400)
+    report = w.run()
+    [d] = [d for d in report.discrepancies if d.delta]
+    assert (d.code, report.exit_code) == ("UNCERTAIN_WRITE", 4)
+
+
+def test_an_older_export_of_the_same_day_says_by_what_it_is_older(tmp_path: Path) -> None:
+    w = FileWorld(tmp_path)
+    w.erp.books.enter_customer("Ada Ltd")
+    w.export()
+    first = sorted((tmp_path / "export").iterdir())
+    kept = {p: p.read_bytes() for p in first}
+    w.export(next_day=False)
+    w.run()
+    for path in (tmp_path / "export").iterdir():
+        path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+        past = w.clock().timestamp() - 86400
+        os.utime(path, (past, past))
+    said = w.run().failures
+    assert said
+    assert all(f"number 1 of {w.day}, but number 2 of the same day was read already" in text for text in said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,13 @@ _TELLING = ("email", "issued", "received", "due", "method", "reference", "po_num
 
 
 @contextlib.contextmanager
-def _connectors(settings: Settings, *names: str) -> Iterator[dict[str, Connector]]:
+def _connectors(settings: Settings, *names: str, tell: Callable[[str], None]) -> Iterator[dict[str, Connector]]:
     from tieout.config.opening import open_connection
 
     with contextlib.ExitStack() as stack:
         live = {}
         for name in names:
-            live[name] = open_connection(settings, name, clock=clock)
+            live[name] = open_connection(settings, name, clock=clock, tell=tell)
             stack.callback(live[name].close)
         yield live
 
@@ -64,7 +64,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
     with opened(settings) as store:
         for name in names:
             try:
-                with _connectors(settings, name) as live, out.progress(name) as step:
+                with out.progress(name) as step, _connectors(settings, name, tell=step) as live:
                     pulled.append(_pull(store, live[name], full=full, step=step))
             except Exception as error:  # noqa: BLE001  one connection that fails does not stop the others
                 failed.append(_failure(out, name, error))
@@ -180,7 +180,7 @@ def _sync(
 
     pair = to_pair(settings, name)
     day = as_of.date() if as_of else None
-    with _connectors(settings, pair.left, pair.right) as live:
+    with _connectors(settings, pair.left, pair.right, tell=step) as live:
         return engine.sync(store, live, pair, apply=apply, as_of=day, sweep=sweep, progress=step)
 
 

@@ -149,9 +149,11 @@ def show(out: Out, id: str, config: str | None) -> None:
 
 @discrepancies.command()
 @click.argument("id")
-@click.argument("action", type=click.Choice(["acknowledge", "accept", "reopen", "assign", "retry", "recreate"]))
+@click.argument(
+    "action", type=click.Choice(["acknowledge", "accept", "reopen", "assign", "retry", "recreate", "release"])
+)
 @by_option
-@click.option("--reason", default="", help="Why; needed to accept.")
+@click.option("--reason", default="", help="Why; needed to accept, recreate and release.")
 @click.option("--owner", help="Who works on it from now on.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Accept up to this day, inclusive (UTC).")
 @click.option("--pair", help="Where several pairs share the difference.")
@@ -172,7 +174,8 @@ def decide(
     """Answer one difference.
 
     An accepted one stays accepted until a value on either side changes. `retry` lets the next run try again what the
-    target refused; `recreate` lets it make again what was removed there. ID may be shortened.
+    target refused; `recreate` lets it make again what was removed there; `release` lets go on what is held for
+    a mark that this state does not know (`unknown_mark`). ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync import differences

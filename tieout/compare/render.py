@@ -107,7 +107,9 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
     if shown:
         out += [
             "",
-            *grid([("code", "A", "B", "what", "A says", "B says", "delta", ""), *map(_row, shown)], frozenset({6})),
+            *grid(
+                [("code", "A", "B", "what", "A says", "B says", "delta", ""), *map(_row, shown)], frozenset({4, 5, 6})
+            ),
         ]
     if len(result.discrepancies) > len(shown):
         out.append(f"… {len(result.discrepancies) - len(shown):,} more; --json or a CSV file has them all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from inspect import signature
 from typing import Any
 
@@ -50,14 +50,22 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
     return plain, secret
 
 
-def open_connection(settings: Settings, name: str, *, clock: Clock, **more: Any) -> Connector:
+def open_connection(
+    settings: Settings, name: str, *, clock: Clock, tell: Callable[[str], None] | None = None, **more: Any
+) -> Connector:
     """The connector of a connection, ready to read. Raises ConfigError; nothing is sent yet.
 
     An opener that takes a `store` gets the one of sign-ins; `more` is handed to the opener as it is.
+    tell: is told before the connector waits for its system, how long
     """
     plain, secret = options_of(settings, name)
     open_one = opener(settings.connection(name).kind)
-    if "store" in signature(open_one).parameters:
+    takes = signature(open_one).parameters
+    if tell is not None and "sleep" in takes:
+        from tieout.connectors.http import telling  # noqa: PLC0415  slow to import, and most connectors need none
+
+        more = {"sleep": telling(tell, name)} | more
+    if "store" in takes:
         more = {"store": secret_store(settings)} | more
     return open_one(name, settings=plain, secrets=secret, clock=clock, **more)
 
@@ -92,6 +100,7 @@ def to_pair(settings: Settings, name: str) -> Pair:
             money=dict(limits.money),
         ),
         stated_settlements=pair.stated_settlements,
+        acknowledged_within=timedelta(days=pair.acknowledged_within_days),
         unattended=frozenset(pair.unattended),
         rounding=Rounding(pair.rounding.per_document, pair.rounding.total) if pair.rounding else None,
         as_of=pair.as_of,

@@ -264,6 +264,13 @@ class PairTable(Table):
         description="what becomes of a settlement that a source only dates (a `settled_on` column), without showing "
         "the payment: `compare` lists where the other book disagrees; `create` makes a payment of method `other` there",
     )
+    acknowledged_within_days: int = Field(
+        default=5,
+        ge=1,
+        le=366,
+        description="days in which an export shows what was handed over in a file, from the hand-over on; after them "
+        "a person is asked to look (`no_acknowledgement`). An import that runs once a week needs more than 7",
+    )
     was: str | None = Field(
         default=None,
         description="the name that this pair had before: what the state knows under it is taken over, unsettled writes "

@@ -259,6 +259,24 @@ def _reason(error: BaseException) -> str:
     return redact(f"{type(reason or error).__name__}: {reason}", 160)
 
 
+NOTICED = 2.0  # seconds of silence, from which on a person is told what is waited for
+
+
+def telling(
+    tell: Callable[[str], None], name: str, *, sleep: Callable[[float], None] = time.sleep
+) -> Callable[[float], None]:
+    """A sleep that says so first, where a person would begin to wonder. name: of the connection that is waited for"""
+
+    def wait(seconds: float) -> None:
+        if seconds >= NOTICED:
+            tell(f"waiting {seconds:.0f} s for {name}")
+        sleep(seconds)
+        if seconds >= NOTICED:
+            tell(f"asking {name} again")
+
+    return wait
+
+
 def patiently(
     read: Callable[[], Result],
     *,

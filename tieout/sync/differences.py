@@ -24,9 +24,11 @@ from tieout.sync.guard import Trip
 from tieout.sync.operations import Finding
 from tieout.sync.store import Store, Tx, loads
 
+UNKNOWN_MARK = "unknown_mark"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
-DECISIONS = (*ACTIONS, "assign", "retry", "recreate")
+DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
+_REASONED = frozenset({"accept", "recreate", "release"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,14 +303,16 @@ def decide(
 ) -> dict[str, Any]:
     """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`,
     `retry` (a write that was refused or got stuck is planned again), `recreate` (a mirror that was removed is planned
-    again, under a key of its own; with a reason).
+    again, under a key of its own; with a reason), `release` (a record with a mark of tieout that this state does not
+    know is a document of its own and may be carried over; with a reason).
 
     Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
-    unknown id or action, RefusedError without a name or a reason, or if a document is to be made again at its origin.
+    unknown id or action, RefusedError without a name or a reason, if a document is to be made again at its origin, or
+    if there is no unknown mark to release.
     """
-    if not by.strip() or (action in ("accept", "recreate") and not reason.strip()):
+    if not by.strip() or (action in _REASONED and not reason.strip()):
         raise RefusedError(
-            "a decision needs a name, and accepting or making again needs a reason",
+            "a decision needs a name, and accepting, making again or releasing needs a reason",
             hint="add --by NAME --reason TEXT",
         )
     if action not in DECISIONS:
@@ -330,6 +334,11 @@ def decide(
         if action in ("retry", "recreate"):
             for subject in loads(row["body"])["links"]:
                 _plan_again(tx, row["pair"], subject, recreate=action == "recreate")
+        if action == "release" and f"{UNKNOWN_MARK}:" not in loads(row["body"])["cause"]:
+            raise RefusedError(
+                f"{row['id']} is not held for a mark that nobody knows ({UNKNOWN_MARK})",
+                hint=f"see its cause: tieout discrepancies show {row['id']}",
+            )
         if owner is not None:
             values["owner"] = owner
         tx.db.execute(t.update().where(t.c.id == row["id"], t.c.pair == row["pair"]).values(**values))
@@ -347,6 +356,14 @@ def decide(
         payload = {"action": action, "reason": reason, "owner": owner, "values": row["values_hash"]}
         tx.audit("decided", "discrepancy", row["id"], payload)
     return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
+
+
+def released(store: Store, pair: str) -> frozenset[str]:
+    """The subjects that a person let go on although they carry a mark that this state does not know."""
+    t, d = schema.discrepancy, schema.decision
+    same = sa.and_(d.c.discrepancy == t.c.id, d.c.pair == t.c.pair)
+    rows = store.rows(sa.select(t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release"))
+    return frozenset(link for row in rows for link in loads(row["body"])["links"])
 
 
 def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:

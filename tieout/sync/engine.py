@@ -55,6 +55,8 @@ __all__ = ["Pair", "Report", "sync"]
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 TOGETHER = 400  # subjects whose bases move in one transaction
 _ENDED = UNDER_WAY | {"rejected"}
+# What a comparison without reported balances does not look for: they are stale once something was written.
+OF_REPORTED_BALANCES = frozenset({"BALANCE_MISMATCH_INTERNAL", "OVER_APPLIED"})
 
 
 def sync(
@@ -261,6 +263,7 @@ class _Run:
         self.progress("recovering")
         targets = {w: Target(w, c, Book.empty(c.name), {}) for w, c in self.connectors.items()}
         work = Work(self.store, self.lease, self.id, self.pair.name, targets, self.sides.common, self.write)
+        work.acknowledged_within = self.pair.acknowledged_within
         self.open_intents = recover(work)
         return work
 
@@ -435,7 +438,8 @@ class _Run:
 
     def _approved(self, draft: Draft, trips: Sequence[Trip]) -> list[Operation]:
         """Keep the plan, and take of it what may run now."""
-        frozen = plans.freeze(self.store, self.lease, self.id, self.pair, draft.operations, trips=trips)
+        whole = not self.broken and not self.suspicious
+        frozen = plans.freeze(self.store, self.lease, self.id, self.pair, draft.operations, trips=trips, whole=whole)
         self.report.operations = draft.operations
         self.report.plan_id, self.report.plan_hash = frozen.id, frozen.hash
         runs: set[str] = set()
@@ -512,7 +516,7 @@ class _Run:
         control = self._untied() if fresh else None
         found += control or []
         # Figures that could not be held against the documents in this run say nothing new.
-        unseen = frozenset({CONTROL}) if control is None else frozenset()
+        unseen = frozenset({CONTROL} if control is None else ()) | (frozenset() if fresh else OF_REPORTED_BALANCES)
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:
                 self.report.changes = differences.record(tx, self.pair.name, self.id, found, unseen=unseen)

@@ -124,9 +124,13 @@ def _refuse_older(store: Store, connector: Connector, entity: Entity, pull: Pull
     if not last:
         return
     known = last[0]["as_of"], loads(last[0]["proof"]).get("sequence") or 0
-    if (pull.as_of.isoformat(), pull.proof.get("sequence") or 0) < known:
+    newest = pull.as_of.isoformat(), pull.proof.get("sequence") or 0
+    if newest < known:
+        by = f"of {newest[0]}, but one of {known[0]}"
+        if newest[0] == known[0]:
+            by = f"number {newest[1]} of {newest[0]}, but number {known[1]} of the same day"
         raise RetriableError(
-            f"the newest export is of {pull.as_of}, but one of {known[0]} was read already: it is used for nothing",
+            f"the newest export is {by} was read already: it is used for nothing",
             hint="export again, or put the newer file back",
         )
 

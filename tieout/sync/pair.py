@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from tieout.compare import Rounding
@@ -16,6 +16,8 @@ Mode = Literal["observe", "link", "propose", "auto"]
 Flow = Literal["both", "left_to_right", "right_to_left", "none"]
 StatedSettlements = Literal["compare", "create"]
 
+ACKNOWLEDGED_WITHIN = timedelta(days=5)  # three working days and a weekend, in which an export shows an import
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -24,6 +26,7 @@ class Pair:
     cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
     policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
     stated_settlements: `create` makes a payment on the other side of a settlement that a source only states
+    acknowledged_within: how long an export may take to show what was handed over in a file, before a person looks
     was: the name that it had before, under which the state may still know it
     unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
     """
@@ -43,6 +46,7 @@ class Pair:
     rounding: Rounding | None = None
     as_of: date | None = None
     was: str | None = None
+    acknowledged_within: timedelta = ACKNOWLEDGED_WITHIN
 
     @property
     def config_hash(self) -> str:

@@ -14,6 +14,7 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
+from tieout.sync.differences import UNKNOWN_MARK, released
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
@@ -69,8 +70,9 @@ class Permits:
                     "DUPLICATE_WITHIN_LEDGER",
                     f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
                 )
-            if held.marker and is_marker(held.marker) and not self._known(held.marker):
-                why = f"unknown_mark: it carries {held.marker}, a mark of tieout of which this state knows nothing"
+            unknown = held.marker and is_marker(held.marker) and not self._known(held.marker)
+            if unknown and s.id not in self._released:
+                why = f"{UNKNOWN_MARK}: it carries {held.marker}, a mark of tieout of which this state knows nothing"
                 return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
             return ("", "") if more(which, held) else None
 
@@ -137,6 +139,10 @@ class Permits:
             if held is not None and not groups(held):
                 return held.number or held.id
         return subject
+
+    @cached_property
+    def _released(self) -> frozenset[str]:
+        return released(self.sides.store, self.sides.pair.name)
 
     def _is_copy(self, marker: str, subject: str) -> bool:
         """Whether another subject was written under a mark, or would have been: on this one's record it is a copy."""

@@ -35,6 +35,7 @@ from tieout.sync.facts import (
     Which,
     canonical,
     digest,
+    needs,
     same_lines,
 )
 from tieout.sync.operations import (
@@ -486,14 +487,14 @@ def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) 
     """Drop operations whose references neither exist on the target nor are created by this plan, to a fixpoint."""
     kept = list(draft.operations)
     while True:
-        dropped: list[Operation] = []
+        dropped: list[tuple[Operation, list[str]]] = []
         for o in kept:
             missing = [n for n in o.needs if not rules.linked(n, o.target) and (n, o.target) not in creating]
             if missing:
-                dropped.append(o)
+                dropped.append((o, missing))
         if not dropped:
             return kept
-        for o in dropped:
+        for o, missing in dropped:
             kept.remove(o)
             creating.discard((o.subject, o.target))
             draft.findings.append(
@@ -501,11 +502,18 @@ def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) 
                     o.subject,
                     o.entity,
                     "SYNC_BLOCKED",
-                    "waits for a record that it refers to (customer or invoice) and that is not on the other side",
+                    f"waits for {_named(o, missing, rules)}: not on the other side",
                     "settle that record's own discrepancy first; this one follows by itself",
                     side=RIGHT if o.target == LEFT else LEFT,
                 )
             )
+
+
+def _named(o: Operation, missing: Sequence[str], rules: Rules) -> str:
+    """What people call the records that an operation refers to, each with its kind; in field order."""
+    source: Which = RIGHT if o.target == LEFT else LEFT
+    kinds = {subject: entity.value.replace("_", " ") for entity, subject in needs(o.entity, o.record)}
+    return ", ".join(f"{kinds.get(n, 'record')} {rules.label(n, source)}" for n in missing)
 
 
 def _ordered(operations: Sequence[Operation]) -> list[Operation]:

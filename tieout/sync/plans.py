@@ -24,6 +24,7 @@ from tieout.sync.store import Lease, Store, Tx, loads, new_id, stamp
 OPEN = ("draft", "approved", "applying")
 LIFE = timedelta(hours=24)
 _SHORTEST = 8  # ids begin with the time: less of one names whatever was planned in that hour
+_COUNTING = ("approved", "applying", "superseded")  # a superseded one counts once more when it is planned again
 _BY_PERSON = frozenset({"credit_memo", "adjustment"})
 
 
@@ -37,10 +38,24 @@ class Frozen:
 
 
 def freeze(
-    store: Store, lease: Lease, run: str, pair: Pair, operations: Sequence[Operation], *, trips: Sequence[Trip]
+    store: Store,
+    lease: Lease,
+    run: str,
+    pair: Pair,
+    operations: Sequence[Operation],
+    *,
+    trips: Sequence[Trip],
+    whole: bool = True,
 ) -> Frozen:
-    """Keep a plan (or find the identical one, with its approvals), and say which of its operations may run now."""
+    """Keep a plan (or find the identical one, with its approvals), and say which of its operations may run now.
+
+    whole: False if something could not be read, so that operations may be missing for that reason alone: then no plan
+    of this configuration is superseded. One that was superseded stands again with its approvals when the same is
+    planned again before it expires; one that was rejected does not.
+    """
     p = schema.plan
+    if not operations and not whole:
+        return Frozen(None, None, frozenset())
     if not operations:
         with store.writing(lease, run=run) as tx:
             stale = p.c.pair == pair.name, p.c.status.in_(("draft", "approved"))
@@ -57,11 +72,13 @@ def freeze(
                 p.c.config_hash == pair.config_hash,
             )
         )
-        same = next((row for row in live if row["hash"] == plan_hash), None)
+        same = next((row for row in live if row["hash"] == plan_hash), None) or _stands_again(tx, pair, plan_hash)
         if same is None:
             same = _save(tx, pair, operations, trips, plan_hash, hashes=hashes)
         # What was planned under another configuration, or before something changed, can no longer be approved.
         older = sa.and_(p.c.pair == pair.name, p.c.id != same["id"], p.c.status == "draft")
+        if not whole:
+            older = sa.and_(older, p.c.config_hash != pair.config_hash)
         tx.db.execute(p.update().where(older).values(status="superseded"))
     approved: dict[str, set[str]] = {}
     for row in [*live, same]:
@@ -70,6 +87,20 @@ def freeze(
                 approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
     allowed = frozenset(o.key for o in operations if _allowed(pair, o, approved.get(hashes[o.key])))
     return Frozen(same["id"], plan_hash, allowed)
+
+
+def _stands_again(tx: Tx, pair: Pair, plan_hash: str) -> dict[str, Any] | None:
+    """The last plan of the same operations, if it was only superseded and has not expired: it counts once more."""
+    p = schema.plan
+    alike = p.c.pair == pair.name, p.c.hash == plan_hash, p.c.config_hash == pair.config_hash
+    last = tx.one(sa.select(p).where(*alike).order_by(p.c.created_at.desc(), p.c.id.desc()).limit(1))
+    if last is None or last["status"] != "superseded" or last["expires_at"] <= tx.at:
+        return None
+    approvals = loads(last["approvals"])
+    last["status"] = "approved" if approvals else "draft"
+    _update(tx, last, last["status"], approvals)
+    tx.audit("stands_again", "plan", last["id"], {"hash": plan_hash, "approvals": len(approvals)})
+    return last
 
 
 def _save(
@@ -200,8 +231,8 @@ def _end_approvals(tx: Tx, rejected: dict[str, Any]) -> None:
     """What a person rejects is not written on the strength of an older plan either: that one waits again."""
     p = schema.plan
     hashes = set(loads(rejected["body"])["hashes"])
-    for row in tx.all(sa.select(p).where(p.c.pair == rejected["pair"], p.c.status.in_(("approved", "applying")))):
-        if hashes.intersection(loads(row["body"])["hashes"]):
+    for row in tx.all(sa.select(p).where(p.c.pair == rejected["pair"], p.c.status.in_(_COUNTING))):
+        if row["approvals"] != "[]" and hashes.intersection(loads(row["body"])["hashes"]):
             _update(tx, row, "superseded", [])
             tx.audit("superseded", "plan", row["id"], {"rejected": rejected["id"]})
 

@@ -302,9 +302,9 @@ control_total = Table(
     Column("connection", Text, primary_key=True),
     Column("account", Text, primary_key=True),
     Column("currency", Text, primary_key=True),
+    Column("report", Text, primary_key=True),
     Column("as_of", Text, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
-    Column("report", Text, nullable=False),
 )
 audit_event = Table(
     "audit_event",

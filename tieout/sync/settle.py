@@ -184,7 +184,7 @@ def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
 def _not_shown(work: Work, intent: dict[str, Any]) -> None:
     """Pending for as long as an import may take; then a person looks into the ERP's list of rejects."""
     created = intent["op"] == OpKind.CREATE.value
-    if work.store.clock() - instant(intent["first_sent_at"]) > ACKNOWLEDGED_WITHIN:
+    if work.store.clock() - instant(intent["first_sent_at"]) > work.acknowledged_within:
         what = "it" if created else "the change"
         why = f"no_acknowledgement: handed over in a file at {intent['first_sent_at']}; no export shows {what} since"
         work.blame(intent, "unseen", "UNCERTAIN_WRITE", why)
@@ -207,9 +207,6 @@ def _known(work: Work, observation: Observation | None, target: Target) -> dict[
 
 
 KEY_MARGIN = 60
-
-
-ACKNOWLEDGED_WITHIN = timedelta(days=5)  # three working days and a weekend, in which an export shows an import
 
 
 def _unpacked(intent: dict[str, Any]) -> Observation | None:

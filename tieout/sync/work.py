@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from tieout.sync import schema
 from tieout.sync.book import Book, own_share, standing
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
 from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.pair import ACKNOWLEDGED_WITHIN
 from tieout.sync.store import Lease, Store, Tx, loads
 
 OPEN = ("ready", "sending", "unknown", "applied", "emitted", "stuck")
@@ -43,6 +45,7 @@ class Work:
     """What writing shares in one run. `counts` are the keys of the report's `applied`; `findings` say why not.
 
     writes: False for a run that may only look; then open intents are read back, and nothing is sent
+    acknowledged_within: how long an export may take to show what was handed over in a file
     """
 
     store: Store
@@ -52,6 +55,7 @@ class Work:
     targets: Mapping[Which, Target]
     common: Callable[[Entity], frozenset[str]]
     writes: bool = True
+    acknowledged_within: timedelta = ACKNOWLEDGED_WITHIN
     monotonic: Callable[[], float] = time.monotonic
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -62,6 +66,16 @@ class Work:
 
     def other(self, target: Target) -> Target:
         return next(t for t in self.targets.values() if t is not target)
+
+    def named(self, target: Target, missing: UnknownReferenceError) -> str:
+        """What people call a record that is missing at the target, with its kind; by what the other side has of it."""
+        book = self.other(target).book
+        held = book.held.get((missing.entity, book.natives.get(missing.id, "")))
+        words = missing.entity.value.replace("_", " ")
+        if held is None:
+            return f"a {words}"
+        number = getattr(held.record, "number", None) if missing.entity is Entity.CUSTOMER else None
+        return f"{words} {held.number or held.id}" + (f" ({number})" if number else "")
 
     def facts_of(self, entity: Entity, observation: Observation, target: Target) -> Facts | None:
         shared = self.shared(observation, target)

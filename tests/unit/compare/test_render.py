@@ -90,6 +90,15 @@ def test_terminal_table_is_aligned_and_says_what_it_leaves_out(result):
     assert render.plain("x" * 50, 10) == "x" * 9 + "…"
 
 
+def test_what_the_ledgers_say_is_shown_as_amounts_are(result):
+    lines = render.to_table(result).splitlines()
+    row = next(line for line in lines if line.startswith("MISSING_IN_B"))
+    head = next(line for line in lines if line.startswith("code "))
+    assert " 1,234,567.891 " in row
+    assert row.index("1,234,567.891 ") + len("1,234,567.891") == head.index("A says") + len("A says"), "flush right"
+    assert ">1,234,567.891<" in to_html(result)
+
+
 class Page(HTMLParser):
     def __init__(self):
         super().__init__()

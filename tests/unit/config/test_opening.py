@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -52,6 +52,7 @@ policy = { invoice.memo = "two_way", invoice.due = "origin" }
 codes = { taxes = { A1 = "TAX", "" = "NON" }, items = "same" }
 limits = { creates = 1, creates_percent = "2.5", voids = 0, voids_percent = 0, same_field = 4, money.USD = 5 }
 flows = { adjustment = "none" }
+acknowledged_within_days = 10
 rounding = { per_document = "0.02", total = "1.00" }
 report = { as_of = 2026-01-31 }
 """,
@@ -72,6 +73,7 @@ report = { as_of = 2026-01-31 }
         money={"USD": Decimal("5.00")},
     )
     assert pair.flows[Entity.ADJUSTMENT] == "none"
+    assert pair.acknowledged_within == timedelta(days=10)
     assert pair.rounding is not None
     assert pair.rounding.total == Decimal("1.00")
     assert pair.as_of == date(2026, 1, 31)

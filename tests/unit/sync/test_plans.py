@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scenarios.world import D, World, customer, invoice
+from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import ConfigError, RefusedError
 from tieout.model import Entity
 from tieout.sync import differences, plans
@@ -150,3 +151,90 @@ def test_observing_and_linking_write_nothing() -> None:
         assert world.counts(Entity.INVOICE) == (2, 1)
         assert "MISSING_IN_B" in world.codes(report) or "SYNC_IN_FLIGHT" in world.codes(report)
         assert world.l.received == world.r.received == []
+
+
+def waiting_for_approval() -> World:
+    """In step but for one invoice, which waits in a plan."""
+    world = World(mode="propose")
+    ada = world.l.put(customer())
+    world.approve(world.run())
+    world.run()
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    return world
+
+
+SHORT = {
+    "truncated": Fault(FaultKind.TRUNCATE, op="pull", entity=Entity.INVOICE),
+    "down": Fault(FaultKind.LOSE_REQUEST, op="pull", entity=Entity.INVOICE),
+}
+
+
+@pytest.mark.parametrize("fault", SHORT)
+def test_a_source_that_could_not_be_read_for_one_run_costs_no_approval(fault: str) -> None:
+    world = waiting_for_approval()
+    first = world.run()
+    world.approve(first)
+    world.fail("left", SHORT[fault])
+    short = world.run()
+    assert short.failures
+    assert (short.operations, short.applied["done"]) == ([], 0)
+    world.fail("left")
+    assert plans.show(world.store, first.plan_id)["status"] == "approved"
+    report = world.run()
+    assert (report.applied["done"], report.waiting, report.exit_code) == (1, 0, 0)
+    assert world.counts(Entity.INVOICE) == (1, 1)
+
+
+def test_a_draft_can_still_be_approved_after_a_source_could_not_be_read() -> None:
+    world = waiting_for_approval()
+    first = world.run()
+    world.fail("left", SHORT["truncated"])
+    world.l.put(customer("Bob Ltd"))
+    world.run()
+    world.approve(first)
+    world.fail("left")
+    assert world.run().applied["done"] == 1
+    assert world.counts(Entity.INVOICE) == (1, 1)
+
+
+def test_a_plan_that_comes_back_has_its_approval_unless_somebody_rejected_it() -> None:
+    """What was to be written is gone for one run, and the very same again in the next."""
+    world = waiting_for_approval()
+    first = world.run()
+    world.approve(first)
+    world.set(flows={Entity.INVOICE: "none"})
+    assert world.run().operations == []
+    world.set(flows={})
+    [kept] = [world.run(apply=False)]
+    assert kept.plan_id == first.plan_id
+    plans.reject(world.store, first.plan_id, by="Bob", reason="not this one")
+    again = world.run()
+    assert (again.applied["done"], again.waiting) == (0, 1)
+    assert again.plan_id != first.plan_id
+
+
+def test_a_superseded_approval_of_what_was_rejected_since_does_not_come_back() -> None:
+    world = waiting_for_approval()
+    first = world.run()
+    world.approve(first)
+    world.set(flows={Entity.INVOICE: "none"})
+    world.run()
+    world.set(flows={})
+    bob = world.l.put(customer("Bob Ltd"))
+    both = world.run(apply=False)
+    plans.reject(world.store, both.plan_id, by="Bob", reason="neither of them")
+    world.l.delete(Entity.CUSTOMER, bob.ref.id)
+    report = world.run()
+    assert (report.applied["done"], report.waiting) == (0, 1)
+
+
+def test_a_superseded_plan_that_expired_does_not_come_back() -> None:
+    world = waiting_for_approval()
+    first = world.run()
+    world.approve(first)
+    world.set(flows={Entity.INVOICE: "none"})
+    world.run()
+    world.set(flows={})
+    report = world.run(tick=DAY_LONG)
+    assert (report.applied["done"], report.waiting) == (0, 1)
+    assert report.plan_id != first.plan_id

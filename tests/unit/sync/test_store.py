@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from tests.scenarios import test_flows
@@ -191,6 +193,32 @@ def test_a_state_of_an_older_tieout_goes_on_where_it_was(revision: str, url: str
     assert world.counts(Entity.INVOICE) == (2, 2)
     assert world.store.audit_breaks() == []
     world.store.close()
+
+
+def test_figures_of_two_reports_on_one_account_are_both_kept_from_the_migration_on(
+    url: str, clock: ManualClock
+) -> None:
+    """A state of before keeps what it held; afterwards the second report no longer writes over the first."""
+    row = {"run": "r", "connection": "qb", "account": "1100", "currency": "USD", "as_of": "2026-01-31"}
+    store = open_store(url, clock=clock)
+    schema.metadata.drop_all(store.engine)
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "tieout" / "sync" / "migrations"))
+    with store.engine.begin() as db:
+        db.exec_driver_sql("DROP TABLE alembic_version")
+        config.attributes["connection"] = db
+        command.upgrade(config, "0002")
+        db.exec_driver_sql(
+            "INSERT INTO control_total (run, connection, account, currency, as_of, amount_micros, report) "
+            "VALUES ('r', 'qb', '1100', 'USD', '2026-01-31', 9007199254740993001, 'BalanceSheet')"
+        )
+    upgrade(store.engine)
+    with store.writing(None) as tx:
+        tx.put(schema.control_total, row | {"report": "ARAgingSummary", "amount_micros": 1})
+        tx.put(schema.control_total, row | {"report": "ARAgingSummary", "amount_micros": 2})
+    kept = {r["report"]: r["amount_micros"] for r in store.rows(sa.select(schema.control_total))}
+    assert kept == {"BalanceSheet": 9007199254740993001, "ARAgingSummary": 2}
+    store.close()
 
 
 def test_a_state_of_a_newer_tieout_is_left_alone(store: Store) -> None:
