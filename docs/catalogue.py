@@ -97,6 +97,7 @@ MEANING: dict[str, str] = {
     "ID_REPLACED": "The same document has another id than in the other export of the same system.",
     "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
     "CUSTOMER_FIELD_DIFF": "Name, tax id, e-mail or another field of a customer differs.",
+    "CUSTOMER_DUPLICATE": "A customer could be any of several of the same name in the other ledger.",
     "CUSTOMER_UNMAPPED": "Two customers have the same documents, and neither number nor name in common.",
     "OUT_OF_SCOPE": "A document of one ledger is left out by a rule of the pair: dated before the cut-over, or of a "
     "kind that does not flow that way.",

@@ -80,6 +80,22 @@ def test_documents_with_several_candidates_are_left_to_a_person() -> None:
     assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
 
 
+def test_a_customer_that_could_be_two_over_there_is_made_in_neither_book() -> None:
+    """16 and 23: a third customer of the name would only make it worse, and documents would go to the wrong one."""
+    world = World()
+    world.l.put(customer("Ann Ltd"))
+    for name in ("Ann Ltd", "ANN LTD."):
+        world.r.put(customer(name))
+    report = world.run()
+    assert (report.operations, report.linked) == ([], 0)
+    assert world.counts(Entity.CUSTOMER) == (1, 2)
+    assert [(d.code, d.left, d.right) for d in report.discrepancies] == [
+        ("CUSTOMER_DUPLICATE", "CUS-1", "CUS-1"),
+        ("CUSTOMER_DUPLICATE", "CUS-1", "CUS-2"),
+    ]
+    quiet(world)
+
+
 def test_a_document_held_in_parts_is_not_made_again() -> None:
     """23: one invoice here, two of the same day and the same total there: to make either again would double the debt."""
     world = World()

@@ -213,6 +213,12 @@ CODES: dict[str, Code] = {
     ),
     "STATUS_MISMATCH": _n("low", "the same balance under another label", "align the label"),
     "CUSTOMER_FIELD_DIFF": _n("low", "master data changed on one side", "agree which one is right"),
+    "CUSTOMER_DUPLICATE": _n(
+        "medium",
+        "several customers of one name in a ledger, and nothing that tells which of them this one is",
+        "give them numbers or tax ids, or merge them; until then none is linked or made",
+        confirmed=False,
+    ),
     "CUSTOMER_UNMAPPED": _n(
         "medium",
         "two customers share documents but neither number nor name",

@@ -349,6 +349,8 @@ def find(
         _differing(con, mains, told, rounding=rounding, by_open=by_open, same_ids=same_ids)
     if customers:
         con.execute(_CUSTOMER_FIELDS)
+    if not same_ids:
+        several.customers(con)
     for side, absent, rids, values, minus in (
         ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),
         ("right", "A", "NULL, b.rid", "NULL, CAST(b.total AS VARCHAR)", ""),

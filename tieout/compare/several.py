@@ -46,6 +46,23 @@ FROM (
           ON d.side = a.side AND d.rid = a.rid) AS g
     GROUP BY gid, currency) AS c) AS e
 """
+# Customers of one name of whom one ledger has several, and that nothing else tells apart: one finding for each pair.
+_CUSTOMERS = """
+INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
+WITH {free}, several AS (
+  SELECT l.name_key FROM (SELECT name_key, count(*) AS n FROM free_left GROUP BY name_key) AS l
+  JOIN (SELECT name_key, count(*) AS n FROM free_right GROUP BY name_key) AS r ON l.name_key = r.name_key
+  WHERE l.n > 1 OR r.n > 1)
+SELECT 'CUSTOMER_DUPLICATE', '', 'customer', l.id, r.id, 'name', l.name, r.name, 0, NULL,
+       concat_ws(chr(31), 'left_name=' || replace(l.name, chr(31), ' '), 'right_name=' || replace(r.name, chr(31), ' '))
+FROM several AS s JOIN free_left AS l ON l.name_key = s.name_key JOIN free_right AS r ON r.name_key = s.name_key
+WHERE coalesce(lower(l.tax_id) = lower(r.tax_id), TRUE)
+"""
+_FREE_CUSTOMERS = """free_{side} AS (
+  SELECT p.id, p.name, p.name_key, p.tax_id FROM cmp_party_{side} AS p JOIN {side}_customers AS c ON c.id = p.id
+  WHERE p.name_key IS NOT NULL AND p.cid NOT IN (
+    SELECT m.{side}_cid FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
+    JOIN cmp_customer_right AS r ON r.cid = m.right_cid WHERE l.ids = 1 AND r.ids = 1))"""
 _COLUMNS = ", ".join(
     f"count(CASE WHEN side = '{s}' THEN 1 END) AS {s}_n, sum(CASE WHEN side = '{s}' THEN total END) AS {s}_total"
     for s in SIDES
@@ -70,3 +87,8 @@ def split(con: Connection, tables: Mapping[str, str], key: tuple[str, ...]) -> b
 def find(con: Connection) -> None:
     """Fill `cmp_found` from the groups of `cmp_ambiguous`."""
     con.execute(_FOUND.format(columns=_COLUMNS))
+
+
+def customers(con: Connection) -> None:
+    """Fill `cmp_found` with customers that could be several of the other ledger."""
+    con.execute(_CUSTOMERS.format(free=", ".join(_FREE_CUSTOMERS.format(side=s) for s in SIDES)))

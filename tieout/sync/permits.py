@@ -209,7 +209,7 @@ class Permits:
         missing: set[tuple[str, str, str]] = set()
         other: set[tuple[str, str, str]] = set()
         for d in self.comparison.discrepancies if self.comparison else ():
-            if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", *_MISSING}:
+            if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", "CUSTOMER_DUPLICATE", *_MISSING}:
                 continue
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:

@@ -39,9 +39,9 @@ class Sides:
         return sorted({*self.books[LEFT].natives, *self.books[RIGHT].natives})
 
     def one_sided(self) -> bool:
-        """Whether a document is there on one side only, as far as that is known without looking at its fields."""
+        """Whether a record is there on one side only, as far as that is known without looking at its fields."""
         left, right = (
-            {s for key, s in book.subjects.items() if key[0] is not Entity.CUSTOMER and book.alive_at(key)}
+            {s for key, s in book.subjects.items() if book.alive_at(key)}
             for book in (self.books[LEFT], self.books[RIGHT])
         )
         return left != right
