@@ -20,7 +20,7 @@ from tieout.mapping import relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
-from tieout.model import Customer
+from tieout.model import CreditMemo, Customer, Invoice, Payment
 
 MANY = 80
 HEADINGS = (
@@ -263,12 +263,53 @@ def line_items(draw: st.DrawFn) -> str:
             row[draw(st.integers(2, 4))] = draw(st.sampled_from(["", "71", "x", "1", "1.00", "2.00-"]))
     if draw(st.integers(0, 3)) == 0:
         rows = draw(st.permutations(rows))
-    whole = [
-        f"1000;{n};2026;{kind};C1;01/15/2026;01/15/2026;USD;{amount};{ref};{by};{'01/31/2026' if by else ''}"
-        for n, kind, amount, ref, by in rows
-    ]
-    head = "CoCd;DocumentNo;Year;Ty;Account;Doc. Date;Pstng Date;Crcy;WRSHB;REBZG;AUGBL;AUGDT"
+    again = draw(st.sampled_from([1000, 1000, 4]))  # after how many documents the numbers begin again, in another year
+    head = "CoCd;DocumentNo;Year;Ty;Account;Doc. Date;Pstng Date;Crcy;WRSHB;REBZG;REBZJ;AUGBL;AUGDT"
+    whole = []
+    for n, kind, amount, ref, by in rows:
+        at, year = int(n) % again, 2020 + int(n) // again
+        to, of = (str(int(ref) % again), str(2020 + int(ref) // again)) if ref.isdigit() else (ref, "")
+        of = draw(st.sampled_from([of, of, of, "", "0000", "2019"]))
+        said = f"{amount};{to};{of};{by};{'01/31/2026' if by else ''}"
+        whole.append(f"1000;{at};{year};{kind};C1;01/15/2026;01/15/2026;USD;{said}")
     return "\n".join([head, *whole]) + "\n"
+
+
+YEARS = """CoCd;DocumentNo;Year;Ty;Account;Doc. Date;Crcy;WRSHB;REBZG;REBZJ
+1000;900001;2025;RV;C1;01/15/2025;USD;100.00;;
+1000;900001;2026;RV;C1;01/15/2026;USD;300.00;;
+1000;900002;2026;RV;C1;01/16/2026;USD;500.00;;
+1000;140001;2026;DZ;C1;01/20/2026;USD;40.00-;900001;2025
+1000;140002;2026;DZ;C1;01/20/2026;USD;50.00-;900001;2026
+1000;140003;2026;DZ;C1;01/20/2026;USD;60.00-;900001;
+1000;140004;2026;DZ;C1;01/20/2026;USD;70.00-;900001;0000
+1000;140005;2026;DZ;C1;01/20/2026;USD;80.00-;900002;2025
+1000;140006;2026;DZ;C1;01/20/2026;USD;90.00-;900002;0000
+1000;160001;2026;DG;C1;01/20/2026;USD;10.00-;900001;2025
+"""
+
+
+def test_a_reference_that_names_a_year_means_the_document_of_that_year(tmp_path: Path) -> None:
+    """SAP counts anew each fiscal year: without the year the payment would stand on no invoice, or on a wrong one."""
+    profile, path = load_profile("sap-fbl5n-en"), tmp_path / "fbl5n.csv"
+    path.write_text(YEARS, "utf-8")
+    observations, _ = records(path, profile, "erp")
+    con = duckdb.connect()
+    load(con, path, profile, side="left")
+    paid = {a.amount: a.invoice for o in observations if isinstance(o.record, Payment) for a in o.record.applications}
+    bills = {o.record.total: o.id for o in observations if isinstance(o.record, Invoice)}
+    assert paid == {
+        40: bills[100],
+        50: bills[300],
+        60: "900001",  # of two, and no year: nobody's
+        70: "900001",
+        80: "900002",  # there is one of that number, but of another year
+        90: bills[500],
+    }
+    [memo] = [o.record for o in observations if isinstance(o.record, CreditMemo)]
+    assert memo.original_invoice == bills[100]
+    assert dict(con.execute("SELECT amount, invoice FROM left_applications").fetchall()) == paid
+    assert con.execute("SELECT concerns FROM left_documents WHERE kind = 'credit_memo'").fetchall() == [(bills[100],)]
 
 
 @settings(max_examples=MANY)

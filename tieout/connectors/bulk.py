@@ -28,7 +28,13 @@ from tieout.model import exponent
 Connection = Any
 # What a table of documents has beside its columns while it is filled; its id is the key of its rows for so long.
 # first_row, row_count: where it stands in the file · document: as the file says · numbered: `customer` is a number
-_EXTRA = (("first_row", "BIGINT"), ("row_count", "BIGINT"), ("document", "VARCHAR"), ("numbered", "BOOLEAN"))
+_EXTRA = (
+    ("first_row", "BIGINT"),
+    ("row_count", "BIGINT"),
+    ("document", "VARCHAR"),
+    ("numbered", "BOOLEAN"),
+    ("fiscal_year", "VARCHAR"),
+)
 _DRAFT = (*relation.DOCUMENTS, *_EXTRA)
 
 
@@ -91,7 +97,7 @@ def _assemble_plain(con: Connection, staged: Staged, books: str, applied: str) -
     if profile.rows == "lines" and "invoice" in profile.columns:
         con.execute(f"""
             INSERT INTO {applied}
-            SELECT d.first_row, d.kind, d.id, t.v_invoice, {sql.applied(profile)}, {sql.applied(profile)},
+            SELECT d.first_row, d.kind, d.id, {sql.named(profile)}, {sql.applied(profile)}, {sql.applied(profile)},
                 coalesce({sql.column(profile, "applied_on", "t.")}, d.posted),
                 {sql.column(profile, "reversed_on", "t.")}
             FROM {staged.typed} t JOIN {books} d ON d.id = t.key
@@ -170,7 +176,8 @@ def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) ->
 
 def _draft_row(profile: Profile, doc: Doc, source: str) -> relation.Row:
     row = tabular_records.relation_row(profile, doc, source)
-    return (*row, doc.rows[0].number, len(doc.rows), doc.text("document"), doc.text("customer") is not None)
+    more = (len(doc.rows), doc.text("document"), doc.text("customer") is not None, doc.text("fiscal_year"))
+    return (*row, doc.rows[0].number, *more)
 
 
 def _identify(con: Connection, staged: Staged, draft: str) -> None:
@@ -210,13 +217,14 @@ def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> Non
     if not {"invoice", "concerns"} & set(profile.columns):
         return
     con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {draft}_printed AS
+        SELECT DISTINCT entity_code, ref, fiscal_year, id FROM (
+            SELECT entity_code, document AS ref, fiscal_year, id FROM {draft} WHERE kind = 'invoice'
+            UNION ALL SELECT entity_code, number AS ref, fiscal_year, id FROM {draft} WHERE kind = 'invoice'
+        ) WHERE ref IS NOT NULL""")
+    con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {draft}_numbers AS
-        SELECT entity_code, ref, min(id) AS id FROM (
-            SELECT DISTINCT entity_code, ref, id FROM (
-                SELECT entity_code, document AS ref, id FROM {draft} WHERE kind = 'invoice'
-                UNION ALL SELECT entity_code, number AS ref, id FROM {draft} WHERE kind = 'invoice'
-            ) WHERE ref IS NOT NULL
-        ) GROUP BY ALL HAVING count(*) = 1""")
+        SELECT entity_code, ref, min(id) AS id FROM {draft}_printed GROUP BY entity_code, ref HAVING count(*) = 1""")
     known = f"(SELECT id FROM {draft} WHERE kind = 'invoice')"
     con.execute(f"""
         UPDATE {draft} SET concerns = n.id FROM {draft}_numbers n
@@ -226,7 +234,37 @@ def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> Non
         UPDATE {applied} SET invoice = n.id FROM {draft}_numbers n, {draft} d
         WHERE d.first_row = {applied}.first_row AND n.ref = {applied}.invoice
             AND n.entity_code IS NOT DISTINCT FROM d.entity_code AND {applied}.invoice NOT IN {known}""")
+    if "invoice_year" in profile.columns:
+        _resolve_years(con, draft, applied)
     con.execute(f"DROP TABLE {draft}_numbers")
+    con.execute(f"DROP TABLE {draft}_printed")
+
+
+def _resolve_years(con: Connection, draft: str, applied: str) -> None:
+    """References that name a year become ids, or plain references: such a one means no invoice of another year."""
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {draft}_asked AS
+        SELECT DISTINCT entity_code, ref, split_part(ref, chr(31), 1) AS bare, split_part(ref, chr(31), 2) AS year
+        FROM (
+            SELECT d.entity_code, a.invoice AS ref FROM {applied} a JOIN {draft} d USING (first_row)
+            UNION ALL SELECT entity_code, concerns AS ref FROM {draft}
+        ) WHERE contains(ref, chr(31))""")
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {draft}_meant AS
+        SELECT k.entity_code, k.ref, CASE WHEN k.bare IN (SELECT id FROM {draft} WHERE kind = 'invoice') THEN k.bare
+            WHEN count(i.id) = 1 THEN min(i.id) ELSE k.bare END AS id
+        FROM {draft}_asked k LEFT JOIN {draft}_printed i ON i.ref = k.bare
+            AND i.entity_code IS NOT DISTINCT FROM k.entity_code AND coalesce(i.fiscal_year, k.year) = k.year
+        GROUP BY k.entity_code, k.ref, k.bare""")
+    con.execute(f"""
+        UPDATE {draft} SET concerns = m.id FROM {draft}_meant m
+        WHERE m.ref = {draft}.concerns AND m.entity_code IS NOT DISTINCT FROM {draft}.entity_code""")
+    con.execute(f"""
+        UPDATE {applied} SET invoice = m.id FROM {draft}_meant m, {draft} d
+        WHERE d.first_row = {applied}.first_row AND m.ref = {applied}.invoice
+            AND m.entity_code IS NOT DISTINCT FROM d.entity_code""")
+    con.execute(f"DROP TABLE {draft}_asked")
+    con.execute(f"DROP TABLE {draft}_meant")
 
 
 def _finish(con: Connection, side: str, books: str, applied: str) -> None:

@@ -24,7 +24,7 @@ def settle(con: Connection, staged: Staged, draft: str, applied: str, *, made: S
 
     made: the documents that Python assembled; the others are in SQL alone
     """
-    known = "SELECT entity_code, document, number, id FROM {} WHERE kind = 'invoice'"
+    known = "SELECT entity_code, document, number, fiscal_year, id FROM {} WHERE kind = 'invoice'"
     target = docs.targets(con.execute(known.format(draft)).fetchall())
     found = sorted([*_plain(con, staged, draft, made), *_made(con, draft, made)], key=lambda part: part[0])
     items = (replace(i, ref=target(i.entity_code, i.ref)) if i.ref else i for _, i in found)
@@ -41,7 +41,7 @@ def _plain(con: Connection, staged: Staged, draft: str, made: Sequence[Doc]) -> 
     insert(con, theirs, (("first_row", "BIGINT"),), ((d.rows[0].number,) for d in made))
     # Without a key all lines are of one document.
     same = "d.first_row = t.n" if profile.rows == "documents" else "d.id = t.key" if profile.key else "true"
-    ref = sql.column(profile, "invoice", "t.")
+    ref = sql.named(profile)
     rows = con.execute(f"""
         SELECT d.first_row, t.n, d.kind, d.id, d.entity_code, d.customer, d.currency, t.effect,
             t.v_clearing, t.v_cleared_on, {ref}

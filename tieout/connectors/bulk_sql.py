@@ -360,6 +360,14 @@ def grouped(profile: Profile) -> str:
     )
 
 
+def named(profile: Profile, alias: str = "t.") -> str:
+    """A row's reference to an invoice, with the year that it names, as `tabular_documents.named` puts them together."""
+    ref, year = column(profile, "invoice", alias), column(profile, "invoice_year", alias)
+    if "invoice_year" not in profile.columns:
+        return ref
+    return f"CASE WHEN trim({year}, '0') <> '' THEN {ref} || chr(31) || {year} ELSE {ref} END"
+
+
 def applied(profile: Profile, alias: str = "t.") -> str:
     """What one row of a payment applies to the invoice it names."""
     own = f"{alias}effect"
@@ -389,7 +397,7 @@ def plain_document(profile: Profile) -> str:
 
 
 def draft(profile: Profile, source: str, keys: Sequence[str]) -> str:
-    """Select list of a document, in the order of relation.DOCUMENTS, then first row, row count, document and numbered.
+    """Select list of a document, in the order of relation.DOCUMENTS, then as `bulk._EXTRA` has them.
 
     keys: SQL of the keys of the customer's name and number, and of the document's number
     """
@@ -447,5 +455,6 @@ def draft(profile: Profile, source: str, keys: Sequence[str]) -> str:
             "row_count",
             c("document"),
             f"{c('customer')} IS NOT NULL",
+            c("fiscal_year"),
         )
     )

@@ -158,7 +158,7 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
         return Problem("applied", str(sum(a for _, a, _, _ in applied)), f"more is applied than the {size} there is")
     concerns = next((r.values.get("concerns") for r in rows if r.values.get("concerns")), None)
     if concerns is None and kind in ("credit_memo", "adjustment") and not applied:
-        concerns = next((r.values.get("invoice") for r in rows if r.values.get("invoice")), None)
+        concerns = next((named(r.values) for r in rows if r.values.get("invoice")), None)
     return Doc(
         id=key,
         key=key,
@@ -283,7 +283,7 @@ def _applications(
     items = clearing.reads(profile)
     found: list[tuple[str, Decimal, date | None, date | None]] = []
     for row in rows:
-        invoice = row.values.get("invoice")
+        invoice = named(row.values)
         applied = row.values.get("applied")
         if applied is None and "applied" not in profile.columns and (kind == "payment" or items):
             applied = -row.effect if _signed_file(profile, row) else row.effect
@@ -292,7 +292,7 @@ def _applications(
         if applied is None:
             if kind == "credit_memo":
                 continue
-            return Problem("applied", "", f"row {row.number} names invoice {invoice} but no amount")
+            return Problem("applied", "", f"row {row.number} names invoice {row.values.get('invoice')} but no amount")
         amount = cast("Decimal", applied)
         if amount < 0 and items:
             found = _less(found, str(invoice), -amount)
@@ -337,7 +337,7 @@ def items(docs: Iterable[Doc]) -> list[clearing.Item]:
                     effect=row.effect,
                     clearing=cast("str | None", v.get("clearing")),
                     cleared_on=cast("date | None", v.get("cleared_on")),
-                    ref=cast("str | None", v.get("invoice")),
+                    ref=named(v),
                 )
             )
     return found
@@ -404,29 +404,45 @@ def resolve(profile: Profile, docs: list[Doc]) -> list[Doc]:
     return [resolved(d) if d.applied or d.concerns else d for d in docs]
 
 
-def _invoices(docs: Iterable[Doc]) -> Iterator[tuple[str | None, str | None, str | None, str]]:
-    return ((d.text("entity_code"), d.text("document"), d.text("number"), d.id) for d in docs if d.kind == "invoice")
+_YEAR = "\x1f"  # between a reference and its year, until it is resolved: no file has it, for controls are refused
 
 
-def targets(
-    invoices: Iterable[tuple[str | None, str | None, str | None, str]],
-) -> Callable[[str | None, str], str]:
-    """(entity code, reference) → the id of the invoice that it means, else the reference as it is.
+def named(values: Mapping[str, object]) -> str | None:
+    """The reference of a row to an invoice, with the fiscal year that it names (REBZJ) where it names one."""
+    ref, year = values.get("invoice"), str(values.get("invoice_year") or "").strip("0")
+    if ref is None:
+        return None
+    return f"{ref}{_YEAR}{values['invoice_year']}" if year else str(ref)
 
-    invoices: (entity code, document, number, id) of every invoice of the file
+
+Named = tuple[str | None, str | None, str | None, str | None, str]
+
+
+def _invoices(docs: Iterable[Doc]) -> Iterator[Named]:
+    said = ("entity_code", "document", "number", "fiscal_year")
+    return ((*(d.text(name) for name in said), d.id) for d in docs if d.kind == "invoice")  # type: ignore[misc]
+
+
+def targets(invoices: Iterable[Named]) -> Callable[[str | None, str], str]:
+    """(entity code, reference) → the id of the invoice that it means, else the reference as it is printed.
+
+    A reference that names a year means no invoice of another one.
+    invoices: (entity code, document, number, fiscal year, id) of every invoice of the file
     """
     ids: set[str] = set()
-    by_number: dict[tuple[str | None, str], set[str]] = defaultdict(set)
-    for code, document_, number, id in invoices:
+    by_number: dict[tuple[str | None, str], dict[str, str | None]] = defaultdict(dict)
+    for code, document_, number, year, id in invoices:
         ids.add(id)
         for printed in {document_, number} - {None}:
-            by_number[(code, str(printed))].add(id)
+            by_number[(code, str(printed))][id] = year
 
     def target(entity_code: str | None, ref: str) -> str:
+        ref, _, year = ref.partition(_YEAR)
         if ref in ids:
             return ref
-        found = by_number.get((entity_code, ref), set())
-        return next(iter(found)) if len(found) == 1 else ref
+        known = by_number.get((entity_code, ref), {})
+        found = [id for id, of in known.items() if not year or of in (None, year)]
+        return found[0] if len(found) == 1 else ref
 
     return target
 
