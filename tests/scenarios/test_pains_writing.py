@@ -384,3 +384,27 @@ def test_what_was_handed_over_in_a_file_counts_only_when_an_export_shows_it() ->
     assert [i.memo for i in world.r.all(Entity.INVOICE)] == ["c"]
     assert len(world.r.outbox) == files + 2
     quiet(world)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.LOSE_RESPONSE])
+@pytest.mark.parametrize("at", range(4))
+def test_a_change_that_is_made_again_and_again_is_handed_over_once_each_time(kind: FaultKind, at: int) -> None:
+    """A to B, back to A, and so on: each is a write of its own, and a run that died in one of them makes no other."""
+    world = World()
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, number="L-1", memo="A"))
+    world.run()
+    for n, memo in enumerate("BABA"):
+        world.l.edit(Entity.INVOICE, inv.ref.id, memo=memo)
+        if n == at:
+            world.fail("right", Fault(kind, op="update", entity=Entity.INVOICE))
+            with contextlib.suppress(SimulatedCrash):
+                world.run()
+            world.fail("right")
+        world.settle()
+        [mirror] = world.r.all(Entity.INVOICE)
+        assert mirror.memo == memo
+        updates = [i for i in world.intents() if i["op"] == "update" and i["state"] == "done"]
+        assert len({i["key"] for i in updates}) == len(updates) == n + 1
+    assert world.run().operations == []
+    assert world.counts(Entity.INVOICE) == (1, 1)

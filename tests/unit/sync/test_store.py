@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -363,3 +364,44 @@ def test_of_two_processes_one_runs_and_the_other_is_told(url: str) -> None:
     finally:
         first.kill()
         first.wait()
+
+
+@pytest.mark.parametrize("nth", range(1, 4))
+def test_a_database_that_goes_away_at_a_write_is_a_matter_of_time_and_the_next_run_goes_on(
+    pg_url: str, nth: int
+) -> None:
+    """PostgreSQL ends every session when the books have taken a document, and takes no other until the run has ended."""
+    world = World(url=pg_url)
+    ada = world.l.put(customer())
+    for n in range(3):
+        world.l.put(invoice(ada.ref.id, f"{n + 1}.00", number=f"L-{n}"))
+    create, calls = world.right.create, []
+    address = sa.engine.make_url(pg_url)
+    admin = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    lets = f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS"
+
+    def cut(*args: Any, **kw: Any) -> Any:
+        written = create(*args, **kw)
+        calls.append(written)
+        if len(calls) == nth:
+            ended = sa.text("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :name")
+            with admin.connect() as db:
+                db.exec_driver_sql(f"{lets} false")
+                assert db.execute(ended, {"name": address.database}).scalar_one() > 0
+        return written
+
+    world.right.create = cut  # type: ignore[method-assign]
+    with pytest.raises(RetriableError) as gone:
+        world.run()
+    assert (gone.value.exit_code, len(calls)) == (3, nth)
+    with admin.connect() as db:
+        db.exec_driver_sql(f"{lets} true")
+    world.right.create = create  # type: ignore[method-assign]
+    world.clock.tick(LEASE_SECONDS)
+    report = world.settle()
+    assert (report.operations, report.exit_code) == ([], 0)
+    assert world.counts(Entity.INVOICE) == (3, 3)
+    assert world.counts(Entity.CUSTOMER) == (1, 1)
+    assert world.store.audit_breaks() == []
+    admin.dispose()
+    world.store.close()
