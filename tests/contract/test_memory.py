@@ -55,12 +55,16 @@ class TestFewFields(ConnectorContract):
 @pytest.mark.parametrize(
     ("profile", "left_out"),
     [
-        ("idempotency_key", {"refuses_a_number_in_use", "moves_only_what_differs", "is_pending_until_seen"}),
+        (
+            "idempotency_key",
+            {"refuses_a_number_in_use", "moves_only_what_differs", "is_pending_until_seen"}
+            | {"changes_are_pending_until_seen"},
+        ),
         (
             "unique_number",
             {"misses_nothing_across_the_cursor", "misses_nothing_within_a_second", "misses_nothing_during_a_pull"}
             | {"calls_nothing_deleted_that_did_not_change", "writes_once_per_key", "moves_only_what_differs"}
-            | {"is_pending_until_seen"},
+            | {"is_pending_until_seen", "changes_are_pending_until_seen"},
         ),
     ],
 )

@@ -144,9 +144,9 @@ def sage_x3(
     width: int,
     any_client: bool,
 ) -> None:
-    """Run the SOAP service of a Sage X3 on 127.0.0.1 until interrupted.
+    """Run the SOAP service of a Sage X3 on 127.0.0.1.
 
-    It prints the WSDL, the endpoint, the user and the pool that a client needs.
+    It prints the WSDL, the endpoint, the user and the pool that a client needs, and runs until interrupted.
     """
     from tieout.sandbox.sage_x3 import Pool, Publication, Registration, Switches, serve
 

@@ -337,7 +337,9 @@ class MemoryConnector:
 
     def _deliver(self, request: Request) -> Written:
         if not self._capabilities.synchronous:
-            self._buffer.append(request)
+            handed_over = (r for rows in (*self.books.outbox.values(), self._buffer) for r in rows)
+            if not request.key or all(r.key != request.key for r in handed_over):
+                self._buffer.append(request)
             return Written(id=request.id, pending=True)
         written = self.books.write(request)
         version = written.version if self._capabilities.versioned else None
