@@ -106,9 +106,9 @@ def _method(row: Native) -> Method:
 
 
 def control_balances_of(wire: Wire, connection: str, as_of: date) -> list[ControlBalance]:
-    """The total of AgedReceivables as of that date; for today also the balances of the A/R accounts.
+    """The total of AgedReceivables as of that date, in home currency; for today also the balances of the A/R accounts.
 
-    The report is in home currency; each account in its own.
+    Accounts in another currency are left out: Intuit does not say in which currency their balance stands.
     """
     accounts_answer = wire.query(query("Account", "AccountType = 'Accounts Receivable'"))
     accounts = rows(accounts_answer, "Account")
@@ -129,17 +129,18 @@ def control_balances_of(wire: Wire, connection: str, as_of: date) -> list[Contro
     ]
     began = server_time(accounts_answer)
     today = began is not None and began.date() == as_of
-    found.extend(_account_balance(wire, connection, account, as_of) for account in accounts if today)
-    return found
+    home = _home_currency(_preferences(wire))
+    own = [a for a in accounts if str(_part(a, "CurrencyRef").get("value") or home) == home]
+    return found + [_account_balance(connection, account, as_of, home) for account in own if today]
 
 
-def _account_balance(wire: Wire, connection: str, account: Native, today: date) -> ControlBalance:
+def _account_balance(connection: str, account: Native, today: date, home: str) -> ControlBalance:
     return ControlBalance(
         connection=connection,
         account=str(account.get("Id", "")),
         as_of=today,
         amount=_decimal(account.get("CurrentBalance")),
-        currency=str(_part(account, "CurrencyRef").get("value") or _home_currency(_preferences(wire))),
+        currency=home,
         report="Account.CurrentBalance",
         parameters={"name": str(account.get("FullyQualifiedName") or account.get("Name") or "")},
     )

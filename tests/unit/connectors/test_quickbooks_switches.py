@@ -255,6 +255,11 @@ def test_foreign_currency(tmp_path):
         bill = connector.create(invoice(who.id, currency="EUR", exchange_rate=rate), key="k2", marker="m2")
         seen = connector.get(Entity.INVOICE, bill.id).record
         assert (seen.currency, seen.exchange_rate, seen.total) == ("EUR", rate, Decimal("100.00"))
+        told = connector.control_balances(qb.books.now().date())
+        assert {(c.report, c.currency) for c in told} >= {("AgedReceivables", "USD")}
+        assert "EUR" not in {c.currency for c in told}, (
+            "in which currency such an account's balance stands is not known"
+        )
         paid = connector.create(
             payment(who.id, "100.00", (bill.id, "100.00"), currency="EUR", exchange_rate=Decimal("1.3")),
             key="k3",
