@@ -324,6 +324,8 @@ def create(record: Document, books: Books) -> dict[str, Any]:
         raise Unwritable("a discount on the whole document has no place in X3: state it in the lines")
     if not record.lines:
         raise Unwritable("a document without lines")
+    for part in (record.total, *(line.net for line in record.lines)):
+        cents(part, record.currency)
     credit = isinstance(record, CreditMemo)
     type_ = books.credit_type if credit else books.invoice_type
     fields: dict[str, Any] = {

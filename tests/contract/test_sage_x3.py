@@ -1,0 +1,52 @@
+"""The Sage X3 connector keeps the contract, on the sandbox, with and without a change feed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from tieout.testing import ConnectorContract, skips
+
+from .sage_x3_harness import SageX3Harness
+
+
+class _OnX3(ConnectorContract):
+    settings: dict = {}
+
+    @pytest.fixture(autouse=True)
+    def _stack(self):
+        with ExitStack() as self.stack:
+            yield
+
+    def fresh(self):
+        return SageX3Harness(self.stack, settings=self.settings)
+
+
+class TestKeySweep(_OnX3):
+    pass
+
+
+class TestChangeFeed(_OnX3):
+    settings = {"strategy": "subprogram"}
+
+
+def test_what_the_contract_leaves_out():
+    with ExitStack() as stack:
+        told = skips(SageX3Harness(stack).open().capabilities)
+    assert set(told) == {
+        "misses_nothing_across_the_cursor",
+        "misses_nothing_within_a_second",
+        "misses_nothing_during_a_pull",
+        "calls_nothing_deleted_that_did_not_change",
+        "writes_once_per_key",
+        "refuses_a_number_in_use",
+        "tells_closed_periods",
+        "keeps_closed_periods",
+        "gives_a_new_version_to_each_change",
+        "refuses_stale_versions",
+        "voids_and_keeps_the_number",
+        "frees_money_when_voiding",
+        "deletes_one_record",
+        "is_pending_until_seen",
+    }

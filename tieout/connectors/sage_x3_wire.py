@@ -1,0 +1,260 @@
+"""Sage X3's web service on the wire: zeep over our transport, errors in every form they come in, outcomes classified.
+
+zeep runs strict, offline (WSDL and schema are in the package) and with `xsd_ignore_sequence_order`: X3 sends `type`
+before `message`, against its own WSDL. A client belongs to one thread. Sources: Sage's help, spec sage.md §2, §4.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, Unsent, patiently, redact
+from tieout.errors import (
+    AuthError,
+    ConfigError,
+    NotProcessed,
+    NotSent,
+    Rejected,
+    UnknownOutcome,
+    WriteError,
+)
+
+try:
+    import zeep
+    from lxml import etree
+    from zeep.exceptions import Error as ZeepError
+    from zeep.exceptions import Fault
+    from zeep.transports import Transport as ZeepTransport
+except ImportError as missing:
+    raise ConfigError("Sage X3 connections need the package zeep", hint="pip install 'tieout[sage]'") from missing
+
+log = logging.getLogger("tieout.sage_x3")
+
+ENCODING = "http://schemas.xmlsoap.org/soap/encoding"
+BINDING = "{http://www.adonix.com/WSS}CAdxWebServiceXmlCCSoapBinding"
+NO_SERVICES = "No Web services accepted"
+READS = frozenset({"read", "query", "run", "getDescription"})
+_SETTINGS = {"strict": True, "xsd_ignore_sequence_order": True, "xml_huge_tree": True, "forbid_dtd": True}
+_SETTINGS |= {"forbid_external": False, "forbid_entities": True}  # loading refers to the schema in the package
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What X3 answered: status 1 (done) or 0 (refused), its messages as (type, text), the result's XML or None."""
+
+    status: int
+    messages: tuple[tuple[str, str], ...]
+    result: str | None
+
+    @property
+    def said(self) -> str:
+        """Its messages in one line, fit for an error."""
+        return redact("; ".join(text for _, text in self.messages if text)) or "no reason given"
+
+
+class Refused(Exception):
+    """X3 answered status 0: it did nothing, for a reason that its messages tell in the language of the connection."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.said)
+        self.reply = reply
+
+
+class _Empty(Exception):
+    """Status 1 without a result: whether it did anything is not known."""
+
+
+@dataclass(slots=True)
+class _Reply:
+    """An answer as zeep reads it."""
+
+    status_code: int
+    content: bytes
+    headers: Mapping[str, str]
+    encoding: str = "utf-8"
+
+
+class _Bridge(ZeepTransport):
+    """zeep's transport on ours: one request, sent once, within limits. The last answer is kept for its status."""
+
+    def __init__(self, transport: Transport, authorization: str) -> None:
+        super().__init__(session=transport.session)  # type: ignore[no-untyped-call]
+        self._own, self._authorization = transport, authorization
+        self.last: Answer | None = None
+
+    def load(self, url: str) -> bytes:
+        if url.rstrip("/") == ENCODING:
+            return _packaged("soap_encoding.xsd")
+        raise ConfigError(f"the WSDL refers to {redact(url)}, which is not in the package")
+
+    def post(self, address: str, message: bytes | str, headers: Mapping[str, str]) -> _Reply:
+        body = message if isinstance(message, bytes) else message.encode()
+        told = {**headers, "Authorization": self._authorization}
+        self.last = None
+        self.last = self._own.send("POST", address, headers=told, body=body)
+        return _Reply(self.last.status, self.last.body, self.last.headers)
+
+
+def _packaged(name: str) -> bytes:
+    return (files("tieout.connectors") / "wsdl" / name).read_bytes()
+
+
+@dataclass(slots=True)
+class _Worker:
+    """What one thread talks through."""
+
+    bridge: _Bridge
+    service: Any
+
+
+@dataclass
+class Volume:
+    """Bytes that went over the line, which X3's licence counts (WSSIZELIMIT)."""
+
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass
+class Wire:
+    """One pool of one X3 host. `requests` counts calls; at most `width` are under way at once, whoever calls."""
+
+    endpoint: str
+    user: str
+    password: str = field(repr=False)
+    pool: str
+    language: str
+    transport: Callable[[Pace], Transport]
+    width: int = 2
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = lambda: 0.0
+    attempts: int = 5
+    volume: Volume = field(default_factory=Volume)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(per_minute=10**6, per_second=10**6, at_once=self.width, sleep=self.sleep)
+        self._own = threading.local()
+        self._workers: list[Transport] = []
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> int:
+        return sum(t.requests for t in self._workers)
+
+    def close(self) -> None:
+        for transport in self._workers:
+            transport.close()
+        log.info("%s: %d bytes sent, %d received", self.pool, self.volume.sent, self.volume.received)
+
+    def read(self, operation: str, **parts: Any) -> Reply:
+        """A call that changes nothing, repeated while the line or the host fails.
+
+        Raises Refused for status 0, RetriableError when the host does not come back, AuthError for a wrong sign-in.
+        """
+        assert operation in READS, f"{operation} is no read"
+
+        def once() -> Reply:
+            try:
+                return self._call(operation, parts)
+            except (_Empty, Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError) as why:
+                raise Again(self._why(why)) from None
+
+        return patiently(once, attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
+
+    def write(self, operation: str, **parts: Any) -> Reply:
+        """A call that changes something, sent once.
+
+        Raises Refused for status 0; NotSent or NotProcessed where it plainly had no effect; else UnknownOutcome.
+        """
+        try:
+            return self._call(operation, parts)
+        except Unsent as why:
+            raise NotSent(f"not sent: {why}") from None
+        except AuthError as why:
+            raise NotProcessed(why.message, code="401", hint=why.hint) from None
+        except Again as why:
+            raise NotProcessed(f"X3 took nothing: {why}") from None
+        except Lost as why:
+            raise UnknownOutcome(f"{operation}: {why}") from None
+        except (_Empty, Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError) as why:
+            raise UnknownOutcome(f"{operation}: {self._why(why)}") from None
+
+    def _why(self, error: Exception) -> str:
+        status = self._worker().bridge.last
+        told = f" (HTTP {status.status})" if status is not None else ""
+        if isinstance(error, Fault):
+            return f"X3 answers with a fault: {redact(str(error.message))}{told}"
+        if isinstance(error, _Empty):
+            return "X3 answers without a result"
+        return f"an answer that cannot be read{told}: {redact(str(error), 120)}"
+
+    def _call(self, operation: str, parts: Mapping[str, Any]) -> Reply:
+        worker = self._worker()
+        context = {"codeLang": self.language, "poolAlias": self.pool, "poolId": "", "requestConfig": ""}
+        try:
+            answer = getattr(worker.service, operation)(callContext=context, **parts)
+        except (Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError):
+            self._refused(worker.bridge.last)
+            raise
+        finally:
+            self._count(worker.bridge.last, parts)
+        messages = tuple((str(m.type or ""), str(m.message or "")) for m in answer.messages or ())
+        reply = Reply(answer.status, messages, answer.resultXml)
+        if reply.status != 1:
+            raise Refused(reply)
+        if not (reply.result or "").strip():
+            raise _Empty
+        return reply
+
+    def _refused(self, answer: Answer | None) -> None:
+        """Raises what an answer means that the host gave before X3 saw the call."""
+        if answer is None:
+            return
+        if answer.status in (401, 403):
+            raise AuthError(
+                f"X3 refuses the sign-in of user {self.user} (HTTP {answer.status})",
+                hint="check `user` and `password` of the connection",
+            )
+        if answer.status >= 500 and NO_SERVICES in answer.text[:200]:
+            raise Again(f"the host accepts no web services (HTTP {answer.status})")
+
+    def _count(self, answer: Answer | None, parts: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.volume.sent += sum(len(p.encode()) for p in parts.values() if isinstance(p, str))
+            self.volume.received += len(answer.body) if answer is not None else 0
+
+    def _worker(self) -> _Worker:
+        """This thread's own client."""
+        held: _Worker | None = getattr(self._own, "worker", None)
+        if held is None:
+            transport = self.transport(self._pace)
+            sign_in = b64encode(f"{self.user}:{self.password}".encode()).decode()
+            bridge = _Bridge(transport, f"Basic {sign_in}")
+            client = zeep.Client(  # type: ignore[no-untyped-call]
+                _Document(), transport=bridge, settings=zeep.Settings(**_SETTINGS)
+            )
+            client.settings.forbid_external = True  # answers refer to nothing
+            service = client.create_service(BINDING, self.endpoint)  # type: ignore[no-untyped-call]
+            held = self._own.worker = _Worker(bridge, service)
+            with self._lock:
+                self._workers.append(transport)
+        return held
+
+
+class _Document:
+    """The WSDL as the file that zeep wants: read anew for each client, without a look at the network."""
+
+    def read(self) -> bytes:
+        return _packaged("sage_x3.wsdl")
+
+
+def rejected(why: Refused, what: str) -> WriteError:
+    """What a refusal of a write becomes."""
+    return Rejected(f"X3 refuses {what}: {why}", code=";".join(kind for kind, _ in why.reply.messages))
