@@ -89,9 +89,8 @@ def bench(*, seed="empty", pool_width=3, **switches):
             "credit_type": "CRM",
             "post_action": books.switches.post_action,
             "bank": "BANK1",
-            "allocation": "ALLOC",
-            "advance": "ADVAN",
-            "attributes": {"ALLOC": "allocation", "ADVAN": "advance"},
+            "applied_as": "ALLOC",
+            "attributes": {"ALLOC": "application", "ADVAN": "unapplied"},
             "cancelled": ("5",),
         }
         made = Bench(live, time, settings)

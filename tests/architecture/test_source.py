@@ -29,6 +29,8 @@ FLOATS = {
     "connectors/quickbooks.py": "seconds",
     "connectors/quickbooks_oauth.py": "seconds",
     "connectors/quickbooks_wire.py": "seconds",
+    "connectors/sage_x3.py": "seconds",
+    "connectors/sage_x3_wire.py": "seconds",
     "connectors/workbook.py": "a workbook stores numbers as floats: each becomes a Decimal of its 15 digits here",
     "demo/stage.py": "seconds",
     "demo/story.py": "seconds",

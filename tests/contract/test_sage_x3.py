@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import ClassVar
 
 import pytest
 
@@ -12,7 +13,7 @@ from .sage_x3_harness import SageX3Harness
 
 
 class _OnX3(ConnectorContract):
-    settings: dict = {}
+    settings: ClassVar[dict] = {}
 
     @pytest.fixture(autouse=True)
     def _stack(self):
@@ -28,7 +29,7 @@ class TestKeySweep(_OnX3):
 
 
 class TestChangeFeed(_OnX3):
-    settings = {"strategy": "subprogram"}
+    settings: ClassVar[dict] = {"strategy": "subprogram"}
 
 
 def test_what_the_contract_leaves_out():

@@ -26,10 +26,10 @@ from tieout.model import (
 )
 
 D = Decimal
-ATTRIBUTES = {"ALLOC": "allocation", "ADVAN": "advance", "DISCT": "discount", "CHARG": "deduction"}
+ATTRIBUTES = {"ALLOC": "application", "ADVAN": "unapplied", "DISCT": "discount", "CHARG": "deduction"}
 BOOKS = x3.Books(
     "x3", "EUR", site="HLS01", category="DOMC", tax_rule="DOM", terms="NET30", invoice_type="INV", credit_type="CRM",
-    attributes=ATTRIBUTES, allocation="ALLOC", advance="ADVAN", bank="BANK1", cancelled=frozenset({"5"}),
+    attributes=ATTRIBUTES, applied_as="ALLOC", bank="BANK1", cancelled=frozenset({"5"}),
 )  # fmt: skip
 LEDGER = x3.Books(**{n: getattr(BOOKS, n) for n in x3.Books.__slots__} | {"ledger_invoices": True, "due_term": "CASH"})
 BOTH = pytest.mark.parametrize("books", [BOOKS, LEDGER], ids=["items", "accounts"])

@@ -323,6 +323,8 @@ def _collisions(r: Reader, connections: Mapping[str, ConnectionSettings], pairs:
             _once(
                 r, seen, ("company_id", o["company_id"], o["environment"], str(o.get("api_base"))), "connection", name
             )
+        elif connection.kind == "sage-x3":
+            _once(r, seen, ("url", o["url"], o["pool"], o["company"]), "connection", name)
         elif connection.kind == "tabular" and "outbox" in o:
             _once(r, seen, ("outbox", str(o["outbox"])), "connection", name)
             if o["outbox"] == o["folder"]:

@@ -205,6 +205,97 @@ class TabularSettings(Table):
     )
 
 
+X3_SERVICES = ("BPC", "SIH", "BIC", "PAY", "open_items", "changes")
+X3_ATTRIBUTES = ("application", "unapplied", "discount", "write_off", "withholding", "deduction")
+
+
+def _x3_services(value: dict[str, str]) -> dict[str, str]:
+    if wrong := sorted(set(value) - set(X3_SERVICES)):
+        raise ValueError(f"{wrong[0]!r} is not one of {', '.join(X3_SERVICES)}{suggestion(wrong[0], X3_SERVICES)}")
+    if not set(value) & {"BPC", "SIH", "BIC", "PAY"}:
+        raise ValueError("should name the published object of at least one of BPC, SIH, BIC and PAY")
+    return value
+
+
+def _x3_attributes(value: dict[str, str]) -> dict[str, str]:
+    for code, meaning in value.items():
+        if meaning not in X3_ATTRIBUTES:
+            known = ", ".join(X3_ATTRIBUTES)
+            raise ValueError(f"{code}: {meaning!r} is not one of {known}{suggestion(meaning, X3_ATTRIBUTES)}")
+    return value
+
+
+def _known_customer(value: dict[str, str]) -> dict[str, str]:
+    if set(value) != {"code", "name"}:
+        raise ValueError('should be { code = "…", name = "…" }')
+    return value
+
+
+class SageX3Settings(Table):
+    url: Url = Field(
+        description="the address of the web service, usually "
+        "`https://HOST:8124/soap-generic/syracuse/collaboration/syracuse/CAdxWebServiceXmlCC`"
+    )
+    user: str = Field(min_length=1, description="the Syracuse user of the web services")
+    password: SecretRef = Field(description="his password, by reference")
+    pool: str = Field(min_length=1, description="the alias of the connection pool; upper and lower case matter")
+    language: str = Field(default="ENG", pattern=r"^[A-Z]{3}$", description="X3's code of the language of messages")
+    width: int = Field(default=2, ge=1, le=30, description="calls at once; no more than the pool has entries")
+    timeout_seconds: int = Field(default=120, ge=5, description="how long one answer may take")
+    list_limit: int = Field(
+        default=200_000, ge=1, description="lines asked of a left list; one that is as long is not taken as whole"
+    )
+    company: str = Field(min_length=1, description="the company's code in X3, such as `HLS`")
+    known_customer: Annotated[dict[str, str], AfterValidator(_known_customer)] | None = Field(
+        default=None,
+        description='a customer by whom the company is known, `{ code = "…", name = "…" }`: another name there is '
+        "refused as another company's books. X3 does not name itself to web services, so set it",
+    )
+    currency: Currency = Field(description="the company's currency")
+    closed_through: date | None = Field(default=None, description="the last closed day of the books, inclusive")
+    time_zone: str | None = Field(default=None, min_length=1, description="of the host, such as `Europe/Paris`")
+    services: Annotated[dict[str, str], AfterValidator(_x3_services)] = Field(
+        description="the public name (GESAWE) of each service: the objects `BPC`, `SIH`, `BIC`, `PAY`, and the "
+        "sub-programs `open_items` and `changes`; see docs/howto/sage.md"
+    )
+    strategy: Literal["key_sweep", "subprogram"] = Field(
+        default="key_sweep",
+        description="how changes are found: every object is read, or the sub-program `changes` names those to read",
+    )
+    site: str = Field(default="", description="the site (FCY) where documents of ours are entered")
+    customer_category: str = Field(default="", description="BCGCOD of customers that are created")
+    tax_rule: str = Field(default="", description="VACBPR of customers that are created")
+    terms: str = Field(default="", description="PTE of customers that come without terms")
+    due_term: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a payment term without days: with it, invoices keep their own due date; without, terms decide",
+    )
+    invoice_type: str = Field(default="", description="SIVTYP of invoices of ours")
+    credit_type: str = Field(default="", description="SIVTYP of credit memos of ours")
+    invoice_types: dict[str, str] = Field(
+        default_factory=dict,
+        description="SIVTYP → INVTYP (`1` invoice, `2` credit memo …), where INVTYP is not published",
+    )
+    enter_as: Literal["SIH", "BIC"] = Field(
+        default="SIH", description="documents of ours are sales invoices on items, or customer invoices on accounts"
+    )
+    post_action: str | None = Field(
+        default=None, min_length=1, description="the button that validates a document; without it, it stays entered"
+    )
+    bank: str = Field(default="", description="BAN of payments that name none")
+    applied_as: str = Field(default="", description="DENCOD of a payment's line that settles a document")
+    attributes: Annotated[dict[str, str], AfterValidator(_x3_attributes)] = Field(
+        default_factory=dict, description=f"what each DENCOD means: {', '.join(X3_ATTRIBUTES)}"
+    )
+    cancelled: tuple[str, ...] = Field(
+        default=(), strict=False, description="values of STA2 that stand for payments taken back"
+    )
+    payment_entries: tuple[str, ...] = Field(
+        default=("PAY",), strict=False, min_length=1, description="entry types (TYP) of payments among open items"
+    )
+
+
 class MemorySettings(Table):
     """Books held in memory, for trials and tests; its keys are handed over as they are."""
 
@@ -307,6 +398,7 @@ class ConnectionSettings(Table):
 KINDS: Mapping[str, type[Table]] = {
     "quickbooks": QuickBooksSettings,
     "tabular": TabularSettings,
+    "sage-x3": SageX3Settings,
     "memory": MemorySettings,
 }
 

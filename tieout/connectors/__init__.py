@@ -202,6 +202,7 @@ _BUILT_IN = {
     "memory": "tieout.connectors.memory:open_memory",
     "quickbooks": "tieout.connectors.quickbooks:open_quickbooks",
     "tabular": "tieout.connectors.tabular:open_tabular",
+    "sage-x3": "tieout.connectors.sage_x3:open_sage_x3",
 }
 
 

@@ -105,8 +105,7 @@ class SageX3Settings(_Settings):
     enter_as: Literal["SIH", "BIC"] = "SIH"
     post_action: str | None = None
     bank: str = ""
-    allocation: str = ""
-    advance: str = ""
+    applied_as: str = ""
     attributes: dict[str, str] = {}
     cancelled: tuple[str, ...] = ()
     payment_entries: tuple[str, ...] = ("PAY",)
@@ -150,7 +149,7 @@ class SageX3Connector:
         if own.enter_as in own.services and own.site:
             writes |= {Entity.INVOICE: frozenset({Op.CREATE})} if own.invoice_type else {}
             writes |= {Entity.CREDIT_MEMO: frozenset({Op.CREATE})} if own.credit_type else {}
-        if "PAY" in own.services and own.site and own.allocation:
+        if "PAY" in own.services and own.site and own.applied_as:
             writes[Entity.PAYMENT] = frozenset({Op.CREATE})
         fields = {e: mapping.fields_of(e, self._books) for e in reads - {Entity.ADJUSTMENT}}
         return Capabilities(
@@ -531,8 +530,7 @@ def _books(name: str, own: SageX3Settings) -> mapping.Books:
         due_term=own.due_term if "open_items" in own.services else None,
         types=own.invoice_types,
         attributes=own.attributes,
-        allocation=own.allocation,
-        advance=own.advance,
+        applied_as=own.applied_as,
         bank=own.bank,
         cancelled=frozenset(own.cancelled),
     )

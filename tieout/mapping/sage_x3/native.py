@@ -56,8 +56,8 @@ class Books:
     invoice_type, credit_type: SIVTYP of documents of ours · ledger_invoices: enter them as BIC (on accounts), not SIH
     due_term: a payment term without days; with it a document's due date is given as its base date, else terms decide
     types: SIVTYP → INVTYP, for publications that do not show INVTYP
-    attributes: DENCOD → what a payment line is: allocation, advance, discount, charge, write_off
-    allocation, advance: the DENCOD of ours · bank: BAN of ours · cancelled: STA2 of payments that were taken back
+    attributes: DENCOD → what a payment line is: application, unapplied, or the kind of adjustment that it takes off
+    applied_as: the DENCOD of our applications · bank: BAN of ours · cancelled: STA2 of payments that were taken back
     """
 
     connection: str
@@ -72,8 +72,7 @@ class Books:
     due_term: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
-    allocation: str = ""
-    advance: str = ""
+    applied_as: str = ""
     bank: str = ""
     cancelled: frozenset[str] = frozenset()
 

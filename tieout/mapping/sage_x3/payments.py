@@ -48,7 +48,7 @@ FIELDS = frozenset(
     {"reference", "customer", "received", "posted", "amount", "currency", "memo", "applications", "deposit_to"}
 )
 REFERENCE_LENGTH, MEMO_LENGTH, BANK_LENGTH = 20, 30, 10
-ALLOCATION, ADVANCE = "allocation", "advance"
+APPLIED, UNAPPLIED = "application", "unapplied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +181,9 @@ def _parts(native: Native, books: Books) -> _Parts:
     off: list[tuple[int, AdjustmentKind, str | None, Decimal]] = []
     for n, row in enumerate(grid(native, "DENCOD"), 1):
         kind, part, document = _kind(row, books, n), _amount(row, n), cell(row, "VCRNUM")
-        if kind == ADVANCE:
+        if kind == UNAPPLIED:
             continue
-        if kind != ALLOCATION:
+        if kind != APPLIED:
             off.append((n, AdjustmentKind(kind), document, part))
         elif document is None:
             raise Unreadable(f"lines[{n}].VCRNUM", "", "an allocation names no document")
@@ -259,7 +259,7 @@ def create(record: Payment, books: Books) -> dict[str, Any]:
 
 
 def _line(books: Books, document: str, part: Decimal, currency: str) -> dict[str, str]:
-    return {"DENCOD": books.allocation, "VCRNUM": document, "AMTLIN": cents(part, currency)}
+    return {"DENCOD": books.applied_as, "VCRNUM": document, "AMTLIN": cents(part, currency)}
 
 
 def put(record: Payment, native: Native, books: Books) -> dict[str, Any]:
