@@ -1,7 +1,8 @@
 """Sage X3 invoices and credit memos (SIH on items, BIC on accounts) <-> canonical documents.
 
-X3 gives documents their number, totals and taxes itself. Our reference stands in INVREF (SIH) or BPRVCR (BIC), where X3
-people keep the other side's reference. Only what is validated counts: before that a document is a draft.
+X3 gives documents their NUM, totals and taxes itself; the number that a document had elsewhere stands in ORIDOCNUM,
+where the object has that. Our reference stands in INVREF (SIH) or BPRVCR (BIC), where X3 people keep the other side's.
+Only what is validated counts: before that a document is a draft.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
         "payer": None,
         "entity_code": text(native, names.site),
         "ar_account": None,
-        "number": text(native, "NUM"),
+        "number": text(native, "ORIDOCNUM") or text(native, "NUM"),
         "issued": day(text(native, names.issued), names.issued) or posted,
         "posted": posted,
         "currency": currency,

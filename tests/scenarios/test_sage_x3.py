@@ -1,0 +1,192 @@
+"""Sage X3 over SOAP on the right, books in memory on the left: the real connector, the real engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.sage_x3_bench import Bench, bench
+from tests.scenarios.world import DAY, WIDE, credit_memo, customer, invoice, payment
+from tieout.connectors.memory import ManualClock, open_books
+from tieout.model import Entity, PostingState
+from tieout.sync.engine import Pair, Report, sync
+from tieout.sync.facts import Codes
+from tieout.sync.store import open_store
+
+D = Decimal
+CODES = Codes({"": "SERVICE"}, {"": "EXO"}, None, None, None)
+
+
+class X3World:
+    def __init__(self, x3: Bench, **pair: Any) -> None:
+        self.x3, self.clock = x3, ManualClock()
+        x3.books._clock = self.clock
+        self.left = open_books("left", "idempotency_key", clock=self.clock)
+        self.right = x3.open()
+        self.store = open_store("sqlite://", clock=self.clock)
+        settings = {"mode": "auto", "codes": CODES, "limits": WIDE, "unattended": frozenset({"credit_memo"}), **pair}
+        self.pair = Pair("books", "left", "x3", **settings)
+
+    @property
+    def l(self) -> Any:  # noqa: E743
+        return self.left.books
+
+    @property
+    def books(self) -> Any:
+        return self.x3.books
+
+    def run(self, *, tick: float = 600, **kw: Any) -> Report:
+        self.clock.tick(tick)
+        self.books.work()  # what the task server has become due to do
+        connectors = {"left": self.left, "x3": self.right}
+        return sync(self.store, connectors, self.pair, apply=True, heartbeat=False, **kw)
+
+    def made(self, *objects: str) -> Counter[str]:
+        """What calls created, in truth."""
+        return Counter(e.object for e in self.books.effects if e.by == "api" and e.op == "create")
+
+    def open(self, number: str) -> Decimal:
+        items = [i for i in self.books.open_items() if i["NUM"] == number]
+        return sum((i["AMTCUR"] - i["PAYCUR"] - i["TMPCUR"] for i in items), D(0))
+
+
+@pytest.fixture
+def world() -> Iterator[X3World]:
+    with bench() as x3:
+        made = X3World(x3)
+        yield made
+        x3.books.check()
+
+
+def quiet(world: X3World) -> None:
+    before = len(world.books.effects)
+    report = world.run()
+    assert report.operations == []
+    assert len(world.books.effects) == before
+
+
+def test_documents_born_elsewhere_reach_x3_once_and_posted(world: X3World) -> None:
+    ada = world.l.put(customer("Ada & Söhne, O'Brien Ltd"))
+    inv = world.l.put(invoice(ada.ref.id, "120.00", number="L-1", due=date(2026, 3, 3), memo="order 7"))
+    world.l.put(payment(ada.ref.id, "150.00", on=((inv.ref.id, "50.00"),), reference="chk 1"))
+    world.l.put(credit_memo(ada.ref.id, "20.00", number="C-1"))
+    report = world.run()
+    assert report.failures == []
+    assert report.applied["done"] == 4, report.findings if hasattr(report, "findings") else report.applied
+    assert world.made() == {"BPC": 1, "SIH": 2, "PAY": 1}
+    [mirror] = [r for r in world.books.rows("SIH") if r["SIVTYP"] == "INV"]
+    assert (mirror["STA"], mirror["ORIDOCNUM"], mirror["INVATI"]) == (3, "L-1", D(120))
+    assert world.open(mirror["NUM"]) == D(70)
+    assert [d.as_json() for d in report.discrepancies] == []
+    quiet(world)
+
+
+def test_documents_born_in_x3_flow_when_they_are_posted(world: X3World) -> None:
+    code = world.books.save("BPC", {
+        "BPCNUM": "BREW", "BCGCOD": "US", "BPCNAM": "Brook & Brew", "BPCSTA": "2", "CUR": "USD", "VACBPR": "DOM",
+        "PTE": "NET30",
+    })[0]  # fmt: skip
+    given = {
+        "SALFCY": "HLS01", "SIVTYP": "INV", "BPCINV": code, "INVDAT": "20260115", "CUR": "USD",
+        "lines": [{"ITMREF": "SERVICE", "QTY": "2", "GROPRI": "40", "VACITM1": "EXO"}],
+    }  # fmt: skip
+    key = world.books.save("SIH", given)
+    assert world.run().applied["done"] == 1  # the customer; a draft counts for nothing yet
+    assert world.l.all(Entity.INVOICE) == []
+    world.books.action("SIH", "POST", key)
+    world.books.save("PAY", {
+        "FCY": "HLS01", "BPR": code, "ACCDAT": "20260120", "CUR": "USD", "AMTCUR": "30", "BAN": "BANK1",
+        "lines": [{"DENCOD": "ALLOC", "VCRNUM": key[0], "AMTLIN": "30"}],
+    })  # fmt: skip
+    report = world.run()
+    assert report.applied["done"] == 2, report.as_json()
+    [mirror] = world.l.all(Entity.INVOICE)
+    assert (mirror.number, mirror.total, mirror.state) == (key[0], D(80), PostingState.POSTED)
+    assert world.l.open(Entity.INVOICE, mirror.ref.id) == D(50)
+    assert [d.as_json() for d in report.discrepancies] == []
+    quiet(world)
+
+
+@pytest.mark.parametrize("lost", ["save", "actionObjectKeys"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lost_answer_makes_one_document(world: X3World, lost: str, when: str) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    world.run()
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    world.x3.live.faults.arm("drop", when=when, operation=lost)
+    world.run()
+    for _ in range(4):
+        world.run(tick=900)
+    assert len(world.books.rows("SIH")) == 1
+    assert world.made()["SIH"] == 1
+    if lost == "save":
+        quiet(world)
+
+
+def test_a_result_that_is_empty_is_no_second_document(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    world.run()
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    world.x3.live.faults.arm("quirk", form="nil", entity="WSSIH", operation="save")
+    world.run()
+    for _ in range(3):
+        world.run(tick=900)
+    assert world.made()["SIH"] == 1
+    quiet(world)
+
+
+def test_a_second_document_that_x3_refuses_is_found_and_adopted() -> None:
+    with bench(duplicate_reference="reject", duplicate_message="N. Fatura ja registada no documento: {num}") as x3:
+        world = X3World(x3)
+        ada = world.l.put(customer("Ada Ltd"))
+        world.run()
+        world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+        world.x3.live.faults.arm("drop", when="after", operation="save")
+        world.run()
+        world.run(tick=900)
+        assert world.made()["SIH"] == 1
+        quiet(world)
+
+
+def test_books_that_post_late_show_a_draft_and_no_second_document() -> None:
+    with bench(posting_delay=7200) as x3:
+        world = X3World(x3)
+        ada = world.l.put(customer("Ada Ltd"))
+        world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+        world.run()
+        world.run()
+        assert world.made() == {"BPC": 1, "SIH": 1}
+        world.run(tick=8000)
+        report = world.run()
+        assert [d.as_json() for d in report.discrepancies] == []
+        quiet(world)
+
+
+def test_a_change_of_the_entry_transaction_between_runs_is_learned(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    world.run()
+    world.x3.live.renumber("WSSIH", {"SIH4_1": "SIH4_9", "SIH2_2": "SIH2_7"})
+    world.l.put(invoice(ada.ref.id, "80.00", number="L-2", posted=DAY))
+    assert world.run().applied["done"] == 1
+    assert len(world.books.rows("SIH")) == 2
+
+
+def test_a_document_in_a_closed_period_is_refused_and_named(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    world.run()
+    world.books.close_through(date(2026, 1, 31))
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    report = world.run()
+    assert report.applied["rejected"] == 1
+    assert "31/01" in str([d.cause for d in report.discrepancies]) or "period" in str(
+        [d.cause for d in report.discrepancies]
+    )
+    before = world.x3.live.faults.log
+    world.run()
+    assert not [c for c in world.x3.live.faults.log[len(before) :] if c.operation == "save"]
