@@ -16,6 +16,7 @@ SERVICES = {
     "SIH": "WSSIH",
     "BIC": "WSBIC",
     "PAY": "WSPAY",
+    "GAS": "WSGAS",
     "open_items": "ZARDUD",
     "changes": "ZARDELTA",
 }

@@ -112,6 +112,25 @@ def test_documents_born_in_x3_flow_when_they_are_posted(world: X3World) -> None:
     quiet(world)
 
 
+def test_a_credit_memo_that_x3_matches_by_itself_keeps_its_invoice_settled_elsewhere(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    world.run()
+    [mirror] = world.books.rows("SIH")
+    memo = world.x3.posted("SIH", {
+        "SALFCY": "HLS01", "SIVTYP": "CRM", "BPCINV": mirror["BPCINV"], "INVDAT": "20260120", "CUR": "USD",
+        "SIHORINUM": mirror["NUM"],
+        "lines": [{"ITMREF": "SERVICE", "QTY": "1", "GROPRI": "20", "VACITM1": "EXO"}],
+    })  # fmt: skip
+    assert world.open(mirror["NUM"]) == D(100)
+    report = world.run()
+    assert report.applied["done"] == 2, report.as_json()  # the memo, and its application
+    [credit] = world.l.all(Entity.CREDIT_MEMO)
+    assert (credit.number, credit.total) == (memo, D(20))
+    assert "BALANCE_MISMATCH_INTERNAL" not in [d.code for d in report.discrepancies]
+    quiet(world)
+
+
 @pytest.mark.parametrize("lost", ["save", "actionObjectKeys"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_lost_answer_makes_one_document(world: X3World, lost: str, when: str) -> None:

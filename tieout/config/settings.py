@@ -205,7 +205,7 @@ class TabularSettings(Table):
     )
 
 
-X3_SERVICES = ("BPC", "SIH", "BIC", "PAY", "open_items", "changes")
+X3_SERVICES = ("BPC", "SIH", "BIC", "PAY", "GAS", "open_items", "changes")
 X3_ATTRIBUTES = ("application", "unapplied", "discount", "write_off", "withholding", "deduction")
 
 
@@ -255,7 +255,7 @@ class SageX3Settings(Table):
     closed_through: date | None = Field(default=None, description="the last closed day of the books, inclusive")
     time_zone: str | None = Field(default=None, min_length=1, description="of the host, such as `Europe/Paris`")
     services: Annotated[dict[str, str], AfterValidator(_x3_services)] = Field(
-        description="the public name (GESAWE) of each service: the objects `BPC`, `SIH`, `BIC`, `PAY`, and the "
+        description="the public name (GESAWE) of each service: the objects `BPC`, `SIH`, `BIC`, `PAY`, `GAS`, and the "
         "sub-programs `open_items` and `changes`; see docs/howto/sage.md"
     )
     strategy: Literal["key_sweep", "subprogram"] = Field(
@@ -293,6 +293,9 @@ class SageX3Settings(Table):
     )
     payment_entries: tuple[str, ...] = Field(
         default=("PAY",), strict=False, min_length=1, description="entry types (TYP) of payments among open items"
+    )
+    invoice_entries: tuple[str, ...] = Field(
+        default=(), strict=False, description="entry types (TYP) of invoices in journals; default `invoice_type`"
     )
 
 

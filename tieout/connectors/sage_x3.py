@@ -109,6 +109,7 @@ class SageX3Settings(_Settings):
     attributes: dict[str, str] = {}
     cancelled: tuple[str, ...] = ()
     payment_entries: tuple[str, ...] = ("PAY",)
+    invoice_entries: tuple[str, ...] = ()
 
 
 class SageX3Connector:
@@ -152,6 +153,8 @@ class SageX3Connector:
         if "PAY" in own.services and own.site and own.applied_as:
             writes[Entity.PAYMENT] = frozenset({Op.CREATE})
         fields = {e: mapping.fields_of(e, self._books) for e in reads - {Entity.ADJUSTMENT}}
+        if Entity.CREDIT_MEMO in fields and {"GAS", "open_items"} <= own.services.keys():
+            fields[Entity.CREDIT_MEMO] |= {"applications"}
         return Capabilities(
             reads=frozenset(reads),
             writes=writes,
@@ -375,7 +378,23 @@ class SageX3Connector:
             if self._items is None:
                 self._items = self._sorted(self._objects.open_items())
             items = self._items
-        return {**told, "open_items": items.get((paid, id), [])}
+        own = items.get((paid, id), [])
+        told = {**told, "open_items": own}
+        return {**told, "applications": self._matched(told, own)} if "GAS" in self._settings.services else told
+
+    def _matched(self, told: Native, own: list[Mapping[str, str]]) -> list[dict[str, str]]:
+        """What a credit memo was matched with, where that is plain: the invoice that it names, under the same code."""
+        origin = mapping.origin_of(told)
+        paid = sum((mapping.paid_of(row) for row in own), Decimal(0))
+        if origin is None or not paid or not own:
+            return []
+        entry = own[0].get("TYP", "")
+        mine = self._objects.letters(entry, own[0].get("NUM", "").strip())
+        for type_ in self._settings.invoice_entries or (self._settings.invoice_type,):
+            if mine & self._objects.letters(type_, origin):
+                on = str(told["fields"].get(_DAY[told["object"]], ""))
+                return [{"NUM": origin, "AMTCUR": f"{paid:f}", "ON": on}]
+        return []
 
     def _sorted(self, rows: Iterable[Mapping[str, str]]) -> dict[tuple[bool, str], list[Mapping[str, str]]]:
         """Open items by document; a payment's number and an invoice's are told apart by the entry type."""

@@ -119,6 +119,18 @@ class Objects:
             hint="run again when fewer people are at work",
         )
 
+    def letters(self, type: str, number: str) -> set[str]:
+        """The lettering codes of a document's journal, in capitals; empty where nothing of it is matched.
+
+        X3 writes a code in small letters while the match is partial (Sage's online help on matching).
+        """
+        keys = [{"key": "TYP", "value": type}, {"key": "NUM", "value": number}]
+        try:
+            found = native("GAS", self._asked("read", "GAS", objectKeys=keys))
+        except Refused:
+            return set()
+        return {code for lines in found["grids"] for row in lines if (code := row.get("MTC", "").strip().upper())}
+
     # ── sub-programs of the site ─────────────────────────────────────────────────────────────────────────────────
 
     def open_items(self, customer: str = "") -> Iterator[Row]:

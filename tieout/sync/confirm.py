@@ -189,7 +189,7 @@ def changed(
 ) -> Facts:
     """`now`, with only those applications moved on from the base that the operation wrote."""
     written = next((f for f in operation["fields"] if f["name"] == "applications"), None)
-    if written is None:
+    if written is None or "applications" not in now:
         return now
     before, after = written["before"] or {}, written["after"] or {}
     touched = {i for i in {*before, *after} if before.get(i) != after.get(i)}

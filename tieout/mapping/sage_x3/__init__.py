@@ -15,13 +15,13 @@ from pydantic import ValidationError
 
 from tieout.errors import RecordError
 from tieout.mapping.sage_x3 import customers, documents, payments
-from tieout.mapping.sage_x3.documents import is_accounted, is_credit, open_of
+from tieout.mapping.sage_x3.documents import is_accounted, is_credit, open_of, origin_of, paid_of
 from tieout.mapping.sage_x3.native import Books, Native, Unreadable, Unwritable, text
 from tieout.mapping.sage_x3.payments import adjustments
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
 __all__ = ["FIELDS", "Books", "Unreadable", "Unwritable", "adjustments", "create", "fields_of", "get"]
-__all__ += ["is_accounted", "is_credit", "open_of", "put", "read", "represent"]
+__all__ += ["is_accounted", "is_credit", "open_of", "origin_of", "paid_of", "put", "read", "represent"]
 
 FIELDS: Mapping[Entity, frozenset[str]] = {
     Entity.CUSTOMER: customers.FIELDS,

@@ -168,6 +168,17 @@ def open_of(row: Row) -> Decimal:
     return parts[0] - parts[1] - parts[2]
 
 
+def paid_of(row: Row) -> Decimal:
+    """What of a row of GACCDUDATE is settled for good (PAYCUR)."""
+    return cell_amount(row, "PAYCUR", "open_items") or ZERO
+
+
+def origin_of(native: Native) -> str | None:
+    """The invoice that a credit memo says it takes back; None for other documents."""
+    credit = text(native, "INVTYP") in CREDITS
+    return text(native, _NAMES[native["object"]].origin) if credit and native["object"] in _NAMES else None
+
+
 def _shared(native: Native, books: Books) -> dict[str, Any]:
     names = _NAMES[native["object"]]
     posted = day(text(native, names.posted), names.posted)
