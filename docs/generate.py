@@ -183,7 +183,8 @@ def codes() -> str:
     return (
         '## [pair.NAME.codes.KIND]\n\n`"left code" = "right code"`, both text, for the kinds '
         + ", ".join(f"`{c}`" for c in CODES)
-        + ". A code that is not listed blocks its document (`SYNC_BLOCKED`); there is no default.\n"
+        + ". A code that is not listed blocks its document (`SYNC_BLOCKED`); there is no default. Of `entities` (legal "
+        "entities, company codes, sites) one that is not listed becomes the target connection's own.\n"
     )
 
 

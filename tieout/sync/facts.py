@@ -92,18 +92,22 @@ class UnmappedCodeError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Left code → right code, per table. A table that is None says that both systems use the same codes."""
+    """Left code → right code, per table. A table that is None says that both systems use the same codes.
+
+    entities: legal entities or sites; one that is not named becomes the target's own, which its connection knows
+    """
 
     items: Mapping[str, str] | None = field(default_factory=dict)
     taxes: Mapping[str, str] | None = field(default_factory=dict)
     accounts: Mapping[str, str] | None = field(default_factory=dict)
     terms: Mapping[str, str] | None = field(default_factory=dict)
     methods: Mapping[str, str] | None = None
+    entities: Mapping[str, str] | None = field(default_factory=dict)
 
     @classmethod
     def same(cls) -> Codes:
         """Both systems use the same codes throughout."""
-        return cls(None, None, None, None, None)
+        return cls(None, None, None, None, None, None)
 
     def translate(self, table: str, value: str | None, to: Which) -> str | None:
         """The counterpart of a code on the `to` side. Raises UnmappedCodeError; a missing code maps from `""` only."""
@@ -123,6 +127,15 @@ class Codes:
         if not value:
             return None
         raise UnmappedCodeError(table, value)
+
+    def entity(self, value: str | None, to: Which) -> str | None:
+        """The counterpart of a legal entity on the `to` side; None where none is named."""
+        if self.entities is None or value is None:
+            return value
+        if to == RIGHT:
+            return self.entities.get(value)
+        sources = [left for left, right in self.entities.items() if right == value]
+        return sources[0] if len(sources) == 1 else None
 
     def require_blank(self, table: str, to: Which) -> None:
         """Raises UnmappedCodeError unless the table says what becomes of a record without a code."""
@@ -248,6 +261,8 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     for name, table in (("terms", "terms"), ("deposit_to", "accounts"), ("ar_account", "accounts")):
         if name in out:
             out[name] = code(table, out[name], name)
+    if "entity_code" in out:
+        out["entity_code"] = codes.entity(out["entity_code"], to)
     if entity is Entity.PAYMENT and codes.methods is not None and not out.get("stated_by_source"):
         out["method"] = codes.translate("methods", out["method"], to)
     return out
@@ -308,8 +323,18 @@ def applications(parts: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def same_lines(left: list[list[Any]], right: list[list[Any]]) -> bool:
-    """Whether two documents' lines say the same: equal, or equal amounts where a side keeps no more than that."""
+    """Whether two documents' lines say the same: equal, a missing description aside, which says nothing; or equal
+    amounts where a side keeps no more than that.
+    """
     if left == right:
+        return True
+    if len(left) == len(right) and all(map(_same_line, left, right)):
         return True
     bare = any(all(part[0] is None for part in lines) for lines in (left, right))
     return bare and sorted(part[3] for part in left) == sorted(part[3] for part in right)
+
+
+def _same_line(left: list[Any], right: list[Any]) -> bool:
+    item, said, tax, net = 0, 1, 2, 3
+    told = left[said] is None or right[said] is None or left[said] == right[said]
+    return told and all(left[n] == right[n] for n in (item, tax, net))

@@ -63,4 +63,4 @@ class Pair:
 
     def _tables(self) -> tuple[Mapping[str, str] | None, ...]:
         c = self.codes
-        return c.items, c.taxes, c.accounts, c.terms, c.methods
+        return c.items, c.taxes, c.accounts, c.terms, c.methods, c.entities
