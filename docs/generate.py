@@ -94,6 +94,7 @@ TABLES: tuple[tuple[str, type[Table], str], ...] = (
     ('[connection.NAME] with kind = "tabular"', settings.TabularSettings, "An ERP that exports and imports files."),
     ("Each of `exports`", settings.ExportSettings, ""),
     ('[connection.NAME] with kind = "sage-x3"', settings.SageX3Settings, "Sage X3 over its SOAP web services."),
+    ("Each of its `exports`", settings.X3ExportSettings, ""),
     ("[pair.NAME]", settings.PairTable, ""),
     ("[pair.NAME.limits]", settings.LimitSettings, settings.LimitSettings.__doc__ or ""),
     ("[pair.NAME.rounding]", settings.RoundingSettings, settings.RoundingSettings.__doc__ or ""),

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from tieout.connectors.sage_x3 import open_sage_x3
 from tieout.sandbox import sage_x3 as sandbox
+from tieout.sandbox.sage_x3.templates import EXPORTS
 
 NAME = "x3"
 SERVICES = {
@@ -19,7 +20,23 @@ SERVICES = {
     "GAS": "WSGAS",
     "open_items": "ZARDUD",
     "changes": "ZARDELTA",
+    "export": "AOWSEXPORT",
+    "batch": "AOWSBATGET",
 }
+
+
+def place(template: str, name: str) -> int:
+    """Where a field stands in the first record of an export, from 1 behind its indicator."""
+    return EXPORTS[template].records[0].fields.index(name) + 1
+
+
+def export(template: str, key: str) -> dict:
+    mark = EXPORTS[template].records[0].mark
+    return {"template": template, "mark": mark, "key": place(template, key), "changed": place(template, "UPDDATTIM")}
+
+
+TEMPLATES = {"BPC": export("BPC", "BPCNUM")} | {kind: export(kind, "NUM") for kind in ("SIH", "BIC", "PAY", "DUD")}
+TEMPLATES["DUD"]["type"] = place("DUD", "TYP")
 
 
 class Time:
@@ -81,6 +98,7 @@ def bench(*, seed="empty", pool_width=3, **switches):
             "company": "HLS",
             "currency": books.switches.company_currency,
             "services": SERVICES,
+            "exports": TEMPLATES,
             "site": "HLS01",
             "customer_category": "US",
             "tax_rule": "DOM",

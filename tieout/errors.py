@@ -127,19 +127,24 @@ class NotSent(WriteError):
 
 
 class NotProcessed(WriteError):
-    """The remote said that it did nothing (throttled, signed out): it has no effect."""
+    """The remote said that it did nothing (throttled, signed out): it has no effect.
+
+    alone: it is about this record only (somebody has it open), and the remote may well take others
+    """
 
     def __init__(
         self,
         message: str,
         *,
         retry_after: float | None = None,
+        alone: bool = False,
         code: str = "",
         request_id: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(message, code=code, request_id=request_id, hint=hint)
         self.retry_after = retry_after
+        self.alone = alone
 
 
 class Rejected(WriteError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ _UNMAPPED = {
     Entity.CREDIT_MEMO: {"PAYBAN": "BANK OF HARBOR"},
     Entity.PAYMENT: {"BPAINV": "MAIN"},
 }
+_ON_ACCOUNTS = {"GTE": "CUSIN"}
 _ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
     'xmlns:wss="http://www.adonix.com/WSS"><soapenv:Body><wss:queryResponse><queryReturn>'
@@ -71,6 +73,25 @@ def _sale(record):
     }
 
 
+def _bill(record):
+    """The same as a customer invoice on accounts (BIC)."""
+    given = {
+        "FCY": "HLS01",
+        "SIVTYP": "CRM" if isinstance(record, CreditMemo) else "INV",
+        "BPR": record.customer,
+        "BPRDAT": f"{record.issued:%Y%m%d}",
+        "ACCDAT": f"{record.posted:%Y%m%d}",
+        "CUR": record.currency,
+        "DES": [record.memo],
+        "lines": [
+            {"ACC": line.revenue_account, "DES": line.description, "AMTNOTLIN": str(line.net), "VAT": line.tax_code}
+            for line in record.lines
+        ],
+    }
+    due = {"PTE": "CASH", "STRDUDDAT": f"{record.due:%Y%m%d}"} if isinstance(record, Invoice) else {}
+    return given | due
+
+
 def _invoice(record):
     return {**_sale(record), "PTE": "CASH", "STRDUDDAT": f"{record.due:%Y%m%d}"}
 
@@ -111,7 +132,12 @@ class SageX3Harness:
         # Payments stay entered, as a user may delete them only then.
         self.bench = stack.enter_context(bench(**{"payment_posting": "manual"} | switches))
         self.bench.settings |= settings or {}
-        self.canaries = (self.bench.live.password,)
+        live = self.bench.live
+        self.canaries = (live.password, b64encode(f"{live.user}:{live.password}".encode()).decode())
+        self._objects, self._native, self._unmapped = dict(_OBJECTS), dict(_NATIVE), dict(_UNMAPPED)
+        if self.bench.settings.get("enter_as") == "BIC":
+            for entity in (Entity.INVOICE, Entity.CREDIT_MEMO):
+                self._objects[entity], self._native[entity], self._unmapped[entity] = "BIC", _bill, _ON_ACCOUNTS
         self._numbers = 0
 
     def open(self, wrong=None):
@@ -129,15 +155,18 @@ class SageX3Harness:
         if isinstance(record, Invoice | CreditMemo):
             code = _TAX if record.tax else _NONE
             update = {"item": _SERVICE, "tax_code": code, "tax": record.tax}
+            if self._objects[entity] == "BIC":
+                blank = dict.fromkeys(("item", "quantity", "unit_price"))
+                update |= {**blank, "revenue_account": "706000"}
             lines = tuple(line.model_copy(update=update) for line in record.lines)
             return record.model_copy(update={"lines": lines, "tax_lines": (), "number": record.number})
         return record
 
     # Users' entries are spelled out here, without the mapping: an error in it must not cancel itself out.
     def put(self, record):
-        given = {k: v for k, v in {**_NATIVE[record.entity](record), **_UNMAPPED[record.entity]}.items() if v}
-        kind = _OBJECTS[record.entity]
-        if kind == "SIH":
+        given = {k: v for k, v in {**self._native[record.entity](record), **self._unmapped[record.entity]}.items() if v}
+        kind = self._objects[record.entity]
+        if kind in ("SIH", "BIC"):
             return self.bench.posted(kind, given)
         if kind == "BPC":
             self._numbers += 1
@@ -145,7 +174,7 @@ class SageX3Harness:
         return self.bench.books.save(kind, given)[0]
 
     def edit(self, entity, id, **changes):
-        books, kind = self.bench.books, _OBJECTS[entity]
+        books, kind = self.bench.books, self._objects[entity]
         row = books.existing(kind, (id,))
         for field, value in changes.items():
             if field == "active":
@@ -160,21 +189,21 @@ class SageX3Harness:
         raise AssertionError("X3 voids nothing")
 
     def delete(self, entity, id):
-        books, kind = self.bench.books, _OBJECTS[entity]
-        if kind == "SIH":
+        books, kind = self.bench.books, self._objects[entity]
+        if kind in ("SIH", "BIC"):
             books.action(kind, "UNPOST", (id,))
         books.delete(kind, (id,))
 
     def count(self, entity):
-        rows = self.bench.books.rows(_OBJECTS[entity])
+        rows = self.bench.books.rows(self._objects[entity])
         if entity in (Entity.INVOICE, Entity.CREDIT_MEMO):
             credit = entity is Entity.CREDIT_MEMO
             return sum((row["SIVTYP"] == "CRM") is credit for row in rows)
         return len(rows)
 
     def unmapped(self, entity, id):
-        row = self.bench.books.read(_OBJECTS[entity], id)
-        return {name: row[name] for name in _UNMAPPED[entity]}
+        row = self.bench.books.read(self._objects[entity], id)
+        return {name: row[name] for name in self._unmapped[entity]}
 
     def received(self):
         return sum(call.operation.lower() in _WRITES for call in self.bench.live.faults.log)
@@ -182,7 +211,9 @@ class SageX3Harness:
     def corrupt(self, entity, id):
         books = self.bench.books
         with books.lock:
-            table = {"BPC": "BPCUSTOMER", "SIH": "SINVOICE", "PAY": "PAYMENTH"}[_OBJECTS[entity]]
+            table = {"BPC": "BPCUSTOMER", "SIH": "SINVOICE", "BIC": "SINVOICE", "PAY": "PAYMENTH"}[
+                self._objects[entity]
+            ]
             row = books.store.get(table, id)
             wrong = {"BPCNAM": "", "BPRNAM": ["", ""]} if table == "BPCUSTOMER" else {"ACCDAT": None}
             books.store.put(table, (id,), {**row, **wrong})

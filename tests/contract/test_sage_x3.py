@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import pytest
 
-from tieout.testing import ConnectorContract, skips
+from tieout.testing import CHECKS, ConnectorContract, delta, skips
 
 from .sage_x3_harness import SageX3Harness
 
 
 class _OnX3(ConnectorContract):
     settings: ClassVar[dict] = {}
+    switches: ClassVar[dict] = {}
 
     @pytest.fixture(autouse=True)
     def _stack(self):
@@ -21,15 +22,36 @@ class _OnX3(ConnectorContract):
             yield
 
     def fresh(self):
-        return SageX3Harness(self.stack, settings=self.settings)
+        return SageX3Harness(self.stack, settings=self.settings, **self.switches)
 
 
 class TestKeySweep(_OnX3):
     pass
 
 
-class TestChangeFeed(_OnX3):
+class _Changes(_OnX3):
+    """What a strategy is about: the rest is the same code, and passes above."""
+
+    @pytest.mark.parametrize("check", [c for c in CHECKS if c.name in vars(delta)], ids=lambda c: c.name)
+    def test_contract(self, check):
+        super().test_contract(check)
+
+
+class TestChangeFeed(_Changes):
     settings: ClassVar[dict] = {"strategy": "subprogram"}
+
+
+class TestExports(_Changes):
+    settings: ClassVar[dict] = {"strategy": "export_template"}
+
+
+class TestExportsInBatches(_Changes):
+    settings: ClassVar[dict] = {"strategy": "export_template", "export_mode": "BATCH"}
+    switches: ClassVar[dict] = {"batch_delay": 12, "update_time": "day", "null_dates": "17530101"}
+
+
+class TestCustomerInvoices(_OnX3):
+    settings: ClassVar[dict] = {"enter_as": "BIC"}
 
 
 def test_what_the_contract_leaves_out():
@@ -50,4 +72,6 @@ def test_what_the_contract_leaves_out():
         "frees_money_when_voiding",
         "deletes_one_record",
         "is_pending_until_seen",
+        "changes_are_pending_until_seen",
+        "re_applies_money",
     }

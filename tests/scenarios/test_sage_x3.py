@@ -19,7 +19,7 @@ from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 
 D = Decimal
-CODES = Codes({"": "SERVICE"}, {"": "EXO"}, None, None, None)
+CODES = Codes({"": "SERVICE"}, {"": "EXO"}, {"": "BANK1", "AR": "411000"}, None, None)
 
 
 class X3World:
@@ -141,10 +141,11 @@ def test_a_lost_answer_makes_one_document(world: X3World, lost: str, when: str) 
     world.run()
     for _ in range(4):
         world.run(tick=900)
-    assert len(world.books.rows("SIH")) == 1
+    [bill] = world.books.rows("SIH")
     assert world.made()["SIH"] == 1
-    if lost == "save":
-        quiet(world)
+    assert bill["STA"] == 3
+    assert world.open(bill["NUM"]) == D(120)
+    quiet(world)
 
 
 def test_a_result_that_is_empty_is_no_second_document(world: X3World) -> None:
@@ -209,3 +210,47 @@ def test_a_document_in_a_closed_period_is_refused_and_named(world: X3World) -> N
     before = world.x3.live.faults.log
     world.run()
     assert not [c for c in world.x3.live.faults.log[len(before) :] if c.operation == "save"]
+
+
+def test_a_discount_taken_in_x3_is_a_difference_by_name_and_not_a_cent_is_left_over() -> None:
+    with bench() as x3:
+        x3.settings["attributes"] = {"ALLOC": "application", "ADVAN": "unapplied", "DISCT": "discount"}
+        world = X3World(x3)
+        ada = world.l.put(customer("Ada Ltd"))
+        world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+        world.run()
+        [mirror] = world.books.rows("SIH")
+        world.books.save("PAY", {
+            "FCY": "HLS01", "BPR": mirror["BPCINV"], "ACCDAT": "20260120", "CUR": "USD", "AMTCUR": "95",
+            "BAN": "BANK1",
+            "lines": [{"DENCOD": "ALLOC", "VCRNUM": mirror["NUM"], "AMTLIN": "100"},
+                      {"DENCOD": "DISCT", "AMTLIN": "5"}],
+        })  # fmt: skip
+        report = world.run()
+        assert report.applied["done"] == 1, report.as_json()
+        report = world.run()
+        assert [(d.code, d.delta) for d in report.discrepancies] == [("DISCOUNT_TAKEN_DIFF", D(-5))]
+        assert report.as_json()["bridge"]["USD"] == {
+            "left_total": "5.00",
+            "lines": [{"code": "DISCOUNT_TAKEN_DIFF", "delta": "-5.00", "count": 1}],
+            "right_total": "0.00",
+            "remainder": "0.00",
+            "unconfirmed": "0.00",
+        }
+        quiet(world)
+
+
+def test_a_record_that_somebody_has_open_holds_up_no_other() -> None:
+    with bench() as x3:
+        x3.settings["temporary"] = ["modified by another user"]
+        world = X3World(x3)
+        people = [world.l.put(customer(name, phone="1")) for name in ("Ada Ltd", "Bea Ltd", "Cas Ltd")]
+        world.run()
+        for one in people:
+            world.l.edit(Entity.CUSTOMER, one.ref.id, phone="2")
+        x3.live.faults.arm("quirk", form="locked", operation="modify")
+        report = world.run()
+        assert (report.applied["done"], report.applied["blocked"], report.halted) == (2, 1, [])
+        assert world.run().applied["done"] == 1
+        assert {row["addresses"][0]["TEL1"] for row in world.books.rows("BPC")} == {"2"}
+        quiet(world)

@@ -354,6 +354,8 @@ def _plain(table: Table) -> dict[str, Any]:
             plain[name] = value
         elif isinstance(value, tuple):
             plain[name] = tuple(_plain(v) if isinstance(v, Table) else v for v in value)
+        elif isinstance(value, dict):
+            plain[name] = {k: _plain(v) if isinstance(v, Table) else v for k, v in value.items()}
         elif value is not None:
             plain[name] = value
     return plain

@@ -5,6 +5,7 @@ Nothing below this layer reads settings: connectors and the engine get plain val
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -205,7 +206,8 @@ class TabularSettings(Table):
     )
 
 
-X3_SERVICES = ("BPC", "SIH", "BIC", "PAY", "GAS", "open_items", "changes")
+X3_SERVICES = ("BPC", "SIH", "BIC", "PAY", "GAS", "open_items", "changes", "export", "batch")
+X3_EXPORTS = ("BPC", "SIH", "BIC", "PAY", "DUD")
 X3_ATTRIBUTES = ("application", "unapplied", "discount", "write_off", "withholding", "deduction")
 
 
@@ -214,6 +216,21 @@ def _x3_services(value: dict[str, str]) -> dict[str, str]:
         raise ValueError(f"{wrong[0]!r} is not one of {', '.join(X3_SERVICES)}{suggestion(wrong[0], X3_SERVICES)}")
     if not set(value) & {"BPC", "SIH", "BIC", "PAY"}:
         raise ValueError("should name the published object of at least one of BPC, SIH, BIC and PAY")
+    return value
+
+
+def _x3_exports(value: dict[str, Any]) -> dict[str, Any]:
+    if wrong := sorted(set(value) - set(X3_EXPORTS)):
+        raise ValueError(f"{wrong[0]!r} is not one of {', '.join(X3_EXPORTS)}{suggestion(wrong[0], X3_EXPORTS)}")
+    return value
+
+
+def _patterns(value: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in value:
+        try:
+            re.compile(pattern)
+        except re.error as why:
+            raise ValueError(f"{pattern!r} is no regular expression: {why}") from None
     return value
 
 
@@ -231,6 +248,15 @@ def _known_customer(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+class X3ExportSettings(Table):
+    template: str = Field(min_length=1, description="the code of the export template")
+    mark: str = Field(min_length=1, description="the indicator of the record that begins an object")
+    key: int = Field(ge=1, description="where that record holds the key, counted from 1 behind the indicator")
+    changed: int = Field(ge=1, description="where it holds the time of the last change, as YYYYMMDD or YYYYMMDDHHMMSS")
+    type: int | None = Field(default=None, ge=1, description="for open items: where it holds the entry type (TYP)")
+    field: str = Field(default="UPDDATTIM", min_length=1, description="the column that the criterion compares")
+
+
 class SageX3Settings(Table):
     url: Url = Field(
         description="the address of the web service, usually "
@@ -245,6 +271,12 @@ class SageX3Settings(Table):
     list_limit: int = Field(
         default=200_000, ge=1, description="lines asked of a left list; one that is as long is not taken as whole"
     )
+    temporary: Annotated[tuple[str, ...], AfterValidator(_patterns)] = Field(
+        default=(),
+        strict=False,
+        description="regular expressions for messages with which your X3 refuses for the moment and has done nothing, "
+        "such as a record that somebody else has open; what they fit is tried again, the rest is refused for good",
+    )
     company: str = Field(min_length=1, description="the company's code in X3, such as `HLS`")
     known_customer: Annotated[dict[str, str], AfterValidator(_known_customer)] | None = Field(
         default=None,
@@ -256,13 +288,33 @@ class SageX3Settings(Table):
     time_zone: str | None = Field(default=None, min_length=1, description="of the host, such as `Europe/Paris`")
     services: Annotated[dict[str, str], AfterValidator(_x3_services)] = Field(
         description="the public name (GESAWE) of each service: the objects `BPC`, `SIH`, `BIC`, `PAY`, `GAS`, and the "
-        "sub-programs `open_items` and `changes`; see docs/howto/sage.md"
+        "sub-programs `open_items`, `changes`, `export` (AOWSEXPORT) and `batch` (AOWSBATGET); see docs/howto/sage.md"
     )
-    strategy: Literal["key_sweep", "subprogram"] = Field(
+    strategy: Literal["key_sweep", "subprogram", "export_template"] = Field(
         default="key_sweep",
-        description="how changes are found: every object is read, or the sub-program `changes` names those to read",
+        description="how changes are found: every object is read, or those that the sub-program `changes` names, or "
+        "those that exports by template name",
+    )
+    exports: Annotated[dict[str, X3ExportSettings], AfterValidator(_x3_exports)] = Field(
+        default_factory=dict, description=f"the export templates for `export_template`, of {', '.join(X3_EXPORTS)}"
+    )
+    export_mode: str = Field(
+        default="REALTIME", min_length=1, description="I_EXEC: `REALTIME`, or what makes a batch request of an export"
+    )
+    export_dates: Literal["yyyymmdd", "dd/mm/yyyy"] = Field(
+        default="yyyymmdd", description="how your X3 reads a date in a criterion, `[20260131]` or `[31/01/2026]`"
+    )
+    export_wait_seconds: Count = Field(default=900, description="how long a batch request may take")
+    overlap_seconds: Count = Field(
+        default=900, description="how far before the last change seen exports look again, for commits that came late"
     )
     site: str = Field(default="", description="the site (FCY) where documents of ours are entered")
+    sites: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="the sites whose documents belong to this connection, beside `site`; with neither, all of the "
+        "folder's. Customers belong to every site",
+    )
     customer_category: str = Field(default="", description="BCGCOD of customers that are created")
     tax_rule: str = Field(default="", description="VACBPR of customers that are created")
     terms: str = Field(default="", description="PTE of customers that come without terms")
@@ -289,7 +341,9 @@ class SageX3Settings(Table):
         default_factory=dict, description=f"what each DENCOD means: {', '.join(X3_ATTRIBUTES)}"
     )
     cancelled: tuple[str, ...] = Field(
-        default=(), strict=False, description="values of STA2 that stand for payments taken back"
+        default=(),
+        strict=False,
+        description="values of STA2 that stand for payments taken back; required where PAY is published",
     )
     payment_entries: tuple[str, ...] = Field(
         default=("PAY",), strict=False, min_length=1, description="entry types (TYP) of payments among open items"

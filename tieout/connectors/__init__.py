@@ -47,7 +47,8 @@ class Capabilities:
 
     reads: entities it can pull · writes: operations per entity (absent = read-only)
     fields: canonical field names per entity that survive writing (what `represent` keeps); the others are not compared
-    by_id: `get` works · delta: `pull` honours a cursor · versioned: an update with an old version is refused
+    by_id: `get` works · delta: `pull` honours a cursor · tells_removals: and shows what was deleted
+    versioned: an update with an old version is refused
     strategy: for creates · key_window: seconds in which a repeated key replays; 0 without keys
     settle: seconds after `send_by` until an unknown outcome may be read back (timeout + late commit + search lag)
     searchable: `search` finds a marker reliably · synchronous: False for files, whose writes are pending until seen
@@ -62,6 +63,7 @@ class Capabilities:
     strategy: Strategy
     by_id: bool = True
     delta: bool = False
+    tells_removals: bool = True
     versioned: bool = False
     key_window: int = 0
     settle: int = 0
@@ -195,6 +197,18 @@ class Connector(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A connector whose create takes a second step, such as posting what was entered, that may be missing."""
+
+    def finish(self, entity: Entity, id: str) -> None:
+        """Take the step for a record that lacks it; harmless where it was taken. A lasting refusal leaves it as it is.
+
+        Raises a WriteError, as `create` does.
+        """
+        ...
 
 
 Opener = Callable[..., Connector]

@@ -6,26 +6,30 @@ was refused is searched for as well, since an installation may control reference
 
 from __future__ import annotations
 
-import json
 import logging
 import random
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors.http import Pace, Transport, checked_url
+from tieout.connectors.sage_x3_changes import Exports, Feed, Ticks
 from tieout.connectors.sage_x3_objects import KEYS, Objects
-from tieout.connectors.sage_x3_payload import Blocks, Unplaced, Unreadable, described, native, param
+from tieout.connectors.sage_x3_payload import Blocks, Unplaced, Unreadable, native, param, parsed
+from tieout.connectors.sage_x3_settings import KnownCustomer, SageX3Settings, books_of
 from tieout.connectors.sage_x3_wire import Refused, Reply, Wire, rejected
 from tieout.errors import (
     AuthError,
     ConfigError,
     DuplicateNumber,
+    FatalError,
     NotFoundError,
     NotSent,
     PeriodClosed,
@@ -34,6 +38,7 @@ from tieout.errors import (
     Rejected,
     TieoutError,
     UnknownOutcome,
+    WriteError,
 )
 from tieout.mapping import sage_x3 as mapping
 from tieout.model import (
@@ -52,8 +57,7 @@ from tieout.model import (
 log = logging.getLogger("tieout.sage_x3")
 Native = Mapping[str, Any]
 Clock = Callable[[], datetime]
-SETTLE = 120 + 120 + 30  # our timeout, a late commit, the look afterwards
-DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
+Row = Mapping[str, str]
 _KINDS: Mapping[Entity, tuple[str, ...]] = {
     Entity.CUSTOMER: ("BPC",),
     Entity.INVOICE: ("SIH", "BIC"),
@@ -61,67 +65,37 @@ _KINDS: Mapping[Entity, tuple[str, ...]] = {
     Entity.PAYMENT: ("PAY",),
     Entity.ADJUSTMENT: ("PAY",),
 }
+_HELD: Mapping[str, tuple[Entity, ...]] = {
+    kind: tuple(entity for entity, kinds in _KINDS.items() if kind in kinds) for kind in KEYS
+}
+# The fewer records that stand in the same objects; a run asks for them afterwards.
+_BESIDE = {Entity.INVOICE: Entity.CREDIT_MEMO, Entity.PAYMENT: Entity.ADJUSTMENT}
 _PARTNER = {"SIH": "BPCINV", "BIC": "BPR", "PAY": "BPR"}
 _DAY = {"SIH": "INVDAT", "BIC": "ACCDAT", "PAY": "ACCDAT"}
+_DAY_AROUND, _MONTH = timedelta(days=1), timedelta(days=31)
+_ITEM = ("TYP", "NUM", "CUR", "SAC", "DUDDAT", "SNS", "AMTCUR", "PAYCUR", "TMPCUR")
 _TAKEN_OFF = frozenset({"discount", "write_off", "withholding", "deduction"})
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+@dataclass
+class _Kept:
+    """Records that were read on the way, and the cursor of that read."""
 
-
-class KnownCustomer(_Settings):
-    """A customer by whom the company is known: another name under its code is another company's books."""
-
-    code: str
-    name: str
-
-
-class SageX3Settings(_Settings):
-    """One connection; see docs/reference/config.md for each key."""
-
-    url: str
-    user: str
-    pool: str
-    language: str = "ENG"
-    width: int = Field(default=2, ge=1, le=30)
-    timeout_seconds: int = Field(default=120, ge=5)
-    list_limit: int = Field(default=200_000, ge=1)
-    company: str
-    known_customer: KnownCustomer | None = None
-    currency: str
-    closed_through: date | None = None
-    time_zone: str | None = None
-    services: dict[str, str]
-    strategy: Literal["key_sweep", "subprogram"] = "key_sweep"
-    site: str = ""
-    customer_category: str = ""
-    tax_rule: str = ""
-    terms: str = ""
-    due_term: str | None = None
-    invoice_type: str = ""
-    credit_type: str = ""
-    invoice_types: dict[str, str] = {}
-    enter_as: Literal["SIH", "BIC"] = "SIH"
-    post_action: str | None = None
-    bank: str = ""
-    applied_as: str = ""
-    attributes: dict[str, str] = {}
-    cancelled: tuple[str, ...] = ()
-    payment_entries: tuple[str, ...] = ("PAY",)
-    invoice_entries: tuple[str, ...] = ()
+    seen: list[Observation]
+    cursor: str | None
 
 
 class SageX3Connector:
     """One connection. Made by `open_sage_x3`. `company()` starts a round: blocks and open items are read anew."""
 
-    def __init__(self, name: str, settings: SageX3Settings, wire: Wire, *, clock: Clock, settle: int = SETTLE) -> None:
+    def __init__(self, name: str, settings: SageX3Settings, wire: Wire, *, clock: Clock, settle: int) -> None:
         self._name, self._settings, self._wire, self._clock = name, settings, wire, clock
         self._objects = Objects(wire, settings.services, most=settings.list_limit)
-        self._books = _books(name, settings)
+        self._books = books_of(name, settings)
+        self._feed = _feed(self._objects, settings, clock)
         self._capabilities = self._declare(settle)
-        self._items: dict[tuple[bool, str], list[Mapping[str, str]]] | None = None
-        self._stash: dict[Entity, list[Observation]] = {}
+        self._items: dict[tuple[bool, str], list[Row]] | None = None
+        self._kept: dict[Entity, _Kept] = {}
 
     def __repr__(self) -> str:
         return f"SageX3Connector({self._name!r}, {self._wire!r})"
@@ -161,7 +135,8 @@ class SageX3Connector:
             fields=fields,
             strategy=Strategy.SEARCHABLE_MARKER,
             by_id=True,
-            delta=own.strategy != "key_sweep",
+            delta=self._feed is not None,
+            tells_removals=self._feed is None or self._feed.removals,
             versioned=False,
             settle=settle,
             searchable=True,
@@ -177,7 +152,7 @@ class SageX3Connector:
         Raises AuthError for another name under that customer's code, or none.
         """
         self._objects.forget()
-        self._items, self._stash = None, {}
+        self._items, self._kept = None, {}
         own, known = self._settings, self._settings.known_customer
         if known is not None:
             self._expect(known)
@@ -187,7 +162,7 @@ class SageX3Connector:
         return Company(
             id=own.company,
             name=own.company,
-            entity_codes=(own.site,) if own.site else (),
+            entity_codes=own.own_sites,
             home_currency=own.currency,
             closed=(ClosedPeriod(entity_code=None, module=None, through=through),) if through else (),
             time_zone=own.time_zone,
@@ -207,42 +182,51 @@ class SageX3Connector:
         """Every object, or with a change feed those that it names since the cursor; see `Connector.pull`."""
         if entity not in self._capabilities.reads:
             raise ReadOnlyError(f"{self._name} publishes no service for a {entity}")
-        since = _tick(cursor) if cursor is not None and self._settings.strategy == "subprogram" else None
-        pull = Pull(iter(()), full=since is None)
-        pull.observations = self._all(entity, pull) if since is None else self._since(entity, since, pull)
+        feed = self._feed
+        pull = Pull(iter(()), full=feed is None or cursor is None or not feed.knows(cursor))
+        if feed is None or cursor is None or pull.full:
+            pull.observations = self._all(entity, pull)
+        else:
+            pull.observations = self._since(entity, cursor, feed, pull)
         return pull
 
     def _all(self, entity: Entity, pull: Pull) -> Iterator[Observation]:
-        tick = self._objects.changes(0).tick if self._settings.strategy == "subprogram" else None
-        read = 0
-        if entity in self._stash:
-            found: Iterable[Observation] = self._stash.pop(entity)
+        kept = self._kept.pop(entity, None)
+        if kept is None:
+            kept = _Kept([], None)
+            found = self._swept(entity, kept)
         else:
-            found = self._swept(entity)
+            found = iter(kept.seen)
+        read = 0
         for seen in found:
             read += 1
             yield seen
         pull.proof = {"read": read, "by": "the left list was the same before and after"}
-        pull.cursor = None if tick is None else json.dumps({"tick": tick})
-        pull.complete = True
+        pull.cursor, pull.complete = kept.cursor, True
 
-    def _swept(self, entity: Entity) -> Iterator[Observation]:
-        """Every object of an entity; what else the same objects hold is kept for the pull that asks for it."""
-        kept: dict[Entity, list[Observation]] = {}
+    def _swept(self, entity: Entity, done: _Kept) -> Iterator[Observation]:
+        """Every object of an entity. done: gets the cursor for the next look.
+
+        What else the same objects hold is kept for the pull that asks for it, with the same cursor.
+        """
+        beside = _BESIDE.get(entity)
+        aside = _Kept([], None)
+        start, newest = (self._feed.start(), "") if self._feed else (None, "")
         for kind in self._objects.published(*_KINDS[entity]):
-            for told in self._objects.sweep(kind):
+            for told in self._objects.sweep(kind, self._may_be_ours):
+                newest = max(newest, str(told["fields"].get("WW_MODSTAMP") or ""))
                 for seen in self._observed(told):
                     if seen.entity is entity:
                         yield seen
-                    else:
-                        kept.setdefault(seen.entity, []).append(seen)
-        others = DOCUMENTS if entity in DOCUMENTS else (Entity.PAYMENT, Entity.ADJUSTMENT)
-        if entity is not Entity.CUSTOMER:
-            self._stash |= {e: kept.get(e, []) for e in others if e is not entity}
+                    elif seen.entity is beside:
+                        aside.seen.append(seen)
+        done.cursor = aside.cursor = self._feed.cursor(start, newest) if self._feed else None
+        if beside in self._capabilities.reads:
+            self._kept[beside] = aside
 
-    def _since(self, entity: Entity, tick: int, pull: Pull) -> Iterator[Observation]:
-        changed = self._objects.changes(tick)
+    def _since(self, entity: Entity, cursor: str, feed: Feed, pull: Pull) -> Iterator[Observation]:
         kinds = self._objects.published(*_KINDS[entity])
+        changed, then = feed.since(cursor, kinds)
         live = {(kind, key) for kind, key in changed.keys if kind in kinds}
         for kind, key in (*changed.keys, *changed.gone):
             if kind == "DUD":
@@ -259,8 +243,8 @@ class SageX3Connector:
         gone = {key for kind, key in changed.gone if kind in kinds}
         for key in sorted(gone):
             yield Observation(entity, key, {"object": kinds[0], "key": key}, None, None, Existence.DELETED)
-        pull.proof = {"source": self._settings.services["changes"], "changed": count, "gone": len(gone)}
-        pull.cursor, pull.complete = json.dumps({"tick": changed.tick}), True
+        pull.proof = {"by": self._settings.strategy, "changed": count, "gone": len(gone)}
+        pull.cursor, pull.complete = then, True
 
     def get(self, entity: Entity, id: str) -> Observation:
         """The record as it is now; NotFoundError only if no left list has it."""
@@ -271,49 +255,58 @@ class SageX3Connector:
             except NotFoundError:
                 continue
             for seen in self._observed(told, alone=True):
-                if seen.entity is entity and seen.id == id:
-                    return seen
+                if seen.entity is entity and (seen.id == id or isinstance(seen.record, RecordError)):
+                    return replace(seen, id=id)
         raise NotFoundError(f"{self._name}: X3 has no {entity} {id}")
 
     def search(self, entity: Entity, *, marker: str | None = None, like: AnyRecord | None = None) -> list[Observation]:
         """Records that carry the marker, or could be `like`. X3 cannot search for a reference: candidates are read.
 
-        With `like`, its customer's documents of that day (of the days around without a marker), or customers of the
-        name; without, everything.
+        With `like`, its customer's documents of the days around, or customers of the name; without, everything. Beside
+        a marker the days are a month, as X3 may have dated a document otherwise, and what cannot be read but may be it
+        is named too.
         """
         wanted = self.represent(like) if like is not None else None
         return [seen for seen in self._read_candidates(entity, marker, like) if _fits(seen, marker, wanted)]
 
     def _read_candidates(self, entity: Entity, marker: str | None, like: AnyRecord | None) -> Iterator[Observation]:
         for kind in self._objects.published(*_KINDS.get(entity, ())):
-            for _, told in self._objects.each(kind, self._candidates(kind, marker, like)):
+            wanted = [row for row in self._objects.listed(kind) if self._may_be(row, kind, marker, like)]
+            for _, told in self._objects.each(kind, sorted({row.get(KEYS[kind], "").strip() for row in wanted})):
                 if told is not None:
                     yield from (seen for seen in self._observed(told, alone=True) if seen.entity is entity)
 
-    def _candidates(self, kind: str, marker: str | None, like: AnyRecord | None) -> list[str]:
-        if like is None:
-            rows = self._objects.listed(kind)
-        elif isinstance(like, Customer):
-            head = mapping.create(like, self._books)["fields"]["BPCNAM"]
-            rows = [r for r in self._objects.listed(kind) if r.get("BPCNAM", head).casefold() == head.casefold()]
-        else:
-            near = range(-1, 2) if marker is None else range(1)
-            days = {f"{like.posted + timedelta(days=n):%Y%m%d}" for n in near}
-            rows = [
-                r
-                for r in self._objects.listed(kind, **{_PARTNER[kind]: like.customer})
-                if r.get(_DAY[kind], next(iter(days))) in days
-            ]
-        return sorted({row.get(KEYS[kind], "").strip() for row in rows})
+    def _may_be(self, row: Row, kind: str, marker: str | None, like: AnyRecord | None) -> bool:
+        """Whether a line of the left list could be `like`; a column that it does not show tells nothing."""
+        if like is None or not self._may_be_ours(row):
+            return like is None
+        if isinstance(like, Customer):
+            head: str = mapping.create(like, self._books)["fields"]["BPCNAM"]
+            return row.get("BPCNAM", head).casefold() == head.casefold()
+        if row.get(_PARTNER[kind], like.customer).strip() != like.customer:
+            return False
+        try:
+            on = datetime.strptime(row.get(_DAY[kind], "").strip(), "%Y%m%d").date()
+        except ValueError:
+            return True
+        return abs(on - like.posted) <= (_MONTH if marker is not None else _DAY_AROUND)
+
+    def _may_be_ours(self, row: Row) -> bool:
+        """Whether a line of the left list says no site that another connection has to do with."""
+        site = (row.get("SALFCY") or row.get("FCY") or "").strip()
+        return not site or not self._books.sites or site in self._books.sites
 
     def control_balances(self, as_of: date) -> list[ControlBalance]:
         """What the open items of each control account add up to now; X3 shows them as of today only."""
         if as_of < self._clock().date():
             return []
         sums: dict[tuple[str, str], Decimal] = {}
-        for row in self._objects.open_items():
+        for row in self._own_items():
             key = row.get("SAC", ""), row.get("CUR", "")
-            sums[key] = sums.get(key, Decimal(0)) + Decimal(row.get("SNS") or 1) * mapping.open_of(row)
+            try:
+                sums[key] = sums.get(key, Decimal(0)) + mapping.owed_of(row)
+            except mapping.Unreadable as why:
+                raise FatalError(f"{self._name}: {why}", hint="let `open_items` show it") from None
         report = self._settings.services.get("open_items", "")
         return [
             ControlBalance(
@@ -331,34 +324,40 @@ class SageX3Connector:
     def _observed(self, told: Native, *, alone: bool = False) -> Iterator[Observation]:
         """What one object says: a customer, a document unless it is pro-forma, a payment and what it takes off.
 
-        alone: look up the open items of its customer only
+        alone: look up the open items of its customer only, and name a document of another site, as it was asked for
         """
-        kind = told["object"]
+        kind, said = told["object"], False
         id = str(told["fields"].get(KEYS[kind], "")).strip()
-        if kind == "BPC":
-            yield self._made(Entity.CUSTOMER, id, told)
-            return
-        told = self._with_items(told, id, alone=alone)
-        if kind == "PAY":
-            yield self._made(Entity.PAYMENT, id, told)
-            if Entity.ADJUSTMENT in self._capabilities.reads:
-                yield from self._taken_off(told)
-            return
         try:
-            if not mapping.is_accounted(told, self._books):
+            if "hidden" in told:
+                raise mapping.Unreadable("", "", f"X3 lists it and does not show it: {told['hidden']}")  # noqa: TRY301
+            if kind == "BPC":
+                yield self._made(Entity.CUSTOMER, id, told)
                 return
-            entity = Entity.CREDIT_MEMO if mapping.is_credit(told, self._books) else Entity.INVOICE
-        except mapping.Unreadable:
-            entity = Entity.INVOICE
-        yield self._made(entity, id, told)
+            if (site := mapping.foreign_site(told, self._books)) is not None:
+                if not alone:
+                    return
+                raise mapping.Unreadable("FCY", site, "is a site that `sites` of the connection does not name")  # noqa: TRY301
+            told = self._with_items(told, id, alone=alone)
+            if kind == "PAY":
+                yield self._made(Entity.PAYMENT, id, told)
+                said = True
+                if Entity.ADJUSTMENT in self._capabilities.reads:
+                    for one in list(mapping.adjustments(told, self._books)):
+                        yield Observation(Entity.ADJUSTMENT, one.ref.id, told, one, None)
+            elif mapping.is_accounted(told, self._books):
+                credit = mapping.is_credit(told, self._books)
+                yield self._made(Entity.CREDIT_MEMO if credit else Entity.INVOICE, id, told)
+        except mapping.Unreadable as why:
+            for entity in _HELD[kind]:
+                if entity in self._capabilities.reads and not (said and entity is Entity.PAYMENT):
+                    yield self._unreadable(entity, id, told, why)
 
-    def _taken_off(self, told: Native) -> Iterator[Observation]:
-        try:
-            found = list(mapping.adjustments(told, self._books))
-        except mapping.Unreadable:
-            return  # the payment itself says why it cannot be read
-        for one in found:
-            yield Observation(Entity.ADJUSTMENT, one.ref.id, told, one, None)
+    def _unreadable(self, entity: Entity, id: str, told: Native, why: mapping.Unreadable) -> Observation:
+        """An object that does not say what it is may be a record of each of its entities: none counts as gone."""
+        known = f"{id}/" if entity is Entity.ADJUSTMENT else id
+        error = RecordError(self._name, why.path, why.value, why.reason, entity=entity.value, ref=known)
+        return Observation(entity, known, told, error, None)
 
     def _made(self, entity: Entity, id: str, told: Native) -> Observation:
         record = mapping.read(entity, told, self._books)
@@ -373,16 +372,31 @@ class SageX3Connector:
         paid = told["object"] == "PAY"
         partner = str(told["fields"].get(_PARTNER[told["object"]], "")).strip()
         if alone and partner:
-            items = self._sorted(self._objects.open_items(partner))
+            items = self._sorted(partner)
         else:
             if self._items is None:
-                self._items = self._sorted(self._objects.open_items())
+                self._items = self._sorted()
             items = self._items
         own = items.get((paid, id), [])
         told = {**told, "open_items": own}
         return {**told, "applications": self._matched(told, own)} if "GAS" in self._settings.services else told
 
-    def _matched(self, told: Native, own: list[Mapping[str, str]]) -> list[dict[str, str]]:
+    def _own_items(self, customer: str = "") -> Iterator[Row]:
+        """Open items of our sites. Raises ConfigError where several companies have some, and `sites` names none."""
+        sites, companies = self._books.sites, set[str]()
+        for row in self._objects.open_items(customer):
+            site = row.get("FCY", "").strip()
+            if sites and site and site not in sites:
+                continue
+            companies.add(row.get("CPY", ""))
+            if not sites and len(companies) > 1:
+                raise ConfigError(
+                    f"{self._name}: X3 shows open items of the companies {', '.join(sorted(companies))}",
+                    hint="name the sites of this connection's company in `sites`",
+                )
+            yield row
+
+    def _matched(self, told: Native, own: list[Row]) -> list[dict[str, str]]:
         """What a credit memo was matched with, where that is plain: the invoice that it names, under the same code."""
         origin = mapping.origin_of(told)
         paid = sum((mapping.paid_of(row) for row in own), Decimal(0))
@@ -396,12 +410,13 @@ class SageX3Connector:
                 return [{"NUM": origin, "AMTCUR": f"{paid:f}", "ON": on}]
         return []
 
-    def _sorted(self, rows: Iterable[Mapping[str, str]]) -> dict[tuple[bool, str], list[Mapping[str, str]]]:
-        """Open items by document; a payment's number and an invoice's are told apart by the entry type."""
-        found: dict[tuple[bool, str], list[Mapping[str, str]]] = {}
-        for row in rows:
+    def _sorted(self, customer: str = "") -> dict[tuple[bool, str], list[Row]]:
+        """Open items by document, with the columns that are read; the entry type tells payments from invoices."""
+        found: dict[tuple[bool, str], list[Row]] = {}
+        for row in self._own_items(customer):
             paid = row.get("TYP", "") in self._settings.payment_entries
-            found.setdefault((paid, row.get("NUM", "").strip()), []).append(row)
+            kept = {name: row[name] for name in _ITEM if name in row}
+            found.setdefault((paid, row.get("NUM", "").strip()), []).append(kept)
         return found
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -421,7 +436,10 @@ class SageX3Connector:
         reply = self._sent("save", made["object"], record, marker, objectXml=body)
         id = self._key_of(made["object"], reply)
         if isinstance(record, Invoice | CreditMemo) and self._settings.post_action:
-            self._post(made["object"], id)
+            try:
+                self._post(made["object"], id, self._settings.post_action)
+            except WriteError as why:  # the document is there: it is read back, and what is missing is done by `finish`
+                log.warning("%s: whether %s %s is posted is not known: %s", self._name, made["object"], id, why)
         return Written(id, raw=None)
 
     def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:  # noqa: ARG002
@@ -482,15 +500,9 @@ class SageX3Connector:
         known = self._objects.blocks.get(kind)
         if known is not None and known.heads and known.grids:
             return known
-        try:
-            told = self._wire.read("getDescription", publicName=self._settings.services[kind]).result or ""
-            found = described(told)
-        except (Refused, Unreadable) as why:
-            log.info("%s: no description of %s: %s", self._name, kind, why)
-            found = Blocks()
+        found = self._objects.described(kind)
         key = like or next((row[KEYS[kind]] for row in self._objects.listed(kind)), "")
-        if key:
-            self._objects.read(kind, key)
+        if key and "hidden" not in self._objects.read(kind, key):
             seen = self._objects.blocks[kind]
             found = Blocks(found.heads | seen.heads, found.grids | seen.grids)
         self._objects.blocks[kind] = found
@@ -513,11 +525,14 @@ class SageX3Connector:
             found = self.search(record.entity, marker=marker, like=record)
         except TieoutError as error:
             raise UnknownOutcome(f"X3 refuses it ({why}), and what it has could not be read: {error.message}") from None
-        return found[0].id if found else ""
+        ours = [seen.id for seen in found if not isinstance(seen.record, RecordError)]
+        if found and not ours:
+            raise UnknownOutcome(f"X3 refuses it ({why}), and has {found[0].id}, which cannot be read") from None
+        return ours[0] if ours else ""
 
     def _key_of(self, kind: str, reply: Reply) -> str:
         try:
-            told = native(kind, reply.result or "", self._objects.blocks.setdefault(kind, Blocks()))
+            told = native(kind, parsed(reply.result or ""), self._objects.blocks.setdefault(kind, Blocks()))
         except Unreadable as why:
             raise UnknownOutcome(f"X3's answer cannot be read: {why}") from None
         id = str(told["fields"].get(KEYS[kind], "")).strip()
@@ -525,42 +540,31 @@ class SageX3Connector:
             raise UnknownOutcome(f"X3's answer names no {KEYS[kind]}")
         return id
 
-    def _post(self, kind: str, id: str) -> None:
-        """Validate a document. Whatever comes of it, the document is there, and is read back as what it is."""
+    def finish(self, entity: Entity, id: str) -> None:
+        """Validate a document that was entered only, as its answer was lost before it could be validated."""
+        action = self._settings.post_action
+        if entity not in (Entity.INVOICE, Entity.CREDIT_MEMO) or not action:
+            return
+        for kind in self._objects.published("SIH", "BIC"):
+            if self._objects.lists(kind, id):
+                self._post(kind, id, action)
+                return
+
+    def _post(self, kind: str, id: str, action: str) -> None:
+        """Validate a document. A refusal leaves it entered."""
         keys = [{"key": KEYS[kind], "value": id}]
-        service, action = self._settings.services[kind], self._settings.post_action
         try:
-            self._wire.write("actionObjectKeys", publicName=service, actionCode=action, objectKeys=keys)
-        except (Refused, TieoutError) as why:
+            self._wire.write(
+                "actionObjectKeys", publicName=self._settings.services[kind], actionCode=action, objectKeys=keys
+            )
+        except Refused as why:
             log.warning("%s: %s %s is entered, not posted: %s", self._name, kind, id, why)
 
 
-def _books(name: str, own: SageX3Settings) -> mapping.Books:
-    return mapping.Books(
-        name,
-        own.currency,
-        site=own.site,
-        category=own.customer_category,
-        tax_rule=own.tax_rule,
-        terms=own.terms,
-        invoice_type=own.invoice_type,
-        credit_type=own.credit_type,
-        ledger_invoices=own.enter_as == "BIC",
-        due_term=own.due_term if "open_items" in own.services else None,
-        types=own.invoice_types,
-        attributes=own.attributes,
-        applied_as=own.applied_as,
-        bank=own.bank,
-        cancelled=frozenset(own.cancelled),
-    )
-
-
-def _tick(cursor: str) -> int | None:
-    try:
-        told = json.loads(cursor, parse_float=Decimal)["tick"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return told if isinstance(told, int) and told >= 0 else None
+def _feed(objects: Objects, own: SageX3Settings, clock: Clock) -> Feed | None:
+    if own.strategy == "subprogram":
+        return Ticks(objects)
+    return Exports(objects, own, clock) if own.strategy == "export_template" else None
 
 
 def _at(grids: Any, at: int) -> Any:
@@ -569,6 +573,8 @@ def _at(grids: Any, at: int) -> Any:
 
 def _fits(seen: Observation, marker: str | None, like: AnyRecord | None) -> bool:
     record = seen.record
+    if isinstance(record, RecordError) and marker is not None:
+        return "hidden" in seen.raw or mapping.carries(seen.raw, marker)
     if record is None or isinstance(record, RecordError):
         return False
     if marker is not None:
@@ -589,7 +595,7 @@ def open_sage_x3(
     clock: Clock,
     sleep: Callable[[float], None] = time.sleep,
     jitter: Callable[[], float] = random.random,
-    settle: int = SETTLE,
+    settle: int | None = None,
     attempts: int = 5,
 ) -> SageX3Connector:
     """A connector for one company of one X3 host; nothing is sent yet. Raises ConfigError with every problem.
@@ -603,9 +609,11 @@ def open_sage_x3(
         raise ConfigError(f"[connection.{name}] is wrong", problems=found) from error
     if not secrets.get("password"):
         raise ConfigError(f"connection {name} has no password", hint="give `password` by reference")
-    if own.strategy == "subprogram" and "changes" not in own.services:
-        raise ConfigError(f"[connection.{name}] strategy: `subprogram` needs the service `changes`")
+    if problems := tuple(own.problems()):
+        raise ConfigError(f"[connection.{name}] is wrong", problems=problems)
     timeout = own.timeout_seconds
+    if settle is None:  # as long as we wait, as long again for a commit that comes late, and for the look afterwards
+        settle = timeout * 2 + max(timeout, 120) + 30
 
     def transport(pace: Pace) -> Transport:
         return Transport(pace=pace, read_seconds=timeout, total_seconds=timeout * 2)
@@ -621,5 +629,6 @@ def open_sage_x3(
         sleep=sleep,
         jitter=jitter,
         attempts=attempts,
+        temporary=tuple(re.compile(pattern, re.IGNORECASE) for pattern in own.temporary),
     )
     return SageX3Connector(name, own, wire, clock=clock, settle=settle)

@@ -6,16 +6,20 @@ objects were read; what changed is told by a sub-program of the site where one i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, native, parsed, program, rows, values
+from lxml import etree
+
+from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, described, native, parsed, program, rows, values
 from tieout.connectors.sage_x3_wire import Refused, Wire
 from tieout.errors import FatalError, NotFoundError, RetriableError
 
+log = logging.getLogger("tieout.sage_x3")
 KEYS = {"BPC": "BPCNUM", "SIH": "NUM", "BIC": "NUM", "PAY": "NUM"}
 PASSES = 3
 PAGE = 2000
@@ -51,35 +55,49 @@ class Objects:
     def published(self, *kinds: str) -> list[str]:
         return [kind for kind in kinds if kind in self.services]
 
-    def listed(self, kind: str, **columns: str) -> list[Row]:
-        """The left list, only lines with these column values. Raises RetriableError for one that is cut short."""
-        asked = [{"key": name, "value": value} for name, value in columns.items()] or [{"key": KEYS[kind], "value": ""}]
-        reply = self._asked("query", kind, objectKeys=asked, listSize=self.most)
-        found = rows(reply)
-        told = parsed(reply).get("SIZE", "")
+    def listed(self, kind: str, key: str = "") -> list[Row]:
+        """The left list, or its lines of a key. Raises RetriableError for one that is cut short.
+
+        Only the key is asked for: whether X3 heeds a condition on another column is not certain, and a document that a
+        list leaves out would be taken for lost.
+        """
+        asked = [{"key": KEYS[kind], "value": key}]
+        result = self._asked("query", kind, objectKeys=asked, listSize=self.most)
+        found = list(rows(result))
+        told = result.get("SIZE", "")
         if len(found) >= self.most or (told.isdigit() and int(told) > len(found)):
             raise RetriableError(
                 f"the list of {self.services[kind]} is not whole: {len(found)} lines, {told or 'more'} told",
                 hint="raise `list_limit` of the connection",
             )
-        # Whether X3 heeds a filter on a column is not certain: what does not fit is left out here.
-        return [row for row in found if all(row.get(n, v).strip() == v for n, v in columns.items())]
+        return found
+
+    def keys(self, kind: str, wanted: Callable[[Row], bool] = lambda _row: True) -> set[str]:
+        """The keys of the left list."""
+        return {row.get(KEYS[kind], "").strip() for row in self.listed(kind) if wanted(row)}
 
     def read(self, kind: str, key: str) -> dict[str, Any]:
-        """The object as it is now. Raises NotFoundError only where the left list does not have it either."""
-        if not key or _WILD & set(key) or len(key) > 40:
+        """The object as it is now. Raises NotFoundError only where the whole left list does not have it either.
+
+        One that X3 lists and does not show comes back with `hidden`, the reason that X3 gives.
+        """
+        if not key or _WILD & set(key) or len(key) > 40 or not key.isprintable():
             raise NotFoundError(f"X3 has no {kind} of the key {key!r}")
         keys = [{"key": KEYS[kind], "value": key}]
         try:
-            reply = self._asked("read", kind, objectKeys=keys)
+            result = self._parsed("read", kind, objectKeys=keys)
         except Refused as why:
-            if not any(row.get(KEYS[kind]) == key for row in self.listed(kind, **{KEYS[kind]: key})):
+            if not self.lists(kind, key):
                 raise NotFoundError(f"X3 has no {kind} {key}: {why}") from None
-            raise RetriableError(f"{kind} {key} is there, but X3 does not show it: {why}") from None
-        found = native(kind, reply, self.blocks.setdefault(kind, Blocks()))
+            return {"object": kind, "fields": {KEYS[kind]: key}, "grids": [], "hidden": str(why)}
+        found = native(kind, result, self.blocks.setdefault(kind, Blocks()))
         if found["fields"].get(KEYS[kind], "").strip() != key:
             raise FatalError(f"asked for {kind} {key}, X3 answers {found['fields'].get(KEYS[kind], '')!r:.40}")
         return found
+
+    def lists(self, kind: str, key: str) -> bool:
+        """Whether the left list has a key: asked for by it, and in the whole list where that shows nothing."""
+        return any(row.get(KEYS[kind], "").strip() == key for row in self.listed(kind, key)) or key in self.keys(kind)
 
     def each(self, kind: str, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """(key, object) in the order of the keys, None for one that went meanwhile; as many at once as may be."""
@@ -103,14 +121,14 @@ class Objects:
 
         Raises RetriableError where it will not settle.
         """
-        name, seen = KEYS[kind], set[str]()
-        before = {row.get(name, "").strip() for row in self.listed(kind) if wanted(row)}
+        seen = set[str]()
+        before = self.keys(kind, wanted)
         for _ in range(PASSES):
             for key, found in self.each(kind, sorted(before - seen)):
                 seen.add(key)
                 if found is not None:
                     yield found
-            after = {row.get(name, "").strip() for row in self.listed(kind) if wanted(row)}
+            after = self.keys(kind, wanted)
             if after <= seen:
                 return
             before = after
@@ -126,7 +144,7 @@ class Objects:
         """
         keys = [{"key": "TYP", "value": type}, {"key": "NUM", "value": number}]
         try:
-            found = native("GAS", self._asked("read", "GAS", objectKeys=keys))
+            found = native("GAS", self._parsed("read", "GAS", objectKeys=keys))
         except Refused:
             return set()
         return {code for lines in found["grids"] for row in lines if (code := row.get("MTC", "").strip().upper())}
@@ -140,9 +158,9 @@ class Objects:
         after = ""
         while True:
             asked = {"I_BPR": customer, "I_AFTER": after, "I_SIZE": str(PAGE)}
-            reply = self._asked("run", "open_items", inputXml=program(GRP1=asked))
-            yield from rows(reply)
-            told = values(reply)
+            result = self._asked("run", "open_items", inputXml=program(GRP1=asked))
+            yield from rows(result)
+            told = values(result)
             last = told.get("O_LAST", "")
             if told.get("O_MORE") != _YES:
                 return
@@ -154,24 +172,57 @@ class Objects:
         """What changed after a tick, in the site's change feed."""
         keys: dict[tuple[str, str], bool] = {}
         tick = since
-        while True:
-            reply = self._asked("run", "changes", inputXml=program(GRP1={"I_TICK": str(tick), "I_SIZE": str(PAGE)}))
-            for row in rows(reply):
+        for result, tick in self._feed(since):  # noqa: B007  the last one counts
+            for row in rows(result):
                 keys[(row.get("OBJECT", ""), row.get("KEY", ""))] = row.get("GONE") == _YES
-            told = values(reply)
-            then = int(told["O_TICK"]) if told.get("O_TICK", "").isdigit() else -1
-            if then < tick:
-                raise FatalError(f"{self.services['changes']} counts backwards: {then} after {tick}")
-            more, tick = told.get("O_MORE") == _YES and then > tick, then
-            if not more:
-                break
         live = tuple(key for key, gone in keys.items() if not gone)
         return Changed(live, tuple(key for key, gone in keys.items() if gone), tick)
 
-    def _asked(self, operation: str, service: str, **parts: Any) -> str:
+    def tick(self) -> int:
+        """The change feed's last tick."""
+        tick = 0
+        for _, tick in self._feed(0):  # noqa: B007  the last one counts
+            pass
+        return tick
+
+    def _feed(self, since: int) -> Iterator[tuple[etree._Element, int]]:
+        """The pages of the change feed with the tick after each."""
+        more = True
+        while more:
+            asked = {"I_TICK": str(since), "I_SIZE": str(PAGE)}
+            result = self._asked("run", "changes", inputXml=program(GRP1=asked))
+            told = values(result)
+            then = int(told["O_TICK"]) if told.get("O_TICK", "").isdigit() else -1
+            if then < since:
+                raise FatalError(f"{self.services['changes']} counts backwards: {then} after {since}")
+            yield result, then
+            more, since = told.get("O_MORE") == _YES and then > since, then
+
+    def called(self, service: str, inputs: str) -> dict[str, str]:
+        """The single fields of what a sub-program answers."""
+        return values(self._asked("run", service, inputXml=inputs))
+
+    def described(self, kind: str) -> Blocks:
+        """What X3 says of a publication's blocks; nothing where it does not say it."""
+        try:
+            return described(self.wire.read("getDescription", publicName=self.services[kind]).result or "")
+        except (Refused, Unreadable) as why:
+            log.info("no description of %s: %s", self.services[kind], why)
+            return Blocks()
+
+    def _asked(self, operation: str, service: str, **parts: Any) -> etree._Element:
+        """The RESULT of a call that X3 has no reason to refuse. Raises FatalError if it does."""
+        try:
+            return self._parsed(operation, service, **parts)
+        except Refused as why:
+            raise FatalError(
+                f"X3 refuses {operation} of {self.services[service]}: {why}",
+                hint="check `services`, `pool` and the rights of `user`; what passes by itself goes into `temporary`",
+            ) from None
+
+    def _parsed(self, operation: str, service: str, **parts: Any) -> etree._Element:
         reply = self.wire.read(operation, publicName=self.services[service], **parts)
         try:
-            parsed(reply.result or "")
+            return parsed(reply.result or "")
         except Unreadable as why:
             raise RetriableError(f"{self.services[service]}: {why}") from None
-        return reply.result or ""

@@ -7,7 +7,7 @@ and never known beforehand. Grammar: Sage's online help of the X3 web services (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,17 +48,17 @@ def parsed(text: str) -> etree._Element:
     return root
 
 
-def native(kind: str, text: str, blocks: Blocks | None = None) -> dict[str, Any]:
-    """The native object of a `read`: {object, fields, grids}. blocks: learns where fields stood. Raises Unreadable."""
+def native(kind: str, result: etree._Element, blocks: Blocks | None = None) -> dict[str, Any]:
+    """The native object of a `read`: {object, fields, grids}. blocks: learns where fields stood."""
     fields: dict[str, Any] = {}
     grids: list[list[Row]] = []
-    for group in parsed(text):
+    for group in result:
         id = group.get("ID", "")
         if group.tag == "TAB":
-            rows = [_row(line) for line in group.iterchildren("LIN")]
-            grids.append(rows)
+            lines = [_row(line) for line in group.iterchildren("LIN")]
+            grids.append(lines)
             if blocks is not None:
-                blocks.grids |= {column: id for row in rows for column in row}
+                blocks.grids |= {column: id for row in lines for column in row}
             continue
         for child in group.iterchildren("FLD", "LST"):
             name = child.get("NAME", "")
@@ -68,15 +68,14 @@ def native(kind: str, text: str, blocks: Blocks | None = None) -> dict[str, Any]
     return {"object": kind, "fields": fields, "grids": grids}
 
 
-def rows(text: str) -> list[Row]:
-    """The lines of a left list, or of the grids of a sub-program's answer. Raises Unreadable."""
-    return [_row(line) for line in parsed(text).iter("LIN")]
+def rows(result: etree._Element) -> Iterator[Row]:
+    """The lines of a left list, or of the grids of a sub-program's answer."""
+    return (_row(line) for line in result.iter("LIN"))
 
 
-def values(text: str) -> dict[str, str]:
-    """The single fields of a sub-program's answer. Raises Unreadable."""
-    root = parsed(text)
-    return {child.get("NAME", ""): "".join(child.itertext()) for group in root.iterchildren("GRP") for child in group}
+def values(result: etree._Element) -> dict[str, str]:
+    """The single fields of a sub-program's answer."""
+    return {child.get("NAME", ""): "".join(child.itertext()) for group in result.iterchildren("GRP") for child in group}
 
 
 def described(text: str) -> Blocks:

@@ -1,16 +1,18 @@
 """Sage X3's web service on the wire: zeep over our transport, errors in every form they come in, outcomes classified.
 
 zeep runs strict, offline (WSDL and schema are in the package) and with `xsd_ignore_sequence_order`: X3 sends `type`
-before `message`, against its own WSDL. A client belongs to one thread. Sources: Sage's help, spec sage.md §2, §4.
+before `message`, against its own WSDL. A client serves one call at a time. Sources: Sage's help, spec sage.md §2, §4.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -19,6 +21,7 @@ from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, Unsent,
 from tieout.errors import (
     AuthError,
     ConfigError,
+    FatalError,
     NotProcessed,
     NotSent,
     Rejected,
@@ -67,8 +70,12 @@ class Refused(Exception):
         self.reply = reply
 
 
-class _Empty(Exception):
-    """Status 1 without a result: whether it did anything is not known."""
+class _ForNow(Again):
+    """A refusal in words that the installation names as passing: nothing was done."""
+
+
+class _Unread(Exception):
+    """An answer that does not say what X3 did: a fault, a broken or an empty one."""
 
 
 @dataclass(slots=True)
@@ -89,6 +96,9 @@ class _Bridge(ZeepTransport):
         self._own, self._authorization = transport, authorization
         self.last: Answer | None = None
 
+    def answered(self) -> Answer | None:
+        return self.last
+
     def load(self, url: str) -> bytes:
         if url.rstrip("/") == ENCODING:
             return _packaged("soap_encoding.xsd")
@@ -106,10 +116,15 @@ def _packaged(name: str) -> bytes:
     return (files("tieout.connectors") / "wsdl" / name).read_bytes()
 
 
+# What zeep and lxml raise for answers that are not as the WSDL says.
+_BROKEN = (ZeepError, etree.LxmlError, ValueError, AttributeError, TypeError, LookupError)
+
+
 @dataclass(slots=True)
 class _Worker:
-    """What one thread talks through."""
+    """What one call talks through."""
 
+    transport: Transport
     bridge: _Bridge
     service: Any
 
@@ -124,7 +139,10 @@ class Volume:
 
 @dataclass
 class Wire:
-    """One pool of one X3 host. `requests` counts calls; at most `width` are under way at once, whoever calls."""
+    """One pool of one X3 host. `requests` counts calls; at most `width` are under way at once, whoever calls.
+
+    temporary: what X3's messages say, in the connection's language, where it did nothing and may do it later
+    """
 
     endpoint: str
     user: str
@@ -136,35 +154,37 @@ class Wire:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = lambda: 0.0
     attempts: int = 5
+    temporary: tuple[re.Pattern[str], ...] = ()
     volume: Volume = field(default_factory=Volume)
 
     def __post_init__(self) -> None:
         self._pace = Pace(per_minute=10**6, per_second=10**6, at_once=self.width, sleep=self.sleep)
-        self._own = threading.local()
-        self._workers: list[Transport] = []
+        self._idle: list[_Worker] = []
+        self._workers: list[_Worker] = []
         self._lock = threading.Lock()
 
     @property
     def requests(self) -> int:
-        return sum(t.requests for t in self._workers)
+        return sum(worker.transport.requests for worker in self._workers)
 
     def close(self) -> None:
-        for transport in self._workers:
-            transport.close()
+        for worker in self._workers:
+            worker.transport.close()
         log.info("%s: %d bytes sent, %d received", self.pool, self.volume.sent, self.volume.received)
 
     def read(self, operation: str, **parts: Any) -> Reply:
         """A call that changes nothing, repeated while the line or the host fails.
 
-        Raises Refused for status 0, RetriableError when the host does not come back, AuthError for a wrong sign-in.
+        Raises Refused for status 0, RetriableError when the host does not come back, AuthError for a wrong sign-in,
+        FatalError where no such service is.
         """
         assert operation in READS, f"{operation} is no read"
 
         def once() -> Reply:
             try:
                 return self._call(operation, parts)
-            except (_Empty, Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError) as why:
-                raise Again(self._why(why)) from None
+            except _Unread as why:
+                raise Again(str(why)) from None
 
         return patiently(once, attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
 
@@ -179,44 +199,52 @@ class Wire:
             raise NotSent(f"not sent: {why}") from None
         except AuthError as why:
             raise NotProcessed(why.message, code="401", hint=why.hint) from None
+        except _ForNow as why:
+            raise NotProcessed(f"X3 took nothing: {why}", alone=True) from None
         except Again as why:
             raise NotProcessed(f"X3 took nothing: {why}") from None
-        except Lost as why:
+        except (Lost, _Unread, FatalError) as why:
             raise UnknownOutcome(f"{operation}: {why}") from None
-        except (_Empty, Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError) as why:
-            raise UnknownOutcome(f"{operation}: {self._why(why)}") from None
-
-    def _why(self, error: Exception) -> str:
-        status = self._worker().bridge.last
-        told = f" (HTTP {status.status})" if status is not None else ""
-        if isinstance(error, Fault):
-            return f"X3 answers with a fault: {redact(str(error.message))}{told}"
-        if isinstance(error, _Empty):
-            return "X3 answers without a result"
-        return f"an answer that cannot be read{told}: {redact(str(error), 120)}"
 
     def _call(self, operation: str, parts: Mapping[str, Any]) -> Reply:
-        worker = self._worker()
+        """One call. Raises Refused, Unsent, Lost, Again, AuthError, FatalError or _Unread; else the error is ours."""
         context = {"codeLang": self.language, "poolAlias": self.pool, "poolId": "", "requestConfig": ""}
-        try:
-            answer = getattr(worker.service, operation)(callContext=context, **parts)
-        except (Fault, ZeepError, etree.XMLSyntaxError, ValueError, AttributeError):
-            self._refused(worker.bridge.last)
-            raise
-        finally:
-            self._count(worker.bridge.last, parts)
-        messages = tuple((str(m.type or ""), str(m.message or "")) for m in answer.messages or ())
-        reply = Reply(answer.status, messages, answer.resultXml)
-        if reply.status != 1:
+        with self._worker() as worker:
+            bridge = worker.bridge
+            bridge.last = None
+            try:
+                reply = _read(getattr(worker.service, operation)(callContext=context, **parts))
+            except _BROKEN as why:
+                answer = bridge.answered()
+                if answer is None:  # nothing came back, as nothing was sent: an error of the program
+                    raise
+                self._refused(answer)
+                raise self._unread(why, answer) from None
+            finally:
+                self._count(bridge.last, parts)
+        if reply.status == 0:
+            self._for_now(reply.said)
             raise Refused(reply)
+        if reply.status != 1:
+            raise _Unread(f"X3 answers with status {reply.status!r}, which is neither 0 nor 1")
         if not (reply.result or "").strip():
-            raise _Empty
+            raise _Unread("X3 answers without a result")
         return reply
 
-    def _refused(self, answer: Answer | None) -> None:
+    def _for_now(self, said: str) -> None:
+        """Raises _ForNow where X3 says, in words that the installation names, that it did nothing for now."""
+        if any(pattern.search(said) for pattern in self.temporary):
+            raise _ForNow(f"X3 refuses it for now: {said}")
+
+    def _unread(self, why: Exception, answer: Answer) -> _Unread:
+        if isinstance(why, Fault):
+            said = redact(str(why.message))
+            self._for_now(said)
+            return _Unread(f"X3 answers with a fault: {said} (HTTP {answer.status})")
+        return _Unread(f"an answer that cannot be read (HTTP {answer.status}): {redact(str(why), 120)}")
+
+    def _refused(self, answer: Answer) -> None:
         """Raises what an answer means that the host gave before X3 saw the call."""
-        if answer is None:
-            return
         if answer.status in (401, 403):
             raise AuthError(
                 f"X3 refuses the sign-in of user {self.user} (HTTP {answer.status})",
@@ -224,28 +252,45 @@ class Wire:
             )
         if answer.status >= 500 and NO_SERVICES in answer.text[:200]:
             raise Again(f"the host accepts no web services (HTTP {answer.status})")
+        if 300 <= answer.status < 500 and answer.status not in (408, 429):
+            raise FatalError(f"no web service of X3 answers there (HTTP {answer.status})", hint="check `url`")
 
     def _count(self, answer: Answer | None, parts: Mapping[str, Any]) -> None:
         with self._lock:
             self.volume.sent += sum(len(p.encode()) for p in parts.values() if isinstance(p, str))
             self.volume.received += len(answer.body) if answer is not None else 0
 
-    def _worker(self) -> _Worker:
-        """This thread's own client."""
-        held: _Worker | None = getattr(self._own, "worker", None)
-        if held is None:
-            transport = self.transport(self._pace)
-            sign_in = b64encode(f"{self.user}:{self.password}".encode()).decode()
-            bridge = _Bridge(transport, f"Basic {sign_in}")
-            client = zeep.Client(  # type: ignore[no-untyped-call]
-                _Document(), transport=bridge, settings=zeep.Settings(**_SETTINGS)
-            )
-            client.settings.forbid_external = True  # answers refer to nothing
-            service = client.create_service(BINDING, self.endpoint)  # type: ignore[no-untyped-call]
-            held = self._own.worker = _Worker(bridge, service)
+    @contextmanager
+    def _worker(self) -> Iterator[_Worker]:
+        """A client that nobody else uses meanwhile; there are never more than calls were under way at once."""
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        if worker is None:
+            worker = self._opened()
             with self._lock:
-                self._workers.append(transport)
-        return held
+                self._workers.append(worker)
+        try:
+            yield worker
+        finally:
+            with self._lock:
+                self._idle.append(worker)
+
+    def _opened(self) -> _Worker:
+        transport = self.transport(self._pace)
+        sign_in = b64encode(f"{self.user}:{self.password}".encode()).decode()
+        bridge = _Bridge(transport, f"Basic {sign_in}")
+        client = zeep.Client(  # type: ignore[no-untyped-call]
+            _Document(), transport=bridge, settings=zeep.Settings(**_SETTINGS)
+        )
+        client.settings.forbid_external = True  # answers refer to nothing
+        service = client.create_service(BINDING, self.endpoint)  # type: ignore[no-untyped-call]
+        return _Worker(transport, bridge, service)
+
+
+def _read(answer: Any) -> Reply:
+    """An answer as zeep reads it. Raises one of _BROKEN for one that is none."""
+    messages = tuple((str(m.type or ""), str(m.message or "")) for m in answer.messages or ())
+    return Reply(answer.status, messages, answer.resultXml)
 
 
 class _Document:

@@ -346,7 +346,8 @@ def failed(work: Work, intent: dict[str, Any], target: Target, error: WriteError
             work.blame(intent, "blocked", "SYNC_IN_FLIGHT", f"not sent: {error.message}")
         case NotProcessed():
             work.end(intent, unsent(intent), "not_processed", error.message, code=error.code)
-            target.halted = error.message
+            if not error.alone:
+                target.halted = error.message
             work.blame(intent, "blocked", "SYNC_IN_FLIGHT", f"not processed: {error.message}")
         case PeriodClosed():
             work.end(intent, "rejected", "PERIOD_LOCKED", error.message, code=error.code)

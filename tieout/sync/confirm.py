@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.connectors import Observation
-from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
+from tieout.connectors import Finishing, Observation
+from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError, WriteError
 from tieout.model import ZERO, CreditMemo, Entity, Existence, Payment, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.book import Held, standing
@@ -27,6 +27,15 @@ def confirm(work: Work, intent: dict[str, Any], target: Target) -> None:
     entity, native = Entity(intent["entity"]), intent["native_id"]
     try:
         now = target.connector.get(entity, native)
+        if unfinished(intent, now) and isinstance(target.connector, Finishing):
+            if why := "this run may not write" if not work.writes else target.halted:
+                work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"entered, not finished yet: {why}")
+                return
+            target.connector.finish(entity, native)
+            now = target.connector.get(entity, native)
+    except WriteError as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"entered, not finished yet: {error.message}")
+        return
     except NotFoundError:
         work.stuck(intent, f"created_then_missing: {native} was answered, but is not there")
         return
@@ -44,6 +53,14 @@ def confirm(work: Work, intent: dict[str, Any], target: Target) -> None:
         finish_credit(work, intent, target, held, now)
     else:
         finish(work, intent, target, held, now)
+
+
+def unfinished(intent: dict[str, Any], now: Observation) -> bool:
+    """Whether a record that was to be posted is there as a draft: its second step was lost with its answer."""
+    if intent["op"] != OpKind.CREATE.value or getattr(now.record, "state", None) is not PostingState.DRAFT:
+        return False
+    wanted = from_json(Entity(intent["entity"]), loads(intent["request"]))
+    return getattr(wanted, "state", None) is PostingState.POSTED
 
 
 def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation) -> None:

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from tieout.errors import RecordError
 from tieout.mapping.sage_x3 import customers, documents, payments
-from tieout.mapping.sage_x3.documents import is_accounted, is_credit, open_of, origin_of, paid_of
+from tieout.mapping.sage_x3.documents import is_accounted, is_credit, origin_of, owed_of, paid_of
 from tieout.mapping.sage_x3.native import Books, Native, Unreadable, Unwritable, text
 from tieout.mapping.sage_x3.payments import adjustments
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
-__all__ = ["FIELDS", "Books", "Unreadable", "Unwritable", "adjustments", "create", "fields_of", "get"]
-__all__ += ["is_accounted", "is_credit", "open_of", "origin_of", "paid_of", "put", "read", "represent"]
+__all__ = ["FIELDS", "Books", "Unreadable", "Unwritable", "adjustments", "carries", "create", "fields_of"]
+__all__ += ["foreign_site", "get"]
+__all__ += ["is_accounted", "is_credit", "origin_of", "owed_of", "paid_of", "put", "read", "represent"]
 
 FIELDS: Mapping[Entity, frozenset[str]] = {
     Entity.CUSTOMER: customers.FIELDS,
@@ -85,6 +86,28 @@ def create(record: AnyRecord, books: Books) -> dict[str, Any]:
         case Payment():
             return payments.create(record, books)
     raise Unwritable(f"X3 takes no {record.entity} from us")
+
+
+_SITES = {"SIH": "SALFCY", "BIC": "FCY", "PAY": "FCY"}
+_REFERENCES = {"SIH": "INVREF", "BIC": "BPRVCR", "PAY": "REF", "BPC": "BPCREM"}
+
+
+def foreign_site(native: Native, books: Books) -> str | None:
+    """The site of a document that belongs to none of ours; None for one that is ours.
+
+    Raises Unreadable where it is not shown.
+    """
+    if not books.sites:
+        return None
+    site = text(native, _SITES[native["object"]])
+    if site is None:
+        raise Unreadable(_SITES[native["object"]], "", "is missing: publish it, or whose document it is stays unknown")
+    return site if site not in books.sites else None
+
+
+def carries(native: Native, marker: str) -> bool:
+    """Whether our reference stands in an object, readable or not."""
+    return marker in (text(native, _REFERENCES[native["object"]]) or "")
 
 
 def put(record: AnyRecord, native: Native, books: Books) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from tieout.mapping.sage_x3.native import (
     one_line,
     printed,
     required,
+    site_for,
     stamped,
     text,
     texts,
@@ -163,9 +164,21 @@ def _open(native: Native) -> Decimal | None:
 
 
 def open_of(row: Row) -> Decimal:
-    """(AMTCUR − PAYCUR − TMPCUR) of a row of GACCDUDATE."""
-    parts = [cell_amount(row, name, "open_items") or ZERO for name in ("AMTCUR", "PAYCUR", "TMPCUR")]
+    """(AMTCUR − PAYCUR − TMPCUR) of a row of GACCDUDATE. Raises Unreadable where a column is not shown."""
+    parts = []
+    for name in ("AMTCUR", "PAYCUR", "TMPCUR"):
+        if name not in row:
+            raise Unreadable(f"open_items.{name}", "", "is not shown: what is open is not known without it")
+        parts.append(cell_amount(row, name, "open_items") or ZERO)
     return parts[0] - parts[1] - parts[2]
+
+
+def owed_of(row: Row) -> Decimal:
+    """What of a row of GACCDUDATE the customer owes: its open part by its sense, SNS. Raises Unreadable."""
+    sense = cell(row, "SNS")
+    if sense not in ("1", "-1"):
+        raise Unreadable("open_items.SNS", sense or "", "should be 1 or -1")
+    return open_of(row) if sense == "1" else -open_of(row)
 
 
 def paid_of(row: Row) -> Decimal:
@@ -341,7 +354,7 @@ def create(record: Document, books: Books) -> dict[str, Any]:
     credit = isinstance(record, CreditMemo)
     type_ = books.credit_type if credit else books.invoice_type
     fields: dict[str, Any] = {
-        names.site: record.entity_code or books.site,
+        names.site: site_for(record.entity_code, books),
         "SIVTYP": type_,
         names.customer: record.customer,
         names.issued: stamped(record.issued),

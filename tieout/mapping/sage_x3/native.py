@@ -52,7 +52,8 @@ class Unwritable(ValueError):
 class Books:
     """What reading and writing need to know of an installation; all of it is set up there, nothing is X3's own.
 
-    site: where documents of ours are entered · category, tax_rule, terms: of customers that we create
+    site: where documents of ours are entered · sites: whose documents are read, empty for all
+    category, tax_rule, terms: of customers that we create
     invoice_type, credit_type: SIVTYP of documents of ours · ledger_invoices: enter them as BIC (on accounts), not SIH
     due_term: a payment term without days; with it a document's due date is given as its base date, else terms decide
     types: SIVTYP → INVTYP, for publications that do not show INVTYP
@@ -63,6 +64,7 @@ class Books:
     connection: str
     home_currency: str
     site: str = ""
+    sites: frozenset[str] = frozenset()
     category: str = ""
     tax_rule: str = ""
     terms: str = ""
@@ -75,6 +77,15 @@ class Books:
     applied_as: str = ""
     bank: str = ""
     cancelled: frozenset[str] = frozenset()
+
+
+def site_for(entity_code: str | None, books: Books) -> str:
+    """The site where a document of a legal entity is entered. Raises Unwritable for one that is not ours."""
+    if entity_code and books.sites and entity_code not in books.sites:
+        raise Unwritable(
+            f"{entity_code} is none of the sites {', '.join(sorted(books.sites))}; map it in codes.entities"
+        )
+    return entity_code or books.site
 
 
 def made(kind: str, fields: Mapping[str, Any], *grids: Iterable[Row]) -> dict[str, Any]:

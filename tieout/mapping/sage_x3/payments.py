@@ -29,6 +29,7 @@ from tieout.mapping.sage_x3.native import (
     made,
     one_line,
     required,
+    site_for,
     stamped,
     text,
 )
@@ -176,11 +177,14 @@ def _applied(invoice: str, part: Decimal, on: date) -> Application:
 
 
 def _parts(native: Native, books: Books) -> _Parts:
+    currency = text(native, "CUR")
     gross: dict[str, Decimal] = {}
     credits: dict[str, Decimal] = {}
     off: list[tuple[int, AdjustmentKind, str | None, Decimal]] = []
     for n, row in enumerate(grid(native, "DENCOD"), 1):
         kind, part, document = _kind(row, books, n), _amount(row, n), cell(row, "VCRNUM")
+        if cell(row, "CURLIN") not in (None, currency):
+            raise Unreadable(f"lines[{n}].CURLIN", cell(row, "CURLIN"), f"a line in another currency than {currency}")
         if kind == UNAPPLIED:
             continue
         if kind != APPLIED:
@@ -245,7 +249,7 @@ def create(record: Payment, books: Books) -> dict[str, Any]:
     lines = [_line(books, a.invoice, a.amount, record.currency) for a in standing]
     lines += [_line(books, c.credit_memo, -c.amount, record.currency) for c in record.credits]
     fields = {
-        "FCY": record.entity_code or books.site,
+        "FCY": site_for(record.entity_code, books),
         "BPR": record.customer,
         "ACCDAT": stamped(record.posted),
         "REF": record.marker,
