@@ -212,6 +212,13 @@ class Cast:
         account = self.sap["ach_customer"]
         self.books.enter_invoice(account, "2040.00", on=date(2026, 1, 30), tax_code="O0", reference="AR26404")
 
+    def february(self) -> None:
+        """One invoice more on either side, after the month end."""
+        client = next(d["Id"] for d in self.stage.quickbooks.all("Customer") if d["DisplayName"] == "Vesper Books")
+        self._invoice(client, D("640.00"), date(2026, 2, 2), "WEB-2301")
+        account = self.sap["ach_customer"]
+        self.books.enter_invoice(account, "3300.00", on=date(2026, 2, 3), tax_code="O0", reference="AR26501")
+
     # ── QuickBooks as a person uses it ───────────────────────────────────────────────────────────────────────────
 
     def _qbo(self, entity: str, doc: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,18 @@ from tieout import __version__
 from tieout.compare.html import to_html
 from tieout.compare.render import plain, to_csv
 from tieout.demo.cast import TARGET, Cast
+from tieout.demo.sage import Branch, joined
 from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
 from tieout.sync import differences, plans
 from tieout.sync.engine import Report, sync
 from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
+from tieout.sync.pair import Pair
 
 CONTROLLER = "D. Whitfield (controller)"
 D = Decimal
+FEBRUARY = date(2026, 2, 4)
 # What the month end must show, code by code; SAP is the left ledger.
 EXPECTED = {
     "SYNC_BLOCKED": D("-12480.00"),
@@ -40,6 +43,7 @@ EXPECTED = {
     "VOID_DATE_DIFF": D("0.00"),
 }
 QUICKBOOKS_TOTAL = D("461811.55")
+SAGE_TOTAL = D("12780.00")
 
 
 @dataclass(slots=True)
@@ -76,7 +80,10 @@ def run(folder: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
         _closed_period(stage, cast, tell)
         report = _month_end(stage, tell)
         files = _files(stage, report)
-        _summary(stage, tell, report, flowed, files)
+        open_ = differences.listed(stage.store, stage.pair.name)
+        with joined(stage) as branch:
+            doubled += _third_system(stage, cast, branch, tell, flowed)
+        _summary(tell, report, flowed, open_, files)
     if tell.broken:
         raise FatalError("the demo did not come out as promised: " + "; ".join(tell.broken))
     return {
@@ -228,6 +235,84 @@ def _money(text: str) -> str:
     return f"{D(text):,.2f}"
 
 
+def _third_system(stage: Stage, cast: Cast, branch: Branch, tell: Telling, flowed: dict[str, dict[str, int]]) -> int:
+    """Sage X3 is paired with QuickBooks, which stays paired with SAP: each document is in each system once."""
+    tell.chapter("6  A third system joins: Sage X3, over SOAP")
+    stage.pair = replace(stage.pair, as_of=None)
+    first = branch.invoice(branch.customer("Zephyr Clinics"), D("1480.00"), "20260203")
+    cast.february()
+    tell.say("  X3 bills 1,480.00, the web shop 640.00 (WEB-2301), SAP 3,300.00 (AR26501), all in February;")
+    tell.say("  the 7,600.00 that QuickBooks re-dated to 1 February belong to it as well")
+    sent = Counter[str]()
+    branch.live.faults.arm("drop", when="after", operation="save", entity="WSSIH", contains="AR26501")
+    unknown = _both(stage, branch, sent)
+    tell.say(f"  an answer of X3 is lost after the commit: {unknown} outcome unknown, nothing is sent again on a guess")
+    stage.clock.sleep(900)
+    _both(stage, branch, sent)
+    paid = branch.payment("WEB-2301", D("240.00"), "20260204")
+    tell.say(f"  the next run finds the document by its reference; then X3 takes 240.00 on WEB-2301 ({paid})")
+    for _ in range(3):
+        _both(stage, branch, sent)
+    flowed |= {"between QuickBooks and X3": dict(sent)}
+    for number in (first, "WEB-2301", "AR26501"):
+        at = _copies(stage, branch, number)
+        tell.promise(f"{number} stands once in SAP, QuickBooks and X3", at == (1, 1, 1))
+    copies = branch.copies("AR26501")
+    tell.promise("one document in X3, not two", unknown == 1 and copies == 1)
+    before = len(branch.books.effects), len(stage.sap.books.documents)
+    reports = _reports(stage, branch)
+    tell.promise("a second run of both pairs plans nothing", not any(r.operations for r in reports))
+    after = len(branch.books.effects), len(stage.sap.books.documents)
+    tell.promise("nothing comes back to where it came from", before == after)
+    _branch_bridge(branch, tell, reports[1].as_json()["bridge"]["USD"])
+    return copies
+
+
+def _branch_bridge(branch: Branch, tell: Telling, bridge: dict[str, Any]) -> None:
+    tell.say(f"  {'QuickBooks open receivables':<64}{_money(bridge['left_total']):>14}")
+    for line in bridge["lines"]:
+        named = f"{line['count']} documents from before the cut-over"
+        tell.say(f"    {line['code']:<20} {named:<41}{_money(line['delta']):>14}")
+    tell.say(f"  {'Sage X3 open receivables':<64}{_money(bridge['right_total']):>14}")
+    tell.say(f"  {'remainder':<64}{_money(bridge['remainder']):>14}")
+    tell.promise(f"Sage X3 {SAGE_TOTAL:,}", D(bridge["right_total"]) == branch.receivables() == SAGE_TOTAL)
+    tell.promise("remainder 0.00", D(bridge["remainder"]) == 0)
+
+
+def _both(stage: Stage, branch: Branch, sent: Counter[str]) -> int:
+    """One evening: SAP exports, both pairs run, what they plan is approved and done, SAP loads. Returns unknowns."""
+    unknown = 0
+    stage.export(FEBRUARY)
+    for pair in (stage.pair, branch.pair):
+        report = _run(stage, branch, pair)
+        if report.waiting:
+            _approved(stage, report)
+            report = _run(stage, branch, pair)
+        unknown += report.applied["unknown"]
+        if pair is branch.pair:
+            sent.update(written["operation"]["entity"] for written in report.written)
+    stage.load()
+    return unknown
+
+
+def _reports(stage: Stage, branch: Branch) -> tuple[Report, Report]:
+    stage.export(FEBRUARY)
+    return _run(stage, branch, stage.pair), _run(stage, branch, branch.pair)
+
+
+def _run(stage: Stage, branch: Branch, pair: Pair) -> Report:
+    stage.clock.sleep(60)
+    connectors = {**stage.connectors, **branch.connectors}
+    return sync(stage.store, {n: connectors[n] for n in (pair.left, pair.right)}, pair, apply=True, heartbeat=False)
+
+
+def _copies(stage: Stage, branch: Branch, number: str) -> tuple[int, int, int]:
+    """How often a document stands in SAP, in QuickBooks and in X3."""
+    sap = sum(number in (d.reference, d.number) for d in stage.sap.books.documents.values())
+    shop = sum(d.get("DocNumber") == number for d in stage.quickbooks.all("Invoice"))
+    return sap, shop, branch.copies(number)
+
+
 def _files(stage: Stage, report: Report) -> dict[str, Path]:
     assert report.comparison is not None
     folder = stage.folder
@@ -255,13 +340,16 @@ def _files(stage: Stage, report: Report) -> dict[str, Path]:
 
 
 def _summary(
-    stage: Stage, tell: Telling, report: Report, flowed: dict[str, dict[str, int]], files: dict[str, Path]
+    tell: Telling,
+    report: Report,
+    flowed: dict[str, dict[str, int]],
+    open_: list[dict[str, Any]],
+    files: dict[str, Path],
 ) -> None:
     tell.chapter("In short")
     for where, counts in flowed.items():
         made = sum(n for what, n in counts.items() if not what.endswith("applied"))
         tell.say(f"  flowed {where:<14} {made:>4} records")
-    open_ = differences.listed(stage.store, stage.pair.name)
     tell.say(f"  did not flow, or differs  {len(open_):>4} discrepancies, each with its cause and what to do next:")
     for d in open_:
         tell.say(f"    {d['code']:<20} {_money(d['delta']):>12}  {plain(d['cause'], 90)}")
