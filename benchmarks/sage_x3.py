@@ -1,14 +1,13 @@
 """10,000 Sage X3 documents over SOAP: what the connector takes beside plain requests and lxml for the same answers.
 
-The stand-in is told to take 20 ms for a call. A real X3 takes more; one that takes nothing would show the processor
-time of both, which the second figure states by itself.
+The stand-in takes 20 ms for a call, as little as a real X3 could; and nothing at all for a fifth of the documents, so
+that what is left is the processor time of both.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -51,8 +50,6 @@ def sandbox() -> Iterator[dict[str, str]]:
                 told[name] = value.strip()
                 if name == "control":
                     break
-            rule = {"kind": "quirk", "form": "slow", "seconds": TAKES, "times": 0}
-            requests.post(told["control"] + "faults", json=rule, timeout=10).raise_for_status()
             yield told
         finally:
             process.terminate()
@@ -120,32 +117,49 @@ def control(told: dict[str, str], what: str) -> dict[str, dict[str, int]]:
         return found
 
 
+def slow(told: dict[str, str], seconds: float) -> None:
+    rule = {"kind": "quirk", "form": "slow", "seconds": seconds, "times": 0}
+    requests.post(told["control"] + "faults", json=rule, timeout=10).raise_for_status()
+
+
+def in_turns(told: dict[str, str], keys: list[str]) -> tuple[list[float], list[float]]:
+    """[seconds, seconds of CPU] of ours and of theirs, a tenth of the documents at a time, which share a slow spell."""
+    size = len(keys) // 10
+    mine, theirs = [0.0, 0.0], [0.0, 0.0]
+    for n in range(10):
+        part = keys[n * size : (n + 1) * size]
+        for total, work in ((mine, ours), (theirs, plain)) if n % 2 else ((theirs, plain), (mine, ours)):
+            wall, cpu = work(told, part)
+            total[0] += wall
+            total[1] += cpu
+    return mine, theirs
+
+
 def run(_folder: Path) -> list[Figure]:
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "")
     with sandbox() as told:
         connector = opened(told)
         keys = sorted(row["NUM"] for row in connector._objects.listed("SIH"))  # noqa: SLF001
         connector.close()
-        # In turns, a tenth of the documents at a time: what slows the machine slows both.
-        size = len(keys) // 10
-        mine, theirs = [0.0, 0.0], [0.0, 0.0]
-        for n in range(10):
-            part = keys[n * size : (n + 1) * size]
-            for total, work in ((mine, ours), (theirs, plain)) if n % 2 else ((theirs, plain), (mine, ours)):
-                wall, cpu = work(told, part)
-                total[0] += wall
-                total[1] += cpu
+        at_once = in_turns(told, keys[: len(keys) // 5])
+        slow(told, TAKES)
+        mine, theirs = in_turns(told, keys)
         pool = control(told, "pools")[told["pool"]]
-    note = f"{size * 10:,} {Entity.INVOICE}s and credit memos: {mine[0]:.0f} s ÷ {theirs[0]:.0f} s"
+    over = "requests and lxml, same answers"
     return [
         Figure(
-            "Sage X3 documents pulled into records",
-            "requests and lxml, same answers",
+            f"{len(keys):,} Sage X3 {Entity.INVOICE}s and credit memos into records, 20 ms a call",
+            over,
             mine[0] / theirs[0],
             1.5,
-            note=note,
+            note=f"{mine[0]:.0f} s ÷ {theirs[0]:.0f} s; CPU {mine[1]:.0f} s ÷ {theirs[1]:.0f} s",
         ),
-        Figure("… its own CPU", "theirs", mine[1] / theirs[1], note=f"{mine[1]:.0f} s ÷ {theirs[1]:.0f} s"),
+        Figure(
+            "a fifth of them, 0 ms a call",
+            over,
+            at_once[0][0] / at_once[1][0],
+            1.5,
+            note=f"{at_once[0][0]:.0f} s ÷ {at_once[1][0]:.0f} s",
+        ),
         Figure("calls at once, at most", f"the pool's width of {WIDTH}", pool["peak"] / WIDTH, 1),
         Figure("calls that had to wait for the pool", "one", float(pool["waited"]), 0),
     ]
