@@ -47,6 +47,7 @@ FROM (
     GROUP BY gid, currency) AS c) AS e
 """
 # Customers of one name of whom one ledger has several, and that nothing else tells apart: one finding for each pair.
+# A customer that a file knows by nothing but its name is not another one for being spelled in another way.
 _CUSTOMERS = """
 INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
 WITH {free}, several AS (
@@ -60,7 +61,7 @@ WHERE coalesce(lower(l.tax_id) = lower(r.tax_id), TRUE)
 """
 _FREE_CUSTOMERS = """free_{side} AS (
   SELECT p.id, p.name, p.name_key, p.tax_id FROM cmp_party_{side} AS p JOIN {side}_customers AS c ON c.id = p.id
-  WHERE p.name_key IS NOT NULL AND p.cid NOT IN (
+  WHERE p.name_key IS NOT NULL AND c.id IS DISTINCT FROM c.name AND p.cid NOT IN (
     SELECT m.{side}_cid FROM cmp_customer_match AS m JOIN cmp_customer_left AS l ON l.cid = m.left_cid
     JOIN cmp_customer_right AS r ON r.cid = m.right_cid WHERE l.ids = 1 AND r.ids = 1))"""
 _COLUMNS = ", ".join(
