@@ -212,14 +212,20 @@ def _logged() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     root, handler = logging.getLogger(), Keep(logging.DEBUG)
-    level = root.level
+    found = (root, *(logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)))
+    before = [(logger, logger.level, logger.propagate, logger.disabled) for logger in found]
+    # Whatever a program in this process made quieter is heard here all the same.
+    for logger in found:
+        logger.setLevel(logging.DEBUG if logger is root else logging.NOTSET)
+        logger.propagate, logger.disabled = True, False
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
     try:
         yield lines
     finally:
-        root.setLevel(level)
         root.removeHandler(handler)
+        for logger, level, propagate, disabled in before:
+            logger.setLevel(level)
+            logger.propagate, logger.disabled = propagate, disabled
 
 
 class ConnectorContract:
