@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date
 from decimal import Decimal
-from itertools import combinations
-from typing import get_args, get_type_hints
 
 import pytest
+from covering import Covering
 from quickbooks_bench import bench, credit_memo, customer, invoice, payment
 
 from tieout.errors import NotProcessed, RecordError, Rejected, StaleWrite, UnknownOutcome
@@ -20,54 +18,15 @@ from tieout.sandbox.quickbooks import Switches
 _APART = {"book_close_date", "book_close_code", "country", "ast", "subscription", "multicurrency", "rate_limits"}
 
 
-def values():
-    hints = get_type_hints(Switches)
-    for field in fields(Switches):
-        if field.name not in _APART:
-            options = [False, True] if hints[field.name] is bool else list(get_args(hints[field.name]))
-            yield field.name, options
-
-
-SPACE = dict(values())
-
-
-def singles():
-    default = Switches()
-    return [{name: v} for name, options in SPACE.items() for v in options if v != getattr(default, name)]
-
-
-def pairs():
-    """Settings that together show every pair of values of two switches; greedy, always the same."""
-    open_pairs = {((a, x), (b, y)) for a, b in combinations(sorted(SPACE), 2) for x in SPACE[a] for y in SPACE[b]}
-    rows = []
-    while open_pairs:
-        row: dict = dict(min(open_pairs, key=repr))
-        for name in sorted(SPACE.keys() - row.keys(), key=lambda n: (-len(SPACE[n]), n)):
-            row[name] = max(SPACE[name], key=lambda v: _gain(open_pairs, row, name, v))
-        open_pairs -= {((a, row[a]), (b, row[b])) for a, b in combinations(sorted(row), 2)}
-        rows.append(row)
-    return rows
-
-
-def _gain(open_pairs, row, name, value):
-    return sum(tuple(sorted([(name, value), (n, v)], key=lambda p: p[0])) in open_pairs for n, v in row.items())
-
-
-def named(row):
-    return ",".join(f"{k}={v}" for k, v in row.items()) if len(row) == 1 else f"pairs{PAIRS.index(row)}"
-
-
-PAIRS = pairs()
+COVERING = Covering(Switches, _APART)
 
 
 def test_the_settings_show_every_pair():
-    wanted = sum(len(SPACE[a]) * len(SPACE[b]) for a, b in combinations(SPACE, 2))
-    shown = {((a, r[a]), (b, r[b])) for r in PAIRS for a, b in combinations(sorted(SPACE), 2)}
-    assert len(shown) == wanted
-    assert len(PAIRS) < 40
+    assert COVERING.missing() == set()
+    assert len(COVERING.pairs) < 40
 
 
-@pytest.mark.parametrize("switches", [{}, *singles(), *PAIRS], ids=lambda r: named(r) if r else "defaults")
+@pytest.mark.parametrize("switches", COVERING.rows(), ids=COVERING.name)
 def test_the_story(tmp_path, switches):
     with bench(tmp_path, seed="empty", **switches) as qb:
         connector = qb.open(page_size=3)

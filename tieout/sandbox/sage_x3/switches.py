@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from tieout.errors import ConfigError
+from tieout.sandbox.switching import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +78,7 @@ class Switches:
     @classmethod
     def parse(cls, settings: list[str] | tuple[str, ...]) -> Switches:
         """From `name=value` texts; every wrong one is named in one ConfigError."""
-        hints, problems, values = get_type_hints(cls), [], {}
-        for setting in settings:
-            name, _, text = setting.partition("=")
-            name, text = name.strip().replace("-", "_"), text.strip()
-            if name not in hints:
-                problems.append(f"no switch {name!r}; there are: {', '.join(f.name for f in fields(cls))}")
-                continue
-            try:
-                values[name] = _value(hints[name], text)
-            except ValueError as why:
-                problems.append(f"switch {name}={text}: {why}")
-        if problems:
-            raise ConfigError("the sandbox switches are wrong", problems=tuple(problems))
-        return cls(**values)
+        return parsed(cls, settings)
 
     @classmethod
     def choices(cls) -> dict[str, tuple[Any, ...]]:
@@ -101,21 +88,3 @@ class Switches:
             examples = {bool: (False, True), int: (0, 90), str: ("", "ja registada no documento: {num}")}
             told[name] = examples.get(hint) or get_args(hint)
         return told
-
-
-def _value(hint: Any, text: str) -> Any:
-    if hint is bool:
-        if text.lower() in {"true", "on", "yes", "1"}:
-            return True
-        if text.lower() in {"false", "off", "no", "0"}:
-            return False
-        raise ValueError("say true or false")
-    if hint is int:
-        if not (text.isascii() and text.isdecimal()):
-            raise ValueError("say a number of seconds")
-        return int(text)
-    if hint is str:
-        return text
-    if text not in get_args(hint):
-        raise ValueError(f"one of {', '.join(get_args(hint))}")
-    return text
