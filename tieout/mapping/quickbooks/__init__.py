@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tieout.errors import RecordError
+from tieout.mapping.lens import Unreadable, Unwritable, refused
 from tieout.mapping.quickbooks import customers, documents, payments, plain
-from tieout.mapping.quickbooks.native import Books, Native, Unreadable, Unwritable
+from tieout.mapping.quickbooks.native import Books, Native
 from tieout.mapping.quickbooks.payload import Payload
 from tieout.mapping.quickbooks.payments import made_by_quickbooks
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
@@ -53,9 +54,7 @@ def get(entity: Entity, native: Native, books: Books) -> AnyRecord:
     try:
         return _GET[entity](native, books)
     except ValidationError as why:
-        first = why.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(path, first.get("input", ""), str(first["msg"])) from None
+        raise refused(why) from None
 
 
 def read(entity: Entity, native: Native, books: Books) -> AnyRecord | RecordError:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.quickbooks.native import (
     NOTES_LENGTH,
     NUMBER_LENGTH,
     PHONE_LENGTH,
     Books,
     Native,
-    Unreadable,
-    Unwritable,
     child,
     email,
     identifying,

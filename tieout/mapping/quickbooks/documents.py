@@ -5,14 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.quickbooks import lines as body_lines
 from tieout.mapping.quickbooks.lines import TAXED, UNTAXED, Body, TaxRead
 from tieout.mapping.quickbooks.native import (
     NUMBER_LENGTH,
     Books,
     Native,
-    Unreadable,
-    Unwritable,
     cents,
     child,
     day,

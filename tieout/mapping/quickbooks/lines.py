@@ -12,11 +12,10 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.quickbooks.native import (
     DESCRIPTION_LENGTH,
     Native,
-    Unreadable,
-    Unwritable,
     child,
     items,
     maker,

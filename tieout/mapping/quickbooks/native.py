@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.model import CENT, Method, Record, checked, exponent
 
 Native = Mapping[str, Any]
@@ -36,19 +37,6 @@ _VOIDED = re.compile(r"Voided\b[\s:.–—-]*")
 # C0 and C1 controls but newline, and lone surrogates, which no JSON text can carry.
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
-
-
-class Unreadable(ValueError):
-    """A native record that cannot be read: `path`, `value` and `reason` of the `RecordError` it becomes."""
-
-    def __init__(self, path: str, value: object, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
-        self.value = str(value)[:200]
-
-
-class Unwritable(ValueError):
-    """A canonical record that QuickBooks cannot be told without changing what it means; nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)

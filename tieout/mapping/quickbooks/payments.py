@@ -11,12 +11,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.quickbooks.native import (
     NUMBER_LENGTH,
     Books,
     Native,
-    Unreadable,
-    Unwritable,
     cents,
     day,
     identifying,

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable
 from tieout.mapping.quickbooks import payload
 from tieout.mapping.quickbooks.documents import tax_lines
 from tieout.mapping.quickbooks.lines import DISCOUNT, SALES, SUBTOTAL, TAXED, UNTAXED
@@ -17,7 +18,6 @@ from tieout.mapping.quickbooks.native import (
     DESCRIPTION_LENGTH,
     NUMBER_LENGTH,
     Books,
-    Unreadable,
     identifying,
     maker,
     memo,

@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from tieout.errors import RecordError
+from tieout.mapping.lens import Unreadable, Unwritable, refused
 from tieout.mapping.sage_x3 import customers, documents, payments
 from tieout.mapping.sage_x3.documents import is_accounted, is_credit, origin_of, owed_of, paid_of
-from tieout.mapping.sage_x3.native import Books, Native, Unreadable, Unwritable, text
+from tieout.mapping.sage_x3.native import Books, Native, text
 from tieout.mapping.sage_x3.payments import adjustments
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
@@ -50,9 +51,7 @@ def get(entity: Entity, native: Native, books: Books) -> AnyRecord:
     try:
         return _GET[entity](native, books)
     except ValidationError as why:
-        first = why.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(path, first.get("input", ""), str(first["msg"])) from None
+        raise refused(why) from None
 
 
 def read(entity: Entity, native: Native, books: Books) -> AnyRecord | RecordError:

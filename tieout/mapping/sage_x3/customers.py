@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.sage_x3.native import (
     NO,
     YES,
     Books,
     Native,
     Row,
-    Unreadable,
-    Unwritable,
     cell,
     grid,
     joined,

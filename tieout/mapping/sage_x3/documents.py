@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.sage_x3.native import (
     CREDITS,
     PRO_FORMA,
@@ -19,8 +20,6 @@ from tieout.mapping.sage_x3.native import (
     Books,
     Native,
     Row,
-    Unreadable,
-    Unwritable,
     amount,
     cell,
     cell_amount,

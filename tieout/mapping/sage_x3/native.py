@@ -20,6 +20,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.model import exponent
 
 Native = Mapping[str, Any]
@@ -33,19 +34,6 @@ _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,13})?")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff￾￿]")
 CREDITS = frozenset({"2", "4"})  # INVTYP of what lowers receivables
 PRO_FORMA = "5"
-
-
-class Unreadable(ValueError):
-    """A native object that cannot be read: `path`, `value` and `reason` of the `RecordError` it becomes."""
-
-    def __init__(self, path: str, value: object, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
-        self.value = str(value)[:200]
-
-
-class Unwritable(ValueError):
-    """A canonical record that X3 cannot be told without changing what it means; nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.sage_x3.documents import open_of
 from tieout.mapping.sage_x3.native import (
     Books,
     Native,
     Row,
-    Unreadable,
-    Unwritable,
     amount,
     cell,
     cell_amount,
