@@ -131,6 +131,27 @@ def test_a_credit_memo_that_x3_matches_by_itself_keeps_its_invoice_settled_elsew
     quiet(world)
 
 
+def test_a_credit_memo_that_was_matched_with_more_than_the_invoice_it_names_applies_nothing_on_a_guess() -> None:
+    with bench(credit_matching="manual") as x3:
+        world = X3World(x3)
+        ada = world.l.put(customer("Ada Ltd"))
+        for number, total in (("L-1", "120.00"), ("L-2", "80.00")):
+            world.l.put(invoice(ada.ref.id, total, number=number))
+        world.run()
+        one, two = sorted(world.books.rows("SIH"), key=lambda row: row["ORIDOCNUM"])
+        memo = world.x3.posted("SIH", {
+            "SALFCY": "HLS01", "SIVTYP": "CRM", "BPCINV": one["BPCINV"], "INVDAT": "20260120", "CUR": "USD",
+            "SIHORINUM": one["NUM"],
+            "lines": [{"ITMREF": "SERVICE", "QTY": "1", "GROPRI": "150", "VACITM1": "EXO"}],
+        })  # fmt: skip
+        world.books.match(
+            one["BPCINV"], [("CRM", memo, D(150)), ("INV", one["NUM"], D(120)), ("INV", two["NUM"], D(30))]
+        )
+        world.books.work()
+        found = world.right.get(Entity.CREDIT_MEMO, memo).record
+        assert (found.total, found.reported_open, found.applications) == (D(150), D(0), ())
+
+
 @pytest.mark.parametrize("lost", ["save", "actionObjectKeys"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_lost_answer_makes_one_document(world: X3World, lost: str, when: str) -> None:

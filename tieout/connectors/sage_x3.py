@@ -379,7 +379,10 @@ class SageX3Connector:
             items = self._items
         own = items.get((paid, id), [])
         told = {**told, "open_items": own}
-        return {**told, "applications": self._matched(told, own)} if "GAS" in self._settings.services else told
+        if "GAS" not in self._settings.services:
+            return told
+        origin = items.get((False, mapping.origin_of(told) or ""), [])
+        return {**told, "applications": self._matched(told, own, origin)}
 
     def _own_items(self, customer: str = "") -> Iterator[Row]:
         """Open items of our sites. Raises ConfigError where several companies have some, and `sites` names none."""
@@ -396,11 +399,14 @@ class SageX3Connector:
                 )
             yield row
 
-    def _matched(self, told: Native, own: list[Row]) -> list[dict[str, str]]:
-        """What a credit memo was matched with, where that is plain: the invoice that it names, under the same code."""
+    def _matched(self, told: Native, own: list[Row], items: list[Row]) -> list[dict[str, str]]:
+        """What a credit memo was matched with, where that is plain: the invoice that it names, under the same code.
+
+        items: of that invoice. If less of it is settled than of the memo, the memo was matched with something else too.
+        """
         origin = mapping.origin_of(told)
-        paid = sum((mapping.paid_of(row) for row in own), Decimal(0))
-        if origin is None or not paid or not own:
+        paid, settled = (sum((mapping.paid_of(row) for row in rows), Decimal(0)) for rows in (own, items))
+        if origin is None or not paid or paid > settled:
             return []
         entry = own[0].get("TYP", "")
         mine = self._objects.letters(entry, own[0].get("NUM", "").strip())
