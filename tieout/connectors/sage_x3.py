@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors.http import Pace, Transport, checked_url
 from tieout.connectors.sage_x3_changes import Exports, Feed, Ticks
+from tieout.connectors.sage_x3_items import DAY, PARTNER, OpenItems
 from tieout.connectors.sage_x3_objects import KEYS, Objects
 from tieout.connectors.sage_x3_payload import Blocks, Unplaced, Unreadable, native, param, parsed
 from tieout.connectors.sage_x3_settings import KnownCustomer, SageX3Settings, books_of
@@ -29,7 +29,6 @@ from tieout.errors import (
     AuthError,
     ConfigError,
     DuplicateNumber,
-    FatalError,
     NotFoundError,
     NotSent,
     PeriodClosed,
@@ -70,10 +69,7 @@ _HELD: Mapping[str, tuple[Entity, ...]] = {
 }
 # The fewer records that stand in the same objects; a run asks for them afterwards.
 _BESIDE = {Entity.INVOICE: Entity.CREDIT_MEMO, Entity.PAYMENT: Entity.ADJUSTMENT}
-_PARTNER = {"SIH": "BPCINV", "BIC": "BPR", "PAY": "BPR"}
-_DAY = {"SIH": "INVDAT", "BIC": "ACCDAT", "PAY": "ACCDAT"}
 _DAY_AROUND, _MONTH = timedelta(days=1), timedelta(days=31)
-_ITEM = ("TYP", "NUM", "CUR", "SAC", "DUDDAT", "SNS", "AMTCUR", "PAYCUR", "TMPCUR")
 _TAKEN_OFF = frozenset({"discount", "write_off", "withholding", "deduction"})
 
 
@@ -92,9 +88,9 @@ class SageX3Connector:
         self._name, self._settings, self._wire, self._clock = name, settings, wire, clock
         self._objects = Objects(wire, settings.services, most=settings.list_limit)
         self._books = books_of(name, settings)
+        self._items = OpenItems(name, self._objects, settings, self._books)
         self._feed = _feed(self._objects, settings, clock)
         self._capabilities = self._declare(settle)
-        self._items: dict[tuple[bool, str], list[Row]] | None = None
         self._kept: dict[Entity, _Kept] = {}
 
     def __repr__(self) -> str:
@@ -152,7 +148,8 @@ class SageX3Connector:
         Raises AuthError for another name under that customer's code, or none.
         """
         self._objects.forget()
-        self._items, self._kept = None, {}
+        self._items.forget()
+        self._kept = {}
         own, known = self._settings, self._settings.known_customer
         if known is not None:
             self._expect(known)
@@ -283,10 +280,10 @@ class SageX3Connector:
         if isinstance(like, Customer):
             head: str = mapping.create(like, self._books)["fields"]["BPCNAM"]
             return row.get("BPCNAM", head).casefold() == head.casefold()
-        if row.get(_PARTNER[kind], like.customer).strip() != like.customer:
+        if row.get(PARTNER[kind], like.customer).strip() != like.customer:
             return False
         try:
-            on = datetime.strptime(row.get(_DAY[kind], "").strip(), "%Y%m%d").date()
+            on = datetime.strptime(row.get(DAY[kind], "").strip(), "%Y%m%d").date()
         except ValueError:
             return True
         return abs(on - like.posted) <= (_MONTH if marker is not None else _DAY_AROUND)
@@ -298,28 +295,7 @@ class SageX3Connector:
 
     def control_balances(self, as_of: date) -> list[ControlBalance]:
         """What the open items of each control account add up to now; X3 shows them as of today only."""
-        if as_of < self._clock().date():
-            return []
-        sums: dict[tuple[str, str], Decimal] = {}
-        for row in self._own_items():
-            key = row.get("SAC", ""), row.get("CUR", "")
-            try:
-                sums[key] = sums.get(key, Decimal(0)) + mapping.owed_of(row)
-            except mapping.Unreadable as why:
-                raise FatalError(f"{self._name}: {why}", hint="let `open_items` show it") from None
-        report = self._settings.services.get("open_items", "")
-        return [
-            ControlBalance(
-                connection=self._name,
-                account=account,
-                as_of=as_of,
-                amount=amount,
-                currency=currency,
-                report=f"open items (GACCDUDATE) by {report}",
-                parameters={"account": account, "currency": currency},
-            )
-            for (account, currency), amount in sorted(sums.items())
-        ]
+        return [] if as_of < self._clock().date() else self._items.balances(as_of)
 
     def _observed(self, told: Native, *, alone: bool = False) -> Iterator[Observation]:
         """What one object says: a customer, a document unless it is pro-forma, a payment and what it takes off.
@@ -338,7 +314,7 @@ class SageX3Connector:
                 if not alone:
                     return
                 raise mapping.Unreadable("FCY", site, "is a site that `sites` of the connection does not name")  # noqa: TRY301
-            told = self._with_items(told, id, alone=alone)
+            told = self._items.beside(told, id, alone=alone)
             if kind == "PAY":
                 yield self._made(Entity.PAYMENT, id, told)
                 said = True
@@ -365,65 +341,6 @@ class SageX3Connector:
         gone = isinstance(record, Customer) and not record.active
         existence = Existence.INACTIVE if gone else Existence.LIVE
         return Observation(entity, id, told, record, version, existence, version)
-
-    def _with_items(self, told: Native, id: str, *, alone: bool) -> Native:
-        if "open_items" not in self._settings.services:
-            return told
-        paid = told["object"] == "PAY"
-        partner = str(told["fields"].get(_PARTNER[told["object"]], "")).strip()
-        if alone and partner:
-            items = self._sorted(partner)
-        else:
-            if self._items is None:
-                self._items = self._sorted()
-            items = self._items
-        own = items.get((paid, id), [])
-        told = {**told, "open_items": own}
-        if "GAS" not in self._settings.services:
-            return told
-        origin = items.get((False, mapping.origin_of(told) or ""), [])
-        return {**told, "applications": self._matched(told, own, origin)}
-
-    def _own_items(self, customer: str = "") -> Iterator[Row]:
-        """Open items of our sites. Raises ConfigError where several companies have some, and `sites` names none."""
-        sites, companies = self._books.sites, set[str]()
-        for row in self._objects.open_items(customer):
-            site = row.get("FCY", "").strip()
-            if sites and site and site not in sites:
-                continue
-            companies.add(row.get("CPY", ""))
-            if not sites and len(companies) > 1:
-                raise ConfigError(
-                    f"{self._name}: X3 shows open items of the companies {', '.join(sorted(companies))}",
-                    hint="name the sites of this connection's company in `sites`",
-                )
-            yield row
-
-    def _matched(self, told: Native, own: list[Row], items: list[Row]) -> list[dict[str, str]]:
-        """What a credit memo was matched with, where that is plain: the invoice that it names, under the same code.
-
-        items: of that invoice. If less of it is settled than of the memo, the memo was matched with something else too.
-        """
-        origin = mapping.origin_of(told)
-        paid, settled = (sum((mapping.paid_of(row) for row in rows), Decimal(0)) for rows in (own, items))
-        if origin is None or not paid or paid > settled:
-            return []
-        entry = own[0].get("TYP", "")
-        mine = self._objects.letters(entry, own[0].get("NUM", "").strip())
-        for type_ in self._settings.invoice_entries or (self._settings.invoice_type,):
-            if mine & self._objects.letters(type_, origin):
-                on = str(told["fields"].get(_DAY[told["object"]], ""))
-                return [{"NUM": origin, "AMTCUR": f"{paid:f}", "ON": on}]
-        return []
-
-    def _sorted(self, customer: str = "") -> dict[tuple[bool, str], list[Row]]:
-        """Open items by document, with the columns that are read; the entry type tells payments from invoices."""
-        found: dict[tuple[bool, str], list[Row]] = {}
-        for row in self._own_items(customer):
-            paid = row.get("TYP", "") in self._settings.payment_entries
-            kept = {name: row[name] for name in _ITEM if name in row}
-            found.setdefault((paid, row.get("NUM", "").strip()), []).append(kept)
-        return found
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
