@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +41,17 @@ def data_dir() -> Path:
 def now() -> datetime:
     """The fixed clock of the tests."""
     return datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """What a command that ran in this process made of the log (`--debug`, say) ends with its test."""
+    root, own = logging.getLogger(), logging.getLogger("tieout")
+    level = own.level
+    yield
+    own.setLevel(level)
+    for handler in [h for h in root.handlers if getattr(h, "of_tieout", False)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

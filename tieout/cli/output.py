@@ -252,8 +252,7 @@ def _log(out: Out) -> None:
     said = Said()
     said.of_tieout = True  # type: ignore[attr-defined]
     root.addHandler(said)
-    if out.debug:
-        logging.getLogger("tieout").setLevel(logging.INFO)
+    logging.getLogger("tieout").setLevel(logging.INFO if out.debug else logging.NOTSET)
 
 
 def fail(out: Out, error: Exception) -> int:
