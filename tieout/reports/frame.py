@@ -18,12 +18,18 @@ Style = Literal["detail", "heading", "subtotal", "total", "opening", "closing"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """key: stable, for programs · title: for people · width: in characters, None for its kind's own"""
+    """key: stable, for programs · title: for people · width: in characters, None for its kind's own
+
+    currency: of every amount in it, where that is not the one of the row's `currency` cell (base currency)
+    group: a heading over neighbouring columns that share it, such as the name of a side
+    """
 
     key: str
     title: str
     kind: Kind = "text"
     width: int | None = None
+    currency: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
