@@ -12,7 +12,7 @@ from ledgers import D, adjustment, applied, credit, customer, day, invoice, paym
 
 from tieout.mapping.balances import open_amount, open_amounts, open_items, open_receivables
 from tieout.mapping.invariants import broken
-from tieout.model import ZERO, Entity, Line, TaxLine
+from tieout.model import ZERO, Credit, Entity, Group, Line, Share, TaxLine
 
 START = date(2026, 1, 1)
 offsets = st.integers(0, 60)
@@ -61,6 +61,64 @@ def ledgers(draw):
         made = adjustment(f"A{n}", "C1", draw(kinds), str(draw(amounts)), on(draw(offsets)), document=concerned)
         records.append(voided(draw, made))
     return records
+
+
+@st.composite
+def settled_together(draw):
+    """Invoices settled at once by money and credits: as one payment that links the credits, or as a group."""
+    bills = [
+        voided(draw, invoice(f"I{n}", "C1", str(draw(amounts)), on(draw(offsets))))
+        for n in range(draw(st.integers(2, 3)))
+    ]
+    total = sum(b.total for b in bills)
+    used = draw(st.integers(1, int(total * 100))) / Decimal(100)
+    note = voided(draw, credit("K", "C1", str(used), on(draw(offsets))))
+    day_ = on(draw(offsets))
+    if draw(st.booleans()):
+        apps = [applied(b.ref.id, str(b.total), on(draw(offsets))) for b in bills]
+        cash = payment("P", "C1", str(total - used), day_, apps=apps, credits=(Credit(credit_memo="K", amount=used),))
+        return [customer("C1", "One"), *bills, note, voided(draw, cash)]
+    shares = tuple(Share(invoice=b.ref.id, amount=b.total) for b in bills)
+    when = day(on(draw(offsets)))
+    cash = payment(
+        "P", "C1", str(total - used), day_, group=Group(id="1", settled_on=when, amount=total - used, invoices=shares)
+    )
+    note = type(note).model_validate(note.model_dump() | {"group": Group(id="1", settled_on=when, amount=used)})
+    return [customer("C1", "One"), *bills, note, voided(draw, cash)]
+
+
+@settings(max_examples=200)
+@given(settled_together(), st.integers(-1, 95))
+def test_what_was_settled_together_is_neutral_too(ledger, n):
+    as_of = START + timedelta(days=n)
+    by_items = sum((i.amount for i in open_items(ledger, as_of)), ZERO)
+    assert open_receivables(ledger, as_of).get("USD", ZERO) == by_items
+
+
+def test_what_was_settled_together_is_open_on_neither_end():
+    bills = [invoice("I1", "C1", "60", "2026-01-05"), invoice("I2", "C1", "50", "2026-01-06")]
+    apps = [applied("I1", "60", "2026-01-20"), applied("I2", "50", "2026-01-20")]
+    mixed = payment("P", "C1", "80", "2026-01-20", apps=apps, credits=(Credit(credit_memo="K", amount=D(30)),))
+    grouped = payment(
+        "P",
+        "C1",
+        "80",
+        "2026-01-15",
+        group=Group(
+            id="9",
+            settled_on=day("2026-01-20"),
+            amount=D(80),
+            invoices=(Share(invoice="I1", amount=D(60)), Share(invoice="I2", amount=D(50))),
+        ),
+    )
+    for cash, group in ((mixed, None), (grouped, Group(id="9", settled_on=day("2026-01-20"), amount=D(30)))):
+        ledger = [customer("C1", "One"), *bills, credit("K", "C1", "30", "2026-01-10", group=group), cash]
+        assert [i.document.ref.id for i in open_items(ledger, day("2026-01-20"))] == []
+        assert open_amount(bills[0], ledger, day("2026-01-19")) == 60
+        assert open_amount(ledger[3], ledger, day("2026-01-19")) == -30
+    # One that is missing unmakes the whole group: what is left does not balance.
+    without = [r for r in ledger if r.ref.id != "K"]
+    assert sorted(i.amount for i in open_items(without, day("2026-01-20"))) == [D(-80), D(50), D(60)]
 
 
 @settings(max_examples=200)

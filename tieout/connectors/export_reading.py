@@ -83,6 +83,35 @@ def read_set(chosen: ExportSet, connection: str, sources: Sequence[Source], *, n
     return Reading(chosen, unique, tuple(doubts), left_out)
 
 
+def read_files(files: Sequence[tuple[Path, Profile]], name: str) -> tuple[list[AnyRecord], list[FileReport], int]:
+    """The records of one ledger that lies in these files, what became of each file, and how many could not be read.
+
+    Customers that no file lists are named by the documents; settlement dates state payments, as in `read_set`.
+    """
+    found: dict[Entity, list[Observation]] = {}
+    stating: list[Observation] = []
+    reports: list[FileReport] = []
+    for path, profile in files:
+        observations, report = records(path, profile, name)
+        reports.append(report)
+        for seen in observations:
+            if not isinstance(seen.record, RecordError):
+                found.setdefault(seen.entity, []).append(seen)
+                if isinstance(seen.record, Invoice) and seen.record.settled_on:
+                    stating.append(seen)
+    if stated := _stated(stating, found):
+        found.setdefault(Entity.PAYMENT, []).extend(stated)
+    listed = {o.id for o in found.get(Entity.CUSTOMER, ())}
+    for path, profile in files:
+        if profile.entity != "customers":
+            named = [o for o in _named(path, profile, name) if o.id not in listed]
+            found.setdefault(Entity.CUSTOMER, []).extend(named)
+            listed |= {o.id for o in named}
+    kept = [o.record for entity, same in found.items() for o in _apart(entity, same)]
+    good = [r for r in kept if r is not None and not isinstance(r, RecordError)]
+    return good, reports, len(kept) - len(good) + sum(len(r.rejected) for r in reports)
+
+
 def _own(seen: Observation, source: Source) -> Observation | None:
     """The observation as the connection holds it, or None if it belongs to another kind or entity code."""
     if source.entity not in (None, seen.entity):

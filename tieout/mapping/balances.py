@@ -1,14 +1,15 @@
 """What is open, as of any date: each document's share of receivables, from the records alone.
 
 An application counts from the latest of its date, its payment's and its invoice's, until it is reversed or either end
-is voided. An adjustment that concerns an invoice moves that invoice's open amount while both count. So the sum over
-open items equals the sum over `model.effects`, in one currency, as of every date.
+is voided. An adjustment that concerns an invoice moves that invoice's open amount while both count. Where money and
+credits settled invoices together and nothing says who paid whom, each still has a part of its own that is known. So the
+sum over open items equals the sum over `model.effects`, in one currency, as of every date.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -17,9 +18,11 @@ from tieout.model import (
     ZERO,
     Adjustment,
     AnyRecord,
+    CreditMemo,
     Customer,
     Document,
     Entity,
+    Payment,
     PostingState,
     Settlement,
     effects,
@@ -71,7 +74,9 @@ def open_amounts(ledger: Iterable[AnyRecord], as_of: date) -> dict[Key, Decimal]
 
     An application or adjustment whose other end is not in the ledger, or does not count, settles nothing.
     """
-    live = {(r.entity, r.ref.id): r for r in ledger if not isinstance(r, Customer) and counts(r, as_of)}
+    live: dict[Key, Document] = {
+        (r.entity, r.ref.id): r for r in ledger if not isinstance(r, Customer) and counts(r, as_of)
+    }
     amounts = {key: effect(r, as_of) for key, r in live.items()}
     for record in live.values():
         for s in standing(record, as_of):
@@ -84,7 +89,44 @@ def open_amounts(ledger: Iterable[AnyRecord], as_of: date) -> dict[Key, Decimal]
             own = (record.entity, record.ref.id)
             amounts[about] += amounts[own]
             amounts[own] = ZERO
+    for key, moved in _together(live, as_of):
+        amounts[key] += moved
     return amounts
+
+
+def _together(live: Mapping[Key, Document], as_of: date) -> Iterator[tuple[Key, Decimal]]:
+    """What settlements of which nothing says who paid whom move, by document; each settlement moves zero in total."""
+    members: dict[tuple[str | None, str, str, str, date], list[Payment | CreditMemo]] = defaultdict(list)
+    for r in live.values():
+        if isinstance(r, Payment) and settlements(r) is None:
+            yield from _mixed(r, live, as_of)
+        if isinstance(r, Payment | CreditMemo) and r.group and r.group.settled_on <= as_of:
+            members[r.entity_code, r.customer, r.currency, r.group.id, r.group.settled_on].append(r)
+    for same in members.values():
+        used = [((r.entity, r.ref.id), r.group.amount) for r in same if r.group]
+        paid = [((Entity.INVOICE, s.invoice), s.amount) for r in same if r.group for s in r.group.invoices]
+        # With a member or an invoice that does not count, the rest does not balance, and settles nothing.
+        if sum(a for _, a in used) == sum(a for _, a in paid) and all(key in live for key, _ in paid):
+            yield from used
+            yield from ((key, -amount) for key, amount in paid)
+
+
+def _mixed(payment: Payment, live: Mapping[Key, Document], as_of: date) -> Iterator[tuple[Key, Decimal]]:
+    """The parts of a payment that settles invoices together with credits: what they do not take, the money paid."""
+    paid = [
+        a
+        for a in payment.applications
+        if a.applied_on <= as_of
+        and (a.reversed_on is None or as_of < a.reversed_on)
+        and (Entity.INVOICE, a.invoice) in live
+    ]
+    used = [c for c in payment.credits if (Entity.CREDIT_MEMO, c.credit_memo) in live]
+    money = sum((a.amount for a in paid), ZERO) - sum((c.amount for c in used), ZERO)
+    if money < 0:  # the credits were used for more than counts by then: nothing says for which part
+        return
+    yield (payment.entity, payment.ref.id), money
+    yield from (((Entity.CREDIT_MEMO, c.credit_memo), c.amount) for c in used)
+    yield from (((Entity.INVOICE, a.invoice), -a.amount_invoice) for a in paid)
 
 
 def standing(record: Document, as_of: date) -> Iterable[Settlement]:

@@ -15,7 +15,6 @@ from decimal import Decimal
 from tieout.compare import Discrepancy
 from tieout.compare.codes import of
 from tieout.model import ZERO, AnyRecord, ControlBalance, effects, tidy
-from tieout.sync.book import Book
 from tieout.sync.differences import id_of
 from tieout.sync.facts import LEFT, Which
 
@@ -30,25 +29,36 @@ class Untied:
     documents: Decimal
 
 
-def untied(balances: Sequence[ControlBalance], book: Book) -> list[Untied]:
+def untied(balances: Sequence[ControlBalance], records: Sequence[AnyRecord]) -> list[Untied]:
     """The balances that the documents do not add up to; first report first, one per account and currency.
 
-    A balance is left out where it cannot be told which documents are its own: with another account of its currency
-    beside it and documents that name none, or with documents in a currency for which the report states nothing.
+    A balance of which it cannot be told which documents are its own (see `own_documents`) is left out.
     """
-    records = list(book.moving()) if balances else []
     found: dict[tuple[str, str], Untied] = {}
     for balance in balances:
-        own = [r for r in records if _account(r) in (None, *_accounts(balance))]
-        if not _tellable(balance, balances, own):
+        held = own_documents(balance, balances, records)
+        if held is None:
             continue
-        held = [r for r in own if getattr(r, "currency", None) == balance.currency]
         total = _sum(held, balance.as_of)
         # A figure without a day of its own counts what is dated later, too, where the system posts ahead.
         dated = balance.as_of.isoformat() in balance.parameters.values()
         if balance.amount != total and (dated or balance.amount != _sum(held, date.max)):
             found.setdefault((balance.account, balance.currency), Untied(balance, tidy(total)))
     return list(found.values())
+
+
+def own_documents(
+    balance: ControlBalance, balances: Sequence[ControlBalance], records: Iterable[AnyRecord]
+) -> list[AnyRecord] | None:
+    """The documents that a stated balance is about; None where that cannot be told.
+
+    It cannot with another account of its currency beside it and documents that name none, or with documents in a
+    currency for which the report states nothing.
+    """
+    own = [r for r in records if _account(r) in (None, *_accounts(balance))]
+    if not _tellable(balance, balances, own):
+        return None
+    return [r for r in own if getattr(r, "currency", None) == balance.currency]
 
 
 def _tellable(balance: ControlBalance, balances: Sequence[ControlBalance], own: Iterable[AnyRecord]) -> bool:

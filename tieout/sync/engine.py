@@ -310,7 +310,7 @@ class _Run:
             return None
         for which, balances in self.stated_balances.items():
             book = self.books[which]
-            found = untied(balances, book)
+            found = untied(balances, list(book.moving()) if balances else [])
             if found and self._control(which) != balances:
                 return None
             out += [as_discrepancy(one, which, len(book.unreadable())) for one in found]

@@ -1,0 +1,104 @@
+"""`tieout report`, on files and on connections: the right books, the right day, the right form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ran
+
+Run = Callable[..., Ran]
+HEAD = "kind,number,customer,customer_name,issued,due,currency,net,tax,total,open\n"
+BILLS = HEAD + (
+    "invoice,R-1,C1,Ada Ltd,2026-01-05,2026-02-04,USD,100.00,0.00,100.00,\n"
+    "invoice,R-2,C1,Ada Ltd,2026-02-10,2026-03-12,USD,200.00,0.00,200.00,\n"
+    "credit_memo,R-3,C2,\"=cmd|'/C calc'!A1\",2026-02-20,,USD,50.00,0.00,50.00,\n"
+)
+CASH = (
+    "payment,customer,customer_name,date,currency,amount,invoice,applied\n"
+    "P-1,C1,Ada Ltd,2026-03-01,USD,130.00,R-1,100.00\n"
+    "P-1,C1,Ada Ltd,2026-03-01,USD,130.00,,30.00\n"
+)
+FILES = ("--left", "bills.csv", "--left-profile", "documents", "--left", "cash.csv", "--left-profile", "payments")
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    (tmp_path / "bills.csv").write_text(BILLS)
+    (tmp_path / "cash.csv").write_text(CASH)
+    return tmp_path
+
+
+def rows(found: dict, table: str, style: str = "detail") -> list[dict]:
+    [held] = [t for t in found["tables"] if t["key"] == table]
+    return [r for r in held["rows"] if r["style"] == style]
+
+
+@pytest.mark.parametrize(("as_of", "total"), [("2026-01-04", None), ("2026-02-28", "250.00"), ("2026-03-01", "120.00")])
+def test_as_of_is_inclusive(tieout: Run, books: Path, as_of: str, total: str | None) -> None:
+    ran = tieout("report", "aging", *FILES, "--as-of", as_of, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert [r["total"] for r in rows(found, "customers", "total")] == ([total] if total else [])
+    assert all(p["held"] is not False for p in found["proofs"])
+
+
+def test_unapplied_money_is_in_no_bucket(tieout: Run, books: Path) -> None:
+    found = json.loads(tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--json").stdout)
+    [ada] = [r for r in rows(found, "customers") if r["customer"] == "Ada Ltd"]
+    assert (ada["days_1_30"], ada["unapplied"], ada["total"]) == ("200.00", "-30.00", "170.00")
+    assert [r["unapplied"] for r in rows(found, "customers") if r["customer"] != "Ada Ltd"] == ["-50.00"]
+
+
+def test_a_report_says_where_it_came_from(tieout: Run, books: Path) -> None:
+    found = json.loads(tieout("report", "open-items", *FILES, "--as-of", "2026-03-31", "--json").stdout)
+    said = found["provenance"]
+    assert set(said) >= {"source", "parameters", "extracted_at", "by", "program", "read", "rows"}
+    [read] = said["read"].values()
+    assert [f["sha256"] for f in read["files"]] == [
+        sha256((books / n).read_bytes()).hexdigest() for n in ("bills.csv", "cash.csv")
+    ]
+    assert said["parameters"]["as_of"] == "2026-03-31"
+
+
+def test_hostile_text_runs_nowhere(tieout: Run, books: Path) -> None:
+    (books / "bills.csv").write_text(BILLS.replace("Ada Ltd", "Ada\x1b[2J"))
+    out = tieout("report", "open-items", *FILES, "--as-of", "2026-03-31").stdout
+    assert "\x1b" not in out
+    ran = tieout("report", "open-items", *FILES, "--as-of", "2026-03-31", "--format", "csv", "--out", "o.csv")
+    assert ran.returncode == 0, ran.stderr
+    cells = list(csv.DictReader(io.StringIO((books / "o.csv").read_text("utf-8-sig"))))
+    assert {c["customer"] for c in cells if c["number"] == "C2"} == {"'=cmd|'/C calc'!A1"}
+    assert Decimal(next(c["open"] for c in cells if c["number"] == "C2")) == -50
+    said = json.loads((books / "o.csv.provenance.json").read_text())
+    assert said["sha256"] == sha256((books / "o.csv").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("erp", *FILES),
+        ("--left", "bills.csv"),
+        ("--right", "bills.csv", "--right-profile", "documents"),
+        (*FILES, "--table", "ages"),
+        (*FILES, "--format", "csv", "--json"),
+    ],
+)
+def test_a_question_that_is_not_one_is_refused(tieout: Run, books: Path, words: tuple[str, ...]) -> None:
+    ran = tieout("report", "aging", *words, "--as-of", "2026-03-31")
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+
+
+def test_files_know_nothing_of_what_was_known_when(tieout: Run, books: Path) -> None:
+    ran = tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--known-on", "2026-03-31")
+    assert ran.returncode == 2
+    assert "state database" in ran.stderr

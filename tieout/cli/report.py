@@ -1,0 +1,262 @@
+"""`report`: the books as people take them into a review or an audit, with where each figure came from.
+
+The registry of reports, and what all of them share: which books, as of when, in which form, where to. A report is one
+command: a function that is given an `Asked` and its own options, and returns a `Report` (or several, one a document).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from functools import wraps
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tieout.cli.ledgers import Asked
+from tieout.cli.output import Out, clean, common, count, encode
+from tieout.cli.provenance import provenance
+from tieout.cli.state import clock, config_option
+from tieout.cli.writing import write_whole
+from tieout.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tieout.reports import Report
+
+# name: (module of `tieout.cli`, what `tieout report --help` says of it)
+REPORTS = {
+    "aging": ("report_ledgers", "What is owed, by how long it has been due."),
+    "open-items": ("report_ledgers", "Every document that is not settled."),
+}
+# form: (module of `tieout.reports`, its function from a report to text or bytes)
+FORMATS = {
+    "text": ("text", "write"),
+    "json": ("plain", "write_json"),
+    "csv": ("plain", "write_csv"),
+}
+_ON_SCREEN = ("text", "json", "csv")
+_SUFFIX = {"text": "txt"}
+_file = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Reports(click.Group):
+    """The reports above; a module is imported when one of its reports is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(REPORTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        if cmd_name not in REPORTS:
+            return None
+        found: click.Command = import_module(f"tieout.cli.{REPORTS[cmd_name][0]}").COMMANDS[cmd_name]
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        with formatter.section("Reports"):
+            formatter.write_dl([(name, text) for name, (_, text) in REPORTS.items()])
+
+
+@click.group(cls=_Reports)
+def report() -> None:
+    """Reports on open receivables, as of any day.
+
+    Of one connection of tieout.toml, of both of a pair side by side, or of exported files.
+    """
+
+
+class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A day (all of it, UTC) or a moment (UTC)."""
+
+    name = "day or moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            if len(value) == len("2026-01-31"):
+                return datetime.combine(date.fromisoformat(value), time.max, UTC)
+            told = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a day (2026-01-31) nor a moment (2026-01-31T17:30)", param, ctx)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+MOMENT = _Moment()
+DAY = click.DateTime(["%Y-%m-%d"])
+_OPTIONS = (
+    click.argument("connection", required=False),
+    click.option("--pair", metavar="NAME", help="Both connections of a pair, side by side."),
+    click.option("--left", multiple=True, type=_file, help="An exported file instead; repeatable, one ledger in all."),
+    click.option("--left-profile", multiple=True, help="How to read it; one for each --left, in the same order."),
+    click.option("--right", multiple=True, type=_file, help="The files of a second ledger, beside the first."),
+    click.option("--right-profile", multiple=True, help="How to read it; one for each --right."),
+    click.option("--as-of", required=True, type=DAY, help="What counts is dated up to this day, inclusive."),
+    click.option("--known-on", type=MOMENT, help="Only what tieout had read by then, as it was then (UTC)."),
+    click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Default: text; json with --json."),
+    click.option("-o", "--out", "output", type=click.Path(path_type=Path), help="The file; default: the screen."),
+    click.option("--table", "only", metavar="KEY", help="With --format csv: only this table."),
+    click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if a proof of the report does not hold."),
+    config_option,
+)
+
+
+def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., None]:
+    """Make a report's command out of `function(asked, **its own options)`: choose the books, write what it returns."""
+
+    @wraps(function)
+    def run(
+        out: Out,
+        *,
+        form: str | None,
+        output: Path | None,
+        only: str | None,
+        fail_on_differences: bool,
+        **given: Any,
+    ) -> int:
+        asked, own = _asked(out, given)
+        form = form or ("json" if out.json else "text")
+        if only and form != "csv":
+            raise click.UsageError("--table goes with --format csv")
+        if form not in _ON_SCREEN and output is None:
+            raise click.UsageError(f"--format {form} needs --out FILE")
+        if out.json and form != "json" and output is None:
+            raise click.UsageError("--json needs --out FILE: both would go to the screen")
+        asked.in_full = form != "text" or output is not None
+        made = function(asked, **own)
+        several = list(made) if isinstance(made, Sequence) else [made]
+        said = _said(asked, own)
+        stamped = [_stamped(r, asked, said) for r in several]
+        _write(out, stamped, form, output, only=only, together=not isinstance(made, Sequence))
+        return _tell(out, stamped, fail=fail_on_differences)
+
+    wrapped: Callable[..., Any] = common(run)
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _asked(out: Out, given: dict[str, Any]) -> tuple[Asked, dict[str, Any]]:
+    """The books that are asked of, and the report's own options. Raises UsageError where they are not one thing."""
+    sides = []
+    for side in ("left", "right"):
+        files, profiles = given.pop(side), given.pop(f"{side}_profile")
+        if len(files) != len(profiles):
+            raise click.UsageError(f"each --{side} needs its --{side}-profile")
+        sides.append(tuple(zip(files, profiles, strict=True)))
+    if sides[1] and not sides[0]:
+        raise click.UsageError("--right stands beside a --left")
+    connection, pair = given.pop("connection"), given.pop("pair")
+    if sum(map(bool, (connection, pair, sides[0]))) != 1:
+        raise click.UsageError("name one connection, or --pair, or files with --left and --left-profile")
+    asked = Asked(
+        out=out,
+        as_of=given.pop("as_of").date(),
+        known_on=given.pop("known_on"),
+        config=given.pop("config"),
+        connection=connection,
+        pair=pair,
+        files=tuple(side for side in sides if side),
+    )
+    return asked, given
+
+
+def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:
+    """The report with whose it is, what was known, and where it came from."""
+    rows = {t.key: sum(r.style == "detail" for r in t.rows) for t in made.tables}
+    return replace(
+        made,
+        company=made.company or asked.company,
+        known_on=asked.known_on,
+        provenance=said | {"read": dict(asked.read), "rows": rows} | dict(made.provenance),
+    )
+
+
+def _said(asked: Asked, own: dict[str, Any]) -> dict[str, Any]:
+    of = [str(path) for side in asked.files for path, _ in side] or [*asked.names]
+    parameters = {"as_of": asked.as_of, "known_on": asked.known_on} | {k: _plain(v) for k, v in own.items()}
+    return provenance(", ".join(of), parameters, at=clock())
+
+
+def _plain(value: Any) -> Any:
+    return value.date() if isinstance(value, datetime) and not value.tzinfo else value
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write(
+    out: Out, reports: Sequence[Report], form: str, output: Path | None, *, only: str | None, together: bool
+) -> None:
+    """To the screen; or to the file, and for several documents into the folder, one file each."""
+    module, name = FORMATS[form]
+    writer = getattr(import_module(f"tieout.reports.{module}"), name)
+    if form == "csv":
+        return _write_csv(out, reports, output, only, writer)
+    if output is None:
+        if form == "json":
+            texts = [writer(r) for r in reports]
+            out.raw(texts[0] if together else "[" + ",\n".join(t.rstrip() for t in texts) + "]\n")
+        else:
+            out.lines("\n".join(writer(r) for r in reports).splitlines())
+        return None
+    if together:
+        return _file_of(out, output, writer(reports[0]))
+    output.mkdir(parents=True, exist_ok=True)
+    for r in reports:
+        _file_of(out, output / f"{_stem(r)}.{_SUFFIX.get(form, form)}", writer(r))
+    return None
+
+
+def _write_csv(
+    out: Out, reports: Sequence[Report], output: Path | None, only: str | None, writer: Callable[[Report], Any]
+) -> None:
+    """One file for each table, FILE for the first; beside it FILE.provenance.json."""
+    sheets = [(r, key, text) for r in reports for key, text in writer(r).items() if only in (None, key)]
+    if not sheets:
+        held = ", ".join(sorted({t.key for r in reports for t in r.tables}))
+        raise ConfigError(f"there is no table {only!r} in this report", hint=f"use one of: {held}")
+    if output is None:
+        out.raw(sheets[0][2])
+        for _, key, _ in sheets[1:]:
+            out.note(f"not shown: table {key}\n  → --table {key}, or --out FILE for all of them")
+        return
+    first = True
+    for r, key, text in sheets:
+        path = output if first else output.with_name(f"{output.stem}-{key}{output.suffix}")
+        if len(reports) > 1:
+            output.mkdir(parents=True, exist_ok=True)
+            path = output / f"{_stem(r)}-{key}.csv"
+        body = text.encode("utf-8-sig")
+        _file_of(out, path, body)
+        sheet = {"path": str(path), "table": key, "sha256": sha256(body).hexdigest()}
+        write_whole(Path(f"{path}.provenance.json"), (encode(sheet | dict(r.provenance)) + "\n").encode())
+        first = False
+
+
+def _stem(made: Report) -> str:
+    """A file name of our own making: what a remote system calls a customer never becomes a path."""
+    told = made.parameters.get("document") or made.title
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in told)[:60].strip("-")
+    return f"{made.name}-{made.as_of}-{kept}-{sha256(told.encode()).hexdigest()[:6]}"
+
+
+def _file_of(out: Out, path: Path, body: str | bytes) -> None:
+    write_whole(path, body.encode() if isinstance(body, str) else body)
+    out.note(f"wrote {path}")
+
+
+def _tell(out: Out, reports: Sequence[Report], *, fail: bool) -> int:
+    """Say on stderr what does not hold, so that nobody has to find it in the report."""
+    broken = [p for r in reports for p in r.proofs if p.held is False]
+    for p in broken[:20]:
+        out.warn(clean(f"does not hold: {p.claim}: {p.ours} against {p.theirs}"))
+    if len(broken) > 20:
+        out.warn(f"… and {count(len(broken) - 20, 'more proof')} that do not hold")
+    return 1 if fail and broken else 0
+
+
+COMMANDS = {"report": report}

@@ -1,0 +1,246 @@
+"""Aging: open receivables by how long they have been due, or by how old the document is, as of a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from tieout.model import ZERO, magnitude, sign, tidy
+from tieout.reports import layout, ledger
+from tieout.reports.books import Books
+from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
+from tieout.reports.ledger import Item, Ledger, Party
+
+By = Literal["due", "document"]
+BUCKETS = (30, 60, 90, 120)
+_NOT_DUE, _UNDATED, _ACCOUNT = "not_due", "no_due_date", "unapplied"
+_PARTY = (Column("number", "number", width=16), Column("customer", "customer", width=30), layout.CURRENCY)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """by: from the due date or the document's own · limits: the last day of each bucket but the last, rising"""
+
+    by: By
+    limits: tuple[int, ...]
+
+    def places(self) -> dict[str, str]:
+        """Every place an amount may fall in, by key, in order, with its title."""
+        first = 1 if self.by == "due" else 0
+        ages = {}
+        for last in self.limits:
+            ages[f"days_{first}_{last}"] = f"{first}–{last} days"
+            first = last + 1
+        ages[f"days_over_{self.limits[-1]}"] = f"over {self.limits[-1]} days"
+        dated = {_NOT_DUE: "not due", **ages, _UNDATED: "no due date"} if self.by == "due" else ages
+        return dated | {_ACCOUNT: "unapplied"}
+
+    def place(self, days: int | None) -> str:
+        """The bucket of an age in days; None where the source states no due date."""
+        if days is None:
+            return _UNDATED
+        if self.by == "due" and days <= 0:
+            return _NOT_DUE
+        ages = [k for k in self.places() if k.startswith("days_")]
+        return next((key for key, last in zip(ages, self.limits, strict=False) if days <= last), ages[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One open amount with one age. days: past due (or old), negative before; None where it has no age."""
+
+    item: Item
+    due: date | None
+    days: int | None
+    place: str
+    amount: Decimal
+
+
+def parts(items: Sequence[Item], basis: Basis, as_of: date) -> Iterator[Part]:
+    """Each item by its age; an invoice of several instalments by each of them, money on account by none."""
+    for item in items:
+        if item.unapplied:
+            yield Part(item, None, None, _ACCOUNT, item.amount)
+        elif basis.by == "document":
+            days = (as_of - ledger.day_of(item.document)).days
+            yield Part(item, _due(item), days, basis.place(days), item.amount)
+        else:
+            for due, amount in ledger.dues(item.document, item.amount):
+                past = (as_of - due).days if due else None
+                yield Part(item, due, past, basis.place(past), amount)
+
+
+def _due(item: Item) -> date | None:
+    return ledger.dues(item.document, item.amount)[0][0]
+
+
+def build(
+    books: Sequence[Books],
+    *,
+    as_of: date,
+    buckets: Sequence[int] = BUCKETS,
+    by: By = "due",
+    detail: bool = True,
+) -> Report:
+    """The aging of each ledger: by bucket, by customer, and (detail) by document.
+
+    buckets: last day of each but the last, e.g. (30, 60) for 1–30, 31–60, over 60. Raises ValueError for others.
+    """
+    if not buckets or sorted({*buckets}) != [*buckets] or buckets[0] < 1:
+        raise ValueError("buckets are rising numbers of days, such as 30,60,90")
+    basis = Basis(by, tuple(buckets))
+    sides = ledger.ledgers(books)
+    held = [list(parts(side.items(as_of), basis, as_of)) for side in sides]
+    shown = _shown(basis, held)
+    by_age = _by_age(shown, sides, held)
+    return Report(
+        name="aging",
+        title="Aging of receivables" + ("" if by == "due" else " by document date"),
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(by_age, _by_customer(shown, sides, held), *(_details(shown, sides, held) if detail else ())),
+        charts=tuple(_charts(shown, sides, held)),
+        proofs=(*_proofs(sides, held, as_of), *ledger.proofs(sides, as_of)),
+        notes=(*ledger.notes(sides, as_of), *_notes(sides, held)),
+        parameters={"aged by": "due date" if by == "due" else "document date"},
+    )
+
+
+def _shown(basis: Basis, held: Sequence[Sequence[Part]]) -> dict[str, str]:
+    """The places, without the one for missing due dates where none is missing."""
+    used = {p.place for side in held for p in side}
+    return {k: title for k, title in basis.places().items() if k != _UNDATED or k in used}
+
+
+def _by_age(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+    """One row for each currency and bucket; with two sides, what the right has more than the left."""
+    two = len(sides) == 2
+    columns = (
+        Column("age", "age", width=16),
+        layout.CURRENCY,
+        *layout.beside((Column("documents", "documents", "count"), Column("amount", "amount", "money")), sides),
+        *((Column("difference", "difference", "money"),) if two else ()),
+    )
+    details: list[tuple[Cell, ...]] = []
+    for currency in sorted({p.item.currency for side in held for p in side}):
+        for key, title in shown.items():
+            cells: list[Cell] = []
+            sums = []
+            for side in held:
+                own = [p for p in side if p.place == key and p.item.currency == currency]
+                sums.append(sum((p.amount for p in own), ZERO))
+                cells += [len({(p.item.document.entity, p.item.document.ref.id) for p in own}), tidy(sums[-1])]
+            details.append((title, currency, *cells, *([tidy(sums[1] - sums[0])] if two else [])))
+    return Table("ages", "By age", columns, layout.totalled(columns, details))
+
+
+def _by_customer(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+    """One row for each currency and customer; of two sides a group of columns each, and how their totals differ."""
+    two = len(sides) == 2
+    foreign = any(side.foreign for side in sides)
+    group = (
+        *(Column(key, title, "money") for key, title in shown.items()),
+        Column("total", "total", "money"),
+        *((Column("base", f"in {sides[0].home}", "money"),) if foreign else ()),
+    )
+    columns = (
+        *_PARTY,
+        *layout.beside(group, sides),
+        *((Column("difference", "difference", "money"),) if two else ()),
+    )
+    parties: dict[str, Party] = {}
+    lines: dict[tuple[str, str], list[list[Part]]] = {}
+    for n, side in enumerate(held):
+        for p in side:
+            parties.setdefault(p.item.party.key, p.item.party)
+            lines.setdefault((p.item.currency, p.item.party.key), [[] for _ in sides])[n].append(p)
+    details: list[tuple[Cell, ...]] = []
+    for (currency, key), both in sorted(lines.items(), key=lambda x: (x[0][0], parties[x[0][1]].order)):
+        cells = [_group(shown, own, base=foreign) for own in both]
+        totals = [sum((p.amount for p in own), ZERO) for own in both]
+        gap = (tidy(totals[1] - totals[0]),) if two else ()
+        details.append((parties[key].number, parties[key].name, currency, *(c for g in cells for c in g), *gap))
+    return Table("customers", "By customer", columns, layout.totalled(columns, details, sides[0].home))
+
+
+def _group(shown: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:
+    cells: list[Cell] = [tidy(sum((p.amount for p in own if p.place == key), ZERO)) for key in shown]
+    cells.append(tidy(sum((p.amount for p in own), ZERO)))
+    items = {(p.item.document.entity, p.item.document.ref.id): p.item for p in own}
+    return [*cells, layout.total([i.base for i in items.values()], whole=True) if items else ZERO] if base else cells
+
+
+def _details(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+    columns = (
+        *_PARTY,
+        Column("kind", "kind", width=16),
+        Column("document", "document", width=18),
+        Column("dated", "dated", "date"),
+        Column("due", "due", "date"),
+        Column("days", "days", "days"),
+        Column("amount", "full amount", "money"),
+        *(Column(key, title, "money") for key, title in shown.items()),
+        Column("total", "total", "money"),
+    )
+    for n, (side, own) in enumerate(zip(sides, held, strict=True)):
+        details = [_detail(shown, p) for p in own]
+        title = layout.titled("By document", side, sides)
+        yield Table(layout.keyed("documents", n, sides), title, columns, layout.totalled(columns, details))
+
+
+def _detail(shown: Mapping[str, str], part: Part) -> tuple[Cell, ...]:
+    document = part.item.document
+    return (
+        part.item.party.number,
+        part.item.party.name,
+        part.item.currency,
+        ledger.kind_of(document),
+        ledger.number_of(document),
+        ledger.day_of(document),
+        part.due,
+        part.days,
+        tidy(sign(document) * magnitude(document)),
+        *(tidy(part.amount) if part.place == key else None for key in shown),
+        tidy(part.amount),
+    )
+
+
+def _charts(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Chart]:
+    """Bars of each side and currency."""
+    for n, (side, own) in enumerate(zip(sides, held, strict=True)):
+        for currency in sorted({p.item.currency for p in own}):
+            bars = tuple(
+                Bar(title, sum((p.amount for p in own if p.place == key and p.item.currency == currency), ZERO))
+                for key, title in shown.items()
+            )
+            title = layout.titled(f"Aging in {currency}", side, sides)
+            yield Chart(f"{layout.keyed('aging', n, sides)}_{currency}", title, "bars", currency, bars)
+
+
+def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Part]], as_of: date) -> Iterator[Proof]:
+    """The buckets, what has no due date and what is unapplied, against the open items."""
+    for side, own in zip(sides, held, strict=True):
+        items = side.items(as_of)
+        for currency in sorted({i.currency for i in items}):
+            ours = sum((p.amount for p in own if p.item.currency == currency), ZERO)
+            theirs = sum((i.amount for i in items if i.currency == currency), ZERO)
+            yield Proof(
+                f"{side.name}: aged amounts in {currency} add up to the open items", ours, theirs, ours == theirs
+            )
+
+
+def _notes(sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[str]:
+    yield (
+        "Unapplied: payments, credits and credit balances that stand against no invoice, less what was refunded; they "
+        "are in no bucket. Adjustments are due on their own day. What was paid on an invoice of several instalments is "
+        "taken from the earliest."
+    )
+    for side, own in zip(sides, held, strict=True):
+        bare = sum(p.place == _UNDATED for p in own)
+        if bare:
+            items = "item" if bare == 1 else "items"
+            yield f"{side.name} states no due date for {bare:,} open {items}: no age is guessed."

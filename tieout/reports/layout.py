@@ -1,0 +1,110 @@
+"""Tables of ledgers beside each other, with a total for each currency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from tieout.model import ZERO, tidy
+from tieout.reports.frame import Cell, Column, Row
+from tieout.reports.ledger import Ledger
+
+SIDES = ("left", "right")
+CURRENCY = Column("currency", "currency", width=8)
+
+
+def keys(sides: Sequence[Ledger]) -> tuple[str, ...]:
+    """What tells the sides apart in a key: nothing for one, `left` and `right` for two."""
+    return SIDES if len(sides) == 2 else ("",)
+
+
+def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, ...]:
+    """The columns once for each side: `left.total`, "erp total"; for one side as they are."""
+    if len(sides) == 1:
+        return tuple(columns)
+    return tuple(
+        replace(c, key=f"{side}.{c.key}", title=f"{ledger.name} {c.title}")
+        for side, ledger in zip(SIDES, sides, strict=True)
+        for c in columns
+    )
+
+
+def titled(title: str, side: Ledger, sides: Sequence[Ledger]) -> str:
+    """The title of a table of one side."""
+    return title if len(sides) == 1 else f"{title}: {side.name}"
+
+
+def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
+    """The key of a table of one side."""
+    return key if len(sides) == 1 else f"{key}_{SIDES[number]}"
+
+
+def totalled(
+    columns: Sequence[Column], details: Sequence[tuple[Cell, ...]], home: str | None = None
+) -> tuple[Row, ...]:
+    """The details, sorted by currency by the caller, with a total of every amount and number after each currency.
+
+    Columns whose key ends in `base` are in home currency: with several currencies they have a total of their own.
+    The total of a column with a cell that is not known is not known.
+    """
+    at = next(n for n, c in enumerate(columns) if c.key == CURRENCY.key)
+    rows: list[Row] = []
+    ranges: list[tuple[int, int]] = []
+    pending: list[tuple[Cell, ...]] = []
+
+    def close() -> None:
+        if pending:
+            first = len(rows) - len(pending)
+            ranges.append((first, len(rows)))
+            currency = pending[0][at]
+            rows.append(_total(columns, pending, f"Total {currency}", {at: currency}, (ranges[-1],)))
+            pending.clear()
+
+    for cells in details:
+        if pending and pending[-1][at] != cells[at]:
+            close()
+        rows.append(Row(cells))
+        pending.append(cells)
+    close()
+    based = [n for n, c in enumerate(columns) if _is_base(c)]
+    if based and home and len(ranges) > 1:
+        made = _total(columns, details, f"Total in {home}", {}, tuple(ranges))
+        kept = tuple(c if n in based or isinstance(c, str) else None for n, c in enumerate(made.cells))
+        rows.append(replace(made, cells=kept))
+    return tuple(rows)
+
+
+def _is_base(column: Column) -> bool:
+    return column.key.split(".")[-1] == "base"
+
+
+def _total(
+    columns: Sequence[Column],
+    details: Sequence[tuple[Cell, ...]],
+    label: str,
+    fixed: dict[int, Cell],
+    ranges: tuple[tuple[int, int], ...],
+) -> Row:
+    cells: list[Cell] = []
+    for n, c in enumerate(columns):
+        held = [row[n] for row in details]
+        if n in fixed:
+            cells.append(fixed[n])
+        elif c.kind == "money":
+            cells.append(total(held, whole=_is_base(c)))
+        elif c.kind == "count":
+            cells.append(sum(h for h in held if isinstance(h, int)))
+        else:
+            cells.append(None)
+    first = next(n for n, c in enumerate(columns) if c.kind == "text" and n not in fixed)
+    cells[first] = label
+    return Row(tuple(cells), "total", ranges)
+
+
+def total(cells: Sequence[Cell], *, whole: bool = False) -> Decimal | None:
+    """The sum of the amounts; None if there are none, or, if `whole` is asked for, where one is not known."""
+    amounts = [c for c in cells if isinstance(c, Decimal)]
+    if not amounts or (whole and len(amounts) < len(cells)):
+        return None
+    return tidy(sum(amounts, ZERO))

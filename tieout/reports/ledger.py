@@ -1,0 +1,331 @@
+"""What reports on receivables start from: one side's documents, what is open of each as of a day, and who owes it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from tieout.mapping.balances import Key, counts, open_amounts, open_receivables, standing
+from tieout.model import (
+    ZERO,
+    Adjustment,
+    AdjustmentKind,
+    CreditMemo,
+    Customer,
+    Document,
+    Effect,
+    Entity,
+    Invoice,
+    Payment,
+    effects,
+    exponent,
+    magnitude,
+    sign,
+)
+from tieout.reports.books import Books
+from tieout.reports.frame import Proof
+from tieout.sync.control import own_documents
+
+KINDS = {
+    Entity.INVOICE: "invoice",
+    Entity.CREDIT_MEMO: "credit memo",
+    Entity.PAYMENT: "payment",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A customer as one side knows it. key: the same for the other side's record of it · name, number: for people"""
+
+    key: str
+    id: str
+    number: str
+    name: str
+
+    @property
+    def order(self) -> tuple[str, str]:
+        return self.name.casefold(), self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A document that is not settled. amount: signed, positive what the customer owes, in the document's currency
+
+    base: the same in home currency at the document's rate, rounded half up; None where no rate is stated
+    """
+
+    document: Document
+    amount: Decimal
+    base: Decimal | None
+    party: Party
+
+    @property
+    def currency(self) -> str:
+        return self.document.currency
+
+    @property
+    def unapplied(self) -> bool:
+        """Whether it is money or credit that stands against no invoice, or was given back: it has no age of its own.
+
+        So does what a customer was credited beyond an invoice.
+        """
+        match self.document:
+            case Payment() | CreditMemo():
+                return True
+            case Adjustment(kind=AdjustmentKind.REFUND | AdjustmentKind.DEPOSIT):
+                return True
+            case _:
+                return self.amount < 0
+
+    @property
+    def order(self) -> tuple[str, tuple[str, str], date, str]:
+        return self.currency, self.party.order, self.document.posted, self.document.ref.id
+
+
+class Ledger:
+    """One side of a report."""
+
+    def __init__(self, books: Books) -> None:
+        self.books, self.name, self.home = books, books.name, books.home
+        self.customers = {r.ref.id: r for r in books.records if isinstance(r, Customer)}
+        self.documents: list[Document] = [r for r in books.records if not isinstance(r, Customer)]
+        self.by_key: dict[Key, Document] = {(r.entity, r.ref.id): r for r in self.documents}
+
+    def party(self, customer: str) -> Party:
+        """The customer of that id; one that the books do not list is called by its id."""
+        key = self.books.links.get((Entity.CUSTOMER, customer), f"{self.name}/{customer}")
+        known = self.customers.get(customer)
+        if known is None:
+            return Party(key, customer, "", customer)
+        return Party(key, customer, known.number or known.ref.number or "", known.name)
+
+    def base(self, amount: Decimal, document: Document) -> Decimal | None:
+        """The amount of a document in home currency at its own rate; None where it states none."""
+        if self.home is None:
+            return None
+        if document.currency == self.home:
+            return amount
+        if document.exchange_rate is None:
+            return None
+        return (amount * document.exchange_rate).quantize(Decimal(1).scaleb(-exponent(self.home)), ROUND_HALF_UP)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether there is anything in another than the home currency, and a home currency to show it in."""
+        return self.home is not None and any(r.currency != self.home for r in self.documents)
+
+    def moves(self, document: Document) -> tuple[Effect, ...]:
+        """The dated effects of a document; in a list of open items, of what is open of it only."""
+        if not self.books.open_only:
+            return effects(document)
+        listed = sign(document) * _listed(document)
+        whole = sign(document) * _whole(document)
+        return tuple(
+            Effect(e.on, listed if e.amount == whole else -listed, e.currency, e.customer, e.entity, e.document)
+            for e in effects(document)
+        )
+
+    def amounts(self, as_of: date) -> dict[Key, Decimal]:
+        """The signed open amount of each document that counts, end of day `as_of`; settled ones at zero."""
+        if not self.books.open_only:
+            return open_amounts(self.documents, as_of)
+        return {(r.entity, r.ref.id): sign(r) * _listed(r) for r in self.documents if counts(r, as_of)}
+
+    def items(self, as_of: date) -> list[Item]:
+        """The documents with an open amount, end of day `as_of`, by currency, customer, date and id."""
+        found = [
+            Item(r, amount, self.base(amount, r), self.party(r.customer))
+            for key, amount in self.amounts(as_of).items()
+            if amount
+            for r in (self.by_key[key],)
+        ]
+        return sorted(found, key=lambda i: i.order)
+
+    def totals(self, as_of: date) -> dict[str, Decimal]:
+        """Open receivables per currency by the effects of the documents alone; applications across currencies move it.
+
+        The figure that a sum over items has to give, found another way.
+        """
+        if self.books.open_only:
+            return _summed((e.currency, e.amount) for r in self.documents for e in self.moves(r) if e.on <= as_of)
+        found = defaultdict(lambda: ZERO, open_receivables(self.documents, as_of))
+        for currency, amount in self._crossing(as_of):
+            found[currency] += amount
+        return dict(found)
+
+    def _crossing(self, as_of: date) -> Iterator[tuple[str, Decimal]]:
+        """What money of one currency set against invoices of another takes out of the one and off the other."""
+        live = {key for key, r in self.by_key.items() if counts(r, as_of)}
+        for key in live:
+            for s in standing(self.by_key[key], as_of):
+                source, target = (s.source, s.source_id), (Entity.INVOICE, s.application.invoice)
+                if source in live and target in live:
+                    paid, owed = self.by_key[source].currency, self.by_key[target].currency
+                    if paid != owed:
+                        yield paid, s.application.amount
+                        yield owed, -s.application.amount_invoice
+
+
+def _summed(parts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for currency, amount in parts:
+        sums[currency] += amount
+    return dict(sums)
+
+
+def _whole(document: Document) -> Decimal:
+    """The full amount of a document as it moves receivables, positive."""
+    return magnitude(document) - (document.deposit_applied if isinstance(document, Invoice) else ZERO)
+
+
+def _listed(document: Document) -> Decimal:
+    """What a list of open items says is open of a document, positive; its full amount where it says nothing."""
+    match document:
+        case Invoice() | CreditMemo():
+            told = document.reported_open
+        case Payment():
+            told = document.reported_unapplied
+        case Adjustment():
+            told = None
+    return _whole(document) if told is None else told
+
+
+def dues(document: Document, amount: Decimal) -> list[tuple[date | None, Decimal]]:
+    """What is open of a document by the day it falls due, earliest first; None where no day is stated.
+
+    What was paid on instalments is taken from the earliest first, as no system says otherwise. What is open beyond
+    all instalments falls due with the first. An adjustment has no term: it is due on its own day.
+    """
+    if isinstance(document, Adjustment):
+        return [(document.posted, amount)]
+    if not isinstance(document, Invoice):
+        return [(None, amount)]
+    if not document.instalments or amount < 0:
+        return [(document.due, amount)]
+    parts: list[tuple[date | None, Decimal]] = []
+    rest = amount
+    for instalment in sorted(document.instalments, key=lambda i: i.due, reverse=True):
+        open_ = min(rest, instalment.amount)
+        if open_:
+            parts.append((instalment.due, open_))
+        rest -= open_
+    if rest and parts:
+        parts[-1] = (parts[-1][0], parts[-1][1] + rest)
+    return parts[::-1] or [(document.due, amount)]
+
+
+def kind_of(document: Document) -> str:
+    """What a person calls it."""
+    if isinstance(document, Adjustment):
+        return document.kind.value.replace("_", " ")
+    return KINDS[document.entity]
+
+
+def number_of(document: Document) -> str:
+    """The number that people know it by; the system's own id where it has none."""
+    told = document.reference if isinstance(document, Payment) else document.number
+    return told or document.ref.number or document.ref.id
+
+
+def day_of(document: Document) -> date:
+    """The date that stands on it."""
+    match document:
+        case Invoice() | CreditMemo():
+            return document.issued
+        case Payment():
+            return document.received
+        case Adjustment():
+            return document.posted
+
+
+def ledgers(books: Sequence[Books]) -> list[Ledger]:
+    return [Ledger(b) for b in books]
+
+
+# ── what every report says ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
+    """Of each side and currency: items add up to effects; and the source's own figures for the day, if any."""
+    found: list[Proof] = []
+    for side in sides:
+        by_items = _summed((i.currency, i.amount) for i in side.items(as_of))
+        by_effects = side.totals(as_of)
+        found += [
+            Proof(
+                f"{side.name}: open items in {c} add up to the effects of all documents",
+                ours := by_items.get(c, ZERO),
+                theirs := by_effects.get(c, ZERO),
+                ours == theirs,
+            )
+            for c in sorted({*by_items, *by_effects})
+        ]
+        found += _stated(side, as_of)
+    return tuple(found)
+
+
+def _stated(side: Ledger, as_of: date) -> Iterator[Proof]:
+    """The documents of an account against what the system's own report states for it."""
+    balances = [b for b in side.books.controls if b.as_of == as_of]
+    if not balances:
+        yield Proof(f"{side.name} states no total of its own for {as_of}", None, None, None)
+    for b in balances:
+        claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
+        own = own_documents(b, balances, side.documents)
+        if own is None:
+            yield Proof(f"{claim} (which documents it is about cannot be told)", None, b.amount, None)
+        else:
+            ours = sum(
+                (e.amount for r in own if not isinstance(r, Customer) for e in side.moves(r) if e.on <= as_of), ZERO
+            )
+            yield Proof(claim, ours, b.amount, ours == b.amount)
+
+
+def notes(sides: Sequence[Ledger], as_of: date) -> tuple[str, ...]:
+    """What a reader must know of the sources: what they cannot tell, what could not be read, what is missing."""
+    return tuple(note for side in sides for note in _notes(side, as_of))
+
+
+def _notes(side: Ledger, as_of: date) -> Iterator[str]:
+    books = side.books
+    if books.unreadable:
+        were = (
+            "record or row could not be read, and is"
+            if books.unreadable == 1
+            else "records or rows could not be read, and are"
+        )
+        yield f"{side.name}: {books.unreadable:,} {were} in no figure."
+    yield from (f"{side.name}: records may be missing: {doubt}." for doubt in books.doubts)
+    if books.open_only:
+        yield f"{side.name} lists open items only: receipts, history and what was settled before are not in it."
+    if books.dated and books.dated < as_of:
+        yield f"{side.name} speaks for {books.dated}: what happened from then to {as_of} is not in it."
+    if books.dated and books.dated > as_of and books.open_only:
+        yield f"{side.name} was listed on {books.dated}: what was open on {as_of} and settled since is not in it."
+    stated = sum(isinstance(r, Payment) and r.stated_by_source for r in side.documents)
+    if stated:
+        yield (
+            f"{side.name} states of {stated:,} {'invoice' if stated == 1 else 'invoices'} only that and when they were "
+            "settled: they count as paid in full from that day; who paid, and how, it does not say."
+        )
+    if not (books.open_only or any(isinstance(r, Payment) for r in side.documents)):
+        yield f"{side.name} shows no payments at all: an invoice is open here unless something else settled it."
+    lost = _lost(side)
+    if lost:
+        yield (
+            f"{side.name}: {lost:,} {'application names' if lost == 1 else 'applications name'} a document that is not "
+            "in the books: they settle nothing, and the money stands as unapplied."
+        )
+
+
+def _lost(side: Ledger) -> int:
+    return sum(
+        (Entity.INVOICE, a.invoice) not in side.by_key
+        for r in side.documents
+        if isinstance(r, Payment | CreditMemo)
+        for a in r.applications
+        if a.reversed_on is None
+    )

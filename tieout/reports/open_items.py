@@ -1,0 +1,100 @@
+"""Open items: every document that is not settled, as of a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from tieout.model import Invoice, magnitude, sign, tidy
+from tieout.reports import layout, ledger
+from tieout.reports.books import Books
+from tieout.reports.frame import Cell, Column, Report, Table
+from tieout.reports.ledger import Item, Ledger, Party
+
+_COLUMNS = (
+    Column("number", "number", width=16),
+    Column("customer", "customer", width=30),
+    layout.CURRENCY,
+    Column("kind", "kind", width=16),
+    Column("document", "document", width=18),
+    Column("dated", "dated", "date"),
+    Column("posted", "posted", "date"),
+    Column("due", "due", "date"),
+    Column("disputed", "disputed", width=8),
+    Column("amount", "full amount", "money"),
+    Column("open", "open", "money"),
+)
+
+
+def build(books: Sequence[Books], *, as_of: date) -> Report:
+    """Every open document of each ledger, by currency and customer; money on account is negative."""
+    sides = ledger.ledgers(books)
+    return Report(
+        name="open-items",
+        title="Open items",
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(*([_totals(sides, as_of)] if len(sides) == 2 else []), *_tables(sides, as_of)),
+        proofs=ledger.proofs(sides, as_of),
+        notes=ledger.notes(sides, as_of),
+    )
+
+
+def _totals(sides: Sequence[Ledger], as_of: date) -> Table:
+    """Each customer's open balance on both sides, and the difference: right − left."""
+    return balances("balances", "Balance by customer", sides, [side.items(as_of) for side in sides])
+
+
+def balances(key: str, title: str, sides: Sequence[Ledger], items: Sequence[Sequence[Item]]) -> Table:
+    """The sum of items by currency and customer, a column for each of two sides, and right − left."""
+    columns = (
+        Column("number", "number", width=16),
+        Column("customer", "customer", width=30),
+        layout.CURRENCY,
+        *layout.beside((Column("open", "open", "money"),), sides),
+        Column("difference", "difference", "money"),
+    )
+    parties: dict[str, Party] = {}
+    sums: dict[tuple[str, str], list[Cell]] = {}
+    for n, held in enumerate(items):
+        for i in held:
+            parties.setdefault(i.party.key, i.party)
+            cells = sums.setdefault((i.currency, i.party.key), [None, None])
+            cells[n] = layout.total([cells[n], i.amount])
+    details = []
+    for (currency, party), both in sorted(sums.items(), key=lambda s: (s[0][0], parties[s[0][1]].order)):
+        gap = layout.total([both[1], *(-c for c in both[:1] if c is not None)])  # type: ignore[operator]
+        details.append((parties[party].number, parties[party].name, currency, *both, gap))
+    return Table(key, title, columns, layout.totalled(columns, details))
+
+
+def _tables(sides: Sequence[Ledger], as_of: date) -> list[Table]:
+    found = []
+    for n, side in enumerate(sides):
+        based = (Column("base", f"open in {side.home}", "money"),) if side.foreign else ()
+        columns = (*_COLUMNS, *based)
+        details = [(*_cells(i), *([i.base] if based else [])) for i in side.items(as_of)]
+        title = layout.titled("Open items", side, sides)
+        rows = layout.totalled(columns, details, side.home)
+        found.append(Table(layout.keyed("items", n, sides), title, columns, rows))
+    return found
+
+
+def _cells(item: Item) -> tuple[Cell, ...]:
+    document = item.document
+    billed = document if isinstance(document, Invoice) else None
+    due = ledger.dues(billed, item.amount)[0][0] if billed else None
+    return (
+        item.party.number,
+        item.party.name,
+        item.currency,
+        ledger.kind_of(document),
+        ledger.number_of(document),
+        ledger.day_of(document),
+        document.posted,
+        due,
+        "yes" if billed and billed.disputed else "",
+        tidy(sign(document) * magnitude(document)),
+        tidy(item.amount),
+    )

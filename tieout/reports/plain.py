@@ -1,0 +1,116 @@
+"""A report for programs (JSON) and for spreadsheets (CSV): exact figures, and text that nothing runs as a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from os import fspath
+from pathlib import PurePath
+from typing import Any
+
+from tieout.compare.render import neutral
+from tieout.model import tidy
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
+
+
+def write_json(report: Report) -> str:
+    """Stable keys; money as text, dates as ISO text; each row an object by the keys of its columns, and its `style`."""
+    return json.dumps(as_data(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report as JSON-ready data."""
+    return {
+        "report": report.name,
+        "title": report.title,
+        "company": report.company,
+        "as_of": report.as_of.isoformat(),
+        "known_on": report.known_on.isoformat() if report.known_on else None,
+        "parameters": dict(report.parameters),
+        "tables": [_table(t) for t in report.tables],
+        "charts": [
+            {
+                "key": c.key,
+                "title": c.title,
+                "kind": c.kind,
+                "currency": c.currency,
+                "bars": [{"label": b.label, "amount": str(tidy(b.amount)), "total": b.total} for b in c.bars],
+            }
+            for c in report.charts
+        ],
+        "proofs": [_proof(p) for p in report.proofs],
+        "notes": list(report.notes),
+        "provenance": _plain(report.provenance),
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "key": table.key,
+        "title": table.title,
+        "note": table.note,
+        "columns": [{"key": c.key, "title": c.title, "kind": c.kind} for c in table.columns],
+        "rows": [_row(table.columns, row) for row in table.rows],
+    }
+
+
+def _row(columns: tuple[Column, ...], row: Row) -> dict[str, Any]:
+    return {"style": row.style} | {c.key: _value(cell) for c, cell in zip(columns, row.cells, strict=True)}
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {"claim": proof.claim, "ours": _value(proof.ours), "theirs": _value(proof.theirs), "held": proof.held}
+
+
+def _value(cell: Cell) -> str | int | None:
+    match cell:
+        case Decimal():
+            return format(cell, "f")
+        case date():
+            return cell.isoformat()
+        case _:
+            return cell
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case datetime() | date():
+            return value.isoformat()
+        case PurePath():
+            return fspath(value)
+        case Mapping():
+            return {str(k): _plain(v) for k, v in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(v) for v in value]
+        case None | bool() | int() | str():
+            return value
+        case _:
+            raise TypeError(f"{type(value).__name__} does not belong into a report")
+
+
+def write_csv(report: Report) -> dict[str, str]:
+    """Each table by its key: first the row's style, then its cells under the keys of the columns; with commas, CRLF."""
+    return {table.key: _csv(table) for table in report.tables}
+
+
+def _csv(table: Table) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["style", *(neutral(c.key) for c in table.columns)])
+    for row in table.rows:
+        writer.writerow([row.style, *(_cell(cell) for cell in row.cells)])
+    return out.getvalue()
+
+
+def _cell(cell: Cell) -> str | int:
+    """Figures stay figures, also negative ones; any text is made neutral."""
+    if isinstance(cell, str):
+        return neutral(cell)
+    value = _value(cell)
+    return "" if value is None else value

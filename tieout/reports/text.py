@@ -1,0 +1,103 @@
+"""A report for a terminal: aligned columns, proofs and notes beneath, and nothing that could steer the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tieout.compare.render import grid, money, plain
+from tieout.model import tidy
+from tieout.reports.frame import Cell, Column, Proof, Report, Table
+
+_RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
+_RULED = frozenset({"subtotal", "total", "closing"})
+_WIDEST = 40
+
+
+def write(report: Report) -> str:
+    """Title, what does not hold, tables, proofs, notes, and where the figures came from."""
+    out = [plain(report.title, 200), _about(report)]
+    broken = [p for p in report.proofs if p.held is False]
+    if broken:
+        out += ["", "DOES NOT HOLD:", *_proofs(broken)]
+    for table in report.tables:
+        out += ["", *_table(table)]
+    if report.proofs:
+        out += ["", "proofs:", *_proofs(report.proofs)]
+    if report.notes:
+        out += ["", "notes:", *(f"  {plain(note, 400)}" for note in report.notes)]
+    out += ["", *_provenance(report.provenance)]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _about(report: Report) -> str:
+    known = f", as known on {report.known_on:%Y-%m-%d %H:%M} UTC" if report.known_on else ""
+    parts = [f"as of {report.as_of}{known}", *(f"{k}: {v}" for k, v in report.parameters.items())]
+    return plain("; ".join([report.company, *parts] if report.company else parts), 400)
+
+
+def _table(table: Table) -> list[str]:
+    shown = [i for i, c in enumerate(table.columns) if any(r.cells[i] not in (None, "") for r in table.rows)]
+    head = [plain(table.title, 200), *([f"  {plain(table.note, 400)}"] if table.note else [])]
+    if not table.rows or not shown:
+        return [*head, "  (nothing)"]
+    columns = [table.columns[i] for i in shown]
+    right = frozenset(n for n, c in enumerate(columns) if c.kind in _RIGHT)
+    rows = [[plain(c.title) for c in columns]]
+    rows += [[_text(row.cells[i], c) for i, c in zip(shown, columns, strict=True)] for row in table.rows]
+    lines = grid(rows, right)
+    rule = "─" * max(map(len, lines))
+    body: list[str] = []
+    for row, line in zip(table.rows, lines[1:], strict=True):
+        body += [rule, line] if row.style in _RULED and not _follows(body, rule) else [line]
+        body += [rule] if row.style in _RULED else []
+    while body and body[-1] == rule:
+        body.pop()
+    return [*head, lines[0], rule, *body]
+
+
+def _follows(body: Sequence[str], rule: str) -> bool:
+    return bool(body) and body[-1] == rule
+
+
+def _text(cell: Cell, column: Column) -> str:
+    match cell:
+        case None:
+            return ""
+        case Decimal():
+            if column.kind == "money" and not cell:
+                return "–"
+            return money(format(tidy(cell), "f")) if column.kind == "money" else format(cell.normalize(), "f")
+        case date():
+            return cell.isoformat()
+        case int():
+            return f"{cell:,}"
+        case str():
+            return plain(cell, column.width or _WIDEST)
+
+
+def _proofs(proofs: Sequence[Proof]) -> list[str]:
+    mark = {True: "holds", False: "DOES NOT HOLD", None: "not to be had"}
+    any_money = Column("", "", "money")
+    rows = [(mark[p.held], plain(p.claim, 120), _text(p.ours, any_money), _text(p.theirs, any_money)) for p in proofs]
+    return ["  " + line for line in grid(rows, frozenset({2, 3}))]
+
+
+def _provenance(said: Mapping[str, Any]) -> list[str]:
+    """What a reader needs to tell where it came from; a file has all of it."""
+    if not said:
+        return []
+    lines = [f"made {said.get('extracted_at', '')} by {said.get('by', '')} with {said.get('program', '')}"]
+    for side, source in (said.get("read") or {}).items():
+        for file in source.get("files") or ():
+            if isinstance(file, Mapping):
+                rows = f"{file['rows']:,} rows, {file['accepted']:,} accepted, {file['rejected']:,} rejected"
+                lines.append(f"{side}: {file['file']}: {rows}, sha256 {str(file['sha256'])[:12]}…")
+            else:
+                lines.append(f"{side}: {file}")
+        if source.get("from"):
+            counted = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in source.get("records", {}).items())
+            lines.append(f"{side}: from {source['from']}" + (f": {counted}" if counted else ""))
+    return [plain(line, 400) for line in lines]

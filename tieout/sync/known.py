@@ -1,0 +1,118 @@
+"""What the state knew on a day: each record as it was last read by then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.errors import ConfigError
+from tieout.model import AnyRecord, ControlBalance, Entity, from_json, from_micros
+from tieout.sync import schema
+from tieout.sync.book import Key
+from tieout.sync.fetch import GONE
+from tieout.sync.store import Store, instant, loads, stamp
+
+
+@dataclass(slots=True)
+class Known:
+    """The books of one connection as known then.
+
+    records: in no order; deleted ones, and those that a list of open items showed no more, are not among them
+    unreadable: records whose last reading by then failed · scopes: `all`, `open` or `period`, by entity as last read
+    read_at: of the last reading (UTC) · dated: the day that it speaks for, None for its own
+    """
+
+    records: list[AnyRecord] = field(default_factory=list)
+    unreadable: int = 0
+    scopes: dict[Entity, str] = field(default_factory=dict)
+    read_at: datetime | None = None
+    dated: date | None = None
+    incomplete: list[str] = field(default_factory=list)
+
+
+def known(store: Store, connection: str, at: datetime) -> Known:
+    """The connection's records, each in the version last read up to `at`, inclusive.
+
+    Raises ConfigError where nothing had been read by then.
+    """
+    found = Known()
+    _snapshots(store, connection, at, found)
+    for row in _last(store, connection, at):
+        if row["error"] is not None:
+            found.unreadable += 1
+        elif row["existence"] not in GONE and row["record"] is not None:
+            found.records.append(from_json(Entity(row["entity"]), loads(row["record"])))
+    return found
+
+
+def _snapshots(store: Store, connection: str, at: datetime, found: Known) -> None:
+    t = schema.snapshot
+    query = sa.select(t).where(t.c.connection == connection, t.c.read_at <= stamp(at)).order_by(t.c.read_at, t.c.id)
+    last = {row["entity"]: row for row in store.rows(query)}
+    if not last:
+        raise ConfigError(
+            f"nothing of {connection} was read by {at:%Y-%m-%d %H:%M} UTC",
+            hint="name a later time; what tieout reads, it keeps from the first `tieout pull` or `tieout sync` on",
+        )
+    for entity, row in last.items():
+        found.scopes[Entity(entity)] = row["scope"]
+        if not row["complete"]:
+            found.incomplete.append(f"the last reading of {entity} by then is not proved complete")
+    found.read_at = max(instant(row["read_at"]) for row in last.values())
+    days = {date.fromisoformat(row["as_of"]) for row in last.values() if row["as_of"]}
+    found.dated = max(days, default=None)
+
+
+_READ = ("entity", "existence", "record", "error")
+
+
+def _last(store: Store, connection: str, at: datetime) -> Iterator[dict[str, Any]]:
+    """The last reading of each record by then."""
+    t = schema.observation
+    upto = t.c.connection == connection, t.c.seen_at <= stamp(at)
+    newest = sa.select(sa.func.max(t.c.seq)).where(*upto).group_by(t.c.entity, t.c.native_id)
+    query = sa.select(*(t.c[name] for name in _READ)).where(t.c.seq.in_(newest))
+    for row in store.stream(query):
+        yield dict(zip(_READ, row, strict=True))
+
+
+def first_seen(store: Store, connection: str) -> dict[Key, datetime]:
+    """When each record of the connection was first seen (UTC)."""
+    t = schema.seen
+    query = sa.select(t.c.entity, t.c.native_id, t.c.first_seen_at).where(t.c.connection == connection)
+    return {(Entity(e), id): instant(at) for e, id, at in store.stream(query)}
+
+
+def linked(store: Store, connection: str) -> dict[Key, str]:
+    """The subject that each record of the connection belongs to: the same for the other side's record of it."""
+    x = schema.xref
+    query = sa.select(x.c.entity, x.c.native_id, x.c.subject).where(x.c.connection == connection, schema.ACTIVE)
+    return {(Entity(e), id): subject for e, id, subject in store.stream(query)}
+
+
+def controls(store: Store, connection: str, as_of: date, at: datetime) -> list[ControlBalance]:
+    """What the connection's own reports stated for that day, as last read up to `at`."""
+    t, r = schema.control_total, schema.run
+    query = (
+        sa.select(t, r.c.started_at)
+        .join(r, r.c.id == t.c.run)
+        .where(t.c.connection == connection, t.c.as_of == as_of.isoformat(), r.c.started_at <= stamp(at))
+        .order_by(r.c.started_at)
+    )
+    last = {(row["account"], row["currency"], row["report"]): row for row in store.rows(query)}
+    return [
+        ControlBalance(
+            connection=connection,
+            account=row["account"],
+            as_of=as_of,
+            amount=from_micros(row["amount_micros"]),
+            currency=row["currency"],
+            report=row["report"],
+            parameters={},
+        )
+        for row in last.values()
+    ]
