@@ -75,7 +75,7 @@ def rows(result: etree._Element) -> Iterator[Row]:
 
 def values(result: etree._Element) -> dict[str, str]:
     """The single fields of a sub-program's answer."""
-    return {child.get("NAME", ""): "".join(child.itertext()) for group in result.iterchildren("GRP") for child in group}
+    return {child.get("NAME", ""): _text(child) for group in result.iterchildren("GRP") for child in group}
 
 
 def described(text: str) -> Blocks:
@@ -95,13 +95,16 @@ def described(text: str) -> Blocks:
 
 
 def _row(line: etree._Element) -> Row:
-    return {child.get("NAME", ""): "".join(child.itertext()) for child in line}
+    return {child.get("NAME", ""): _text(child) for child in line}
 
 
 def _value(element: etree._Element) -> str | list[str]:
-    if element.tag == "LST":
-        return ["".join(item.itertext()) for item in element]
-    return "".join(element.itertext())
+    return [_text(item) for item in element] if element.tag == "LST" else _text(element)
+
+
+def _text(element: etree._Element) -> str:
+    """All of an element's text. Nearly none has anything in it but text, which is found three times as fast."""
+    return "".join(element.itertext()) if len(element) else element.text or ""
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────

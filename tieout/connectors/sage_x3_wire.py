@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, Unsent, patiently, redact
+from tieout.connectors.sage_x3_answer import Reply, harmless, plain
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -48,25 +49,11 @@ _SETTINGS = {"strict": True, "xsd_ignore_sequence_order": True, "xml_huge_tree":
 _SETTINGS |= {"forbid_external": False, "forbid_entities": True}  # loading refers to the schema in the package
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What X3 answered: status 1 (done) or 0 (refused), its messages as (type, text), the result's XML or None."""
-
-    status: int
-    messages: tuple[tuple[str, str], ...]
-    result: str | None
-
-    @property
-    def said(self) -> str:
-        """Its messages in one line, fit for an error."""
-        return redact("; ".join(text for _, text in self.messages if text)) or "no reason given"
-
-
 class Refused(Exception):
     """X3 answered status 0: it did nothing, for a reason that its messages tell in the language of the connection."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.said)
+        super().__init__(redact("; ".join(text for _, text in reply.messages if text)) or "no reason given")
         self.reply = reply
 
 
@@ -76,6 +63,10 @@ class _ForNow(Again):
 
 class _Unread(Exception):
     """An answer that does not say what X3 did: a fault, a broken or an empty one."""
+
+
+# Where a request goes, its envelope and its headers.
+_Made = tuple[str, Any, Mapping[str, str]]
 
 
 @dataclass(slots=True)
@@ -89,12 +80,20 @@ class _Reply:
 
 
 class _Bridge(ZeepTransport):
-    """zeep's transport on ours: one request, sent once, within limits. The last answer is kept for its status."""
+    """zeep's transport on ours: one request, sent once, within limits.
+
+    sent: bytes of the last request · last: its answer, None while there is none · made: what zeep made of the call
+    """
 
     def __init__(self, transport: Transport, authorization: str) -> None:
         super().__init__(session=transport.session)  # type: ignore[no-untyped-call]
         self._own, self._authorization = transport, authorization
+        self.forget()
+
+    def forget(self) -> None:
+        self.sent = 0
         self.last: Answer | None = None
+        self.made: _Made | None = None
 
     def answered(self) -> Answer | None:
         return self.last
@@ -104,11 +103,20 @@ class _Bridge(ZeepTransport):
             return _packaged("soap_encoding.xsd")
         raise ConfigError(f"the WSDL refers to {redact(url)}, which is not in the package")
 
+    def post_xml(self, address: str, envelope: etree._Element, headers: Mapping[str, str]) -> _Reply:
+        self.made = address, envelope, headers
+        told: _Reply = super().post_xml(address, envelope, headers)  # type: ignore[no-untyped-call]
+        return told
+
     def post(self, address: str, message: bytes | str, headers: Mapping[str, str]) -> _Reply:
         body = message if isinstance(message, bytes) else message.encode()
         told = {**headers, "Authorization": self._authorization}
-        self.last = None
-        self.last = self._own.send("POST", address, headers=told, body=body)
+        try:
+            self.sent = len(body)
+            self.last = self._own.send("POST", address, headers=told, body=body)
+        except Unsent:
+            self.sent = 0
+            raise
         return _Reply(self.last.status, self.last.body, self.last.headers)
 
 
@@ -116,17 +124,42 @@ def _packaged(name: str) -> bytes:
     return (files("tieout.connectors") / "wsdl" / name).read_bytes()
 
 
-# What zeep and lxml raise for answers that are not as the WSDL says.
-_BROKEN = (ZeepError, etree.LxmlError, ValueError, AttributeError, TypeError, LookupError)
+# What zeep and lxml raise for answers that are not as the WSDL says, or deeper than Python calls functions.
+_BROKEN = (ZeepError, etree.LxmlError, ValueError, AttributeError, TypeError, LookupError, RecursionError)
 
 
 @dataclass(slots=True)
 class _Worker:
-    """What one call talks through."""
+    """What one call talks through: zeep makes the request, and reads what is no plain success."""
 
     transport: Transport
     bridge: _Bridge
+    client: Any
     service: Any
+    reads: dict[tuple[str, ...], _Made] = field(default_factory=dict)
+
+    def call(self, operation: str, parts: Mapping[str, Any]) -> Reply:
+        """Raises Unsent or Lost, or one of _BROKEN for an answer that is none."""
+        answer = self._read(parts) if operation == "read" else getattr(self.service, operation)(**parts)
+        if answer.status_code == 200 and (reply := plain(answer.content, operation)) is not None:
+            return reply
+        harmless(answer.content)
+        binding = self.client.wsdl.bindings[BINDING]
+        return _read(binding.process_reply(self.client, binding.get(operation), answer))
+
+    def _read(self, parts: Mapping[str, Any]) -> Any:
+        """One object by its keys. Of many reads in the same words zeep makes the first; then only the values change."""
+        keys = parts["objectKeys"]
+        words = parts["publicName"], *(pair["key"] for pair in keys)
+        if words not in self.reads:
+            answer = self.service.read(**parts)
+            if self.bridge.made is not None:
+                self.reads[words] = self.bridge.made
+            return answer
+        address, envelope, headers = self.reads[words]
+        for element, pair in zip(envelope.iter("value"), keys, strict=True):
+            element.text = pair["value"]
+        return self.bridge.post_xml(address, envelope, headers)
 
 
 @dataclass
@@ -211,9 +244,9 @@ class Wire:
         context = {"codeLang": self.language, "poolAlias": self.pool, "poolId": "", "requestConfig": ""}
         with self._worker() as worker:
             bridge = worker.bridge
-            bridge.last = None
+            bridge.forget()
             try:
-                reply = _read(getattr(worker.service, operation)(callContext=context, **parts))
+                reply = worker.call(operation, {"callContext": context, **parts})
             except _BROKEN as why:
                 answer = bridge.answered()
                 if answer is None:  # nothing came back, as nothing was sent: an error of the program
@@ -221,10 +254,11 @@ class Wire:
                 self._refused(answer)
                 raise self._unread(why, answer) from None
             finally:
-                self._count(bridge.last, parts)
+                self._count(bridge)
         if reply.status == 0:
-            self._for_now(reply.said)
-            raise Refused(reply)
+            refused = Refused(reply)
+            self._for_now(str(refused))
+            raise refused
         if reply.status != 1:
             raise _Unread(f"X3 answers with status {reply.status!r}, which is neither 0 nor 1")
         if not (reply.result or "").strip():
@@ -255,10 +289,10 @@ class Wire:
         if 300 <= answer.status < 500 and answer.status not in (408, 429):
             raise FatalError(f"no web service of X3 answers there (HTTP {answer.status})", hint="check `url`")
 
-    def _count(self, answer: Answer | None, parts: Mapping[str, Any]) -> None:
+    def _count(self, bridge: _Bridge) -> None:
         with self._lock:
-            self.volume.sent += sum(len(p.encode()) for p in parts.values() if isinstance(p, str))
-            self.volume.received += len(answer.body) if answer is not None else 0
+            self.volume.sent += bridge.sent
+            self.volume.received += len(bridge.last.body) if bridge.last is not None else 0
 
     @contextmanager
     def _worker(self) -> Iterator[_Worker]:
@@ -283,8 +317,9 @@ class Wire:
             _Document(), transport=bridge, settings=zeep.Settings(**_SETTINGS)
         )
         client.settings.forbid_external = True  # answers refer to nothing
+        client.settings.raw_response = True  # the worker reads them
         service = client.create_service(BINDING, self.endpoint)  # type: ignore[no-untyped-call]
-        return _Worker(transport, bridge, service)
+        return _Worker(transport, bridge, client, service)
 
 
 def _read(answer: Any) -> Reply:

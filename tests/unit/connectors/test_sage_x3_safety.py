@@ -117,6 +117,39 @@ def test_an_answer_without_a_status_leaves_the_outcome_open(x3, connector):
         connector.create(bill(), key="K", marker="TM1")
 
 
+REFERRING = (
+    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:wss="http://www.adonix.com/WSS">'
+    '<soapenv:Body><wss:{0}Response><{0}Return><messages><messages href="#n0"/></messages><resultXml>x</resultXml>'
+    "<status>0</status><technicalInfos/></{0}Return></wss:{0}Response>{1}</soapenv:Body></soapenv:Envelope>"
+)
+HOSTILE = {
+    "a circle": '<multiRef id="n0"><type>3</type><message href="#n0"/></multiRef>',
+    "a longer circle": '<multiRef id="n0"><x href="#n1"/></multiRef><multiRef id="n1"><x href="#n0"/></multiRef>',
+    "a bomb": "".join(f'<multiRef id="n{n}">{f"""<x href="#n{n + 1}"/>""" * 10}</multiRef>' for n in range(12)),
+    "a chain": "".join(f'<multiRef id="n{n}"><x href="#n{n + 1}"/></multiRef>' for n in range(3000)),
+    "a depth": f'<multiRef id="n0">{"<x>" * 1500}{"</x>" * 1500}</multiRef>',
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_references_without_an_end_end_neither_the_run_nor_the_memory(x3, connector, hostile):
+    brook(x3)
+    told(x3, REFERRING.format("save", HOSTILE[hostile]).encode(), operation="save")
+    with pytest.raises(UnknownOutcome):
+        connector.create(bill(), key="K", marker="TM1")
+    told(x3, REFERRING.format("read", HOSTILE[hostile]).encode(), operation="read", times=0)
+    with pytest.raises(RetriableError):
+        connector.get(Entity.CUSTOMER, "C0001")
+
+
+def test_messages_behind_references_of_references_are_read(x3, connector):
+    brook(x3)
+    nested = '<multiRef id="n0"><type href="#n1"/><message>no more</message></multiRef><multiRef id="n1">3</multiRef>'
+    told(x3, REFERRING.format("save", nested).encode(), operation="save")
+    with pytest.raises(Rejected, match="no more"):
+        connector.create(bill(), key="K", marker="TM1")
+
+
 def test_an_error_of_the_program_is_no_unknown_outcome(x3, connector):
     before = len(x3.live.faults.log)
     with pytest.raises(TypeError):
@@ -411,3 +444,30 @@ def test_a_document_goes_to_the_site_of_its_entity(x3):
     written = connector.create(bill().model_copy(update={"entity_code": "HLS02"}), key="K", marker="TM1")
     assert x3.books.read("SIH", written.id)["SALFCY"] == "HLS02"
     assert connector.get(Entity.INVOICE, written.id).record.entity_code == "HLS02"
+
+
+# ── the licence's volume ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def counted(connector):
+    """Bytes that a look at the customer sends and gets."""
+    volume = connector._wire.volume
+    sent, received = volume.sent, volume.received
+    connector.get(Entity.CUSTOMER, "C0001")
+    return volume.sent - sent, volume.received - received
+
+
+def test_every_byte_that_went_over_the_line_is_counted(x3, connector):
+    brook(x3)
+    sent, received = counted(connector)
+    assert sent > len("<Envelope/>")
+    assert received > sent
+    x3.live.faults.arm("drop", when="after", operation="read")
+    assert counted(connector)[0] == 2 * sent
+
+
+def test_what_never_left_is_not_counted(x3):
+    connector = x3.open(url="http://127.0.0.1:1/x3")
+    with pytest.raises(RetriableError):
+        connector.company()
+    assert (connector._wire.volume.sent, connector._wire.volume.received) == (0, 0)
