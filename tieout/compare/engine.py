@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.compare import cash, codes, rules
+from tieout.compare import cash, codes, rules, tables
 from tieout.compare.causes import cause, clues, value
+from tieout.compare.equal import FROM_ROWS, take_off
 from tieout.compare.match import ladder
 from tieout.compare.result import (
     Bridge,
@@ -22,7 +23,7 @@ from tieout.compare.result import (
     Totals,
     identity,
 )
-from tieout.compare.tables import Connection, explain, prepare
+from tieout.compare.tables import Connection, explain
 from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy
 
@@ -40,6 +41,7 @@ def run(
     reported_balances: bool = True,
     same_ids: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    bulk_from: int = FROM_ROWS,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
@@ -49,24 +51,30 @@ def run(
     reported_balances: False where some were read before the last write, so that they may be stale
     same_ids: both sides are exports of one system, so that an id that changed is a difference
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
+    bulk_from: rows of the smaller side from which equal pairs are taken off first; the answer is the same
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
-    customers = prepare(con, as_of=as_of)
+    known = tables.parties(con)
+    equal = take_off(con, known, same_ids=same_ids, from_rows=bulk_from)
+    tables.documents(con, known, as_of=as_of, rest=equal > 0)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
     explain(con, {key: x.code for key, x in reasons.items()})
-    free = ladder(con, same_ids=same_ids)
+    free = ladder(con, same_ids=same_ids, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
-    rules.find(con, free, customers=customers, rounding=rounding, by_open=by_open, same_ids=same_ids)
+    rules.find(con, free, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
-    left, right = (_side(con, s, n, bad) for s, n, bad in zip(SIDES, (left_name, right_name), rejected, strict=True))
+    left, right = (
+        _side(name, bad, tables.totals(con, side, taken_off=equal > 0, as_of=as_of))
+        for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)
+    )
     found = tuple(_unread(d, rejected) for d in _discrepancies(con, (left_name, right_name), reasons))
     return Result(
         left=left,
         right=right,
-        matched=con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0],
+        matched=con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0] + equal,
         discrepancies=found,
         bridge=_bridge(left, right, found),
         as_of=as_of.isoformat() if as_of else None,
@@ -74,11 +82,7 @@ def run(
     )
 
 
-def _side(con: Connection, side: str, name: str, rejected: int) -> Side:
-    rows = con.execute(
-        f"SELECT currency, count(CASE WHEN counts THEN 1 END), sum(billed), sum(eff), count(*) "
-        f"FROM cmp_{side} GROUP BY currency ORDER BY currency"
-    ).fetchall()
+def _side(name: str, rejected: int, rows: list[tuple[Any, ...]]) -> Side:
     totals = {c: Totals(n, tidy(total), tidy(open)) for c, n, total, open, _ in rows}
     return Side(name, sum(r[4] for r in rows), rejected, totals)
 

@@ -202,12 +202,13 @@ class Free:
 _FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link, concerns"
 
 
-def ladder(con: Connection, *, same_ids: bool = False) -> Free:
+def ladder(con: Connection, *, same_ids: bool = False, twins: bool = False) -> Free:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
     Every row of `cmp_left` and `cmp_right` ends in at most one of the three; what is in none is counted in the answer
     and stays in `cmp_free_*`. Needs `prepare` and `explain`.
     same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
+    twins: `cmp_twin` holds pairs that are identical already; see `equal.take_off`
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE cmp_match "
@@ -223,6 +224,8 @@ def ladder(con: Connection, *, same_ids: bool = False) -> Free:
     ]
     detail = ", ".join(f"coalesce({t}, '')" for t in told)
     free = Free(stated[0]["rid"], stated[1]["rid"], f"concat_ws('|', {detail})")
+    if twins:
+        _pairs(con, free, f"SELECT left_rid, right_rid, {STRONG[0].no}, $${STRONG[0].rule}$$, TRUE FROM cmp_twin")
     for known in _KNOWN:
         if stated[0][known[2]] and stated[1][known[3]] and free.both():
             _known(con, free, known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from tieout.compare import several
+from tieout.compare import several, tables
 from tieout.compare.match import BASE_ID, Free
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection
@@ -33,13 +33,6 @@ _COMPARED = (
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 
-# A difference of discounts or entity codes is one only where both ledgers tell them at all, the codes being the same.
-_TOLD = {
-    "discounts": """SELECT (SELECT bool_or(discount <> 0) FROM left_documents)
-                       AND (SELECT bool_or(discount <> 0) FROM right_documents)""",
-    "entities": """SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
-                   INTERSECT SELECT entity_code FROM right_documents)""",
-}
 # Rates are compared crosswise and to the cent: a product of full amounts would not fit a decimal.
 _CENTS = {
     f"cents_{s}_{name}": f"TRY_CAST({amount.format(s=s)} AS DECIMAL(18,2))"
@@ -341,7 +334,8 @@ def find(
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
-    told = {name: bool(con.execute(ask).fetchall()[0][0]) for name, ask in _TOLD.items()}
+    both = tables.told(con)
+    told = {"discounts": "discount" in both, "entities": "entity_code" in both}
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
     if con.execute(_UNEQUAL.format(same_ids=same_ids, **told)).fetchall()[0][0]:
         con.execute(_PAIR.format(by_open=by_open))
@@ -370,7 +364,7 @@ def _differing(
     by_open: bool,
     same_ids: bool,
 ) -> None:
-    """Findings of the pairs that differ; `mains` (codes that occur) spares statements. told: see `_TOLD`."""
+    """Findings of the pairs that differ; `mains` (codes that occur) spares statements. told: see `tables.told`."""
     if mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"}:
         for side in SIDES:
             con.execute(_OFFSET.format(side=side, s=side[0]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -113,29 +114,115 @@ def explain(con: Connection, codes: Mapping[tuple[str, str, str], str]) -> None:
         con.executemany("INSERT INTO cmp_explained VALUES (?, ?, ?, ?)", [(*k, v) for k, v in sorted(codes.items())])
 
 
-def prepare(con: Connection, *, as_of: date | None) -> int:
-    """Build `cmp_party_*`, `cmp_customer_*`, `cmp_customer_match`, `cmp_left`, `cmp_right`; how many customers match.
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Customers made one. matched: how many pairs · comparable: whether customers tell documents apart at all
 
-    as_of: inclusive; None counts every date. `who` of a row is equal on both sides for one customer, NULL for none.
+    numbers: the columns by which documents of both sides are found to have one number, the cheapest first
     """
-    for side in SIDES:
-        con.execute(_PARTY.format(side=side))
+
+    matched: int
+    comparable: bool
+    numbers: tuple[str, ...] = ("number_key",)
+
+    def who(self, of: str) -> str:
+        """The expression that is equal on both sides for one customer, given the alias of `cmp_party_*`."""
+        return f"{of}.who" if self.comparable else "'-'"
+
+
+def prepare(con: Connection, *, as_of: date | None) -> Parties:
+    """`parties` and then `documents`, of all rows."""
+    known = parties(con)
+    documents(con, known, as_of=as_of)
+    return known
+
+
+def parties(con: Connection) -> Parties:
+    """Build `cmp_rows_*` (the documents, numbered), `cmp_party_*`, `cmp_customer_*` and `cmp_customer_match`."""
+    numbered = [_is_numbered(con, side) for side in SIDES]
+    for side, has in zip(SIDES, numbered, strict=True):
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW cmp_rows_{side} AS SELECT {'' if has else 'rowid AS rid, '}* "
+            f"FROM {side}_documents"
+        )
+        stated_by = f"SELECT * FROM {side}_parties" if has else _OF_DOCUMENTS.format(side=side)
+        con.execute(_STATED_PARTY.format(side=side, of_documents=stated_by))
         con.execute(_CUSTOMER.format(side=side))
     stated = con.execute(_STATED).fetchall()[0]
     left, right = (dict(zip(_KEYS, half, strict=True)) for half in (stated[: len(_KEYS)], stated[len(_KEYS) :]))
     matched = _match_customers(con, left, right)
+    for side in SIDES:
+        con.execute(_WHO.format(side=side))
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
+    # Of a file that is read where it lies the key of a number is not made before it is asked for.
+    return Parties(matched, comparable, ("number", "number_key") if any(numbered) else ("number_key",))
+
+
+def _is_numbered(con: Connection, side: str) -> bool:
+    """Whether the documents of a side come with a number of their own for each row."""
+    found = con.execute(
+        "SELECT count(*) FROM duckdb_columns() WHERE table_name = ? AND column_name = 'rid'", [f"{side}_documents"]
+    )
+    return bool(found.fetchall()[0][0])
+
+
+def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> None:
+    """Build `cmp_left`, `cmp_right`. `who` of a row is equal on both sides for one customer, NULL for none.
+
+    as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*`
+    """
     for side in SIDES:
-        con.execute(_DOCUMENT.format(side=side, who="p.who" if comparable else "'-'"), [as_of])
+        dated = _DATED.format(
+            side=side,
+            who=_KNOWN_PARTY.format(who=known.who("p")),
+            party=_PARTY_OF.format(side=side),
+            amounts=_AMOUNTS,
+            rows=f"b.rid IN (SELECT rid FROM cmp_rest_{side})" if rest else "TRUE",
+        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_COUNTED.format(dated=dated)}", [as_of])
         if con.execute(_BOTH_STATED.format(side=side)).fetchall()[0] == (True, True):
             con.execute(_SHOWN.format(side=side))
-    return matched
 
 
+def totals(con: Connection, side: str, *, taken_off: bool, as_of: date | None) -> list[tuple[Any, ...]]:
+    """Currency, how many count, signed amount, open and number of all rows, in order of currency.
+
+    taken_off: `cmp_{side}` holds the rows of `cmp_rest_{side}` only
+    """
+    sources = [_TOTALS.format(rows=f"cmp_{side}")]
+    if taken_off:
+        rows = f"b.rid NOT IN (SELECT rid FROM cmp_rest_{side})"
+        dated = _DATED.format(side=side, who="NULL", party="", amounts="NULL", rows=rows)
+        sources.append(_TOTALS.format(rows=f"({_COUNTED.format(dated=dated)})"))
+    return list(
+        con.execute(
+            "SELECT currency, CAST(sum(n) AS BIGINT), sum(billed), sum(eff), CAST(sum(every) AS BIGINT) "
+            f"FROM ({' UNION ALL '.join(sources)}) AS u GROUP BY currency ORDER BY currency",
+            [as_of] if taken_off else [],
+        ).fetchall()
+    )
+
+
+def told(con: Connection) -> list[str]:
+    """Columns whose difference is one only where both ledgers tell them at all, those of them that both do."""
+    return [name for name, ask in _TOLD.items() if con.execute(ask).fetchall()[0][0]]
+
+
+# Entity codes are told if some are the same.
+_TOLD = {
+    "discount": """SELECT (SELECT bool_or(discount <> 0) FROM left_documents)
+                      AND (SELECT bool_or(discount <> 0) FROM right_documents)""",
+    "entity_code": """SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
+                      INTERSECT SELECT entity_code FROM right_documents)""",
+}
+_TOTALS = """
+SELECT currency, count(CASE WHEN counts THEN 1 END) AS n, sum(billed) AS billed, sum(eff) AS eff, count(*) AS every
+FROM {rows} AS t GROUP BY currency
+"""
 # One row per customer id; `cid` joins spellings of one customer that the ledger itself does not tell apart.
-_PARTY = """
-CREATE OR REPLACE TEMP TABLE cmp_party_{side} AS
+_STATED_PARTY = """
+CREATE OR REPLACE TEMP TABLE cmp_stated_{side} AS
 SELECT p.*, CASE WHEN p.link IS NOT NULL THEN 'l:' || p.link
                  WHEN p.number_key IS NOT NULL THEN 'k:' || p.number_key
                  WHEN p.name_key IS NOT NULL THEN 'n:' || p.name_key
@@ -144,18 +231,28 @@ FROM (SELECT id, max(name) AS name, max(name_key) AS name_key, max(number) AS nu
              max(tax_id) AS tax_id, max(email) AS email, max(link) AS link
       FROM (SELECT id, name, name_key, number, number_key, tax_id, email, link FROM {side}_customers
             UNION ALL
-            SELECT DISTINCT coalesce(customer, customer_name) AS id, customer_name AS name,
-                   customer_name_key AS name_key, CAST(NULL AS VARCHAR) AS number, customer_key AS number_key,
-                   CAST(NULL AS VARCHAR) AS tax_id, CAST(NULL AS VARCHAR) AS email, customer_link AS link
-            FROM {side}_documents WHERE coalesce(customer, customer_name) IS NOT NULL) AS stated
+            SELECT id, name, name_key, CAST(NULL AS VARCHAR), number_key, CAST(NULL AS VARCHAR),
+                   CAST(NULL AS VARCHAR), link FROM ({of_documents}) AS d) AS stated
       GROUP BY id) AS p
+"""
+# A file that is read where it lies brings the customers of its documents along.
+_OF_DOCUMENTS = """
+SELECT DISTINCT coalesce(customer, customer_name) AS id, customer_name AS name, customer_name_key AS name_key,
+       customer_key AS number_key, customer_link AS link
+FROM {side}_documents WHERE coalesce(customer, customer_name) IS NOT NULL
 """
 _CUSTOMER = """
 CREATE OR REPLACE TEMP TABLE cmp_customer_{side} AS
 SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS name_key, min(number) AS number,
        min(number_key) AS number_key, min(lower(regexp_replace(tax_id, '[^0-9A-Za-z]', '', 'g'))) AS tax_key,
        min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
-FROM cmp_party_{side} GROUP BY cid
+FROM cmp_stated_{side} GROUP BY cid
+"""
+_WHO = """
+CREATE OR REPLACE TEMP TABLE cmp_party_{side} AS
+SELECT q.*, m.left_cid IS NOT NULL AS known,
+       CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || q.cid END AS who
+FROM cmp_stated_{side} AS q LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = q.cid
 """
 _ONE_TAXPAYER = "coalesce(nullif(l.tax_key, '') = nullif(r.tax_key, ''), TRUE)"
 # (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
@@ -238,29 +335,29 @@ WHERE d.kind = 'invoice' AND d.id = s.invoice AND d.settled_on IS NOT NULL
 """
 # What a document counts for on the day: drafts, later postings, voids and stated settlements count nothing.
 # `rid` is the engine's own number of the row: a window over all rows would run on one thread and copy them twice.
-_DOCUMENT = """
-CREATE OR REPLACE TEMP TABLE cmp_{side} AS
+_DATED = """
+SELECT b.rid, b.id, b.kind, b.subkind,
+       CASE WHEN b.subkind IS NULL THEN b.kind ELSE b.kind || ':' || b.subkind END AS kk, b.sign,
+       b.customer, b.customer_name, {who}, b.number, b.number_key, b.marker, b.link, b.issued, b.posted, b.due,
+       coalesce(b.currency, '') AS currency, CAST(b.rate AS DECIMAL(24,12)) AS rate,
+       {amounts}, b.state, b.voided_on, b.disputed, b.settled_on, b.entity_code, b.concerns, b.memo,
+       b.sign * CAST(b.total AS DECIMAL(24,6)) AS gross,
+       coalesce(CAST(b.ar AS DECIMAL(24,6)), b.sign * CAST(b.total AS DECIMAL(24,6))) AS full_ar,
+       b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
+       b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,
+       a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
+       b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
+         AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
+FROM cmp_rows_{side} AS b
+CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS a{party}
+WHERE {rows}
+"""
+_AMOUNTS = ", ".join(f"CAST(b.{c} AS DECIMAL(24,6)) AS {c}" for c in ("net", "tax", "discount", "total", "open"))
+_COUNTED = """
 SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
        CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff,
        d.counts AS listed
-FROM (
-  SELECT b.rowid AS rid, b.id, b.kind, b.subkind,
-         CASE WHEN b.subkind IS NULL THEN b.kind ELSE b.kind || ':' || b.subkind END AS kk, b.sign,
-         b.customer, b.customer_name, p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known,
-         b.number, b.number_key, b.marker, b.link, b.issued, b.posted, b.due, coalesce(b.currency, '') AS currency,
-         b.rate, b.net, b.tax, b.discount, b.total, b.open, b.state, b.voided_on, b.disputed, b.settled_on,
-         b.entity_code, b.concerns, b.memo,
-         b.sign * b.total AS gross, coalesce(b.ar, b.sign * b.total) AS full_ar,
-         b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
-         b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,
-         a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
-         b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
-           AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
-  FROM {side}_documents AS b
-  CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS a
-  LEFT JOIN (SELECT q.id, q.name_key, m.left_cid IS NOT NULL AS known,
-                    CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || q.cid END AS who
-             FROM cmp_party_{side} AS q LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = q.cid) AS p
-    ON p.id = coalesce(b.customer, b.customer_name)
-) AS d
+FROM ({dated}) AS d
 """
+_KNOWN_PARTY = "p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known"
+_PARTY_OF = " LEFT JOIN cmp_party_{side} AS p ON p.id = coalesce(b.customer, b.customer_name)"
