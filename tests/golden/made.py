@@ -14,9 +14,11 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from tests.reports import samples
 from tieout import compare
-from tieout.compare import html, render
+from tieout.compare import render
 from tieout.compare.files import compare_files
+from tieout.reports import comparison, page
 from tieout.sandbox.file_erp import Books, FileErp, generate
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -78,19 +80,33 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").rstrip("\n") + "\n"
 
 
-def comparison() -> dict[str, str]:
+def compared() -> dict[str, str]:
     """The four forms of one comparison."""
     found = result()
     return {
         "compare.json": render.to_json(found),
         "compare.txt": render.to_table(found),
         "compare.csv": render.to_csv(found),
-        "compare.html": html.to_html(found),
+        "compare.html": page.write(comparison.report(found)),
     }
 
 
-MAKERS: dict[str, Callable[[], dict[str, str]]] = {"compare": comparison, "demo": lambda: {"demo.txt": demo()}}
-NAMES = frozenset({"compare.json", "compare.txt", "compare.csv", "compare.html", "demo.txt"})
+def reports() -> dict[str, str]:
+    """Pages of sample reports: every kind of chart, three currencies, hostile names, a running balance."""
+    return {f"{make.__name__}.html": page.write(make()) for make in (samples.aging, samples.bridge, samples.statement)}
+
+
+MAKERS: dict[str, Callable[[], dict[str, str]]] = {
+    "compare": compared,
+    "demo": lambda: {"demo.txt": demo()},
+    "reports": reports,
+}
+NAMES = frozenset(
+    {
+        *("compare.json", "compare.txt", "compare.csv", "compare.html", "demo.txt"),
+        *("aging.html", "bridge.html", "statement.html"),
+    }
+)
 
 
 def everything(groups: Collection[str] = ()) -> dict[str, str]:

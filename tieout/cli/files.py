@@ -146,9 +146,9 @@ def compare(
 
     Every difference is listed. No set-up is needed.
     """
-    from tieout.compare import html as page
     from tieout.compare import render
     from tieout.compare.files import compare_files
+    from tieout.reports import comparison, page
 
     _apart((left, right, Path(left_profile), Path(right_profile)), html, csv)
     with out.progress(f"comparing {left.name} and {right.name}"):
@@ -156,7 +156,7 @@ def compare(
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
     if html:
         shown = {k: v for k, v in said.items() if k != "read"}
-        _write(out, html, page.to_html(result, said=shown))
+        _write(out, html, page.write(comparison.report(result, said=shown)))
     if csv:
         body = _write(out, csv, render.to_csv(result), encoding="utf-8-sig")
         sheet = {"path": str(csv), "rows": len(result.discrepancies), "sha256": sha256(body).hexdigest()}

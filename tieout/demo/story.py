@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tieout import __version__
-from tieout.compare.html import to_html
 from tieout.compare.render import plain, to_csv
 from tieout.demo.cast import TARGET, Cast
 from tieout.demo.sage import Branch, joined
 from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
+from tieout.reports import comparison, page
 from tieout.sync import differences, plans
 from tieout.sync.engine import Report, sync
 from tieout.sync.facts import canonical
@@ -328,8 +328,8 @@ def _files(stage: Stage, report: Report) -> dict[str, Path]:
         "run": report.run,
         "program": f"tieout {__version__}",
     }
-    page = to_html(report.comparison, title="Month end: SAP and QuickBooks", said=said)
-    out["report"].write_text(page, "utf-8")
+    shown = comparison.report(report.comparison, title="Month end: SAP and QuickBooks", said=said)
+    out["report"].write_text(page.write(shown), "utf-8")
     out["discrepancies"].write_text(to_csv(report.comparison), "utf-8", newline="")
     out["run"].write_text(canonical(report.as_json()), "utf-8")
     return out | {

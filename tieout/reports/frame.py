@@ -93,12 +93,15 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """name: as on the command line · parameters: what was asked, as people say it · known_on: None for now"""
+    """name: as on the command line · parameters: what was asked, as people say it · known_on: None for now
+
+    company: "" where no one company is meant · as_of: inclusive; None for every document, whatever its date
+    """
 
     name: str
     title: str
     company: str
-    as_of: date
+    as_of: date | None
     known_on: datetime | None
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...] = ()

@@ -6,13 +6,11 @@ import csv
 import io
 import json
 from decimal import Decimal
-from html.parser import HTMLParser
 
 import pytest
 from ledgers import JAN31, D, compared, customer, invoice, payment
 
 from tieout.compare import render
-from tieout.compare.html import to_html
 
 EVIL = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[2J\u202e"\''
 
@@ -75,12 +73,9 @@ def test_terminal_table_cannot_steer_the_terminal(result):
     assert len(lines) == 1
 
 
-def test_people_read_amounts_in_groups_and_no_number_or_date_in_two_lines(result):
-    page = to_html(result)
-    assert "<td class=w>1,234,567.891</td>" in page
-    assert "td.w{white-space:nowrap" in page
+def test_people_read_amounts_in_groups(result):
     assert "1,234,567.891" in render.to_table(result)
-    assert "1234567.891" not in page
+    assert "1234567.891" not in render.to_table(result)
 
 
 def test_terminal_table_is_aligned_and_says_what_it_leaves_out(result):
@@ -96,31 +91,6 @@ def test_what_the_ledgers_say_is_shown_as_amounts_are(result):
     head = next(line for line in lines if line.startswith("code "))
     assert " 1,234,567.891 " in row
     assert row.index("1,234,567.891 ") + len("1,234,567.891") == head.index("A says") + len("A says"), "flush right"
-    assert ">1,234,567.891<" in to_html(result)
-
-
-class Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.attributes, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def test_html_page_is_self_contained_and_escaped(result):
-    page = Page()
-    page.feed(to_html(result, title="<b>x</b>"))
-    assert not {"script", "img", "link", "iframe", "a", "b", "form"} & set(page.tags)
-    assert not [a for a, _ in page.attributes if a.startswith("on") or a in ("src", "href")]
-    text = "".join(page.text)
-    assert "<script>alert(1)</script>" in text  # shown, not run
-    assert "<b>x</b>" in text
-    assert page.tags.count("tr") >= len(result.discrepancies)
 
 
 def test_money_is_grouped_without_losing_a_digit():
@@ -130,9 +100,3 @@ def test_money_is_grouped_without_losing_a_digit():
 
 def test_by_code_sums_per_currency(result):
     assert result.by_code["MISSING_IN_B"] == {"count": 1, "delta": {"USD": D("-1234567.891")}}
-
-
-def test_nothing_on_the_page_turns_the_text_around(result):
-    page = to_html(result, said={"by": "eve\u202e\x07", "nothing": None})
-    assert not {"\u202e", "\x1b", "\x07"} & set(page)
-    assert "\\u202e" in page

@@ -1,0 +1,157 @@
+"""A report as one self-contained HTML page: no script, nothing fetched, every text escaped; for screens and paper."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from importlib.resources import files
+
+from tieout.model import ZERO
+from tieout.reports import shown
+from tieout.reports.drawing import axis_start, svg
+from tieout.reports.frame import Chart, Column, Report, Row, Table
+from tieout.reports.shown import NUMBERS, visible
+
+_STYLE = (files(__package__) / "page.css").read_text("utf-8")
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+_SHORT = 18  # characters: a date, a code, a document number: on one line
+_LONG = 28  # characters: a name or a sentence: in a column of some width
+_BROAD = 8  # columns: printed across
+
+
+def write(report: Report) -> str:
+    """The whole page; all rows of all tables are on it."""
+    title = _text(report.title)
+    broad = ' class="broad"' if any(len(t.columns) >= _BROAD for t in report.tables) else ""
+    body = [
+        _header(report),
+        *_proofs(report),
+        _notes(report),
+        _charts(report.charts),
+        *(part for n, table in enumerate(report.tables) for part in _table(table, f"t{n}")),
+        _sources(report),
+    ]
+    of = "".join(f" · {_text(x)}" for x in (report.company, report.as_of and report.as_of.isoformat()) if x)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{title}{of}</title><style>{_STYLE}</style></head>\n"
+        f"<body{broad}>\n" + "\n".join(part for part in body if part) + "\n</body></html>\n"
+    )
+
+
+def _text(value: str) -> str:
+    return escape(visible(value))
+
+
+def _header(report: Report) -> str:
+    asked = "".join(f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in shown.heading(report))
+    company = f'<p class="company" dir="auto">{_text(report.company)}</p>' if report.company else ""
+    return f'<header>{company}<h1 dir="auto">{_text(report.title)}</h1><dl class="asked">{asked}</dl></header>'
+
+
+def _proofs(report: Report) -> Iterator[str]:
+    if failed := sum(p.held is False for p in report.proofs):
+        which = "1 proof does" if failed == 1 else f"{failed} proofs do"
+        yield f'<p class="alert">{which} not hold: see Proofs.</p>'
+    if not report.proofs:
+        return
+    rows = "".join(
+        f'<tr><th scope="row" class="l">{_text(p.claim)}</th><td class="n">{_text(shown.proof_cell(p.ours))}</td>'
+        f'<td class="n">{_text(shown.proof_cell(p.theirs))}</td>'
+        f'<td class="s{" bad" if p.held is False else ""}">{said}</td></tr>\n'
+        for p, said in shown.proofs(report)
+    )
+    yield (
+        '<section><h2>Proofs</h2><div class="scroll"><table class="of"><thead><tr><th scope="col">What</th>'
+        '<th scope="col" class="n">Here</th><th scope="col" class="n">There</th>'
+        f'<th scope="col">Result</th></tr></thead><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _notes(report: Report) -> str:
+    return f'<ul class="notes">{"".join(f"<li>{_text(n)}</li>" for n in report.notes)}</ul>' if report.notes else ""
+
+
+def _charts(charts: Iterable[Chart]) -> str:
+    return f'<div class="charts">{drawn}</div>' if (drawn := "".join(map(_figure, charts))) else ""
+
+
+def _figure(chart: Chart) -> str:
+    drawn = svg(chart)
+    if not drawn:
+        return ""
+    start = axis_start(chart) if chart.kind == "waterfall" else ZERO
+    where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
+    unit = "" if chart.currency in chart.title.split() else f"in {_text(chart.currency)}"
+    said = f"{_text(chart.title)} <span>{'; '.join(x for x in (unit, where) if x)}</span>"
+    return f"<figure><figcaption>{said}</figcaption>{drawn}</figure>"
+
+
+def _table(table: Table, anchor: str) -> Iterator[str]:
+    yield f'<section class="page"><h2 id="{anchor}" dir="auto">{_text(table.title)}</h2>'
+    if table.note:
+        yield f'<p class="note">{_text(table.note)}</p>'
+    if table.rows:
+        classes = [_class(column, n, table.rows) for n, column in enumerate(table.columns)]
+        yield f'<div class="scroll" role="region" aria-labelledby="{anchor}" tabindex="0"><table>'
+        yield _head(table.columns, classes)
+        yield "<tbody>"
+        yield from (_row(row, cells, table.columns, classes) for row, cells in shown.cells(table))
+        yield "</tbody></table></div>"
+    else:
+        yield "<p>Nothing to list.</p>"
+    yield "</section>"
+
+
+def _class(column: Column, place: int, rows: Sequence[Row]) -> str:
+    """n: numbers, flush right · s: short, on one line · l: long, in a column of some width"""
+    if column.kind in NUMBERS:
+        return "n"
+    longest = max(
+        (len(visible(c)) for r in rows if isinstance(c := r.cells[place], str) and r.style != "heading"), default=0
+    )
+    return "s" if longest <= _SHORT else "l" if longest > _LONG else ""
+
+
+def _attribute(name: str) -> str:
+    return f' class="{name}"' if name else ""
+
+
+def _head(columns: Sequence[Column], classes: Sequence[str]) -> str:
+    over = "".join(
+        f'<th scope="colgroup" class="g" colspan="{n}">{_text(name)}</th>' if name else f'<td colspan="{n}"></td>'
+        for name, n in shown.groups(columns)
+    )
+    names = "".join(
+        f'<th scope="col"{_attribute(k)}>{_text(c.title)}</th>' for c, k in zip(columns, classes, strict=True)
+    )
+    return f"<thead>{f'<tr>{over}</tr>' if over else ''}<tr>{names}</tr></thead>"
+
+
+def _row(row: Row, cells: Sequence[str], columns: Sequence[Column], classes: Sequence[str]) -> str:
+    out = []
+    for n, (cell, column, kind) in enumerate(zip(cells, columns, classes, strict=True)):
+        if column.kind in NUMBERS:
+            out.append(
+                f'<td class="n neg">{escape(cell)}</td>' if cell[:1] == "-" else f'<td class="n">{escape(cell)}</td>'
+            )
+        elif n == 0:
+            out.append(f'<th scope="row" dir="auto"{_attribute(kind)}>{escape(cell)}</th>')
+        else:
+            out.append(f'<td dir="auto"{_attribute(kind)}>{escape(cell)}</td>')
+    return f"<tr{'' if row.style == 'detail' else _attribute(row.style)}>{''.join(out)}</tr>\n"
+
+
+def _sources(report: Report) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>\n' for k, v in shown.facts(report.provenance)
+    )
+    table = f'<div class="scroll"><table class="of"><tbody>{rows}</tbody></table></div>' if rows else ""
+    return f"<footer><h2>Where this comes from</h2>{table}</footer>" if table else ""

@@ -1,0 +1,160 @@
+"""How cells are read by people: what every form for people shares, so that all of them show the same figures."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from tieout.model import exponent
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
+
+NUMBERS = frozenset({"money", "count", "days", "percent", "rate"})
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and emoji are written
+_FIRST_JOINED = "\u0600"
+_HELD: dict[bool | None, str] = {True: "agrees", False: "DOES NOT AGREE", None: "nothing to compare with"}
+ZERO_SIGN = "–"
+
+
+def visible(text: str) -> str:
+    r"""Text as a person may see it: line ends as they are, whatever else hides or steers as an escape (`\u202e`).
+
+    Text of letters, digits, signs and spaces comes back unchanged.
+    """
+    return text if text.isprintable() else "".join(_seen(text.replace("\r\n", "\n")))
+
+
+def _seen(text: str) -> Iterable[str]:
+    before = ""
+    for c in text:
+        keep = c == "\n" or (c in _JOINERS and before >= _FIRST_JOINED)
+        if keep or unicodedata.category(c) not in _HIDDEN:
+            yield c
+        else:
+            yield f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}"
+        before = c
+
+
+def one_line(text: str) -> str:
+    """The same where there is room for one line only."""
+    return visible(text.replace("\r\n", " ").replace("\n", " "))
+
+
+def decimals(amount: Decimal, currency: str) -> int:
+    """Places to show an amount with: those of its currency (ISO 4217), more where it has more, 2 without a currency."""
+    least = exponent(currency) if currency else 2
+    written = f"{amount:f}".partition(".")[2].rstrip("0")  # not normalize(), which rounds to the context's precision
+    return max(least, len(written))
+
+
+def money(amount: Decimal, currency: str = "") -> str:
+    """Digits in groups of three, a minus in front; never rounded."""
+    text = f"{amount:,.{decimals(amount, currency)}f}"
+    return text[1:] if amount == 0 and text.startswith("-") else text
+
+
+def _number(value: Decimal | int) -> str:
+    return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
+
+
+def currency_of(table: Table) -> Callable[[Row, Column], str]:
+    """Which currency the amounts of a row are in, column by column; "" where the table does not say."""
+    place = next((n for n, c in enumerate(table.columns) if c.key == "currency"), None)
+
+    def of(row: Row, column: Column) -> str:
+        return column.currency or ("" if place is None else str(row.cells[place] or ""))
+
+    return of
+
+
+def said(cell: Cell, kind: str, currency: str = "") -> str:
+    """One cell as people read it; "" for nothing. Text comes back made visible, not escaped for any form."""
+    match cell:
+        case None:
+            return ""
+        case str():
+            return visible(cell)
+        case date():
+            return cell.isoformat()
+        case Decimal() if kind in ("money", "text"):
+            return money(cell, currency)
+        case _:
+            return _number(cell) + (" %" if kind == "percent" else "")
+
+
+def cells(table: Table) -> Iterable[tuple[Row, list[str]]]:
+    """Every row with its cells as people read them; a detail's zero amount as a dash, so that the others stand out."""
+    currency = currency_of(table)
+    for row in table.rows:
+        shown = []
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            zero = cell == 0 and column.kind == "money" and row.style == "detail"
+            shown.append(ZERO_SIGN if zero else said(cell, column.kind, currency(row, column)))
+        yield row, shown
+
+
+def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Headings over columns as (heading, how many columns); empty where there is no such heading at all."""
+    if not any(c.group for c in columns):
+        return []
+    spans: list[tuple[str, int]] = []
+    for column in columns:
+        if spans and spans[-1][0] == column.group:
+            spans[-1] = (column.group, spans[-1][1] + 1)
+        else:
+            spans.append((column.group, 1))
+    return spans
+
+
+def heading(report: Report) -> list[tuple[str, str]]:
+    """Of which day, as known when, and what was asked: one fact a line."""
+    known = "now" if report.known_on is None else moment(report.known_on)
+    as_of = f"{report.as_of.isoformat()} (inclusive)" if report.as_of else "every document, whatever its date"
+    return [("As of", as_of), ("As known on", known), *report.parameters.items()]
+
+
+def moment(at: datetime) -> str:
+    """To the minute, in UTC where it has a zone."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at.tzinfo else f"{at:%Y-%m-%d %H:%M}"
+
+
+def proofs(report: Report) -> list[tuple[Proof, str]]:
+    """Every proof with what came of it; those that did not hold first."""
+    order = {False: 0, None: 1, True: 2}
+    return [(p, _HELD[p.held]) for p in sorted(report.proofs, key=lambda p: order[p.held])]
+
+
+def proof_cell(cell: Cell) -> str:
+    """A figure of a proof; its currency, if it has one, stands in the claim."""
+    return said(cell, "money" if isinstance(cell, Decimal) else "count")
+
+
+def facts(value: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """Provenance as (what, value) lines: what is nested under the names that lead to it, nothing as a dash."""
+    lines: list[tuple[str, str]] = []
+    for key, fact in value.items():
+        name = f"{before}{' › ' if before else ''}{str(key).replace('_', ' ')}"
+        if isinstance(fact, Mapping) and fact:
+            lines += facts(fact, name)
+        else:
+            lines.append((name, _fact(fact)))
+    return lines
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_fact(v)}" for k, v in value.items()) or ZERO_SIGN
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_fact(v) for v in value) or ZERO_SIGN
+    if value is None or value == "":
+        return ZERO_SIGN
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return {",": "comma", "\t": "tab", ";": "semicolon"}.get(str(value), str(value))
