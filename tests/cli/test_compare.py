@@ -204,5 +204,5 @@ def test_what_a_ledger_lacks_may_be_a_row_that_could_not_be_read(
     assert "tieout profile check 'left; touch x.csv' --profile documents" in ran.stderr
     page = (tmp_path / "page.html").read_text()
     assert "1 of A&#x27;s rows" in page or "1 of A's rows" in page
-    for fact in ("extracted_at", "program", "USD: count: 2; sum: "):
+    for fact in ("extracted at", "program", "totals › USD › count</th><td>2<", "totals › USD › sum"):
         assert fact in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from tests.golden import __main__ as program
 from tests.golden import made
 
 
-def test_the_forms_of_a_comparison_are_as_reviewed() -> None:
-    for name, text in made.comparison().items():
+@pytest.mark.parametrize("make", [made.compared, made.reports])
+def test_the_forms_of_comparisons_and_reports_are_as_reviewed(make: Callable[[], dict[str, str]]) -> None:
+    for name, text in make().items():
         now = made._lines(text)
         assert now == made.kept(name), program.difference(name, made.kept(name), now)
 

@@ -28,7 +28,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "report": report.name,
         "title": report.title,
         "company": report.company,
-        "as_of": report.as_of.isoformat(),
+        "as_of": report.as_of.isoformat() if report.as_of else None,
         "known_on": report.known_on.isoformat() if report.known_on else None,
         "parameters": dict(report.parameters),
         "tables": [_table(t) for t in report.tables],
