@@ -142,7 +142,7 @@ SELECT 'BALANCE_MISMATCH_INTERNAL', '', 'customer', c.id, 'balance', CAST(c.bala
 FROM {side}_customers AS c
 LEFT JOIN (SELECT customer, count(DISTINCT currency) AS currencies, min(currency) AS currency,
                   sum(CASE WHEN state = 'posted' AND settled_on IS NULL THEN full_ar ELSE 0 END) AS owed
-           FROM cmp_{side} GROUP BY customer) AS d ON d.customer = c.id
+           FROM cmp_every_{side} GROUP BY customer) AS d ON d.customer = c.id
 WHERE c.balance IS NOT NULL AND c.balance <> coalesce(d.owed, 0) AND coalesce(d.currencies, 1) = 1
 """
 

@@ -61,13 +61,14 @@ def run(
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
+    tables.every(con, known, as_of=as_of, rest=equal > 0)
     explain(con, {key: x.code for key, x in reasons.items()})
     free = ladder(con, same_ids=same_ids, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (
-        _side(name, bad, tables.totals(con, side, taken_off=equal > 0, as_of=as_of))
+        _side(name, bad, tables.totals(con, side))
         for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)
     )
     found = tuple(_unread(d, rejected) for d in _discrepancies(con, (left_name, right_name), reasons))

@@ -5,7 +5,10 @@ It compares the values themselves, no hash of them. The answer is the same as wi
 
 Not taken: what another rung may have a stronger claim to (links, markers), what a rule about cash looks at (documents
 that an application or an adjustment concerns), and what could be the twin of a document that is left.
-A rule that compares one more column of a pair adds it to `_SAME`.
+
+Who writes a rule: it sees these pairs neither in `cmp_match` nor in `cmp_left`, `cmp_right`. If it compares one more
+column of a pair, add the column to `_SAME`; if it looks at a ledger as a whole, let it read `cmp_every_*`; if neither
+will do, let `take_off` answer 0 where the rule has something to look at.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ b.kind = 'invoice' AND b.id NOT IN (SELECT concerns FROM {side}_documents WHERE 
 """
 _STATED = """
 SELECT (SELECT count(*) FROM {side}_documents), (SELECT count(link) + count(marker) FROM {side}_documents),
-       (SELECT count(balance) FROM {side}_customers), (SELECT count(*) FROM {side}_applications)
+       (SELECT count(*) FROM {side}_applications)
 """
 _COUNTS = "SELECT count(*), count(left_rid), count(right_rid), count(CASE WHEN same THEN 1 END) FROM cmp_equal"
 _REST = """
@@ -113,10 +116,10 @@ def take_off(
     stated = [con.execute(_STATED.format(side=side)).fetchall()[0] for side in SIDES]
     rows = [s[0] for s in stated]
     known = any(s[1] for s in stated) and not key
-    if min(rows) < max(from_rows, 1) or known or any(s[2] for s in stated):
+    if min(rows) < max(from_rows, 1) or known:
         return 0
     for column in (key,) if key == "id" else parties.numbers:
-        quiet = [_quiet(side, cash=any(s[3] for s in stated)) for side in SIDES]
+        quiet = [_quiet(side, cash=any(s[2] for s in stated)) for side in SIDES]
         if any(_crowded(con, side, column, n) for side, n in zip(SIDES, rows, strict=True)):
             con.execute(_REPEATED.format(key=column))
             quiet = [f"({q}) AND b.{column} NOT IN (SELECT k FROM cmp_repeated)" for q in quiet]

@@ -173,35 +173,46 @@ def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool
     as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*`
     """
     for side in SIDES:
-        dated = _DATED.format(
-            side=side,
-            who=_KNOWN_PARTY.format(who=known.who("p")),
-            party=_PARTY_OF.format(side=side),
-            amounts=_AMOUNTS,
-            rows=f"b.rid IN (SELECT rid FROM cmp_rest_{side})" if rest else "TRUE",
-        )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_COUNTED.format(dated=dated)}", [as_of])
+        rows = f"b.rid IN (SELECT rid FROM cmp_rest_{side})" if rest else "TRUE"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, rows)}")
         if con.execute(_BOTH_STATED.format(side=side)).fetchall()[0] == (True, True):
             con.execute(_SHOWN.format(side=side))
 
 
-def totals(con: Connection, side: str, *, taken_off: bool, as_of: date | None) -> list[tuple[Any, ...]]:
-    """Currency, how many count, signed amount, open and number of all rows, in order of currency.
+def every(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> None:
+    """Make the views `cmp_every_*`: all documents of a side, for what looks at a ledger as a whole.
 
-    taken_off: `cmp_{side}` holds the rows of `cmp_rest_{side}` only
+    rest: `cmp_left`, `cmp_right` hold only some; the others are read where they lie, whenever they are asked for
     """
-    sources = [_TOTALS.format(rows=f"cmp_{side}")]
-    if taken_off:
-        rows = f"b.rid NOT IN (SELECT rid FROM cmp_rest_{side})"
-        dated = _DATED.format(side=side, who="NULL", party="", amounts="NULL", rows=rows)
-        sources.append(_TOTALS.format(rows=f"({_COUNTED.format(dated=dated)})"))
+    columns = ", ".join(_EVERY)
+    for side in SIDES:
+        rows = f"SELECT {columns} FROM cmp_{side}"
+        if rest:
+            taken_off = _counted(side, known, as_of, f"b.rid NOT IN (SELECT rid FROM cmp_rest_{side})")
+            rows += f" UNION ALL SELECT {columns} FROM ({taken_off}) AS t"
+        con.execute(f"CREATE OR REPLACE TEMP VIEW cmp_every_{side} AS {rows}")
+
+
+def totals(con: Connection, side: str) -> list[tuple[Any, ...]]:
+    """Currency, how many count, signed amount, open and number of all rows of a side, in order of currency."""
     return list(
         con.execute(
-            "SELECT currency, CAST(sum(n) AS BIGINT), sum(billed), sum(eff), CAST(sum(every) AS BIGINT) "
-            f"FROM ({' UNION ALL '.join(sources)}) AS u GROUP BY currency ORDER BY currency",
-            [as_of] if taken_off else [],
+            "SELECT currency, count(CASE WHEN counts THEN 1 END), sum(billed), sum(eff), count(*) "
+            f"FROM cmp_every_{side} GROUP BY currency ORDER BY currency"
         ).fetchall()
     )
+
+
+def _counted(side: str, known: Parties, as_of: date | None, rows: str) -> str:
+    dated = _DATED.format(
+        side=side,
+        who=_KNOWN_PARTY.format(who=known.who("p")),
+        party=_PARTY_OF.format(side=side),
+        amounts=_AMOUNTS,
+        day=f"DATE '{as_of.isoformat()}'" if as_of else "CAST(NULL AS DATE)",
+        rows=rows,
+    )
+    return _COUNTED.format(dated=dated)
 
 
 def told(con: Connection) -> list[str]:
@@ -216,10 +227,6 @@ _TOLD = {
     "entity_code": """SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
                       INTERSECT SELECT entity_code FROM right_documents)""",
 }
-_TOTALS = """
-SELECT currency, count(CASE WHEN counts THEN 1 END) AS n, sum(billed) AS billed, sum(eff) AS eff, count(*) AS every
-FROM {rows} AS t GROUP BY currency
-"""
 # One row per customer id; `cid` joins spellings of one customer that the ledger itself does not tell apart.
 _STATED_PARTY = """
 CREATE OR REPLACE TEMP TABLE cmp_stated_{side} AS
@@ -349,9 +356,15 @@ SELECT b.rid, b.id, b.kind, b.subkind,
        b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
          AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
 FROM cmp_rows_{side} AS b
-CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS a{party}
+CROSS JOIN (SELECT {day} AS day) AS a{party}
 WHERE {rows}
 """
+_EVERY = (
+    "rid", "id", "kind", "subkind", "kk", "sign", "customer", "customer_name", "party_name", "who", "known", "number",
+    "number_key", "marker", "link", "issued", "posted", "due", "currency", "rate", "net", "tax", "discount", "total",
+    "open", "state", "voided_on", "disputed", "settled_on", "entity_code", "concerns", "memo", "gross", "full_ar",
+    "dead", "settled", "due_by", "counts", "billed", "eff", "listed",
+)  # fmt: skip
 _AMOUNTS = ", ".join(f"CAST(b.{c} AS DECIMAL(24,6)) AS {c}" for c in ("net", "tax", "discount", "total", "open"))
 _COUNTED = """
 SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
