@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 REPORTS = {
     "aging": ("report_ledgers", "What is owed, by how long it has been due."),
     "open-items": ("report_ledgers", "Every document that is not settled."),
+    "cash-suggestions": ("report_cash", "Which open invoices unapplied payments settle."),
+    "collections": ("report_cash", "Whom to call about overdue invoices, in which order."),
+    "cash-forecast": ("report_cash", "What open invoices should bring, week by week."),
 }
 # form: (module of `tieout.reports`, its function from a report to text or bytes)
 FORMATS = {

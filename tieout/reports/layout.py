@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -41,12 +41,16 @@ def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
 
 
 def totalled(
-    columns: Sequence[Column], details: Sequence[tuple[Cell, ...]], home: str | None = None
+    columns: Sequence[Column],
+    details: Sequence[tuple[Cell, ...]],
+    home: str | None = None,
+    summed: Collection[str] | None = None,
 ) -> tuple[Row, ...]:
     """The details, sorted by currency by the caller, with a total of every amount and number after each currency.
 
     Columns whose key ends in `base` are in home currency: with several currencies they have a total of their own.
     The total of a column with a cell that is not known is not known.
+    summed: the keys of the columns to total, where not every amount and number of a row is one to add up
     """
     at = next(n for n, c in enumerate(columns) if c.key == CURRENCY.key)
     rows: list[Row] = []
@@ -58,7 +62,9 @@ def totalled(
             first = len(rows) - len(pending)
             ranges.append((first, len(rows)))
             currency = pending[0][at]
-            rows.append(_total(columns, pending, f"Total {currency}", {at: currency}, (ranges[-1],)))
+            made = _total(columns, pending, f"Total {currency}", {at: currency}, (ranges[-1],))
+            kept = zip(columns, made.cells, strict=True)
+            rows.append(replace(made, cells=tuple(cell if _totals(c, summed) else None for c, cell in kept)))
             pending.clear()
 
     for cells in details:
@@ -73,6 +79,15 @@ def totalled(
         kept = tuple(c if n in based or isinstance(c, str) else None for n, c in enumerate(made.cells))
         rows.append(replace(made, cells=kept))
     return tuple(rows)
+
+
+def flat(groups: Mapping[str, Sequence[tuple[Cell, ...]]]) -> list[tuple[Cell, ...]]:
+    """Rows that were gathered by currency, in the order of the codes, as `totalled` takes them."""
+    return [cells for _, rows in sorted(groups.items()) for cells in rows]
+
+
+def _totals(column: Column, summed: Collection[str] | None) -> bool:
+    return summed is None or column.kind not in ("money", "count") or column.key in summed
 
 
 def _is_base(column: Column) -> bool:
