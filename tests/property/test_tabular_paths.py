@@ -217,7 +217,9 @@ def _same(path: Path, profile: Profile, observations: list[Observation], single:
 
     made = _by_python(path, profile)
     expected = sorted((tabular_records.relation_row(profile, d, path.name) for d in made), key=repr)
-    assert sorted(con.execute("FROM left_documents").fetchall(), key=repr) == _typed(con, relation.DOCUMENTS, expected)
+    columns = ", ".join(f'"{name}"' for name in relation.names(relation.DOCUMENTS))
+    loaded = con.execute(f"SELECT {columns} FROM left_documents").fetchall()
+    assert sorted(loaded, key=repr) == _typed(con, relation.DOCUMENTS, expected)
     applied = [a for d in made for a in tabular_records.application_rows(d)]
     if any(a[0].startswith("group:") for a in applied):
         event("grouped")

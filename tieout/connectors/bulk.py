@@ -1,20 +1,22 @@
 """A whole file into the canonical relation, in columns: SQL for plain rows and documents, Python for all others.
 
 1. stage: every row typed (`bulk_stage`).   2. assemble: plain documents by SQL, the others by
-`mapping.tabular_documents`, which alone rejects, straight into the table `{side}_documents`: a million wide rows are
-written once.   3. finish: ids and references there, then `{side}_customers` and `{side}_applications`.
+`mapping.tabular_documents`, which alone rejects, into one table of the columns that the file fills.   3. finish: ids
+and references there, then `{side}_customers`, `{side}_applications`, and `{side}_documents`, a view of that table with
+the columns that follow from it: a million rows are written once, and only what they say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tieout.connectors import bulk_clearing
-from tieout.connectors import bulk_sql as sql
+from tieout.connectors import bulk_draft as sql
 from tieout.connectors.bulk_clearing import APPLIED
+from tieout.connectors.bulk_sql import literal
 from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
@@ -26,16 +28,41 @@ from tieout.mapping.tabular_rows import Problem
 from tieout.model import exponent
 
 Connection = Any
-# What a table of documents has beside its columns while it is filled; its id is the key of its rows for so long.
+# What documents have beside their columns while they are made; their id is the key of their rows for so long.
 # first_row, row_count: where it stands in the file · document: as the file says · numbered: `customer` is a number
-_EXTRA = (
+EXTRA = (
     ("first_row", "BIGINT"),
     ("row_count", "BIGINT"),
     ("document", "VARCHAR"),
     ("numbered", "BOOLEAN"),
     ("fiscal_year", "VARCHAR"),
 )
-_DRAFT = (*relation.DOCUMENTS, *_EXTRA)
+_DRAFT = (*relation.DOCUMENTS, *EXTRA)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The documents of one side while they are made. table: what is written of them · view: all columns of `_DRAFT`
+
+    columns: those of the table · implied: SQL of the others
+    """
+
+    side: str
+    columns: relation.Columns
+    implied: Mapping[str, str]
+
+    @property
+    def table(self) -> str:
+        return f"{self.side}__books"
+
+    @property
+    def view(self) -> str:
+        return f"{self.side}__drafts"
+
+    def view_of(self, columns: relation.Columns, *more: str) -> str:
+        """SELECT of columns of `_DRAFT`, and `more`, from the table."""
+        listed = (f'CAST({self.implied.get(name, name)} AS {kind}) AS "{name}"' for name, kind in columns)
+        return f"SELECT {', '.join([*listed, *more])} FROM {self.table}"
 
 
 def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> FileReport:
@@ -44,6 +71,7 @@ def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> F
     Ids and values are those of `files.records`. Raises ProfileError where the file does not fit its profile.
     """
     with open_table(Path(path), profile) as table:
+        _clear(con, side)
         for name in relation.TABLES:
             con.execute(relation.create_table(side, name))
         staged = stage(con, table, side)
@@ -57,29 +85,45 @@ def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> F
         return staged.report
 
 
+def _clear(con: Connection, side: str) -> None:
+    """Drop what an earlier file left of a side."""
+    documents = f"{side}_documents"
+    if con.execute("SELECT 1 FROM duckdb_views() WHERE view_name = ?", [documents]).fetchall():
+        con.execute(f"DROP VIEW {documents}")
+
+
 def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
-    books, applied = f"{side}_documents", f"{side}__applied"
-    for name, kind in _EXTRA:
-        con.execute(f"ALTER TABLE {books} ADD COLUMN {name} {kind}")
+    applied = f"{side}__applied"
+    books = _open_books(con, staged, side)
     con.execute(f"CREATE OR REPLACE TABLE {applied} ({', '.join(f'{n} {t}' for n, t in APPLIED)})")
     _assemble_plain(con, staged, books, applied)
     made = _assemble_rest(con, staged, books, applied)
-    _identify(con, staged, books)
+    _identify(con, staged, books.table)
     _resolve(con, staged.table.profile, books, applied)
     if clearing.reads(staged.table.profile):
-        bulk_clearing.settle(con, staged, books, applied, made=made)
+        bulk_clearing.settle(con, staged, books.view, books.table, applied, made=made)
     _finish(con, side, books, applied)
-    _count(con, staged.report, books)
+    _count(con, staged.report, books.view)
     con.execute(f"DROP TABLE {applied}")
-    for name, _ in _EXTRA:
-        con.execute(f"ALTER TABLE {books} DROP COLUMN {name}")
+    con.execute(f"DROP VIEW {books.view}")
+    con.execute(f"DROP TABLE {side}_documents")
+    # `rowid`, for tables of the relation have one.
+    con.execute(f"CREATE VIEW {side}_documents AS {books.view_of(relation.DOCUMENTS, 'rowid AS rowid')}")
 
 
-def _assemble_plain(con: Connection, staged: Staged, books: str, applied: str) -> None:
+def _open_books(con: Connection, staged: Staged, side: str) -> Books:
+    implied = sql.implied(staged.table.profile, staged.table.path.name)
+    books = Books(side, tuple((n, t) for n, t in _DRAFT if n not in implied), implied)
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in books.columns)
+    con.execute(f"CREATE OR REPLACE TABLE {books.table} ({columns})")
+    con.execute(f"CREATE OR REPLACE VIEW {books.view} AS {books.view_of(_DRAFT)}")
+    return books
+
+
+def _assemble_plain(con: Connection, staged: Staged, books: Books, applied: str) -> None:
     """Documents whose every rule SQL can see to hold."""
     profile = staged.table.profile
     groups = _lines(con, staged) if profile.rows == "lines" else _single_rows(staged)
-    source = sql.literal(staged.table.path.name)
     name, customer = (sql.column(profile, c) for c in ("customer_name", "customer"))
     # Names and customers repeat, so their keys are worked out once for each and joined.
     keyed = [
@@ -87,9 +131,10 @@ def _assemble_plain(con: Connection, staged: Staged, books: str, applied: str) -
         _keyed(con, staged, customer, keys.customer_number_key, keys.number_key_sql, once=True),
         _keyed(con, staged, sql.number(profile), keys.number_key, keys.number_key_sql, once=False),
     ]
+    filled = sql.draft(profile, [k.sql for k in keyed])
     con.execute(f"""
-        INSERT INTO {books} ({", ".join(n for n, _ in _DRAFT)})
-        SELECT {sql.draft(profile, source, [k.sql for k in keyed])} FROM (
+        INSERT INTO {books.table} ({", ".join(f'"{name}"' for name in filled)})
+        SELECT {", ".join(filled.values())} FROM (
             SELECT *, abs(effect) AS size, {sql.kind_and_sign(profile)} FROM ({groups})
         ) {" ".join(k.join for k in keyed)} WHERE {sql.plain_document(profile)}""")
     for k in keyed:
@@ -100,7 +145,7 @@ def _assemble_plain(con: Connection, staged: Staged, books: str, applied: str) -
             SELECT d.first_row, d.kind, d.id, {sql.named(profile)}, {sql.applied(profile)}, {sql.applied(profile)},
                 coalesce({sql.column(profile, "applied_on", "t.")}, d.posted),
                 {sql.column(profile, "reversed_on", "t.")}
-            FROM {staged.typed} t JOIN {books} d ON d.id = t.key
+            FROM {staged.typed} t JOIN {books.view} d ON d.id = t.key
             WHERE d.kind = 'payment' AND t.v_invoice IS NOT NULL
             ORDER BY t.n""")
 
@@ -130,7 +175,10 @@ def _keyed(
         FROM (SELECT DISTINCT {raw} AS printed FROM {staged.typed} WHERE {once} OR NOT {plain.format(raw)})""")
     unusual = con.execute(f"DELETE FROM {table} WHERE NOT {plain.format('printed')} RETURNING printed").fetchall()
     insert(con, table, (("printed", "VARCHAR"), ("folded", "VARCHAR")), ((text, key(text)) for (text,) in unusual))
-    found = f"{table}.folded" if once else f"CASE WHEN {plain.format(raw)} THEN {key_sql(raw)} ELSE {table}.folded END"
+    here = f"CASE WHEN {plain.format(raw)} THEN {key_sql(raw)} END"
+    if not once and not unusual:
+        return _Keyed(table, f"nullif({here}, '')", "")
+    found = f"{table}.folded" if once else f"coalesce({here}, {table}.folded)"
     return _Keyed(table, f"nullif({found}, '')", f"LEFT JOIN {table} ON {table}.printed = {raw}")
 
 
@@ -155,21 +203,25 @@ def _fresh(con: Connection, name: str) -> str:
     return name
 
 
-def _assemble_rest(con: Connection, staged: Staged, draft: str, applied: str) -> list[Doc]:
+def _assemble_rest(con: Connection, staged: Staged, books: Books, applied: str) -> list[Doc]:
     """The other documents, by the rules in Python, and the rows that make none."""
     profile = staged.table.profile
     plain, typed = con.execute(
-        f"SELECT (SELECT coalesce(sum(row_count), 0) FROM {draft}), (SELECT count(*) FROM {staged.typed})"
+        f"SELECT (SELECT coalesce(sum(row_count), 0) FROM {books.view}), (SELECT count(*) FROM {staged.typed})"
     ).fetchall()[0]
     rows = list(staged.rows)
     if plain != typed:
-        found = f"SELECT 1 FROM {draft} d WHERE " + ("d.id = t.key" if profile.rows == "lines" else "d.first_row = t.n")
+        found = f"SELECT 1 FROM {books.table} d WHERE " + (
+            "d.id = t.key" if profile.rows == "lines" else "d.first_row = t.n"
+        )
         rows += rows_of(con, staged, f"NOT EXISTS ({found})")
     broken = {r.key: r.row for r in reversed(staged.rejected) if r.key}
     made, failed = docs.assemble(profile, sorted(rows, key=lambda r: r.number), broken)
     staged.rejected += failed
     source = staged.table.path.name
-    insert(con, draft, _DRAFT, (_draft_row(profile, d, source) for d in made))
+    places = [i for i, column in enumerate(_DRAFT) if column in books.columns]
+    whole = (_draft_row(profile, d, source) for d in made)
+    insert(con, books.table, books.columns, ([row[i] for i in places] for row in whole))
     insert(con, applied, APPLIED, ((d.rows[0].number, *a) for d in made for a in tabular_records.application_rows(d)))
     return made
 
@@ -212,10 +264,11 @@ def _reject_repeats(con: Connection, staged: Staged, draft: str) -> None:
     con.execute(f"DELETE FROM {draft} WHERE rowid IN (SELECT place FROM {draft}_again)")
 
 
-def _resolve(con: Connection, profile: Profile, draft: str, applied: str) -> None:
+def _resolve(con: Connection, profile: Profile, books: Books, applied: str) -> None:
     """References to invoices become ids: an id as it is, else the only invoice of that number and entity."""
     if not {"invoice", "concerns"} & set(profile.columns):
         return
+    draft = books.table
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {draft}_printed AS
         SELECT DISTINCT entity_code, ref, fiscal_year, id FROM (
@@ -267,29 +320,41 @@ def _resolve_years(con: Connection, draft: str, applied: str) -> None:
     con.execute(f"DROP TABLE {draft}_meant")
 
 
-def _finish(con: Connection, side: str, books: str, applied: str) -> None:
+def _finish(con: Connection, side: str, books: Books, applied: str) -> None:
     """The other tables of the side."""
     con.execute(f"""
         INSERT INTO {side}_applications
         SELECT a.source_kind, d.id, a.invoice, a.amount, a.amount_invoice, a.applied_on, a.reversed_on
-        FROM {applied} a JOIN {books} d ON d.first_row = a.first_row""")
+        FROM {applied} a JOIN {books.table} d ON d.first_row = a.first_row""")
     found = con.execute(f"""
-        SELECT customer, first(customer_name ORDER BY first_row) FILTER (customer_name IS NOT NULL),
+        SELECT customer, arg_min(customer_name, first_row) FILTER (customer_name IS NOT NULL),
             CASE WHEN bool_or(numbered) THEN customer END
-        FROM {books} GROUP BY customer ORDER BY min(first_row)""").fetchall()
+        FROM {books.view} GROUP BY customer ORDER BY min(first_row)""").fetchall()
     insert(con, f"{side}_customers", relation.CUSTOMERS, (tabular_records.derived_customer_row(*row) for row in found))
 
 
 def _count(con: Connection, report: FileReport, draft: str) -> None:
     found = con.execute(
         f"SELECT currency, sum(row_count), sum(sign * total), count(*) FROM {draft} GROUP BY currency ORDER BY currency"
-    )
-    for currency, rows, amount, documents in found.fetchall():
+    ).fetchall()
+    by_places: dict[int, list[str]] = {}
+    for currency, rows, amount, documents in found:
         report.add_total(currency, int(rows), amount)
         report.accepted += int(rows)
         report.documents += documents
-        finer = f"SELECT count(*) FROM {draft} WHERE currency = ? AND total <> round(total, {exponent(currency)})"
-        report.warn_of_finer(currency, con.execute(finer, [currency]).fetchall()[0][0])
+        by_places.setdefault(exponent(currency), []).append(currency)
+    finer: dict[str, int] = {}
+    for places, currencies in by_places.items():
+        # Amounts of up to twelve digits before the point are rounded in machine words, a tenth of the work.
+        narrow = "CAST(total AS DECIMAL(18,6))"
+        query = f"""
+            SELECT currency, count(*) FROM {draft} WHERE currency IN ({", ".join(map(literal, currencies))})
+                AND CASE WHEN total < 1000000000000 THEN {narrow} <> round({narrow}, {places})
+                    ELSE total <> round(total, {places}) END
+            GROUP BY currency"""
+        finer.update(con.execute(query).fetchall())
+    for currency, *_ in found:
+        report.warn_of_finer(currency, finer.get(currency, 0))
 
 
 def _fill_customers(con: Connection, staged: Staged, side: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from tieout.connectors import bulk_sql as sql
+from tieout.connectors import bulk_draft as sql
 from tieout.connectors.bulk_stage import Staged, insert
 from tieout.mapping import clearing, relation
 from tieout.mapping import tabular_documents as docs
@@ -19,9 +19,10 @@ Connection = Any
 APPLIED = (("first_row", "BIGINT"), *relation.APPLICATIONS)
 
 
-def settle(con: Connection, staged: Staged, draft: str, applied: str, *, made: Sequence[Doc]) -> None:
+def settle(con: Connection, staged: Staged, draft: str, table: str, applied: str, *, made: Sequence[Doc]) -> None:
     """Amend the applications and drafts of every document of which its clearings say more than its rows.
 
+    draft: view of the drafts' columns · table: where they are written
     made: the documents that Python assembled; the others are in SQL alone
     """
     known = "SELECT entity_code, document, number, fiscal_year, id FROM {} WHERE kind = 'invoice'"
@@ -30,7 +31,7 @@ def settle(con: Connection, staged: Staged, draft: str, applied: str, *, made: S
     items = (replace(i, ref=target(i.entity_code, i.ref)) if i.ref else i for _, i in found)
     said = clearing.settle(items)
     if said:
-        _amend(con, draft, applied, said)
+        _amend(con, table, applied, said)
 
 
 def _plain(con: Connection, staged: Staged, draft: str, made: Sequence[Doc]) -> Iterator[tuple[tuple[int, int], Item]]:

@@ -29,6 +29,8 @@ from tieout.model import tidy
 
 Connection = Any
 _ROW_LIMIT = 16 << 20  # bytes of one row
+PLAIN_ROW_LIMIT = 1 << 20  # bytes of one row of a file that DuckDB splits itself; beyond them, Python does
+BUFFER = 8 << 20  # bytes; the engine reads as many parts of a file at once as it has processors
 
 
 @dataclass(slots=True)
@@ -78,27 +80,43 @@ def _beyond_12(con: Connection, staged: Staged, column: str) -> bool:
 def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:
     """Let DuckDB split the file. False if it finds a row it cannot cut: then Python has to say which, and why."""
     assert table.text is not None
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
-    source = _read_csv(table.text.path, columns, table.delimiter, table.profile.file.quote, skip=table.lines)
+    text = table.text
     # The usual file has no tabs and no breaks in its cells, which spares a search of each. Whether that was so is
     # certain afterwards: one row a line, and the tabs are those between cells, the last heading row's among them.
     # DuckDB drops blank lines without a word, which one row a line rules out too.
-    text = table.text
     tabbed = table.delimiter == "\t"
     known: sql.Known = "nothing" if text.tabs and not tabbed else "usual" if text.usual else "clean"
-    try:
-        con.execute(_stage_statement(table, staged.cut, source, known))
-        rows = con.execute(f"SELECT count(*) FROM {staged.cut}").fetchall()[0][0]
-        whole = rows + table.lines == text.lines
-        if not whole and decode.has_blank_lines(text):
-            return False
-        between = (rows + 1) * (table.raw_width - 1) if tabbed else 0
-        if known != "nothing" and not (whole and text.tabs == between):
-            con.execute(_stage_statement(table, staged.cut, source))
-    except duckdb.InvalidInputException:
+    rows = _stage_plain(con, table, staged.cut, known, parallel=True)
+    whole = rows is not None and rows + table.lines == text.lines
+    if rows is not None and not whole and decode.has_blank_lines(text):
+        return False
+    between = ((rows or 0) + 1) * (table.raw_width - 1) if tabbed else 0
+    if not whole or (known != "nothing" and text.tabs != between):
+        # Read in parts, a break in a cell may pass for the end of a row where a part begins.
+        rows = _stage_plain(con, table, staged.cut, "nothing", parallel=whole)
+    if rows is None:
         return False
     staged.report.rows = rows
     return True
+
+
+def _stage_plain(con: Connection, table: Table, target: str, known: sql.Known, *, parallel: bool) -> int | None:
+    """Fill `Staged.cut` from the file itself; how many rows, or None where DuckDB cannot cut one of them."""
+    assert table.text is not None
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
+    how = f"buffer_size={BUFFER}" if parallel else "parallel=false"
+    source = _read_csv(
+        table.text.path,
+        columns,
+        table.delimiter,
+        table.profile.file.quote,
+        f"skip={table.lines}, max_line_size={PLAIN_ROW_LIMIT}, {how}",
+    )
+    try:
+        con.execute(_stage_statement(table, target, source, known))
+    except duckdb.InvalidInputException:
+        return None
+    return int(con.execute(f"SELECT count(*) FROM {target}").fetchall()[0][0])
 
 
 def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
@@ -116,16 +134,16 @@ def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
                 else:
                     write([number, *cells[:width]])
         columns = "'n': 'BIGINT', " + ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-        source = _read_csv(path, columns, ",", '"', skip=0)
+        source = _read_csv(path, columns, ",", '"', f"max_line_size={_ROW_LIMIT}, parallel=false")
         con.execute(_stage_statement(table, staged.cut, source, number="n, "))
 
 
-def _read_csv(path: Path, columns: str, delimiter: str, quote: str, *, skip: int) -> str:
+def _read_csv(path: Path, columns: str, delimiter: str, quote: str, how: str) -> str:
     q = sql.literal(quote)
     return (
-        f"read_csv({sql.literal(str(path))}, auto_detect=false, header=false, skip={skip}, columns={{{columns}}}, "
+        f"read_csv({sql.literal(str(path))}, auto_detect=false, header=false, columns={{{columns}}}, "
         f"delim={sql.literal(delimiter)}, quote={q}, escape={q}, nullstr='\x01\x02', allow_quoted_nulls=false, "
-        f"strict_mode=true, null_padding=false, compression='none', encoding='utf-8', max_line_size={_ROW_LIMIT})"
+        f"strict_mode=true, null_padding=false, compression='none', encoding='utf-8', {how})"
     )
 
 

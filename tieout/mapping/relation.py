@@ -2,6 +2,7 @@
 
 A file is loaded into it by SQL, a store row by row; `compare` reads nothing else. Tables are named
 `{side}_documents`, `{side}_customers`, `{side}_applications`, side being `left` or `right`.
+The documents of a file are a view, of a table of the columns that the file fills; its `rowid` is a column.
 Amounts are positive magnitudes in document currency; `sign` says which way a document moves receivables.
 A NULL means that the source does not state it: an unknown is never compared, and never counted as zero.
 """
