@@ -96,6 +96,12 @@ class AuthError(FatalError):
     exit_code = 2
 
 
+class NotServedError(FatalError):
+    """The remote does not serve what the configuration asks it for: another address, or nothing published there."""
+
+    exit_code = 2
+
+
 class NotFoundError(FatalError):
     """The remote answered that there is no such record (or that it was deleted)."""
 

@@ -189,13 +189,16 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
         try:
             company = connector.company()
             companies[name] = (company, connector.capabilities)
-            ahead, until = _ahead(connector), _signed_in_until(connector)
+            ahead, until, missing = _ahead(connector), _signed_in_until(connector), _missing(connector)
         finally:
             connector.close()
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("connection", name, error)
     closed = company.closed_through()
     books = f"books closed through {closed}" if closed else "no closed period stated"
+    if missing:
+        hint = f"publish it there, or correct [connection.{name}]"
+        return _check("connection", name, f"{kind}: {company.name}; {'; '.join(missing)}", exit_code=2, hint=hint)
     says = f"{kind}: {company.name}, {company.home_currency}, {books}{until}"
     if abs(ahead) > _SKEW_SECONDS:
         says += f"; this machine's clock is {abs(ahead):,} s {'ahead' if ahead > 0 else 'behind'}"
@@ -208,6 +211,12 @@ def _ahead(connector: Connector) -> int:
     ask = getattr(connector, "server_time", None)
     theirs = ask() if ask else None
     return round((clock() - theirs).total_seconds()) if theirs else 0
+
+
+def _missing(connector: Connector) -> tuple[str, ...]:
+    """What the connection is set up to use and the system does not give, where the connector can tell."""
+    ask = getattr(connector, "missing", None)
+    return tuple(ask()) if ask else ()
 
 
 def _signed_in_until(connector: Connector) -> str:

@@ -166,8 +166,12 @@ class SageX3Connector:
             time_zone=own.time_zone,
         )
 
+    def missing(self) -> tuple[str, ...]:
+        """What this connection is set up to use and X3 does not give, each in a sentence, for `tieout check`."""
+        return (*self._objects.refused(), *(self._feed.refused() if self._feed is not None else ()))
+
     def _expect(self, known: KnownCustomer) -> None:
-        wrong = f"{self._name}: X3 does not know customer {known.code} as {known.name!r}: other books than configured"
+        wrong = f"X3 does not know customer {known.code} as {known.name!r}: other books than configured"
         try:
             told = self._objects.read("BPC", known.code)
         except NotFoundError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from tieout.connectors.http import redact
 from tieout.connectors.sage_x3_objects import Changed, Objects
 from tieout.connectors.sage_x3_payload import program
 from tieout.connectors.sage_x3_settings import Export, SageX3Settings
-from tieout.errors import FatalError, RetriableError
+from tieout.errors import FatalError, RetriableError, TieoutError
 
 _STAMP = "%Y%m%d%H%M%S"
 _DATES = {"yyyymmdd": "%Y%m%d", "dd/mm/yyyy": "%d/%m/%Y"}
@@ -28,10 +28,16 @@ _POLL = 5
 _VALUE = re.compile(r'(?:"((?:[^"]|"")*)"|([^;|]*))(;|\||$)')
 
 
+Told = Mapping[str, str]
+
+
 class Feed(Protocol):
     """A way to find changes. A cursor is text of its own; a look begins where the last one's cursor says."""
 
     removals: bool
+
+    def refused(self) -> Iterator[str]:
+        """What it needs of X3 and is not given, each with what X3 says."""
 
     def start(self) -> Any:
         """What to remember before everything is read, for the `cursor` afterwards."""
@@ -52,6 +58,9 @@ class Ticks:
 
     objects: Objects
     removals: bool = True
+
+    def refused(self) -> Iterator[str]:  # its sub-program is one of the services
+        yield from ()
 
     def start(self) -> int:
         return self.objects.tick()
@@ -81,6 +90,16 @@ class Exports:
     clock: Callable[[], datetime]
     removals: bool = False
 
+    def refused(self) -> Iterator[str]:
+        """Each template is asked for what changed today. A batch is not waited for: that it is taken tells enough."""
+        for kind, export in self.settings.exports.items():
+            try:
+                told = self._requested(export, self.clock())
+                if self._queued(told) is None:
+                    list(self._read(export, self._done(export, told)))
+            except TieoutError as why:
+                yield f"exports.{kind}: {why.message}"
+
     def start(self) -> datetime:
         return self.clock()
 
@@ -106,9 +125,11 @@ class Exports:
 
     def _rows(self, export: Export, least: datetime) -> Iterator[tuple[str, datetime]]:
         """(key, time of the last change) of objects that changed on the day of `least` or later."""
-        day = least.strftime(_DATES[self.settings.export_dates])
+        yield from self._read(export, self._file(export, least))
+
+    def _read(self, export: Export, file: str) -> Iterator[tuple[str, datetime]]:
         most = max(export.key, export.changed, export.type or 0)
-        for record in split(self._file(export, f"{export.field}>=[{day}]")):
+        for record in split(file):
             if record[0] != export.mark:
                 continue
             at = _moment(record[export.changed].strip().ljust(14, "0")) if len(record) > most else None
@@ -121,21 +142,11 @@ class Exports:
             key = record[export.key].strip()
             yield (f"{record[export.type].strip()}~{key}" if export.type else key), at
 
-    def _file(self, export: Export, criterion: str) -> str:
+    def _file(self, export: Export, least: datetime) -> str:
         """The export file, waited for where it is made in a batch. Raises RetriableError where it does not come."""
-        told = self.objects.called(
-            "export",
-            program(
-                GRP1={"I_MODEXP": export.template, "I_CHRONO": "NO"},
-                GRP2=[{"I_TCRITERE": criterion}],
-                GRP3={"I_EXEC": self.settings.export_mode, "I_RECORDSEP": _SEPARATOR},
-            ),
-        )
-        number = told.get("O_REQNUM", "").strip()
+        told = self._requested(export, least)
         waited = 0
-        while not told.get("O_FILE") and number not in ("", "0") and "batch" in self.objects.services:
-            if told.get("O_STATUS", _DONE) not in (_DONE, _PENDING):
-                break
+        while (number := self._queued(told)) is not None:
             if waited >= self.settings.export_wait_seconds:
                 raise RetriableError(
                     f"the export of {export.template} (request {number}) is not done after {waited} s",
@@ -144,7 +155,29 @@ class Exports:
             if waited or told.get("O_STATUS") == _PENDING:
                 self.objects.wire.sleep(_POLL)
             waited += _POLL
-            told = self.objects.called("batch", program(GRP1={"I_REQNUM": number}))
+            told = {**self.objects.called("batch", program(GRP1={"I_REQNUM": number})), "O_REQNUM": number}
+        return self._done(export, told)
+
+    def _requested(self, export: Export, least: datetime) -> Told:
+        """What X3 says to a request for what changed on the day of `least` or later."""
+        day = least.strftime(_DATES[self.settings.export_dates])
+        return self.objects.called(
+            "export",
+            program(
+                GRP1={"I_MODEXP": export.template, "I_CHRONO": "NO"},
+                GRP2=[{"I_TCRITERE": f"{export.field}>=[{day}]"}],
+                GRP3={"I_EXEC": self.settings.export_mode, "I_RECORDSEP": _SEPARATOR},
+            ),
+        )
+
+    def _queued(self, told: Told) -> str | None:
+        """The number of a batch request that is not done; None for what is done, or failed."""
+        number = told.get("O_REQNUM", "").strip()
+        open_ = number not in ("", "0") and told.get("O_STATUS", _DONE) in (_DONE, _PENDING)
+        return number if open_ and not told.get("O_FILE") and "batch" in self.objects.services else None
+
+    def _done(self, export: Export, told: Told) -> str:
+        """The file. Raises RetriableError where X3 says that there is none."""
         file = told.get("O_FILE", "")
         if told.get("O_STATUS", _DONE) != _DONE or not file:
             raise RetriableError(

@@ -17,9 +17,10 @@ from lxml import etree
 
 from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, described, native, parsed, program, rows, values
 from tieout.connectors.sage_x3_wire import Refused, Wire
-from tieout.errors import FatalError, NotFoundError, RetriableError
+from tieout.errors import FatalError, NotFoundError, NotServedError, RetriableError
 
 log = logging.getLogger("tieout.sage_x3")
+JOURNALS = "GAS"
 KEYS = {"BPC": "BPCNUM", "SIH": "NUM", "BIC": "NUM", "PAY": "NUM"}
 PASSES = 3
 PAGE = 2000
@@ -71,6 +72,21 @@ class Objects:
                 hint="raise `list_limit` of the connection",
             )
         return found
+
+    def refused(self) -> Iterator[str]:
+        """Services that X3 does not give us, each with what X3 says: a line is asked of each that can be read."""
+        first = {"open_items": {"I_BPR": "", "I_AFTER": "", "I_SIZE": "1"}, "changes": {"I_TICK": "0", "I_SIZE": "1"}}
+        for service, name in self.services.items():
+            try:
+                if service in first:
+                    self.wire.read("run", publicName=name, inputXml=program(GRP1=first[service]))
+                elif service in KEYS:
+                    asked = [{"key": KEYS[service], "value": ""}]
+                    self.wire.read("query", publicName=name, objectKeys=asked, listSize=1)
+                elif service == JOURNALS:
+                    self.wire.read("getDescription", publicName=name)
+            except Refused as why:
+                yield f"services.{service}: X3 refuses {name}: {why}"
 
     def keys(self, kind: str, wanted: Callable[[Row], bool] = lambda _row: True) -> set[str]:
         """The keys of the left list."""
@@ -144,7 +160,7 @@ class Objects:
         """
         keys = [{"key": "TYP", "value": type}, {"key": "NUM", "value": number}]
         try:
-            found = native("GAS", self._parsed("read", "GAS", objectKeys=keys))
+            found = native(JOURNALS, self._parsed("read", JOURNALS, objectKeys=keys))
         except Refused:
             return set()
         return {code for lines in found["grids"] for row in lines if (code := row.get("MTC", "").strip().upper())}
@@ -211,11 +227,11 @@ class Objects:
             return Blocks()
 
     def _asked(self, operation: str, service: str, **parts: Any) -> etree._Element:
-        """The RESULT of a call that X3 has no reason to refuse. Raises FatalError if it does."""
+        """The RESULT of a call that X3 has no reason to refuse. Raises NotServedError if it does."""
         try:
             return self._parsed(operation, service, **parts)
         except Refused as why:
-            raise FatalError(
+            raise NotServedError(
                 f"X3 refuses {operation} of {self.services[service]}: {why}",
                 hint="check `services`, `pool` and the rights of `user`; what passes by itself goes into `temporary`",
             ) from None

@@ -22,10 +22,11 @@ from tieout.connectors.sage_x3_answer import Reply, harmless, plain
 from tieout.errors import (
     AuthError,
     ConfigError,
-    FatalError,
     NotProcessed,
     NotSent,
+    NotServedError,
     Rejected,
+    RetriableError,
     UnknownOutcome,
     WriteError,
 )
@@ -67,6 +68,10 @@ class _Unread(Exception):
 
 # Where a request goes, its envelope and its headers.
 _Made = tuple[str, Any, Mapping[str, str]]
+
+
+class _Faulted(_Unread):
+    """A SOAP fault: X3 tells what is wrong with a pool, or with the call, in one."""
 
 
 @dataclass(slots=True)
@@ -209,17 +214,27 @@ class Wire:
         """A call that changes nothing, repeated while the line or the host fails.
 
         Raises Refused for status 0, RetriableError when the host does not come back, AuthError for a wrong sign-in,
-        FatalError where no such service is.
+        NotServedError where no web service is.
         """
         assert operation in READS, f"{operation} is no read"
 
+        faults: list[_Faulted] = []
+
         def once() -> Reply:
+            faults.clear()
             try:
                 return self._call(operation, parts)
             except _Unread as why:
+                faults.extend([why] if isinstance(why, _Faulted) else [])
                 raise Again(str(why)) from None
 
-        return patiently(once, attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
+        try:
+            return patiently(once, attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
+        except RetriableError as why:
+            if not faults:
+                raise
+            hint = f"run again later; if it stays so, check `pool` ({self.pool}: upper and lower case matter)"
+            raise RetriableError(why.message, hint=hint) from None
 
     def write(self, operation: str, **parts: Any) -> Reply:
         """A call that changes something, sent once.
@@ -236,11 +251,11 @@ class Wire:
             raise NotProcessed(f"X3 took nothing: {why}", alone=True) from None
         except Again as why:
             raise NotProcessed(f"X3 took nothing: {why}") from None
-        except (Lost, _Unread, FatalError) as why:
+        except (Lost, _Unread, NotServedError) as why:
             raise UnknownOutcome(f"{operation}: {why}") from None
 
     def _call(self, operation: str, parts: Mapping[str, Any]) -> Reply:
-        """One call. Raises Refused, Unsent, Lost, Again, AuthError, FatalError or _Unread; else the error is ours."""
+        """One call. Raises Refused, Unsent, Lost, Again, AuthError, NotServedError, _Unread; else the error is ours."""
         context = {"codeLang": self.language, "poolAlias": self.pool, "poolId": "", "requestConfig": ""}
         with self._worker() as worker:
             bridge = worker.bridge
@@ -274,7 +289,7 @@ class Wire:
         if isinstance(why, Fault):
             said = redact(str(why.message))
             self._for_now(said)
-            return _Unread(f"X3 answers with a fault: {said} (HTTP {answer.status})")
+            return _Faulted(f"X3 answers with a fault: {said} (HTTP {answer.status})")
         return _Unread(f"an answer that cannot be read (HTTP {answer.status}): {redact(str(why), 120)}")
 
     def _refused(self, answer: Answer) -> None:
@@ -287,7 +302,7 @@ class Wire:
         if answer.status >= 500 and NO_SERVICES in answer.text[:200]:
             raise Again(f"the host accepts no web services (HTTP {answer.status})")
         if 300 <= answer.status < 500 and answer.status not in (408, 429):
-            raise FatalError(f"no web service of X3 answers there (HTTP {answer.status})", hint="check `url`")
+            raise NotServedError(f"no web service of X3 answers there (HTTP {answer.status})", hint="check `url`")
 
     def _count(self, bridge: _Bridge) -> None:
         with self._lock:

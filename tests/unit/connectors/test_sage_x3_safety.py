@@ -7,12 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.sage_x3_bench import bench
+from tests.sage_x3_bench import SERVICES, TEMPLATES, bench
 from tieout.errors import (
     ConfigError,
     DuplicateNumber,
     FatalError,
     NotProcessed,
+    NotServedError,
     RecordError,
     Rejected,
     RetriableError,
@@ -265,14 +266,45 @@ def test_a_document_that_was_entered_and_not_posted_is_posted_once(x3, connector
 def test_a_pool_that_is_not_there_is_an_error_with_a_way_out(form):
     with bench(unknown_pool=form) as x3, pytest.raises(TieoutError, match="not found") as why:
         x3.open(pool="NOPE").company()
-    assert isinstance(why.value, FatalError if form == "message" else RetriableError)
+    assert isinstance(why.value, NotServedError if form == "message" else RetriableError)
+    assert "`pool`" in why.value.hint
 
 
 def test_an_address_without_web_service_is_not_asked_five_times(x3):
     connector = x3.open(url=x3.live.base_url + "/elsewhere")
-    with pytest.raises(FatalError, match="HTTP 404"):
+    with pytest.raises(NotServedError, match="HTTP 404") as why:
         connector.company()
+    assert why.value.exit_code == 2
     assert len(x3.live.faults.log) == 1
+
+
+@pytest.mark.parametrize("strategy", ["key_sweep", "subprogram", "export_template"])
+def test_nothing_is_missing_where_everything_is_published(x3, strategy):
+    assert x3.open(strategy=strategy, services=SERVICES | {"BIC": "WSBIC"}).missing() == ()
+
+
+@pytest.mark.parametrize("service", ["BPC", "SIH", "BIC", "PAY", "GAS", "open_items", "changes"])
+def test_a_service_that_is_not_published_is_named(x3, service):
+    [told] = x3.open(services=SERVICES | {service: "ZNOPE"}).missing()
+    assert told.startswith(f"services.{service}: X3 refuses ZNOPE: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"template": "NOPE"}, "NOPE"), ({"changed": 1}, "no time of a change"), ({"field": "XTIM"}, "XTIM")],
+)
+@pytest.mark.parametrize("mode", ["REALTIME", "BATCH"])
+def test_a_template_that_is_not_as_configured_is_named(x3, wrong, said, mode):
+    brook(x3)
+    sale(x3)
+    exports = TEMPLATES | {"SIH": TEMPLATES["SIH"] | wrong}
+    told = x3.open(strategy="export_template", exports=exports, export_mode=mode).missing()
+    if mode == "REALTIME" or "changed" not in wrong:
+        [one] = told
+        assert one.startswith("exports.SIH: ")
+        assert said in one
+    else:  # the file of a batch request is not waited for
+        assert told == ()
 
 
 def test_what_x3_lists_and_does_not_show_is_set_aside(x3, connector):
