@@ -208,6 +208,57 @@ def test_books_that_post_late_show_a_draft_and_no_second_document() -> None:
         quiet(world)
 
 
+POSTED_YET = "has not posted INV-26/00001 yet"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("late", POSTED_YET),
+        ("stopped", POSTED_YET),
+        ("by batch", "0.00 open in x3"),
+        ("without open items", POSTED_YET),
+    ],
+)
+def test_a_payment_on_an_invoice_that_x3_has_not_posted_yet_follows_by_itself(how: str, said: str) -> None:
+    """Its accounting tasks are late, or stopped: X3 refuses the payment until the invoice has its open items."""
+    switches: dict[str, Any] = {"posting": "batch"} if how == "by batch" else {}
+    with bench(posting_delay=0 if how == "stopped" else 7200, **switches) as x3:
+        if how == "by batch":
+            x3.settings["post_action"] = None
+        if how == "without open items":  # then STA of the invoice is all there is
+            x3.settings["services"] = {k: v for k, v in x3.settings["services"].items() if k != "open_items"}
+        world = X3World(x3)
+        world.books.tasks.stopped = how == "stopped"
+        ada = world.l.put(customer("Ada Ltd"))
+        inv = world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+        world.l.put(payment(ada.ref.id, "50.00", on=((inv.ref.id, "50.00"),), reference="chk 1"))
+        world.run()
+        report = world.run()
+        assert world.made() == {"BPC": 1, "SIH": 1}
+        assert report.applied["rejected"] == 0
+        assert said in str([d.cause for d in report.discrepancies])
+        world.books.tasks.stopped = False
+        for _ in range(3):  # a batch validates first, then posts
+            report = world.run(tick=8000)
+        assert world.made() == {"BPC": 1, "SIH": 1, "PAY": 1}
+        assert world.open("INV-26/00001") == D(70)
+        assert [d.as_json() for d in report.discrepancies] == []
+        quiet(world)
+
+
+def test_a_payment_that_x3_refuses_for_another_reason_is_not_sent_again(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    inv = world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    world.run()
+    world.l.put(payment(ada.ref.id, "50.00", on=((inv.ref.id, "50.00"),), reference="chk 1"))
+    world.x3.live.faults.arm("quirk", form="messages", operation="save", entity="WSPAY", times=0)
+    assert world.run().applied["rejected"] == 1
+    before = len(world.x3.live.faults.log)
+    world.run()
+    assert not [c for c in world.x3.live.faults.log[before:] if c.operation == "save"]
+
+
 def test_a_change_of_the_entry_transaction_between_runs_is_learned(world: X3World) -> None:
     ada = world.l.put(customer("Ada Ltd"))
     world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))

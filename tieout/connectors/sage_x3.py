@@ -31,6 +31,7 @@ from tieout.errors import (
     ConfigError,
     DuplicateNumber,
     NotFoundError,
+    NotProcessed,
     NotSent,
     PeriodClosed,
     ReadOnlyError,
@@ -51,6 +52,7 @@ from tieout.model import (
     Entity,
     Existence,
     Invoice,
+    Payment,
     magnitude,
 )
 
@@ -437,7 +439,10 @@ class SageX3Connector:
         return found
 
     def _sent(self, operation: str, kind: str, record: AnyRecord, marker: str | None, **parts: Any) -> Reply:
-        """Send once. After a refusal of a create, whether the document is there already is looked up."""
+        """Send once. After a refusal of a create, whether the document is there already is looked up.
+
+        Where X3 has not posted yet what the document is to settle, the refusal is one for now.
+        """
         try:
             return self._wire.write(operation, publicName=self._settings.services[kind], **parts)
         except Refused as why:
@@ -445,7 +450,22 @@ class SageX3Connector:
                 there = self._there(record, marker, why)
                 if there:
                     raise DuplicateNumber(f"X3 refuses it, and has it: {why}", existing_id=there) from None
-            raise rejected(why, f"a {record.entity}") from None
+                if waits := self._waits_for(record):
+                    raise NotProcessed(f"X3 has not posted {waits} yet, and refuses it: {why}", alone=True) from None
+            raise rejected(why, f"the {record.entity.value.replace('_', ' ')}") from None
+
+    def _waits_for(self, record: AnyRecord) -> str:
+        """The invoice that a refused document is to settle and that X3 has not posted; "" for none, or not known."""
+        numbers: list[str] = []
+        if isinstance(record, Payment):
+            numbers += [one.invoice for one in record.applications if one.invoice]
+        elif isinstance(record, CreditMemo) and record.original_invoice:
+            numbers.append(record.original_invoice)
+        try:
+            return self._items.not_posted(dict.fromkeys(numbers))
+        except TieoutError as error:
+            log.warning("%s: whether X3 has posted %s is not known: %s", self._name, ", ".join(numbers), error.message)
+            return ""
 
     def _there(self, record: AnyRecord, marker: str, why: Refused) -> str:
         """The id of a document that carries our reference, "" if there is none. In doubt the outcome is unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 from tieout.connectors.sage_x3_objects import Objects
 from tieout.connectors.sage_x3_settings import SageX3Settings
-from tieout.errors import ConfigError, FatalError
+from tieout.errors import ConfigError, FatalError, NotFoundError
 from tieout.mapping import sage_x3 as mapping
 from tieout.model import ControlBalance
 
@@ -82,6 +82,25 @@ class OpenItems:
             return told
         origin = items.get((False, mapping.origin_of(told) or ""), [])
         return {**told, "applications": self._matched(told, own, origin)}
+
+    def not_posted(self, numbers: Iterable[str]) -> str:
+        """The first of these invoices that X3 holds and has not posted yet, "" if there is none.
+
+        X3 posts in the background: between its validation and its journal an invoice has no open items, and what is to
+        settle it is refused.
+        """
+        for number in numbers:
+            for kind in self.objects.published("SIH", "BIC"):
+                try:
+                    told = self.objects.read(kind, number)
+                except NotFoundError:
+                    continue
+                partner = str(told["fields"].get(PARTNER[kind], "")).strip()
+                listed = "open_items" not in self.settings.services or (False, number) in self._sorted(partner)
+                if not listed or mapping.is_unposted(told):
+                    return number
+                break
+        return ""
 
     def _own(self, customer: str = "") -> Iterator[Row]:
         """Open items of our sites. Raises ConfigError where several companies have some, and `sites` names none."""

@@ -23,7 +23,7 @@ from tieout.errors import (
 from tieout.model import Entity, PostingState, effects
 from tieout.sandbox.sage_x3.envelope import Result, fault, rendered
 from tieout.sandbox.sage_x3.faults import Fault
-from tieout.testing.samples import invoice, line
+from tieout.testing.samples import credit_memo, invoice, line, payment
 
 D = Decimal
 TECHNICAL = dict.fromkeys(
@@ -243,6 +243,42 @@ def test_a_second_document_that_x3_refuses_names_the_first():
         with pytest.raises(DuplicateNumber) as why:
             connector.create(bill(), key="K", marker="TM1")
         assert why.value.existing_id == written.id
+
+
+def memo_on(origin):
+    record = credit_memo(1, customer="C0001")
+    net = line(record.total, "Returned", tax_code="EXO").model_copy(update={"item": "SERVICE"})
+    return record.model_copy(update={"lines": (net,), "original_invoice": origin})
+
+
+@pytest.mark.parametrize("entered", ["SIH", "BIC"])
+def test_what_settles_an_invoice_that_is_not_posted_is_refused_for_now(x3, entered):
+    brook(x3)
+    connector = x3.open(post_action=None, enter_as=entered)
+    record = bill().model_copy(
+        update={"lines": tuple(one.model_copy(update={"revenue_account": "706000"}) for one in bill().lines)}
+    )
+    draft = connector.create(record, key="K", marker="TM1").id
+    paid = payment(1, customer="C0001", invoice=draft).model_copy(update={"deposit_to": "BANK1"})
+    with pytest.raises(NotProcessed, match=f"has not posted {draft} yet") as why:
+        connector.create(paid, key="P", marker="TM2")
+    assert why.value.alone
+    x3.books.action(entered, "POST", (draft,))
+    connector.create(paid, key="P", marker="TM2")
+    assert len(x3.books.rows("PAY")) == 1
+
+
+def test_a_credit_memo_on_a_draft_is_refused_for_now_and_one_on_nothing_for_good(x3):
+    brook(x3)
+    connector = x3.open(post_action=None)
+    draft = connector.create(bill(), key="K", marker="TM1").id
+    with pytest.raises(NotProcessed, match=f"has not posted {draft} yet"):
+        connector.create(memo_on(draft), key="C", marker="TM2")
+    with pytest.raises(Rejected):
+        connector.create(memo_on("INV-26/99999"), key="C", marker="TM2")
+    x3.live.faults.arm("answer", form="no-web-services", operation="run", nth=2, times=0)
+    with pytest.raises(Rejected, match="not posted"):  # what X3 has could not be read: its word stands
+        connector.create(memo_on(draft), key="C", marker="TM2")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -15,6 +15,7 @@ from typing import Any
 from tieout.mapping.lens import Unreadable, Unwritable
 from tieout.mapping.sage_x3.native import (
     CREDITS,
+    NO,
     PRO_FORMA,
     YES,
     Books,
@@ -114,6 +115,11 @@ def state(native: Native) -> PostingState:
     if told == (None, None):
         raise Unreadable("STA", "", "is missing")
     return PostingState.POSTED if told[0] == YES or told[1] == POSTED else PostingState.DRAFT
+
+
+def is_unposted(native: Native) -> bool:
+    """Whether a document says that its journal is not there yet; one that does not say it is not called so."""
+    return text(native, "STA") not in (None, POSTED) or text(native, "SIHCFMFLG") == NO
 
 
 def get_invoice(native: Native, books: Books) -> Invoice:
