@@ -46,10 +46,22 @@ MINOR_VERSION = 75
 THROTTLED = "3001"
 NOT_FOUND = "610"
 STALE = "5010"
+DENIED = "5020"
 BUSINESS = "6000"
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_CODES = frozenset({THROTTLED, "10000", "6002", "4002"})
 _UNKNOWN_CODES = frozenset({"600", "10000", "6002"})
+_NO_PERMISSION = (
+    "whoever signed in may not use this in QuickBooks: have an administrator of the company allow it, or sign in "
+    "(tieout connect)"
+)
+# What a person does about a refusal before the write is released again.
+_NEXT = {
+    "6220": "settle the customer's balance in QuickBooks before making the customer inactive",
+    "6250": "make the customer active again in QuickBooks, or map another one",
+    "6480": "undo the match with the bank transaction on QuickBooks' banking page",
+    "6540": "take it off its deposit in QuickBooks",
+}
 _XML_ERROR = re.compile(r'<Error\b[^>]*\bcode="([^"]{1,20})"[^>]*>(.{0,4000}?)</Error>', re.DOTALL)
 _XML_PART = re.compile(r"<(Message|Detail)>(.{0,3000}?)</\1>", re.DOTALL)
 _TXN_ID = re.compile(r"TxnId\s*=\s*([0-9]{1,20})")
@@ -145,6 +157,8 @@ def read_error(fault: Fault) -> Exception:
         return Again(str(fault), wait=wait, tid=fault.tid)
     if fault.code == NOT_FOUND and fault.status == 400:
         return NotFoundError(str(fault))
+    if fault.code == DENIED:
+        return AuthError(f"{fault}", hint=_NO_PERMISSION)
     if fault.status == 403:
         return AuthError(f"{fault}", hint="the sign-in does not open this company; run: tieout connect")
     if fault.code == "6190":
@@ -159,6 +173,8 @@ def write_error(fault: Fault) -> WriteError:
     if fault.status == 429 or fault.code == THROTTLED:
         wait = 60.0 if fault.retry_after is None else fault.retry_after
         return NotProcessed(text, retry_after=wait, **told)
+    if fault.code == DENIED and fault.status in (400, 403):
+        return Rejected(f"{text}; {_NO_PERMISSION}", **told)
     if fault.status in (401, 403):
         return NotProcessed(text, **told, hint="sign in again: tieout connect")
     if fault.status not in (200, 400) or not fault.code or fault.code in _UNKNOWN_CODES:
@@ -171,7 +187,7 @@ def write_error(fault: Fault) -> WriteError:
         return PeriodClosed(text, **told, hint="open the period in QuickBooks, or date the document after it")
     if fault.code == STALE:
         return StaleWrite(text, **told)
-    return Rejected(text, **told)
+    return Rejected(f"{text}; {_NEXT[fault.code]}" if fault.code in _NEXT else text, **told)
 
 
 def _existing(said: str) -> str:

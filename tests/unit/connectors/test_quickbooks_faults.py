@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from quickbooks_bench import bench, customer, invoice
+from quickbooks_bench import bench, customer, invoice, payment
 
 from tieout.connectors.http import Again, Answer
 from tieout.connectors.quickbooks_wire import decode, fault_of, read_error, write_error
@@ -80,6 +80,14 @@ WRITES = [
     (fault("2050", "String length", element="DocNumber"), Rejected),
     (fault("6070", "Amount calculation incorrect"), Rejected),
     (fault("6000", "A business validation error"), Rejected),
+    (fault("5020", "Permission Denied Error"), Rejected),
+    (fault("5020", "Permission Denied Error", status=403), Rejected),
+    (gateway("5020", 403), Rejected),
+    (fault("5020", "Permission Denied Error", status=500), UnknownOutcome),
+    (fault("6220", "Delete Entity Has Balance Error"), Rejected),
+    (fault("6250", "InvalidSalesCustomer"), Rejected),
+    (fault("6480", "Matched Transaction Delete Error"), Rejected),
+    (fault("6540", "Deposited Transaction cannot be changed"), Rejected),
     (fault("600", "Duplicate Request ID"), UnknownOutcome),
     (fault("10000", "An application error"), UnknownOutcome),
     (fault("10000", "An application error", status=500), UnknownOutcome),
@@ -106,6 +114,8 @@ READS = [
     (fault("4001", "Invalid query"), FatalError),
     (fault("6190", "Invalid Company Status"), RefusedError),
     (gateway("3100", 403), AuthError),
+    (fault("5020", "Permission Denied Error"), AuthError),
+    (gateway("5020", 403), AuthError),
 ]
 
 
@@ -271,6 +281,73 @@ def test_a_closed_period_is_named(tmp_path, code):
         with pytest.raises(PeriodClosed) as caught:
             connector.create(invoice(who), key="k2", marker="m2")
         assert caught.value.code == code
+        connector.close()
+
+
+def test_a_customer_with_a_balance_is_not_made_inactive(tmp_path):
+    with bench(tmp_path, inactivate_with_balance="reject") as qb:
+        connector = qb.open()
+        who = connector.create(customer("Owing Ltd"), key="k11", marker="m11").id
+        connector.create(invoice(who), key="k12", marker="m12")
+        seen = connector.get(Entity.CUSTOMER, who)
+        with pytest.raises(Rejected, match=r"6220.*settle the customer's balance") as caught:
+            connector.update(seen.record.model_copy(update={"active": False}), before=seen, key="k13")
+        assert caught.value.code == "6220"
+        assert qb.books.find("Customer", who)["Active"] is True
+        connector.close()
+
+
+@pytest.mark.parametrize(("setting", "code"), [("2500", "610"), ("6250", "6250")])
+def test_a_document_for_an_inactive_customer_is_refused(tmp_path, setting, code):
+    with bench(tmp_path, unusable_customer=setting) as qb:
+        connector = qb.open()
+        who = connector.create(customer("Gone Ltd"), key="k14", marker="m14").id
+        seen = connector.get(Entity.CUSTOMER, who)
+        connector.update(seen.record.model_copy(update={"active": False}), before=seen, key="k15")
+        for n, record in enumerate((invoice(who), payment(who, "5.00"))):
+            with pytest.raises(Rejected) as caught:
+                connector.create(record, key=f"k16{n}", marker=f"m16{n}")
+            assert caught.value.code == code
+        assert qb.books.all("Invoice") == [i for i in qb.books.all("Invoice") if i["CustomerRef"]["value"] != who]
+        connector.close()
+
+
+def test_a_payment_that_is_matched_in_the_bank_feed_is_not_voided(qb, connector):
+    who = connector.create(customer("Matched Ltd"), key="k17", marker="m17").id
+    bill = connector.create(invoice(who), key="k18", marker="m18").id
+    paid = connector.create(payment(who, "5.00", (bill, "5.00")), key="k19", marker="m19").id
+    qb.books.match("Payment", paid)
+    seen = connector.get(Entity.PAYMENT, paid)
+    with pytest.raises(Rejected, match=r"6480.*banking page"):
+        connector.void(seen, key="k20")
+    with pytest.raises(Rejected, match="6480"):
+        connector.delete(seen, key="k21")
+    assert connector.get(Entity.PAYMENT, paid).version == seen.version
+
+
+def test_whoever_may_not_use_payments_is_told_so(tmp_path):
+    with bench(tmp_path, user="no_payments") as qb:
+        connector = qb.open()
+        who = connector.create(customer("Limited Ltd"), key="k22", marker="m22").id
+        bill = connector.create(invoice(who), key="k23", marker="m23").id
+        with pytest.raises(Rejected, match=r"5020.*administrator"):
+            connector.create(payment(who, "5.00", (bill, "5.00")), key="k24", marker="m24")
+        with pytest.raises(AuthError, match="5020") as caught:
+            list(connector.pull(Entity.PAYMENT))
+        assert caught.value.exit_code == 2
+        assert "administrator" in caught.value.hint
+        assert len(list(connector.pull(Entity.INVOICE))) == len(qb.books.all("Invoice"))
+        connector.close()
+
+
+def test_whoever_may_only_look_writes_nothing(tmp_path):
+    with bench(tmp_path, user="view_only") as qb:
+        connector = qb.open()
+        before = len(qb.books.effects)
+        with pytest.raises(Rejected, match="5020"):
+            connector.create(customer("Nobody Ltd"), key="k25", marker="m25")
+        assert len(qb.books.effects) == before
+        assert len(list(connector.pull(Entity.CUSTOMER))) == len(qb.books.all("Customer"))
         connector.close()
 
 

@@ -252,6 +252,42 @@ def test_a_deposited_payment_refuses_change_until_the_deposit_is_gone(books):
     books.check()
 
 
+def test_a_matched_payment_stands_until_the_match_is_undone(books):
+    who = customer(books)
+    paid = pay(books, who, "100")
+    books.match("Payment", paid["Id"])
+    body = {"Id": paid["Id"], "SyncToken": "0", "CustomerRef": {"value": who}, "sparse": True}
+    for operation in ("void", "delete"):
+        assert refused(lambda operation=operation: books.apply("Payment", operation, body)).code == 6480
+    assert refused(lambda: books.match("Payment", "999999")).code == 610
+    assert books.find("Payment", paid["Id"])["TotalAmt"] == Decimal("100.00")
+    books.matched.clear()
+    books.apply("Payment", "void", body)
+    books.check()
+
+
+def test_a_customer_who_owes_is_not_made_inactive(make):
+    for books, code in ((make(inactivate_with_balance="reject"), 6220), (make(), None)):
+        who = customer(books)
+        invoice(books, who, "10")
+        body = {"Id": who, "SyncToken": "0", "sparse": True, "Active": False}
+        if code:
+            assert refused(lambda books=books, body=body: books.apply("Customer", "update", body)).code == code
+        else:
+            assert books.apply("Customer", "update", body)["Active"] is False
+        books.check()
+
+
+@pytest.mark.parametrize(("setting", "codes"), [("2500", (2500, 610)), ("6250", (6250, 6250))])
+def test_sales_to_a_customer_who_is_unknown_or_inactive(make, setting, codes):
+    books = make(unusable_customer=setting)
+    who = customer(books)
+    books.apply("Customer", "update", {"Id": who, "SyncToken": "0", "sparse": True, "Active": False})
+    for buyer, code in zip(("987654", who), codes, strict=True):
+        assert refused(lambda buyer=buyer: invoice(books, buyer, "10")).code == code
+        assert refused(lambda buyer=buyer: pay(books, buyer, "10")).code == code
+
+
 def test_a_credit_journal_can_be_applied(books):
     who = customer(books)
     inv = invoice(books, who, "100")

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from tieout.sandbox.faults import Answer as FaultAnswer
 from tieout.sandbox.faults import App, Faults, wrap
 
-from . import bulk, others, query, reports, schema, upload
+from . import bulk, guards, others, query, reports, schema, upload
 from .books import Books
 from .encode import Doc, dumps, loads, stamp
 from .faults import Answer, Refused, gateway, gone, html, throttled, too_long, xml_fault
@@ -184,6 +184,7 @@ class Site:
     def _read(
         self, request: Request, spec: schema.Entity, parts: list[str], params: Mapping[str, str]
     ) -> bytes | Response:
+        guards.permitted(self.books, spec, writes=False)
         if spec.name == "ExchangeRate":
             return _wrapped(spec, others.quote(self.books, params))
         id = "1" if spec.kind == "single" else parts[1] if len(parts) > 1 else ""

@@ -77,6 +77,7 @@ class Books:
         self.ledger = Ledger()
         self.applied: defaultdict[Key, dict[str, Decimal]] = defaultdict(dict)  # -> payment id -> amount
         self.deposited: dict[Key, str] = {}
+        self.matched: set[Key] = set()  # with a transaction of a bank feed, which a person does in the banking page
         self.opening: dict[str, Decimal] = {}  # customer -> balance loaded without its documents
         self.stated: dict[str, Decimal] = {}  # customer -> balance a loaded backup states
         self.voided: set[Key] = set()
@@ -200,6 +201,8 @@ class Books:
         with self.lock:
             spec = self._entity(entity)
             guards.writable(self)
+            if by == "api":
+                guards.permitted(self, spec, writes=True)
             self._actor, self._requestid = by, requestid
             try:
                 recurring = spec.name == "RecurringTransaction"
@@ -254,6 +257,7 @@ class Books:
             raise missing("CustomerRef")
         done = _RULES.get(spec.name, others.complete)(self, spec, doc, old)
         guards.check_period(self, spec, old, done)
+        guards.settled(self, spec, done, old)
         guards.number(self, spec, done, old, allow_duplicate)
         payments.shrink(self, (spec.name, id), done)
         row = self.tables[spec.name][id]
@@ -287,6 +291,13 @@ class Books:
         payments.before_undo(self, key, self.switches.delete_invoice_with_payment)
         self.remove(spec.name, key[1])
         return {"domain": "QBO", "status": "Deleted", "Id": key[1]}
+
+    def match(self, entity: str, id: str) -> None:
+        """Somebody matches a document with a bank transaction on the website; from then on it is not taken back."""
+        with self.lock:
+            if self.row(entity, id) is None:
+                raise gone()
+            self.matched.add((entity, id))
 
     def close_through(self, day: date | None) -> None:
         """The owner closes the books through a day (inclusive) on the website, or opens them again with None."""

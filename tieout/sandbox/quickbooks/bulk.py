@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import query, schema
+from . import guards, query, schema
 from .encode import Doc, dumps, parse_time, stamp
 from .faults import Refused
 
@@ -82,6 +82,7 @@ def _entity(books: Books, name: str, since: datetime, most: int) -> tuple[bytes,
     spec = schema.find(name)
     if spec is None or not spec.cdc:
         raise Refused(4001, f"QueryValidationError: invalid context declaration: {name}")
+    guards.permitted(books, spec, writes=False)
     rows = [row for row in books.tables[spec.name].values() if row.updated >= since]
     rows.sort(key=lambda row: (row.updated, _number(row)))
     texts = [books.text(spec.name, row) for row in rows]

@@ -20,6 +20,22 @@ def writable(books: Books) -> None:
         raise Refused(6190, f"Invalid Company Status : {why}", element="")
 
 
+def permitted(books: Books, spec: Entity, *, writes: bool) -> None:
+    """Raises Refused 5020 where whoever signed in may not use the feature."""
+    user = books.switches.user
+    if (user == "no_payments" and spec.name == "Payment") or (user == "view_only" and writes):
+        detail = "Permission Denied Error : You don't have permissions to access this feature"
+        raise Refused(5020, detail, element="")
+
+
+def settled(books: Books, spec: Entity, doc: Doc, old: Doc) -> None:
+    """Raises Refused 6220 where a customer with a balance is made inactive, if the switch says so."""
+    ended = spec.name == "Customer" and old.get("Active") is not False and doc.get("Active") is False
+    if ended and books.switches.inactivate_with_balance == "reject" and books.ledger.customers.get(old["Id"]):
+        detail = "Delete Entity Has Balance Error : The object or entity you're trying to delete has an open balance."
+        raise Refused(6220, detail, element="")
+
+
 def check_period(books: Books, spec: Entity, *docs: Doc) -> None:
     """Raises Refused 6200 or 6210 (a switch) when a transaction is dated on or before the closing date."""
     closed = books.prefs("AccountingInfoPrefs").get("BookCloseDate", "")

@@ -101,6 +101,16 @@ def reference(books: Books, entity: str, ref: Doc | None, *, named: bool = True)
     return {"value": id, "name": title(doc)} if named else {"value": id}
 
 
+def buyer(books: Books, ref: Doc) -> Doc | None:
+    """The customer of a sales form or payment, as `reference` has it; by a switch, Refused 6250 if it cannot be."""
+    if books.switches.unusable_customer == "6250":
+        doc = books.doc("Customer", str(ref.get("value", "")))
+        if doc is None or doc.get("Active") is False:
+            said = f"The specified customer (identified by {ref.get('value', '')}) doesn't exist, or is inactive."
+            raise Refused(6250, f"InvalidSalesCustomer : {said}", element="")
+    return reference(books, "Customer", ref)
+
+
 def title(doc: Doc) -> str:
     """The name other documents show for a list object."""
     if "DisplayName" in doc:

@@ -35,7 +35,7 @@ ORDER = schema.words(
 
 
 def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
-    """The payment as answered. Raises Refused 2020, 2500, 610, 620, 6000, 6540."""
+    """The payment as answered. Raises Refused 2020, 2500, 610, 6250, 620, 6000, 6540."""
     del spec
     done = {k: v for k, v in doc.items() if k not in {"UnappliedAmt", "PaymentType", "DocNumber", "TxnTaxDetail"}}
     if old is not None:
@@ -48,7 +48,7 @@ def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
         raise missing("TotalAmt")
     if Decimal(done["TotalAmt"]) < 0:
         raise Refused(2290, "Negative Amount", element="TotalAmt")
-    done["CustomerRef"] = lists.reference(books, "Customer", done["CustomerRef"])
+    done["CustomerRef"] = lists.buyer(books, done["CustomerRef"])
     done.setdefault("TxnDate", books.today().isoformat())
     done["CurrencyRef"], _ = sales.currency_of(books, done, old)
     for field, entity in (("PaymentMethodRef", "PaymentMethod"), ("DepositToAccountRef", "Account")):
@@ -279,9 +279,20 @@ def refuse_deposited(books: Books, key: Key) -> None:
         )
 
 
+def refuse_matched(books: Books, key: Key) -> None:
+    if key in books.matched:
+        raise Refused(
+            6480,
+            "Matched Transaction Delete Error : You can't delete this transaction. It's matched to another transaction "
+            "that was categorized into a different financial account.",
+            element="",
+        )
+
+
 def before_undo(books: Books, key: Key, policy: str) -> None:
-    """Before a void or delete: a deposited payment refuses; an applied invoice refuses or is unlinked."""
+    """Before a void or delete: a deposited or matched payment refuses; an applied invoice refuses or is unlinked."""
     refuse_deposited(books, key)
+    refuse_matched(books, key)
     paid = books.applied.get(key, {})
     if not paid:
         return

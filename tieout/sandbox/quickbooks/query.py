@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from . import others, schema
+from . import guards, others, schema
 from .encode import Doc, dumps, parse_time
 from .statement import Condition, Statement, invalid, parse, parse_error
 
@@ -41,6 +41,7 @@ def run(books: Books, text: str) -> Result:
     spec = schema.find(statement.entity)
     if spec is None:
         raise invalid(f"invalid context declaration: {statement.entity}")
+    guards.permitted(books, spec, writes=False)
     with books.lock:
         names = _names(books, spec)
         rows = _filtered(books, spec, statement, names)

@@ -74,7 +74,7 @@ def _parties(books: Books, spec: Entity, done: Doc, old: Doc | None) -> None:
     if customer is not None:  # an inactive customer keeps the forms it has
         done["CustomerRef"] = {"value": customer["Id"], "name": lists.title(customer)}
     else:
-        done["CustomerRef"] = lists.reference(books, "Customer", ref)
+        done["CustomerRef"] = lists.buyer(books, ref)
         customer = books.doc("Customer", str(ref["value"])) or {}
     for field in ("BillAddr", "ShipAddr"):
         if field not in done and field in customer:

@@ -73,7 +73,9 @@ def running(
 
 
 def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
-    """What the control port offers beside faults and log: act as a person, read the truth, sign out."""
+    """What the control port offers beside faults and log: act as a person, match a bank transaction, read the truth,
+    sign out.
+    """
 
     def act(body: Any) -> Any:
         if body is None:
@@ -91,6 +93,13 @@ def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
             for e in running.books.effects
         ]
 
+    def match(body: Any) -> Any:
+        try:
+            running.books.match(body["entity"], body["id"])
+        except Refused as refused:
+            return {"Fault": refused.fault()}
+        return {"ok": True}
+
     def check(_: Any) -> Any:
         running.books.check()
         return {"ok": True}
@@ -99,7 +108,7 @@ def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
         running.authority.revoke_all() if (body or {}).get("revoke") else running.authority.expire_access()
         return {"ok": True}
 
-    return {"act": act, "effects": effects, "check": check, "sign-out": sign_out}
+    return {"act": act, "match": match, "effects": effects, "check": check, "sign-out": sign_out}
 
 
 def _plain(doc: Any) -> Any:

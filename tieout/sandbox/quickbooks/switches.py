@@ -15,6 +15,8 @@ class Switches:
 
     `book_close_date` seeds Preferences; later changes go through Preferences.
     `rate_limits` published: 500 requests a minute, 10 a second, 40 batches a minute.
+    `user`: what whoever signed in may use (5020): everything, no payments at all, or nothing that writes.
+    `unusable_customer`: of a sales form. 2500: unknown ones 2500, inactive ones 610; or 6250 for both.
     """
 
     delete_invoice_with_payment: Literal["reject", "unlink"] = "reject"
@@ -44,6 +46,9 @@ class Switches:
     void_note_separator: Literal["space", "newline", "dash"] = "space"
     second_void: Literal["no_op", "reject"] = "no_op"
     rate_limits: Literal["off", "published"] = "off"
+    user: Literal["all", "no_payments", "view_only"] = "all"
+    inactivate_with_balance: Literal["accept", "reject"] = "accept"
+    unusable_customer: Literal["2500", "6250"] = "2500"
 
     @classmethod
     def parse(cls, settings: list[str] | tuple[str, ...]) -> Switches:
