@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 REPORTS = {
     "aging": ("report_ledgers", "What is owed, by how long it has been due."),
     "open-items": ("report_ledgers", "Every document that is not settled."),
+    "statement": ("report_ledgers", "Each customer's account: opening, movements, closing."),
+    "roll-forward": ("report_ledgers", "Opening, movements by kind, closing; what was dated back."),
+    "unapplied": ("report_ledgers", "Unapplied cash and credit balances."),
+    "credits": ("report_ledgers", "Credits and write-offs, with their approvers."),
+    "cut-off": ("report_ledgers", "Documents around a day, in both ledgers."),
+    "subsequent-receipts": ("report_ledgers", "What came in later against what was open."),
     "cash-suggestions": ("report_cash", "Which open invoices unapplied payments settle."),
     "collections": ("report_cash", "Whom to call about overdue invoices, in which order."),
     "cash-forecast": ("report_cash", "What open invoices should bring, week by week."),
@@ -242,7 +248,7 @@ def _write_csv(
 
 def _stem(made: Report) -> str:
     """A file name of our own making: what a remote system calls a customer never becomes a path."""
-    told = made.parameters.get("document") or made.title
+    told = made.parameters.get("customer") or made.title
     kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in told)[:60].strip("-")
     return f"{made.name}-{made.as_of}-{kept}-{sha256(told.encode()).hexdigest()[:6]}"
 

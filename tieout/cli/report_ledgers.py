@@ -1,12 +1,15 @@
-"""The reports on what is open and what moved: aging, open items."""
+"""The reports on what is open and what moved: aging, open items, statements, roll-forward, and an auditor's lists."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.report import reporting
+from tieout.cli.report import DAY, MOMENT, reporting
+from tieout.cli.state import clock
+from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
     from tieout.cli.ledgers import Asked
@@ -57,4 +60,106 @@ def open_items(asked: Asked) -> Report:
     return build(asked.books(), as_of=asked.as_of)
 
 
-COMMANDS = {"aging": aging, "open-items": open_items}
+_since = click.option(
+    "--from", "since", type=DAY, help="First day of the period; default: the first of the month of --as-of."
+)
+
+
+def _first(asked: Asked, since: datetime | None) -> date:
+    """The first day of the period. Raises ConfigError where it is after the last."""
+    first = since.date() if since else asked.as_of.replace(day=1)
+    if first > asked.as_of:
+        raise ConfigError(f"the period would begin on {first}, after it ends on {asked.as_of}", hint="see --from")
+    return first
+
+
+@click.command()
+@_since
+@click.option("--customer", "customers", multiple=True, help="Only this one, by number, name or id; repeatable.")
+@reporting
+def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...]) -> list[Report]:
+    """What each customer owed, what moved, what is owed and for how long; one document a customer.
+
+    With --out, a folder.
+    """
+    from tieout.reports.statement import build
+
+    first = _first(asked, since)
+    try:
+        return build(asked.books(), as_of=asked.as_of, since=first, customers=customers)
+    except LookupError as unknown:
+        raise ConfigError(
+            f"no customer has the number, name or id {unknown.args[0]!r}",
+            hint="tieout report aging … lists the customers that owe anything",
+        ) from None
+
+
+@click.command("roll-forward")
+@_since
+@click.option(
+    "--opening-known-on",
+    type=MOMENT,
+    help="When the opening was signed off (UTC): shows what was dated back since.",
+)
+@reporting
+def roll_forward(asked: Asked, *, since: datetime | None, opening_known_on: datetime | None) -> Report:
+    """Opening, invoices, credits, payments and all else that moved, closing."""
+    from tieout.reports.roll_forward import build
+
+    first = _first(asked, since)
+    then = asked.books(opening_known_on) if opening_known_on else ()
+    return build(asked.books(), as_of=asked.as_of, since=first, then=then, then_known_on=opening_known_on)
+
+
+@click.command()
+@reporting
+def unapplied(asked: Asked) -> Report:
+    """Money and credit that stand against no invoice, and customers whose balance is a credit."""
+    from tieout.reports.unapplied import build
+
+    return build(asked.books(), as_of=asked.as_of)
+
+
+@click.command()
+@_since
+@reporting
+def credits_(asked: Asked, *, since: datetime | None) -> Report:
+    """Credit memos, write-offs, discounts and the like of a period, with reason and approver."""
+    from tieout.reports.credits import build
+
+    return build(asked.books(), as_of=asked.as_of, since=_first(asked, since))
+
+
+@click.command("cut-off")
+@click.option("--days", type=click.IntRange(1, 366), default=10, show_default=True, help="On either side of the date.")
+@reporting
+def cut_off(asked: Asked, *, days: int) -> Report:
+    """The documents posted around a day, both ledgers beside each other."""
+    from tieout.reports.cut_off import build
+
+    return build(asked.books(), as_of=asked.as_of, days=days)
+
+
+@click.command("subsequent-receipts")
+@click.option("--until", type=DAY, help="The last day of payments that count; default: today.")
+@reporting
+def subsequent(asked: Asked, *, until: datetime | None) -> Report:
+    """What came in after a day against what was open on it."""
+    from tieout.reports.subsequent import build
+
+    last = until.date() if until else max(clock().date(), asked.as_of)
+    if last < asked.as_of:
+        raise ConfigError(f"--until {last} is before --as-of {asked.as_of}", hint="name a later day")
+    return build(asked.books(), as_of=asked.as_of, until=last)
+
+
+COMMANDS = {
+    "aging": aging,
+    "open-items": open_items,
+    "statement": statement,
+    "roll-forward": roll_forward,
+    "unapplied": unapplied,
+    "credits": credits_,
+    "cut-off": cut_off,
+    "subsequent-receipts": subsequent,
+}

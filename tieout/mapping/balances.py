@@ -118,15 +118,19 @@ def _mixed(payment: Payment, live: Mapping[Key, Document], as_of: date) -> Itera
         for a in payment.applications
         if a.applied_on <= as_of
         and (a.reversed_on is None or as_of < a.reversed_on)
-        and (Entity.INVOICE, a.invoice) in live
+        and _in_currency(live.get((Entity.INVOICE, a.invoice)), payment.currency)
     ]
-    used = [c for c in payment.credits if (Entity.CREDIT_MEMO, c.credit_memo) in live]
+    used = [c for c in payment.credits if _in_currency(live.get((Entity.CREDIT_MEMO, c.credit_memo)), payment.currency)]
     money = sum((a.amount for a in paid), ZERO) - sum((c.amount for c in used), ZERO)
     if money < 0:  # the credits were used for more than counts by then: nothing says for which part
         return
     yield (payment.entity, payment.ref.id), money
     yield from (((Entity.CREDIT_MEMO, c.credit_memo), c.amount) for c in used)
     yield from (((Entity.INVOICE, a.invoice), -a.amount_invoice) for a in paid)
+
+
+def _in_currency(document: Document | None, currency: str) -> bool:
+    return document is not None and document.currency == currency
 
 
 def standing(record: Document, as_of: date) -> Iterable[Settlement]:

@@ -94,29 +94,29 @@ def build(
     basis = Basis(by, tuple(buckets))
     sides = ledger.ledgers(books)
     held = [list(parts(side.items(as_of), basis, as_of)) for side in sides]
-    shown = _shown(basis, held)
-    by_age = _by_age(shown, sides, held)
+    places = shown(basis, held)
+    by_age = _by_age(places, sides, held)
     return Report(
         name="aging",
         title="Aging of receivables" + ("" if by == "due" else " by document date"),
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(by_age, _by_customer(shown, sides, held), *(_details(shown, sides, held) if detail else ())),
-        charts=tuple(_charts(shown, sides, held)),
+        tables=(by_age, _by_customer(places, sides, held), *(_details(places, sides, held) if detail else ())),
+        charts=tuple(_charts(places, sides, held)),
         proofs=(*_proofs(sides, held, as_of), *ledger.proofs(sides, as_of)),
         notes=(*ledger.notes(sides, as_of), *_notes(sides, held)),
         parameters={"aged by": "due date" if by == "due" else "document date"},
     )
 
 
-def _shown(basis: Basis, held: Sequence[Sequence[Part]]) -> dict[str, str]:
+def shown(basis: Basis, held: Sequence[Sequence[Part]]) -> dict[str, str]:
     """The places, without the one for missing due dates where none is missing."""
     used = {p.place for side in held for p in side}
     return {k: title for k, title in basis.places().items() if k != _UNDATED or k in used}
 
 
-def _by_age(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+def _by_age(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
     """One row for each currency and bucket; with two sides, what the right has more than the left."""
     two = len(sides) == 2
     columns = (
@@ -127,7 +127,7 @@ def _by_age(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Se
     )
     details: list[tuple[Cell, ...]] = []
     for currency in sorted({p.item.currency for side in held for p in side}):
-        for key, title in shown.items():
+        for key, title in places.items():
             cells: list[Cell] = []
             sums = []
             for side in held:
@@ -138,18 +138,18 @@ def _by_age(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Se
     return Table("ages", "By age", columns, layout.totalled(columns, details))
 
 
-def _by_customer(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
     """One row for each currency and customer; of two sides a group of columns each, and how their totals differ."""
     two = len(sides) == 2
     foreign = any(side.foreign for side in sides)
-    group = (
-        *(Column(key, title, "money") for key, title in shown.items()),
+    of_side = (
+        *(Column(key, title, "money") for key, title in places.items()),
         Column("total", "total", "money"),
-        *((Column("base", f"in {sides[0].home}", "money"),) if foreign else ()),
+        *((layout.base("in", sides[0].home),) if foreign else ()),
     )
     columns = (
         *_PARTY,
-        *layout.beside(group, sides),
+        *layout.beside(of_side, sides),
         *((Column("difference", "difference", "money"),) if two else ()),
     )
     parties: dict[str, Party] = {}
@@ -160,21 +160,21 @@ def _by_customer(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequen
             lines.setdefault((p.item.currency, p.item.party.key), [[] for _ in sides])[n].append(p)
     details: list[tuple[Cell, ...]] = []
     for (currency, key), both in sorted(lines.items(), key=lambda x: (x[0][0], parties[x[0][1]].order)):
-        cells = [_group(shown, own, base=foreign) for own in both]
+        cells = [group(places, own, base=foreign) for own in both]
         totals = [sum((p.amount for p in own), ZERO) for own in both]
         gap = (tidy(totals[1] - totals[0]),) if two else ()
         details.append((parties[key].number, parties[key].name, currency, *(c for g in cells for c in g), *gap))
     return Table("customers", "By customer", columns, layout.totalled(columns, details, sides[0].home))
 
 
-def _group(shown: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:
-    cells: list[Cell] = [tidy(sum((p.amount for p in own if p.place == key), ZERO)) for key in shown]
+def group(places: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:
+    cells: list[Cell] = [tidy(sum((p.amount for p in own if p.place == key), ZERO)) for key in places]
     cells.append(tidy(sum((p.amount for p in own), ZERO)))
     items = {(p.item.document.entity, p.item.document.ref.id): p.item for p in own}
     return [*cells, layout.total([i.base for i in items.values()], whole=True) if items else ZERO] if base else cells
 
 
-def _details(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+def _details(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
     columns = (
         *_PARTY,
         Column("kind", "kind", width=16),
@@ -183,16 +183,16 @@ def _details(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[S
         Column("due", "due", "date"),
         Column("days", "days", "days"),
         Column("amount", "full amount", "money"),
-        *(Column(key, title, "money") for key, title in shown.items()),
+        *(Column(key, title, "money") for key, title in places.items()),
         Column("total", "total", "money"),
     )
     for n, (side, own) in enumerate(zip(sides, held, strict=True)):
-        details = [_detail(shown, p) for p in own]
+        details = [_detail(places, p) for p in own]
         title = layout.titled("By document", side, sides)
         yield Table(layout.keyed("documents", n, sides), title, columns, layout.totalled(columns, details))
 
 
-def _detail(shown: Mapping[str, str], part: Part) -> tuple[Cell, ...]:
+def _detail(places: Mapping[str, str], part: Part) -> tuple[Cell, ...]:
     document = part.item.document
     return (
         part.item.party.number,
@@ -204,18 +204,18 @@ def _detail(shown: Mapping[str, str], part: Part) -> tuple[Cell, ...]:
         part.due,
         part.days,
         tidy(sign(document) * magnitude(document)),
-        *(tidy(part.amount) if part.place == key else None for key in shown),
+        *(tidy(part.amount) if part.place == key else None for key in places),
         tidy(part.amount),
     )
 
 
-def _charts(shown: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Chart]:
+def _charts(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Chart]:
     """Bars of each side and currency."""
     for n, (side, own) in enumerate(zip(sides, held, strict=True)):
         for currency in sorted({p.item.currency for p in own}):
             bars = tuple(
                 Bar(title, sum((p.amount for p in own if p.place == key and p.item.currency == currency), ZERO))
-                for key, title in shown.items()
+                for key, title in places.items()
             )
             title = layout.titled(f"Aging in {currency}", side, sides)
             yield Chart(f"{layout.keyed('aging', n, sides)}_{currency}", title, "bars", currency, bars)

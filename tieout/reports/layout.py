@@ -20,11 +20,11 @@ def keys(sides: Sequence[Ledger]) -> tuple[str, ...]:
 
 
 def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, ...]:
-    """The columns once for each side: `left.total`, "erp total"; for one side as they are."""
+    """The columns once for each side: `left.total`, under the side's name; for one side as they are."""
     if len(sides) == 1:
         return tuple(columns)
     return tuple(
-        replace(c, key=f"{side}.{c.key}", title=f"{ledger.name} {c.title}")
+        replace(c, key=f"{side}.{c.key}", group=ledger.name)
         for side, ledger in zip(SIDES, sides, strict=True)
         for c in columns
     )
@@ -33,6 +33,11 @@ def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, 
 def titled(title: str, side: Ledger, sides: Sequence[Ledger]) -> str:
     """The title of a table of one side."""
     return title if len(sides) == 1 else f"{title}: {side.name}"
+
+
+def base(title: str, home: str | None) -> Column:
+    """The column of amounts in home currency."""
+    return Column("base", f"{title} {home}", "money", currency=home or "")
 
 
 def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
@@ -48,7 +53,7 @@ def totalled(
 ) -> tuple[Row, ...]:
     """The details, sorted by currency by the caller, with a total of every amount and number after each currency.
 
-    Columns whose key ends in `base` are in home currency: with several currencies they have a total of their own.
+    Columns in home currency (see `base`) have a total over all currencies, where there are several.
     The total of a column with a cell that is not known is not known.
     summed: the keys of the columns to total, where not every amount and number of a row is one to add up
     """
@@ -73,7 +78,7 @@ def totalled(
         rows.append(Row(cells))
         pending.append(cells)
     close()
-    based = [n for n, c in enumerate(columns) if _is_base(c)]
+    based = [n for n, c in enumerate(columns) if c.currency]
     if based and home and len(ranges) > 1:
         made = _total(columns, details, f"Total in {home}", {}, tuple(ranges))
         kept = tuple(c if n in based or isinstance(c, str) else None for n, c in enumerate(made.cells))
@@ -90,10 +95,6 @@ def _totals(column: Column, summed: Collection[str] | None) -> bool:
     return summed is None or column.kind not in ("money", "count") or column.key in summed
 
 
-def _is_base(column: Column) -> bool:
-    return column.key.split(".")[-1] == "base"
-
-
 def _total(
     columns: Sequence[Column],
     details: Sequence[tuple[Cell, ...]],
@@ -107,7 +108,7 @@ def _total(
         if n in fixed:
             cells.append(fixed[n])
         elif c.kind == "money":
-            cells.append(total(held, whole=_is_base(c)))
+            cells.append(total(held, whole=bool(c.currency)))
         elif c.kind == "count":
             cells.append(sum(h for h in held if isinstance(h, int)))
         else:
@@ -123,3 +124,8 @@ def total(cells: Sequence[Cell], *, whole: bool = False) -> Decimal | None:
     if not amounts or (whole and len(amounts) < len(cells)):
         return None
     return tidy(sum(amounts, ZERO))
+
+
+def plain(details: Sequence[tuple[Cell, ...]]) -> list[Row]:
+    """Rows that need no total."""
+    return [Row(cells) for cells in details]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from tieout.mapping.balances import Key, counts, open_amounts, open_receivables, standing
+from tieout.mapping.balances import Key, counts, effect, ended, open_amounts, open_receivables
 from tieout.model import (
     ZERO,
     Adjustment,
@@ -72,13 +72,16 @@ class Item:
 
         So does what a customer was credited beyond an invoice.
         """
+        return self.cash or isinstance(self.document, CreditMemo) or self.amount < 0
+
+    @property
+    def cash(self) -> bool:
+        """Whether it is money that stands against no invoice, received or given back."""
         match self.document:
-            case Payment() | CreditMemo():
-                return True
-            case Adjustment(kind=AdjustmentKind.REFUND | AdjustmentKind.DEPOSIT):
+            case Payment() | Adjustment(kind=AdjustmentKind.REFUND | AdjustmentKind.DEPOSIT):
                 return True
             case _:
-                return self.amount < 0
+                return False
 
     @property
     def order(self) -> tuple[str, tuple[str, str], date, str]:
@@ -152,21 +155,63 @@ class Ledger:
         if self.books.open_only:
             return _summed((e.currency, e.amount) for r in self.documents for e in self.moves(r) if e.on <= as_of)
         found = defaultdict(lambda: ZERO, open_receivables(self.documents, as_of))
-        for currency, amount in self._crossing(as_of):
+        for currency, amount in self.crossing(as_of).items():
             found[currency] += amount
         return dict(found)
 
-    def _crossing(self, as_of: date) -> Iterator[tuple[str, Decimal]]:
-        """What money of one currency set against invoices of another takes out of the one and off the other."""
-        live = {key for key, r in self.by_key.items() if counts(r, as_of)}
-        for key in live:
-            for s in standing(self.by_key[key], as_of):
-                source, target = (s.source, s.source_id), (Entity.INVOICE, s.application.invoice)
-                if source in live and target in live:
-                    paid, owed = self.by_key[source].currency, self.by_key[target].currency
-                    if paid != owed:
-                        yield paid, s.application.amount
-                        yield owed, -s.application.amount_invoice
+    def crossing(self, as_of: date) -> dict[str, Decimal]:
+        """What applications across currencies add to each, end of day `as_of`: no effect of a document shows it."""
+        sums = _summed((t.currency, t.amount) for t in self.transfers() if t.on <= as_of)
+        return {currency: amount for currency, amount in sums.items() if amount}
+
+    def transfers(self) -> Iterator[Effect]:
+        """What settlements move between customers or currencies, by document and day: no effect of one shows it."""
+        for r in () if self.books.open_only else self.documents:
+            others = self._settled_with(r)
+            if any((o.customer, o.currency) != (r.customer, r.currency) for o in others):
+                yield from _transfer(r, others)
+
+    def _settled_with(self, r: Document) -> list[Document]:
+        """The documents of the books that a payment, credit memo or adjustment is set against, or settles with."""
+        keys: list[Key] = []
+        match r:
+            case Payment() | CreditMemo():
+                keys = [(Entity.INVOICE, a.invoice) for a in r.applications]
+                keys += [(Entity.CREDIT_MEMO, c.credit_memo) for c in r.credits] if isinstance(r, Payment) else []
+            case Adjustment(document=str(told)):
+                keys = [(Entity.INVOICE, told)]
+            case _:
+                pass
+        return [self.by_key[key] for key in dict.fromkeys(keys) if key in self.by_key]
+
+
+def _transfer(source: Document, others: Sequence[Document]) -> Iterator[Effect]:
+    """What one settlement adds to each document beside its effects, on each day on which that changes."""
+    alone = [_alone(source, own=True), *(_alone(o, own=False) for o in others)]
+    days = {d for r in alone for d in (r.posted, ended(r)) if d}
+    if isinstance(source, Payment | CreditMemo):
+        days |= {d for a in source.applications for d in (a.applied_on, a.reversed_on) if d}
+    before: dict[Key, Decimal] = {}
+    for day in sorted(days):
+        amounts = open_amounts(alone, day)
+        for r in alone:
+            key = r.entity, r.ref.id
+            now = amounts.get(key, ZERO) - effect(r, day)
+            moved = now - before.get(key, ZERO)
+            before[key] = now
+            if moved:
+                yield Effect(day, moved, r.currency, r.customer, r.entity, r.ref.id)
+
+
+def _alone(r: Document, *, own: bool) -> Document:
+    """The document without what it settles besides."""
+    match r:
+        case Payment():
+            return r.model_copy(update={"group": None})
+        case CreditMemo():
+            return r.model_copy(update={"group": None} if own else {"group": None, "applications": ()})
+        case _:
+            return r
 
 
 def _summed(parts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
@@ -271,7 +316,7 @@ def _stated(side: Ledger, as_of: date) -> Iterator[Proof]:
     """The documents of an account against what the system's own report states for it."""
     balances = [b for b in side.books.controls if b.as_of == as_of]
     if not balances:
-        yield Proof(f"{side.name} states no total of its own for {as_of}", None, None, None)
+        yield Proof(f"{side.name}: no total of its own is to be had for {as_of}", None, None, None)
     for b in balances:
         claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
         own = own_documents(b, balances, side.documents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from tieout.reports.frame import Cell, Column, Proof, Report, Table
 _RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
 _RULED = frozenset({"subtotal", "total", "closing"})
 _WIDEST = 40
+_TERMINAL = 160
 
 
 def write(report: Report) -> str:
@@ -39,13 +41,36 @@ def _about(report: Report) -> str:
 
 
 def _table(table: Table) -> list[str]:
+    """The table; one of several groups of columns that is wider than a terminal comes group by group."""
+    whole = _block(table)
+    groups = list(dict.fromkeys(c.group for c in table.columns if c.group))
+    if len(groups) < 2 or max(map(len, whole)) <= _TERMINAL:
+        return whole
+    out: list[str] = []
+    for n, group in enumerate(groups):
+        last = n == len(groups) - 1
+        kept = [
+            i for i, c in enumerate(table.columns) if c.group == group or (not c.group and (last or _before(table, i)))
+        ]
+        rows = tuple(replace(r, cells=tuple(r.cells[i] for i in kept)) for r in table.rows)
+        title = f"{table.title}: {group}"
+        out += ["", *_block(Table(table.key, title, tuple(table.columns[i] for i in kept), rows, table.note))]
+    return out[1:]
+
+
+def _before(table: Table, at: int) -> bool:
+    """Whether a column stands before all groups."""
+    return not any(c.group for c in table.columns[:at])
+
+
+def _block(table: Table) -> list[str]:
     shown = [i for i, c in enumerate(table.columns) if any(r.cells[i] not in (None, "") for r in table.rows)]
     head = [plain(table.title, 200), *([f"  {plain(table.note, 400)}"] if table.note else [])]
     if not table.rows or not shown:
         return [*head, "  (nothing)"]
     columns = [table.columns[i] for i in shown]
     right = frozenset(n for n, c in enumerate(columns) if c.kind in _RIGHT)
-    rows = [[plain(c.title) for c in columns]]
+    rows = [[plain(f"{c.group} {c.title}" if c.group else c.title) for c in columns]]
     rows += [[_text(row.cells[i], c) for i, c in zip(shown, columns, strict=True)] for row in table.rows]
     lines = grid(rows, right)
     rule = "─" * max(map(len, lines))

@@ -95,7 +95,11 @@ def linked(store: Store, connection: str) -> dict[Key, str]:
 
 
 def controls(store: Store, connection: str, as_of: date, at: datetime) -> list[ControlBalance]:
-    """What the connection's own reports stated for that day, as last read up to `at`."""
+    """What the connection's own reports stated for that day, as last read up to `at`.
+
+    Nothing where the records known then are not those that the figures were read with: a later reading changed some, or
+    the run that read the figures wrote.
+    """
     t, r = schema.control_total, schema.run
     query = (
         sa.select(t, r.c.started_at)
@@ -103,7 +107,10 @@ def controls(store: Store, connection: str, as_of: date, at: datetime) -> list[C
         .where(t.c.connection == connection, t.c.as_of == as_of.isoformat(), r.c.started_at <= stamp(at))
         .order_by(r.c.started_at)
     )
-    last = {(row["account"], row["currency"], row["report"]): row for row in store.rows(query)}
+    found = store.rows(query)
+    own = [row for row in found if row["run"] == found[-1]["run"]]
+    if not own or _moved_since(store, connection, own[0]["run"], own[0]["started_at"], at):
+        return []
     return [
         ControlBalance(
             connection=connection,
@@ -114,5 +121,14 @@ def controls(store: Store, connection: str, as_of: date, at: datetime) -> list[C
             report=row["report"],
             parameters={},
         )
-        for row in last.values()
+        for row in own
     ]
+
+
+def _moved_since(store: Store, connection: str, run: str, started: str, at: datetime) -> bool:
+    """Whether a record of the connection was read otherwise than by the run's own reading: after a write, or later."""
+    o, s = schema.observation, schema.snapshot
+    own = sa.select(s.c.id).where(s.c.run == run)
+    since = o.c.connection == connection, o.c.seen_at >= started, o.c.seen_at <= stamp(at)
+    other = sa.select(o.c.seq).where(*since, o.c.snapshot.not_in(own), o.c.snapshot != run).limit(1)
+    return bool(store.rows(other))

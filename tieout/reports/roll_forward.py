@@ -1,0 +1,341 @@
+"""Roll-forward: from what was open on one day to what is open on another, by kind of movement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from tieout.mapping.balances import Key
+from tieout.model import ZERO, AdjustmentKind, CreditMemo, Document, Invoice, Payment, tidy
+from tieout.reports import layout, ledger
+from tieout.reports.books import Books
+from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
+from tieout.reports.ledger import Ledger
+
+_K = AdjustmentKind
+# Line: its title. Every kind of movement has one.
+LINES = {
+    "invoices": "invoices",
+    "debit_memos": "debit memos and finance charges",
+    "credit_memos": "credit memos",
+    "payments": "payments received",
+    "refunds": "refunds",
+    "returned": "returned payments and chargebacks",
+    "write_offs": "write-offs",
+    "discounts": "discounts",
+    "deductions": "withholding and deductions",
+    "deposits": "deposits",
+    "journals": "journals and opening balances",
+    "voids": "voided documents",
+    "crossing": "applied across currencies",
+    "exchange": "exchange differences",
+}
+_OF = {
+    _K.DISCOUNT: "discounts",
+    _K.WRITE_OFF: "write_offs",
+    _K.WITHHOLDING: "deductions",
+    _K.FINANCE_CHARGE: "debit_memos",
+    _K.DEBIT_MEMO: "debit_memos",
+    _K.REFUND: "refunds",
+    _K.RETURNED_PAYMENT: "returned",
+    _K.CHARGEBACK: "returned",
+    _K.DEDUCTION: "deductions",
+    _K.DEPOSIT: "deposits",
+    _K.JOURNAL: "journals",
+    _K.FX_REALIZED: "exchange",
+    _K.OPENING_BALANCE: "journals",
+}
+
+
+def line_of(document: Document) -> str:
+    """The line that a document stands in."""
+    match document:
+        case Invoice():
+            return "invoices"
+        case CreditMemo():
+            return "credit_memos"
+        case Payment():
+            return "payments"
+        case _:
+            return _OF[document.kind]
+
+
+@dataclass(slots=True)
+class _Line:
+    """base: None once a part has no rate"""
+
+    count: int = 0
+    amount: Decimal = ZERO
+    base: Decimal | None = ZERO
+
+    def add(self, amount: Decimal, base: Decimal | None, count: int = 1) -> None:
+        self.count += count
+        self.amount += amount
+        self.base = None if base is None or self.base is None else self.base + base
+
+
+@dataclass(slots=True)
+class _Roll:
+    """One side in one currency."""
+
+    opening: _Line = field(default_factory=_Line)
+    lines: dict[str, _Line] = field(default_factory=lambda: defaultdict(_Line))
+    closing: _Line = field(default_factory=_Line)
+
+    @property
+    def moved(self) -> Decimal:
+        return sum((line.amount for line in self.lines.values()), ZERO)
+
+
+def build(
+    books: Sequence[Books],
+    *,
+    as_of: date,
+    since: date,
+    then: Sequence[Books] = (),
+    then_known_on: datetime | None = None,
+) -> Report:
+    """Opening (end of the day before `since`), movements from `since` to `as_of`, both inclusive, closing.
+
+    then: the same sides as they were known when the opening was signed off, for what was dated back since
+    """
+    if since > as_of:
+        raise ValueError(f"the period begins on {since}, after it ends on {as_of}")
+    sides = ledger.ledgers(books)
+    opening = since - timedelta(days=1)
+    rolls = [_roll(side, opening, as_of) for side in sides]
+    back = _back_dated(sides, ledger.ledgers(then), opening) if then else ()
+    return Report(
+        name="roll-forward",
+        title="Roll-forward of receivables",
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(_table(sides, rolls, opening, as_of), *back),
+        charts=tuple(_charts(sides, rolls)),
+        proofs=(*_proofs(sides, rolls, as_of), *ledger.proofs(sides, as_of)),
+        notes=(*ledger.notes(sides, as_of), *_notes(sides, told=bool(then))),
+        parameters={"from": since.isoformat()}
+        | ({"opening as known on": then_known_on.isoformat(timespec="minutes")} if then_known_on else {}),
+    )
+
+
+def _roll(side: Ledger, opening: date, closing: date) -> dict[str, _Roll]:
+    """By currency: opening and closing by open items, the movements between by the documents' effects."""
+    found: dict[str, _Roll] = defaultdict(_Roll)
+    for day, name in ((opening, "opening"), (closing, "closing")):
+        for item in side.items(day):
+            getattr(found[item.currency], name).add(item.amount, item.base)
+    if side.books.open_only:
+        return dict(found)
+    for document in side.documents:
+        for n, e in enumerate(side.moves(document)):
+            if opening < e.on <= closing and e.amount:
+                line = "voids" if n else line_of(document)
+                found[e.currency].lines[line].add(e.amount, side.base(e.amount, document))
+    before, after = side.crossing(opening), side.crossing(closing)
+    for currency in {*before, *after}:
+        moved = after.get(currency, ZERO) - before.get(currency, ZERO)
+        if moved:
+            found[currency].lines["crossing"].add(moved, None, count=0)
+    for roll in found.values():
+        _exchange(roll)
+    return dict(found)
+
+
+def _exchange(roll: _Roll) -> None:
+    """What home currency gained or lost: documents leave at their own rate, what settles them comes at another."""
+    parts = [roll.opening.base, *(line.base for line in roll.lines.values())]
+    if roll.closing.base is None or any(p is None for p in parts):
+        return
+    rest = roll.closing.base - sum((p for p in parts if p is not None), ZERO)
+    if rest:
+        roll.lines["exchange"].add(ZERO, rest, count=0)
+
+
+def _table(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date) -> Table:
+    two, foreign = len(sides) == 2, any(side.foreign for side in sides)
+    group = (
+        Column("count", "documents", "count"),
+        Column("amount", "amount", "money"),
+        *((layout.base("in", sides[0].home),) if foreign else ()),
+    )
+    columns = (
+        Column("line", "line", width=34),
+        layout.CURRENCY,
+        *layout.beside(group, sides),
+        *((Column("difference", "difference", "money"),) if two else ()),
+    )
+    rows: list[Row] = []
+    for currency in sorted({c for roll in rolls for c in roll}):
+        own = [roll.get(currency, _Roll()) for roll in rolls]
+        first = len(rows)
+        rows.append(_row(f"open on {opening}", currency, [r.opening for r in own], "opening", base=foreign))
+        for key, title in LINES.items():
+            if any(key in r.lines for r in own):
+                parts = [r.lines.get(key, _Line()) for r in own]
+                rows.append(_row(title, currency, parts, "detail", base=foreign))
+        made = _row(f"open on {closing}", currency, [r.closing for r in own], "closing", base=foreign)
+        every = tuple((1, n) for n in range(first, len(rows)))
+        formula = {c.key: every for c in columns if c.kind == "money"} if not _listed_only(sides) else {}
+        rows.append(Row(made.cells, "closing", formula=formula))
+    return Table("roll_forward", "Roll-forward", columns, tuple(rows))
+
+
+def _listed_only(sides: Sequence[Ledger]) -> bool:
+    return any(side.books.open_only for side in sides)
+
+
+def _row(title: str, currency: str, own: Sequence[_Line], style: str, *, base: bool) -> Row:
+    cells: list[Cell] = [title, currency]
+    for line in own:
+        cells += [line.count, tidy(line.amount), *([None if line.base is None else tidy(line.base)] if base else [])]
+    if len(own) == 2:
+        cells.append(tidy(own[1].amount - own[0].amount))
+    return Row(tuple(cells), style)  # type: ignore[arg-type]
+
+
+def _charts(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]]) -> Iterable[Chart]:
+    for n, (side, own) in enumerate(zip(sides, rolls, strict=True)):
+        for currency, roll in sorted(own.items()):
+            steps = [Bar(LINES[k], roll.lines[k].amount) for k in LINES if k in roll.lines and roll.lines[k].amount]
+            ends = Bar("opening", roll.opening.amount, total=True), Bar("closing", roll.closing.amount, total=True)
+            title = layout.titled(f"Roll-forward in {currency}", side, sides)
+            key = f"{layout.keyed('roll_forward', n, sides)}_{currency}"
+            yield Chart(key, title, "waterfall", currency, (ends[0], *steps, ends[1]))
+
+
+def _proofs(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], as_of: date) -> Iterable[Proof]:
+    """Opening and movements against the open items of the last day, which are found another way."""
+    for side, own in zip(sides, rolls, strict=True):
+        for currency, roll in sorted(own.items()):
+            claim = f"{side.name}: opening and movements in {currency} add up to the open items on {as_of}"
+            if side.books.open_only:
+                yield Proof(f"{claim} (a list of open items shows no movements)", None, roll.closing.amount, None)
+            else:
+                ours = tidy(roll.opening.amount + roll.moved)
+                yield Proof(claim, ours, tidy(roll.closing.amount), ours == roll.closing.amount)
+
+
+# ── dated back ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _back_dated(sides: Sequence[Ledger], then: Sequence[Ledger], opening: date) -> tuple[Table, ...]:
+    """The opening as it was known then, what was dated back since, the opening now; and each document behind it."""
+    changes = [_changes(now, was, opening) for now, was in zip(sides, then, strict=True)]
+    columns = (
+        Column("line", "line", width=34),
+        layout.CURRENCY,
+        *layout.beside((Column("count", "documents", "count"), Column("amount", "amount", "money")), sides),
+    )
+    was = [side.totals(opening) for side in then]
+    now = [side.totals(opening) for side in sides]
+    rows: list[Row] = []
+    for currency in sorted({c for totals in (*was, *now) for c in totals}):
+        moved = [[c.moved for c in side if c.currency == currency] for side in changes]
+        for title, style, cells in (
+            (f"open on {opening}, as known then", "opening", [(None, w.get(currency, ZERO)) for w in was]),
+            ("back-dated changes", "detail", [(len(m), sum(m, ZERO)) for m in moved]),
+            (f"open on {opening}, as known now", "closing", [(None, n.get(currency, ZERO)) for n in now]),
+        ):
+            flat = [c for count, amount in cells for c in (count, tidy(amount))]
+            at = len(rows)
+            formula = {c.key: ((1, at - 2), (1, at - 1)) for c in columns if c.kind == "money"}
+            closing = formula if style == "closing" else {}
+            rows.append(Row((title, currency, *flat), style, formula=closing))  # type: ignore[arg-type]
+    title = "Opening then and now"
+    tables = [Table("opening", title, columns, tuple(rows))]
+    for n, (side, own) in enumerate(zip(sides, changes, strict=True)):
+        tables.append(_documents(layout.keyed("back_dated", n, sides), layout.titled("Back-dated", side, sides), own))
+    return tuple(tables)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A document whose part of the opening is not what it was. seen: when tieout first saw it, None if unknown"""
+
+    document: Document
+    customer: str
+    number: str
+    was: Decimal
+    now: Decimal
+    seen: datetime | None
+
+    @property
+    def moved(self) -> Decimal:
+        return self.now - self.was
+
+    @property
+    def currency(self) -> str:
+        return self.document.currency
+
+
+def _changes(now: Ledger, was: Ledger, opening: date) -> list[_Change]:
+    """Every document that counts otherwise in the opening than it did; one that changed its currency is two."""
+    before, after = _parts(was, opening), _parts(now, opening)
+    found = []
+    for at in sorted({*before, *after}, key=lambda a: (a[1], a[0])):
+        old, new = before.get(at, ZERO), after.get(at, ZERO)
+        if old != new:
+            key, _ = at
+            side = now if at in after else was
+            document = side.by_key[key]
+            party = side.party(document.customer)
+            found.append(_Change(document, party.name, party.number, old, new, now.books.first_seen.get(key)))
+    return found
+
+
+def _parts(side: Ledger, day: date) -> dict[tuple[Key, str], Decimal]:
+    sums: dict[tuple[Key, str], Decimal] = defaultdict(lambda: ZERO)
+    for key, document in side.by_key.items():
+        for e in side.moves(document):
+            if e.on <= day:
+                sums[key, e.currency] += e.amount
+    return dict(sums)
+
+
+def _documents(key: str, title: str, changes: Sequence[_Change]) -> Table:
+    columns = (
+        Column("number", "number", width=16),
+        Column("customer", "customer", width=30),
+        layout.CURRENCY,
+        Column("kind", "kind", width=16),
+        Column("document", "document", width=18),
+        Column("posted", "posted", "date"),
+        Column("seen", "first seen", "date"),
+        Column("then", "then", "money"),
+        Column("now", "now", "money"),
+        Column("change", "change", "money"),
+    )
+    details: list[tuple[Cell, ...]] = [
+        (
+            c.number,
+            c.customer,
+            c.currency,
+            ledger.kind_of(c.document),
+            ledger.number_of(c.document),
+            c.document.posted,
+            c.seen.date() if c.seen else None,
+            tidy(c.was),
+            tidy(c.now),
+            tidy(c.moved),
+        )
+        for c in changes
+    ]
+    return Table(key, title, columns, layout.totalled(columns, details))
+
+
+def _notes(sides: Sequence[Ledger], *, told: bool) -> Iterable[str]:
+    for side in sides:
+        if side.books.open_only:
+            yield f"{side.name} is a list of open items: it cannot tell what moved, and no movement is made up for it."
+    if not told:
+        yield "What was dated back into the time before the opening is told with --opening-known-on, from a connection."
+    if any(side.foreign for side in sides):
+        yield (
+            "In home currency each document stands at its own rate; exchange differences are what opening and "
+            "movements leave to the closing: documents settled at another rate than they were booked at."
+        )
