@@ -432,6 +432,68 @@ def test_a_payment_that_was_taken_back_is_voided(x3, connector):
     assert listed.record == record
 
 
+@pytest.fixture
+def by_hand():
+    """Credit memos are matched by people, as in most X3s."""
+    with bench(credit_matching="manual") as made:
+        brook(made)
+        yield made
+
+
+def matched(x3, *parts):
+    x3.books.match("C0001", [(entry, number, D(part)) for entry, number, part in parts])
+    x3.books.work()
+
+
+def applied(x3, memo):
+    """What the connector says that a memo was applied to, asked for alone and in a pull of everything."""
+    connector = x3.open()
+    connector.company()
+    alone = connector.get(Entity.CREDIT_MEMO, memo).record.applications
+    [listed] = [o.record.applications for o in connector.pull(Entity.CREDIT_MEMO) if o.id == memo]
+    assert listed == alone
+    return {a.invoice: a.amount for a in alone}
+
+
+def test_a_credit_memo_that_names_no_invoice_is_applied_where_it_was_matched_with_one(by_hand):
+    one, two, memo = sale(by_hand), sale(by_hand), sale(by_hand, price="60", SIVTYP="CRM")
+    receipt(by_hand, two, amount="30")
+    assert applied(by_hand, memo) == {}
+    matched(by_hand, ("INV", one, 40), ("CRM", memo, 40))
+    assert applied(by_hand, memo) == {one: D(40)}
+
+
+def test_a_credit_memo_matched_with_several_invoices_is_applied_to_none_of_them(by_hand):
+    one, two = sale(by_hand), sale(by_hand, price="50")
+    memo = sale(by_hand, price="60", SIVTYP="CRM", SIHORINUM=one)
+    receipt(by_hand, one, amount="90")
+    matched(by_hand, ("INV", one, 10), ("INV", two, 50), ("CRM", memo, 60))
+    assert applied(by_hand, memo) == {}
+
+
+def test_what_a_payment_takes_of_a_credit_memo_is_the_payments_to_say(by_hand):
+    one, memo = sale(by_hand), sale(by_hand, price="20", SIVTYP="CRM")
+    lines = [{"DENCOD": "ALLOC", "VCRNUM": one, "AMTLIN": "80"}, {"DENCOD": "ALLOC", "VCRNUM": memo, "AMTLIN": "-15"}]
+    number = receipt(by_hand, one, amount="65", lines=lines)
+    by_hand.books.work()
+    assert applied(by_hand, memo) == {}
+    matched(by_hand, ("INV", one, 5), ("CRM", memo, 5))
+    assert applied(by_hand, memo) == {one: D(5)}
+    by_hand.live.faults.arm("quirk", form="locked", operation="read", contains=number, times=0)
+    assert applied(by_hand, memo) == {}  # what it took is not known
+
+
+def test_a_credit_memo_matched_with_a_journal_by_hand_is_applied_to_no_invoice(by_hand):
+    memo = sale(by_hand, price="60", SIVTYP="CRM")
+    entry = by_hand.books.save("GAS", {
+        "TYP": "OD", "FCY": "HLS01", "ACCDAT": "20260120", "CUR": "USD",
+        "lines": [{"ACC": "411000", "BPR": "C0001", "SNS": 1, "AMTCUR": "60"},
+                  {"ACC": "706000", "SNS": -1, "AMTCUR": "60"}],
+    })  # fmt: skip
+    matched(by_hand, (entry[0], entry[1], 60), ("CRM", memo, 60))
+    assert applied(by_hand, memo) == {}
+
+
 def test_payments_are_not_read_without_knowing_which_were_taken_back(x3):
     with pytest.raises(ConfigError, match="STA2"):
         x3.open(cancelled=[])

@@ -18,12 +18,13 @@ from tieout.mapping.lens import Unreadable, Unwritable, refused
 from tieout.mapping.sage_x3 import customers, documents, payments
 from tieout.mapping.sage_x3.documents import is_accounted, is_credit, is_unposted, origin_of, owed_of, paid_of
 from tieout.mapping.sage_x3.native import Books, Native, text
-from tieout.mapping.sage_x3.payments import adjustments
+from tieout.mapping.sage_x3.payments import adjustments, taken_by
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
 __all__ = ["FIELDS", "Books", "Unreadable", "Unwritable", "adjustments", "carries", "create", "fields_of"]
 __all__ += ["foreign_site", "get"]
 __all__ += ["is_accounted", "is_credit", "is_unposted", "origin_of", "owed_of", "paid_of", "put", "read", "represent"]
+__all__ += ["taken_by"]
 
 FIELDS: Mapping[Entity, frozenset[str]] = {
     Entity.CUSTOMER: customers.FIELDS,

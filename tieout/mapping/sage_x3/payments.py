@@ -7,7 +7,7 @@ that are not cash are adjustments of their own, so that a payment applies no mor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -139,6 +139,14 @@ def adjustments(native: Native, books: Books) -> Iterator[Adjustment]:
             state=PostingState.VOIDED if voided else PostingState.POSTED,
             voided_on=None,
         )
+
+
+def taken_by(native: Native, books: Books) -> Mapping[str, Decimal]:
+    """What a standing payment's lines take of each document, without sign; nothing for one that was taken back."""
+    if text(native, "STA2") in books.cancelled:
+        return {}
+    parts = _parts(native, books)
+    return {**parts.gross, **parts.credits}
 
 
 def _posted(native: Native) -> date:
