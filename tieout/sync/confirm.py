@@ -80,12 +80,10 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
             shared = target.book.shared(memo)
             if shared is not None:
                 agree(work, tx, intent, target, memo, shared=shared)
-        work.set(tx, intent, "done", {"native_id": held.id})
-        work.close_attempt(tx, intent, "done", "", "")
-        tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
-    if {a.invoice: a.amount for a in payment.applications} != {
-        a.invoice: a.amount for a in getattr(request, "applications", ())
-    }:
+        asked = {a.invoice: a.amount for a in getattr(request, "applications", ())}
+        otherwise = {a.invoice: a.amount for a in payment.applications} != asked
+        _done(work, tx, intent, held, ["applications"] if otherwise else [])
+    if otherwise:
         work.blame(intent, "", "", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
     target.book.touched(held)
@@ -113,15 +111,20 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
         shared = target.book.shared(held)
         if intent["op"] == OpKind.APPLY.value and entity is Entity.CREDIT_MEMO:
             shared = with_credit(intent, target, held, shared)
-        if shared is not None:
-            agree(work, tx, intent, target, held, shared=shared)
-        work.set(tx, intent, "done", {"native_id": held.id})
-        work.close_attempt(tx, intent, "done", "", "")
-        tx.audit("done", "intent", intent["id"], {"key": intent["key"], "native_id": held.id, "op": intent["op"]})
+        off = agree(work, tx, intent, target, held, shared=shared) if shared is not None else None
+        _done(work, tx, intent, held, off)
     take_room(intent, target, held)
     target.book.touched(held)
     work.counts["done"] += 1
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
+
+
+def _done(work: Work, tx: Tx, intent: dict[str, Any], held: Held, off: list[str] | None) -> None:
+    """Settle an intent. off: the fields that were read back otherwise than sent; None where that cannot be told."""
+    work.set(tx, intent, "done", {"native_id": held.id})
+    work.close_attempt(tx, intent, "done", "", "")
+    told = {"key": intent["key"], "native_id": held.id, "op": intent["op"], "read_back_otherwise": off}
+    tx.audit("done", "intent", intent["id"], told)
 
 
 def with_credit(intent: dict[str, Any], target: Target, held: Held, shared: Shared | None) -> Shared | None:
@@ -169,8 +172,11 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
     book.came[subject] = work.other(target).connector.name
 
 
-def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held, *, shared: Shared) -> None:
-    """Set both bases to what was just read there and to what stands at the source; note what came out otherwise."""
+def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held, *, shared: Shared) -> list[str]:
+    """Set both bases to what was just read there and to what stands at the source; the fields that came out otherwise.
+
+    They are also noted for the list of differences.
+    """
     fields = work.common(held.entity)
     read = facts(held.entity, shared, fields)
     source = work.other(target)
@@ -191,14 +197,17 @@ def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held
             sent = {f["name"]: f["after"] for f in operation["fields"]}
             there = changed(work, tx, intent, source, now=there | sent, operation=operation)
         set_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
-    if intent["op"] == OpKind.VOID.value or intent["entity"] != held.entity.value:
-        return
+    if intent["op"] == OpKind.VOID.value:
+        return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
+    if intent["entity"] != held.entity.value:
+        return []
     wanted = own(from_json(held.entity, loads(intent["request"])))
     want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
     off = [n for n in sorted(names | ({"total"} & want.keys())) if n in want and want[n] != read.get(n)]
     if off:
         text = "; ".join(f"{n}: sent {_text(want[n])}, holds {_text(read.get(n))}" for n in off)
         work.blame(intent, "", "", f"readback_mismatch: {text}")
+    return off
 
 
 def changed(

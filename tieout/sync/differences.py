@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tieout.compare import Discrepancy
 from tieout.compare.codes import of
 from tieout.errors import ConfigError, RecordError, RefusedError
-from tieout.model import ZERO, Entity, Existence, PostingState, micros
+from tieout.model import ZERO, Entity, Existence, PostingState, from_micros, micros
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
 from tieout.sync.guard import Trip
@@ -28,6 +28,7 @@ UNKNOWN_MARK = "unknown_mark"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
 DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
+OPENED, REOPENED, CHANGED, CLOSED, DECIDED = "opened", "re-opened", "changed", "closed", "decided"
 _REASONED = frozenset({"accept", "recreate", "release"})
 
 
@@ -200,12 +201,12 @@ def record(
     for d in current.values():
         before = known.get(d.id)
         values = _values(d)
-        state, event = _next_state(before, values, tx.at)
-        opened += event in ("opened", "re-opened")
+        state, event, why = _next_state(before, values, tx.at)
+        opened += event in (OPENED, REOPENED)
         still += state != "accepted"
         rows.append(_row(d, pair, run, tx.at, before=before, state=state, values=values))
         if event:
-            tx.audit(event, "discrepancy", d.id, {"code": d.code, "delta": str(d.delta), "pair": pair})
+            tx.audit(event, "discrepancy", d.id, _told(d, pair, values, why))
     tx.put_all(t, rows)
     for id, row in known.items():
         if id not in current and row["state"] in OPEN_STATES and row["code"] in unseen:
@@ -214,21 +215,37 @@ def record(
             tx.db.execute(
                 t.update().where(t.c.id == id, t.c.pair == pair).values(state="closed", closed_at=tx.at, last_run=run)
             )
-            tx.audit("closed", "discrepancy", id, {"code": row["code"], "pair": pair})
+            moved = {"delta": str(from_micros(row["delta_micros"])), "currency": row["currency"]}
+            tx.audit(CLOSED, "discrepancy", id, {"code": row["code"], "pair": pair} | moved)
             closed += 1
     return Changes(opened, still, closed)
 
 
-def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tuple[str, str]:
-    """The state a discrepancy has now, and the event that brought it there ("" for none)."""
+def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tuple[str, str, str]:
+    """The state a discrepancy has now, the event that brought it there and why ("" for no event)."""
     if before is None:
-        return "open", "opened"
+        return "open", OPENED, ""
     if before["state"] == "closed":
-        return "open", "re-opened"
-    lapsed = before["accepted_until"] is not None and before["accepted_until"] < now
-    if before["state"] == "accepted" and (before["accepted_hash"] != values or lapsed):
-        return "open", "re-opened"
-    return before["state"], ""
+        return "open", REOPENED, "it is there again"
+    if before["state"] == "accepted" and before["accepted_hash"] != values:
+        return "open", REOPENED, "a value changed since it was accepted"
+    if before["state"] == "accepted" and before["accepted_until"] is not None and before["accepted_until"] < now:
+        return "open", REOPENED, f"accepted until {before['accepted_until']}"
+    return before["state"], CHANGED if before["values_hash"] != values else "", ""
+
+
+def _told(d: Discrepancy, pair: str, values: str, why: str) -> dict[str, Any]:
+    """What an event says of its discrepancy: enough to tell later what was known on that day."""
+    told = {
+        "code": d.code,
+        "pair": pair,
+        "delta": str(d.delta),
+        "currency": d.currency or "",
+        "left": d.left_value,
+        "right": d.right_value,
+        "values": values,
+    }
+    return told | ({"why": why} if why else {})
 
 
 def _row(
@@ -354,7 +371,8 @@ def decide(
             )
         )
         payload = {"action": action, "reason": reason, "owner": owner, "values": row["values_hash"]}
-        tx.audit("decided", "discrepancy", row["id"], payload)
+        payload |= {"pair": row["pair"], "until": values.get("accepted_until")}
+        tx.audit(DECIDED, "discrepancy", row["id"], payload)
     return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
 
 

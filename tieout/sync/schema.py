@@ -328,3 +328,12 @@ Index(
     sqlite_where=text("action = 'opened_company'"),
     postgresql_where=text("action = 'opened_company'"),
 )
+ABOUT_DIFFERENCES = audit_event.c.object_type == literal_column("'discrepancy'")
+Index(
+    "audit_discrepancy",
+    audit_event.c.object_id,
+    audit_event.c.seq,
+    sqlite_where=text("object_type = 'discrepancy'"),
+    postgresql_where=text("object_type = 'discrepancy'"),
+)
+Index("attempt_sent", intent_attempt.c.sent_at)
