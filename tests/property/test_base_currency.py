@@ -1,0 +1,139 @@
+"""Laws of the bridge in base currency over generated ledgers in several currencies, with rates that differ or lack."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_compare_bridge import AS_OF, ledger_pair
+
+from tieout.compare.base import ONE_RATE, ROUNDED, in_base
+from tieout.compare.ledgers import Ledger, compare_ledgers
+from tieout.mapping.balances import effect
+from tieout.model import ZERO
+
+D = Decimal
+CURRENCIES = ("USD", "USD", "EUR", "JPY", "KWD")
+RATES = {"USD": (None, D(1)), "EUR": (D("1.0837"), D("1.09"), D(1), None), "JPY": (D("0.0067"), D("0.00671")),
+         "KWD": (D("3.2541"), D("3.2541"), None)}  # fmt: skip
+MIRROR = {"MISSING_IN_A": "MISSING_IN_B", "MISSING_IN_B": "MISSING_IN_A"}
+reached: Counter[str] = Counter()
+
+
+@st.composite
+def rated_pair(draw):
+    """A pair of ledgers as of the comparison's own tests, in several currencies, each document with a rate or none."""
+    left, right = draw(ledger_pair())
+    of = {r.ref.id.rstrip("d"): draw(st.sampled_from(CURRENCIES)) for r in left if r.entity != "customer"}
+
+    def rated(record):
+        if record.entity == "customer":
+            return record
+        # A generated fault of the currency stays one.
+        moved = record.currency if record.currency == "EUR" else of[record.ref.id.rstrip("d")]
+        rate = draw(st.sampled_from(RATES[moved]))
+        return type(record).model_validate(record.model_dump() | {"currency": moved, "exchange_rate": rate})
+
+    return [rated(r) for r in left], [rated(r) for r in right]
+
+
+def compared(left, right, as_of):
+    return compare_ledgers(Ledger("A", left), Ledger("B", right), as_of=as_of)
+
+
+@settings(max_examples=80)
+@given(rated_pair(), st.sampled_from([None, AS_OF]))
+def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of):
+    left, right = pair
+    forth = compared(left, right, as_of)
+    based = in_base(forth, "USD")
+    for side, records in (("left", left), ("right", right)):
+        expected: dict[str, Decimal] = {}
+        for r in records:
+            moved = effect(r, as_of or date.max) if r.entity != "customer" else ZERO
+            if (paid := getattr(r, "settled_on", None)) and paid <= (as_of or date.max):
+                moved = ZERO  # settled, by the source's own statement
+            rate = D(1) if r.entity != "customer" and r.currency == "USD" else getattr(r, "exchange_rate", None)
+            if moved and rate is not None:
+                amount = (moved * rate).quantize(D("0.01"), rounding=ROUND_HALF_UP)
+                expected[r.currency] = expected.get(r.currency, ZERO) + amount
+        got = getattr(based, side)
+        assert {c: v for c, v in got.items() if v} == {c: v for c, v in expected.items() if v}
+    for currency in {*based.left, *based.right}:
+        assert based.remainder(currency) == 0, (currency, based.parts)
+    back = in_base(compared(right, left, as_of), "USD")
+    assert Counter((p.code, p.currency, p.amount) for p in based.parts) == Counter(
+        (MIRROR.get(p.code, p.code), p.currency, -p.amount) for p in back.parts
+    )
+    listed = {d.id for d in forth.result.discrepancies}
+    assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
+    reached.update(p.code for p in based.parts)
+    reached.update({"without a rate": len(based.unrated)})
+
+
+@settings(max_examples=40)
+@given(rated_pair(), st.sampled_from([None, AS_OF]))
+def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_first(pair, as_of):
+    left, right = pair
+    both = compared(left, right, as_of)
+    placed = Counter((d.side, d.kind, d.id) for c in both.clusters for d in c.documents)
+    assert placed == Counter(
+        (side, r.entity.value, r.ref.id)
+        for side, records in (("left", left), ("right", right))
+        for r in records
+        if r.entity != "customer"
+    )
+    assert sum(c.how == "matched" for c in both.clusters) == both.result.matched == both.swapped.matched
+    for c in both.clusters:
+        assert c.how != "alone" or len(c.documents) == 1
+        assert c.how != "matched" or (c.side("left") and c.side("right"))
+    assert Counter((d.code, d.delta, d.currency) for d in both.result.discrepancies) == Counter(
+        (MIRROR.get(d.code, d.code), -d.delta, d.currency) for d in both.swapped.discrepancies
+    )
+
+
+def test_the_laws_of_base_currency_were_tried_on_what_they_are_about():
+    test_the_bridge_in_base_currency_closes_and_swapping_negates_it()
+    for case in ("FX_RATE", ONE_RATE, "AMOUNT_NET", "MISSING_IN_B", "CURRENCY_MISMATCH", "without a rate", "CUTOFF"):
+        assert reached[case], (case, reached)
+
+
+def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_preferring_a_side():
+    from ledgers import customer, invoice
+
+    people = [customer("1", "Ada", "1")]
+    left = [*people, invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))]
+    right = [*people, invoice("I1", "1", "90.01", "2026-01-02", currency="EUR", exchange_rate=D("1.20"))]
+    based = in_base(compared(left, right, None), "USD")
+    assert (based.left, based.right) == ({"EUR": D("110.00")}, {"EUR": D("108.01")})
+    # −9.99 at the mean rate 1.15; 95.005 at a rate that is 0.10 higher; a cent that rounding leaves over.
+    assert {p.code: p.amount for p in based.parts} == {
+        "AMOUNT_NET": D("-11.49"),
+        "FX_RATE": D("9.50"),
+    }
+    assert based.remainder("EUR") == 0
+
+
+def test_a_voided_document_takes_its_whole_base_amount_whatever_its_rate():
+    from ledgers import customer, invoice
+
+    people = [customer("1", "Ada", "1")]
+    bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))
+    void = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.20"), voided_on=date(2026, 1, 2))
+    [part] = in_base(compared([*people, bill], [*people, void], None), "USD").parts
+    assert (part.code, part.amount) == ("VOID_VS_OPEN", D("-110.00"))
+
+
+def test_a_pair_of_which_one_side_states_no_rate_is_said_to_be_one():
+    from ledgers import customer, invoice
+
+    people = [customer("1", "Ada", "1")]
+    bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))
+    bare = invoice("I1", "1", "100", "2026-01-02", currency="EUR")
+    based = in_base(compared([*people, bill], [*people, bare], None), "USD")
+    [part] = based.parts
+    assert (part.code, part.amount, [d.side for d in based.unrated]) == (ONE_RATE, D("-110.00"), ["right"])
+    assert based.remainder("EUR") == 0
