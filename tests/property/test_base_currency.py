@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,6 @@ CURRENCIES = ("USD", "USD", "EUR", "JPY", "KWD")
 RATES = {"USD": (None, D(1)), "EUR": (D("1.0837"), D("1.09"), D(1), None), "JPY": (D("0.0067"), D("0.00671")),
          "KWD": (D("3.2541"), D("3.2541"), None)}  # fmt: skip
 MIRROR = {"MISSING_IN_A": "MISSING_IN_B", "MISSING_IN_B": "MISSING_IN_A"}
-reached: Counter[str] = Counter()
 
 
 @st.composite
@@ -44,7 +45,7 @@ def compared(left, right, as_of):
     return compare_ledgers(Ledger("A", left), Ledger("B", right), as_of=as_of)
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of):
     left, right = pair
@@ -70,11 +71,9 @@ def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of)
     )
     listed = {d.id for d in forth.result.discrepancies}
     assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
-    reached.update(p.code for p in based.parts)
-    reached.update({"without a rate": len(based.unrated)})
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_first(pair, as_of):
     left, right = pair
@@ -95,10 +94,62 @@ def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_
     )
 
 
-def test_the_laws_of_base_currency_were_tried_on_what_they_are_about():
-    test_the_bridge_in_base_currency_closes_and_swapping_negates_it()
-    for case in ("FX_RATE", ONE_RATE, "AMOUNT_NET", "MISSING_IN_B", "CURRENCY_MISMATCH", "without a rate", "CUTOFF"):
-        assert reached[case], (case, reached)
+def test_the_bridge_in_base_currency_closes_over_tens_of_thousands_of_documents_and_every_kind_of_difference():
+    """One pair of ledgers, drawn once: each fault of each kind many times, five currencies, rates that differ or lack."""
+    from ledgers import credit, customer, invoice, payment
+
+    chance = random.Random(20260131)
+    people = [customer(f"C{n}", f"Name {n}", f"{n}") for n in range(200)]
+    left, right = list(people), list(people)
+    rates = {"USD": "1", "EUR": "1.0837", "GBP": "1.2911", "JPY": "0.00671", "KWD": "3.2541"}
+    for n in range(10_000):
+        currency = chance.choice([*rates])
+        kind = chance.choice([invoice, invoice, credit, payment])
+        number = {"reference": f"N{n}"} if kind is payment else {"number": f"N{n}"}
+        on = f"2026-01-{chance.randint(1, 28):02}"
+        rate = D(rates[currency]) if chance.random() < 0.97 else None
+        amount = D(chance.randint(1, 999_999)) / (1 if currency == "JPY" else 100)
+        doc = kind(f"I{n}", f"C{n % 200}", str(amount), on, currency=currency, exchange_rate=rate, **number)
+        left.append(doc)
+        right += broken(doc, chance)
+    both = compared(left, right, date(2026, 1, 20))
+    based = in_base(both, "USD")
+    for currency in rates:
+        assert based.remainder(currency) == 0
+        assert both.result.bridge[currency].remainder == 0
+    codes = {p.code for p in based.parts}
+    assert codes >= {
+        "MISSING_IN_B", "PAYMENT_MISSING", "DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED", "VOID_VS_OPEN", "CUTOFF",
+        "AMOUNT_NET", "PAYMENT_AMOUNT", "CURRENCY_MISMATCH", "FX_RATE", ONE_RATE, ROUNDED, "DRAFT_VS_POSTED",
+    }, codes  # fmt: skip
+    assert based.unrated
+
+
+def broken(doc, chance):
+    """The document as the other ledger has it: mostly the same, else with one or two faults."""
+    cash = hasattr(doc, "amount")
+    new: dict[str, Any] = {}
+    if (luck := chance.random()) < 0.7:
+        return [doc]
+    if luck < 0.73:
+        return []
+    if luck < 0.76:
+        return [doc, doc.model_copy(update={"ref": doc.ref.model_copy(update={"id": doc.ref.id + "d"})})]
+    for fault in chance.sample(
+        ["amount", "rate", "no rate", "void", "draft", "late", "currency"], chance.choice([1, 1, 2])
+    ):
+        if fault == "amount":
+            more = doc.amount if cash else doc.total
+            new |= {"amount" if cash else "total": more + chance.choice([1, 5, 250])}
+        new |= {
+            "rate": {"exchange_rate": doc.exchange_rate and doc.exchange_rate + D("0.01")},
+            "no rate": {"exchange_rate": None},
+            "void": {"state": "voided", "voided_on": doc.posted},
+            "draft": {"state": "draft"},
+            "late": {"posted": date(2026, 2, 3)},
+            "currency": {"currency": "CHF"},
+        }.get(fault, {})
+    return [type(doc).model_validate(doc.model_dump() | new)]
 
 
 def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_preferring_a_side():

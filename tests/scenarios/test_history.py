@@ -11,7 +11,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity, effects
 from tieout.sync import differences, history, schema
-from tieout.sync.past import standing, totals
+from tieout.sync.past import explained, standing, totals
 
 D = Decimal
 
@@ -197,7 +197,7 @@ def test_what_the_last_run_knew_of_one_sided_documents_is_there_for_a_comparison
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
     world.run(apply=False)
-    [why] = history.explained(world.store, "books")
+    [why] = explained(history.stories(world.store, "books", until=world.clock()), world.clock())
     assert (why.side, why.kind, why.id, why.code) == ("left", "invoice", inv.ref.id, "SYNC_IN_FLIGHT")
 
 

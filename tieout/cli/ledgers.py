@@ -88,7 +88,7 @@ class Asked:
     def store(self) -> Iterator[Store]:
         """The state database. Raises ConfigError where there is none yet."""
         settings = self.settings()
-        if not _exists(settings):
+        if not has_state(settings):
             raise ConfigError(
                 "there is no state database yet", hint="tieout pull or tieout sync makes one, and keeps what was read"
             )
@@ -102,7 +102,7 @@ class Asked:
             connector = open_connection(settings, name, clock=clock, tell=step)
             stack.callback(connector.close)
             read = anew(connector, self.as_of, step)
-        if not _exists(settings):
+        if not has_state(settings):
             return read
         from tieout.sync.known import first_seen
         from tieout.sync.known import linked as subjects
@@ -143,7 +143,7 @@ def _home(settings: Settings, name: str) -> str | None:
     return told if isinstance(told, str) else None
 
 
-def _exists(settings: Settings) -> bool:
+def has_state(settings: Settings) -> bool:
     """Whether there is a state database; one in a file is not made for a report."""
     from sqlalchemy.engine import make_url
 

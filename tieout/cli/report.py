@@ -40,6 +40,13 @@ REPORTS = {
     "cash-suggestions": ("report_cash", "Which open invoices unapplied payments settle."),
     "collections": ("report_cash", "Whom to call about overdue invoices, in which order."),
     "cash-forecast": ("report_cash", "What open invoices should bring, week by week."),
+    "bridge": ("report_audit", "From ledger A to ledger B by every difference, remainder zero."),
+    "tie-out": ("report_audit", "The documents beside the sources' own reports and control accounts."),
+    "discrepancy-history": ("report_audit", "Differences across runs: new, open, resolved, opened again; decisions."),
+    "unadjusted": ("report_audit", "Differences that nobody corrected, against a threshold."),
+    "interface-log": ("report_audit", "Every write of a period: approval, outcome, what was read back."),
+    "post-close": ("report_audit", "What changed in a period after it was closed or signed off."),
+    "audit": ("report_audit", "All the lists of a period that an auditor requests, in one."),
 }
 # form: (module of `tieout.reports`, its function from a report to text or bytes)
 FORMATS = {

@@ -6,6 +6,7 @@ in any currency into which a document can be converted.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,6 +137,7 @@ def _once(
             rejected=(left.rejected, right.rejected),
             scopes=("open" if left.open_items else "all", "open" if right.open_items else "all"),
             same_ids=same_ids,
+            bulk_from=sys.maxsize,  # every document is asked for, the equal ones too
         )
         return result, clusters(con)
     finally:

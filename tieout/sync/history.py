@@ -14,8 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.compare import Explained
-from tieout.compare.codes import EXPLAINING
 from tieout.model import Entity, Existence, from_json, from_micros
 from tieout.sync import schema
 from tieout.sync.differences import DECIDED, OPEN_STATES
@@ -109,6 +107,20 @@ def _story(row: Mapping[str, Any], steps: list[Step]) -> Story:
     )
 
 
+def listed(store: Store, pair: str) -> int:
+    """How many discrepancies of the pair the list itself holds unresolved, now."""
+    t = schema.discrepancy
+    where = t.c.pair == pair, t.c.state.in_(OPEN_STATES)
+    [row] = store.rows(sa.select(sa.func.count().label("n")).select_from(t).where(*where))
+    return int(row["n"])
+
+
+def events(store: Store) -> int:
+    """How many events the audit log has."""
+    [row] = store.rows(sa.select(sa.func.count().label("n")).select_from(schema.audit_event))
+    return int(row["n"])
+
+
 def runs(store: Store, pair: str, *, until: datetime) -> list[PastRun]:
     """The runs of a pair that began by then, oldest first."""
     r = schema.run
@@ -126,33 +138,19 @@ def runs(store: Store, pair: str, *, until: datetime) -> list[PastRun]:
     ]
 
 
-def explained(store: Store, pair: str) -> list[Explained]:
-    """The one-sided documents whose reason the last run of the pair knew, for a comparison to name."""
-    t = schema.discrepancy
-    where = t.c.pair == pair, t.c.code.in_(sorted(EXPLAINING)), t.c.state.in_(OPEN_STATES)
-    found = []
-    for row in store.rows(sa.select(t.c.code, t.c.body).where(*where).order_by(t.c.id)):
-        body = loads(row["body"])
-        side = "left" if body["right"] is None else "right" if body["left"] is None else None
-        if side is not None and body[side] is not None:
-            said = body["cause"], body["remedy"], body["confirmed"]
-            found.append(Explained(side, body["kind"], body[side], row["code"], *said))
-    return found
-
-
 # ── writes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def interface(store: Store, pair: str, *, since: datetime, until: datetime) -> Interface:
     """Every send of the pair's writes from `since` to `until`, both inclusive, oldest first.
 
-    At the end stand the writes that were wanted in that time and never sent.
+    At the end stand the writes that were wanted in that time and not sent by its end.
     """
     i, t = schema.intent, schema.intent_attempt
     within = t.c.sent_at >= stamp(since), t.c.sent_at <= stamp(until), i.c.pair == pair
     wanted = i.c.pair == pair, i.c.created_at >= stamp(since), i.c.created_at <= stamp(until)
     sends = store.rows(sa.select(t).join(i, i.c.id == t.c.intent).where(*within).order_by(t.c.sent_at, t.c.intent))
-    never = sa.select(i.c.id).where(*wanted, ~sa.exists().where(t.c.intent == i.c.id))
+    never = sa.select(i.c.id).where(*wanted, ~sa.exists().where(t.c.intent == i.c.id, t.c.sent_at <= stamp(until)))
     waiting = [{"intent": r["id"], "attempt": 0} for r in store.rows(never.order_by(i.c.created_at, i.c.id))]
     intents = {r["id"]: r for r in _intents(store, {s["intent"] for s in [*sends, *waiting]})}
     plans = _Plans(store, pair)
@@ -166,9 +164,9 @@ def interface(store: Store, pair: str, *, since: datetime, until: datetime) -> I
             sa.select(i.c.currency, sa.func.sum(i.c.delta_micros)).where(i.c.id.in_(once)).group_by(i.c.currency)
         )
         delta = {currency: from_micros(int(total)) for currency, total in sums if currency}
-        return Interface(
-            tuple(sent), int(n_sends.scalar_one()), int(n_wanted.scalar_one()), dict(sorted(delta.items()))
-        )
+        delta_of = dict(sorted(delta.items()))
+        counts = int(n_sends.scalar_one()), int(n_wanted.scalar_one())
+        return Interface(since, until, tuple(sent), *counts, delta_of)
 
 
 def _intents(store: Store, ids: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from tieout.compare import Explained
+from tieout.compare.codes import EXPLAINING
 from tieout.model import ZERO, AnyRecord, Entity, Existence
 
 Happened = Literal["opened", "re-opened", "changed", "closed", "decided"]
@@ -136,6 +138,18 @@ def totals(standings: Iterable[tuple[Story, Standing]]) -> dict[str, Decimal]:
     return dict(sorted(sums.items()))
 
 
+def explained(stories: Iterable[Story], at: datetime) -> list[Explained]:
+    """The one-sided documents whose reason the sync knew at that moment, for a comparison to name."""
+    found = []
+    for s in stories:
+        now = standing(s, at) if s.code in EXPLAINING and (s.left is None) != (s.right is None) else None
+        if now is not None and now.state in UNRESOLVED:
+            side, id = ("left", s.left) if s.left is not None else ("right", s.right)
+            assert id is not None
+            found.append(Explained(side, s.kind, id, s.code, s.cause, s.remedy, s.confirmed))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """One run of a pair. ended: None where it did not; times are UTC."""
@@ -197,12 +211,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """All that was sent in a period. The counts come from the tables themselves, not from the list.
+    """All that was sent from `first` to `last`, inclusive. The counts are the tables' own.
 
+    sent: at its end what was wanted in that time and not sent by `last`
     sends: sends in the period · wanted: writes whose wish was stored in the period
     delta: per currency the sum over the writes that were sent in the period, each once
     """
 
+    first: datetime
+    last: datetime
     sent: tuple[Sent, ...]
     sends: int
     wanted: int

@@ -1,0 +1,318 @@
+"""The reports on how two ledgers differ, what became of it, and what an auditor asks for."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tieout.cli.report import DAY, MOMENT, reporting
+from tieout.cli.state import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tieout.cli.ledgers import Asked
+    from tieout.reports import Books, Report
+    from tieout.reports.differences import Past
+    from tieout.sync.store import Store
+
+
+class _Amounts(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """An amount of a currency."""
+
+    name = "currency=amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Decimal]:
+        if isinstance(value, tuple):
+            return value
+        currency, _, told = value.partition("=")
+        try:
+            amount = Decimal(told)
+        except InvalidOperation:
+            amount = Decimal(-1)
+        if not (len(currency) == 3 and currency.isalpha() and amount.is_finite() and amount >= 0):
+            self.fail(f"{value!r} is no amount of a currency, such as USD=1000.00", param, ctx)
+        return currency.upper(), amount
+
+
+_threshold = click.option(
+    "--threshold", "thresholds", type=_Amounts(), multiple=True, help="Per currency, e.g. USD=1000; repeatable."
+)
+_base = click.option(
+    "--base-currency", "base", metavar="CUR", help="Default: the one that both ledgers say they are kept in."
+)
+_since = click.option("--from", "since", type=DAY, help="First day; default: the first of the month of --as-of.")
+_aged = click.option(
+    "--aged-after", type=click.IntRange(0), default=30, show_default=True, metavar="DAYS", help="Days until it is aged."
+)
+_closed = click.option("--closed-at", type=MOMENT, help="When the period was closed or signed off (UTC).")
+
+
+@click.command()
+@_threshold
+@_base
+@reporting
+def bridge(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]], base: str | None) -> Report:
+    """From ledger A's open receivables to ledger B's, by every difference: remainder zero.
+
+    --threshold: differences below it are summed in one line of the bridge, and still listed one by one.
+    """
+    return _bridge(asked, thresholds, base)
+
+
+@click.command("tie-out")
+@reporting
+def tie_out(asked: Asked) -> Report:
+    """The documents beside what each system's own reports and control account state."""
+    from tieout.reports.tie_out import build
+
+    return build(asked.books(), as_of=asked.as_of)
+
+
+@click.command("discrepancy-history")
+@_since
+@_aged
+@click.option("--by-run", is_flag=True, help="A point of the trend for each run, rather than for each day.")
+@reporting
+def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool) -> Report:
+    """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when."""
+    from tieout.reports.differences import build
+
+    return build(_past(asked), as_of=asked.as_of, since=_from(asked, since), aged_after=aged_after, by_run=by_run)
+
+
+@click.command()
+@_threshold
+@reporting
+def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Report:
+    """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold."""
+    from tieout.reports.unadjusted import build
+
+    return build(_past(asked), as_of=asked.as_of, thresholds=dict(thresholds))
+
+
+@click.command("interface-log")
+@_since
+@reporting
+def interface_log(asked: Asked, *, since: datetime | None) -> Report:
+    """Every write of a period: plan, approval, outcome, the vendor's id, and what was read back."""
+    return _interface(asked, _from(asked, since))
+
+
+@click.command("post-close")
+@click.option("--closed-at", type=MOMENT, required=True, help="When the period was closed or signed off (UTC).")
+@reporting
+def post_close(asked: Asked, *, closed_at: datetime) -> Report:
+    """What changed in the period up to --as-of after it was closed or signed off."""
+    return _post_close(asked, closed_at)
+
+
+@click.command()
+@_since
+@_threshold
+@_base
+@_aged
+@_closed
+@reporting
+def audit(
+    asked: Asked,
+    *,
+    since: datetime | None,
+    thresholds: Sequence[tuple[str, Decimal]],
+    base: str | None,
+    aged_after: int,
+    closed_at: datetime | None,
+) -> Report:
+    """All the lists of a period that an auditor requests, of a pair, in one report.
+
+    With --closed-at also what changed since the period was closed. The books are read once for all of them.
+    """
+    from tieout.reports import differences, unadjusted
+    from tieout.reports.audit import bind
+
+    first = _from(asked, since)
+    past = _past(asked)
+    made = [
+        *_of_books(asked, thresholds, base, past),
+        differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
+        unadjusted.build(past, as_of=asked.as_of, thresholds=dict(thresholds)),
+        _interface(asked, first),
+        *([_post_close(asked, closed_at)] if closed_at else []),
+    ]
+    return bind(made, title=f"Audit lists of {past.pair}, {first} to {asked.as_of}", as_of=asked.as_of)
+
+
+def _of_books(asked: Asked, thresholds: Sequence[tuple[str, Decimal]], base: str | None, past: Past) -> list[Report]:
+    """The lists that are made of the books alone, all of one reading."""
+    from tieout.reports import aging, open_items, tie_out
+
+    books = asked.books()
+    as_of = asked.as_of
+    return [
+        tie_out.build(books, as_of=as_of),
+        _bridge(asked, thresholds, base, books=books, past=past),
+        aging.build(books, as_of=as_of, detail=False),
+        open_items.build(books, as_of=as_of),
+    ]
+
+
+# ── what they are made of ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _from(asked: Asked, since: datetime | None) -> date:
+    first = since.date() if since else asked.as_of.replace(day=1)
+    if first > asked.as_of:
+        raise click.UsageError("--from lies after --as-of")
+    return first
+
+
+def _until(asked: Asked) -> datetime:
+    """The last moment of which something is told: the end of the day, or earlier, if that is all that may be known."""
+    end = datetime.combine(asked.as_of, time.max, UTC)
+    return min(end, clock(), asked.known_on or end)
+
+
+def _pair(asked: Asked) -> str:
+    if asked.pair is None:
+        raise click.UsageError("this report is of a pair: --pair NAME")
+    return asked.pair
+
+
+def _past(asked: Asked) -> Past:
+    _pair(asked)
+    with asked.store() as store:
+        return _past_of(asked, store)
+
+
+def _past_of(asked: Asked, store: Store) -> Past:
+    from tieout.reports.differences import Past
+    from tieout.sync import history
+
+    pair, until = _pair(asked), _until(asked)
+    left, right = asked.names
+    # A moment before now has no list of its own to be held against.
+    now = asked.known_on is None and asked.as_of >= clock().date()
+    return Past(
+        pair=pair,
+        left=left,
+        right=right,
+        at=until,
+        stories=history.stories(store, pair, until=until),
+        runs=history.runs(store, pair, until=until),
+        listed=history.listed(store, pair) if now else None,
+        breaks=store.audit_breaks(),
+        events=history.events(store),
+    )
+
+
+def _bridge(
+    asked: Asked,
+    thresholds: Sequence[tuple[str, Decimal]],
+    base: str | None,
+    *,
+    books: Sequence[Books] | None = None,
+    past: Past | None = None,
+) -> Report:
+    from tieout.compare.ledgers import Ledger, compare_ledgers
+    from tieout.reports.bridge import build
+    from tieout.sync.past import explained, standing
+
+    if len(asked.files) == 1 or asked.connection:
+        raise click.UsageError("a bridge leads from one ledger to another: --pair, or --left and --right")
+    held = books or asked.books()
+    past = past or _known_past(asked)
+    sides = [
+        Ledger(b.name, b.records, b.links, open_items=b.open_only, disputes=_disputes(b), rejected=b.unreadable)
+        for b in held
+    ]
+    compared = compare_ledgers(
+        *sides,
+        as_of=asked.as_of,
+        rounding=_rounding(asked),
+        explained=explained(past.stories, past.at) if past else (),
+    )
+    known = {s.id: now for s in past.stories if (now := standing(s, past.at))} if past else {}
+    return build(
+        held,
+        compared,
+        as_of=asked.as_of,
+        base=base or _common_base(held),
+        threshold=dict(thresholds),
+        known=known,
+        at=past.at if past else None,
+    )
+
+
+def _common_base(books: Sequence[Books]) -> str | None:
+    """The currency that both ledgers are kept in; None where they differ, do not say, or hold nothing else."""
+    homes = {b.home for b in books}
+    home = homes.pop() if len(homes) == 1 else None
+    foreign = any(getattr(r, "currency", None) not in (home, None) for b in books for r in b.records)
+    return home if foreign else None
+
+
+def _disputes(books: Books) -> bool:
+    """Whether the ledger says of an invoice that it is disputed: one that never does is not held against it."""
+    return any(getattr(r, "disputed", False) for r in books.records)
+
+
+def _rounding(asked: Asked) -> Any:
+    from tieout.config.opening import to_pair
+
+    return to_pair(asked.settings(), asked.pair).rounding if asked.pair else None
+
+
+def _known_past(asked: Asked) -> Past | None:
+    """The pair's history where there is a state database; a bridge can be made without."""
+    if not asked.pair:
+        return None
+    from tieout.cli.ledgers import has_state
+
+    return _past(asked) if has_state(asked.settings()) else None
+
+
+def _interface(asked: Asked, since: date) -> Report:
+    from tieout.reports.interface import build, period
+    from tieout.sync import history
+
+    pair = _pair(asked)
+    first, _ = period(since, asked.as_of)
+    with asked.store() as store:
+        log = history.interface(store, pair, since=first, until=_until(asked))
+    return build(log, pair=pair, since=since, as_of=asked.as_of)
+
+
+def _post_close(asked: Asked, closed_at: datetime) -> Report:
+    from tieout.reports.post_close import After, build
+    from tieout.sync import history
+
+    if asked.files:
+        raise click.UsageError("files say nothing of when something became known: name a connection, or --pair")
+    until = asked.known_on or clock()
+    if closed_at > until:
+        raise click.UsageError("--closed-at lies after what is known")
+    with asked.store() as store:
+        sides = [
+            After(
+                then=then,
+                now=now,
+                revised=history.revised(store, now.name, since=closed_at, until=until),
+                first_read=history.first_read(store, now.name),
+            )
+            for then, now in zip(asked.books(known_on=closed_at), asked.books(known_on=until), strict=True)
+        ]
+    return build(sides, through=asked.as_of, closed_at=closed_at)
+
+
+COMMANDS = {
+    "bridge": bridge,
+    "tie-out": tie_out,
+    "discrepancy-history": discrepancy_history,
+    "unadjusted": unadjusted,
+    "interface-log": interface_log,
+    "post-close": post_close,
+    "audit": audit,
+}

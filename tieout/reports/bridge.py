@@ -1,0 +1,302 @@
+"""The bridge from ledger A's open receivables to ledger B's: every document that differs in one line, remainder zero.
+
+The layout is that of a reconciliation statement (spec discrepancies.md §9.1): control account of A, subledger of A, the
+lines, subledger of B, control account of B; what only moves between documents beside it; and the proofs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+
+from tieout.compare.base import Based, in_base
+from tieout.compare.ledgers import Compared
+from tieout.model import ZERO, tidy
+from tieout.reports import bridge_proofs, layout, ledger, tie_out, zero_sum
+from tieout.reports.books import Books
+from tieout.reports.bridge_lines import Amounts, Bridged, Line, Step, bridged, line_of
+from tieout.reports.frame import Bar, Cell, Chart, Column, Report, Row, Style, Table
+from tieout.sync.control import CODE as UNTRACED
+from tieout.sync.past import Standing
+
+
+def build(
+    books: Sequence[Books],
+    compared: Compared,
+    *,
+    as_of: date,
+    base: str | None = None,
+    threshold: Mapping[str, Decimal] | None = None,
+    known: Mapping[str, Standing] | None = None,
+    at: datetime | None = None,
+) -> Report:
+    """The bridge from the first books (A) to the second (B).
+
+    compared: of exactly these books, as of the day · base: both ledgers' home currency; None leaves base currency out
+    threshold: per currency; differences below it are summed in one line · known: how each stood in the list, at `at`
+    """
+    bridge = bridged(compared, in_base(compared, base) if base else None, threshold or {})
+    sides = ledger.ledgers(books)
+    unrated = bridge.based is not None and bridge.based.unrated
+    return Report(
+        name="bridge",
+        title=f"Bridge from {books[0].name} (A) to {books[1].name} (B)",
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(
+            _statement(bridge, [tie_out.ties(side, as_of) for side in sides]),
+            *([_base_bridge(bridge.based, bridge.steps)] if bridge.based else []),
+            zero_sum.table(sides, compared, as_of),
+            bridge_proofs.records(compared, sides),
+            _differences("differences", "Differences that move a total, document by document", bridge, known or {}, at),
+            _differences("others", "Differences that move no total", _rest(bridge), known or {}, at),
+            *([_unrated(bridge.based)] if bridge.based and unrated else []),
+        ),
+        charts=tuple(_charts(bridge)),
+        proofs=tuple(bridge_proofs.proofs(bridge, sides, as_of)),
+        notes=(*bridge_proofs.notes(books, bridge, as_of), *ledger.notes(sides, as_of)),
+        parameters=_parameters(bridge),
+        provenance={"hashes": bridge_proofs.hashes(books, compared)},
+    )
+
+
+def _parameters(bridge: Bridged) -> dict[str, str]:
+    told = {f"reporting threshold {c}": format(tidy(v), "f") for c, v in sorted(bridge.below.items())}
+    return told | ({"base currency": bridge.base} if bridge.base else {})
+
+
+# ── the statement ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _columns(base: str | None) -> tuple[Column, ...]:
+    return (
+        Column("line", "line", width=6),
+        Column("what", "what", width=58),
+        Column("code", "code", width=24),
+        layout.CURRENCY,
+        Column("count", "differences", "count"),
+        Column("amount", "amount", "money"),
+        Column("unconfirmed", "without confirmed cause", "money"),
+        *((Column("base", f"in {base}", "money", currency=base),) if base else ()),
+    )
+
+
+def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
+    """Control account, subledger and lines of A, then of B; for each currency."""
+    base, result = bridge.base, bridge.compared.result
+    rows: list[Row] = []
+    for currency in bridge.currencies:
+        own = bridge.of(currency)
+        left, right = bridge.ends(currency)
+        rows += [
+            _row(line, currency, base) for tie in ties[0] if tie.balance.currency == currency
+            for line in _control(tie, "A", result.left.name)
+        ]  # fmt: skip
+        first = len(rows)
+        rows.append(_end("SL A", f"open receivables per {result.left.name}", currency, left, "opening"))
+        rows += [Row(cells) for cells in _lines(own, currency, base)]
+        total = _cells(_LISTED, currency, own, base)
+        rows.append(Row(total, "subtotal", ((first + 1, len(rows)),)))
+        # B less A less what is listed, as a workbook adds it up.
+        signed = ((1, len(rows) + 1), (-1, first), (-1, len(rows) - 1))
+        formula = {"amount": signed} | ({"base": signed} if base else {})
+        rows.append(Row(_end("", "remainder", currency, bridge.remainder(currency), "detail").cells, formula=formula))
+        rows.append(_end("SL B", f"open receivables per {result.right.name}", currency, right, "closing"))
+        rows += [
+            _row(line, currency, base) for tie in ties[1] if tie.balance.currency == currency
+            for line in reversed(_control(tie, "B", result.right.name))
+        ]  # fmt: skip
+    note = "A line's amount leads from A to B. Each line is listed document by document in the table of differences."
+    return Table("bridge", "Bridge", _columns(base), tuple(rows), note)
+
+
+def _end(line: str, what: str, currency: str, amounts: Amounts, style: Style) -> Row:
+    cells: tuple[Cell, ...] = (line, what, "", currency, None, amounts[0], None)
+    return Row((*cells, amounts[1]) if amounts[1] is not None else cells, style)
+
+
+_LISTED = Line((0, 0, 0), "", "listed differences", "")
+
+
+def _lines(own: Sequence[Step], currency: str, base: str | None) -> Iterator[tuple[Cell, ...]]:
+    for line in sorted({s.line for s in own}):
+        here = [s for s in own if s.line == line]
+        yield _cells(line, currency, here, base)
+
+
+def _cells(line: Line, currency: str, some: Sequence[Step], base: str | None) -> tuple[Cell, ...]:
+    loose = sum((abs(s.amount) for s in some if s.difference and not s.difference.confirmed), ZERO)
+    cells: tuple[Cell, ...] = (
+        line.number,
+        line.title,
+        line.code,
+        currency,
+        len({s.difference.id for s in some if s.difference}),
+        tidy(sum((s.amount for s in some), ZERO)),
+        tidy(loose),
+    )
+    return (*cells, tidy(sum((s.base or ZERO for s in some), ZERO))) if base else cells
+
+
+Told = tuple[str, str, str, Decimal | None]
+
+
+def _control(tie: tie_out.Tie, letter: str, name: str) -> list[Told]:
+    """What the source states for an account, and the way from there to its documents, in the order of A."""
+    b = tie.balance
+    stated = f"{b.report}, account {b.account}, per {name}"
+    head: Told = (f"GL {letter}", stated, "", tidy(b.amount))
+    if tie.documents is None:
+        return [head, (f"{letter}9", "which documents it is about cannot be told", "", None)]
+    gap = tidy(tie.documents - b.amount if letter == "A" else b.amount - tie.documents)
+    what = "untraced between account and documents (must be 0)"
+    return [head, (f"{letter}9", what, UNTRACED if gap else "", gap)]
+
+
+def _row(told: Told, currency: str, base: str | None) -> Row:
+    line, what, code, amount = told
+    cells: tuple[Cell, ...] = (line, what, code, currency, None, amount, None)
+    return Row((*cells, None) if base else cells)
+
+
+def _base_bridge(based: Based, steps: Sequence[Step]) -> Table:
+    """All currencies in one, in base currency."""
+    columns = (
+        Column("line", "line", width=6),
+        Column("what", "what", width=58),
+        Column("code", "code", width=24),
+        layout.CURRENCY,
+        Column("count", "differences", "count"),
+        Column("amount", "amount", "money"),
+    )
+    left, right = (sum(side.values(), ZERO) for side in (based.left, based.right))
+    rows = [
+        Row(("SL A", "open receivables per A, of documents with a rate", "", based.base, None, tidy(left)), "opening")
+    ]
+    for line in sorted({s.line for s in steps}):
+        here = [s for s in steps if s.line == line]
+        amount = tidy(sum((s.base or ZERO for s in here), ZERO))
+        if amount:
+            count = len({s.difference.id for s in here if s.difference})
+            rows.append(Row((line.number, line.title, line.code, based.base, count, amount)))
+    moved = sum((s.base or ZERO for s in steps), ZERO)
+    listed = (1, len(rows))
+    rows.append(Row(("", "listed differences", "", based.base, None, tidy(moved)), "subtotal", (listed,)))
+    signed = ((1, len(rows) + 1), (-1, 0), (-1, len(rows) - 1))
+    rest = tidy(right - left - moved)
+    rows.append(Row(("", "remainder", "", based.base, None, rest), formula={"amount": signed}))
+    rows.append(
+        Row(("SL B", "open receivables per B, of documents with a rate", "", based.base, None, tidy(right)), "closing")
+    )
+    note = (
+        "Each document at its own ledger's rate, rounded half up by itself. Documents of which no rate is stated are "
+        "in no figure here; they are listed."
+    )
+    return Table("base", f"Bridge of all currencies in {based.base}", columns, tuple(rows), note)
+
+
+# ── what stands behind it ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rest(bridge: Bridged) -> Bridged:
+    """What stands in no line: between documents, customers or dates, or in the quality of the data."""
+    listed = {s.difference.id for s in bridge.steps if s.difference}
+    rest = [d for d in bridge.compared.result.discrepancies if d.id not in listed]
+    steps = [Step(line_of(d), d.currency or "", ZERO, ZERO if bridge.based else None, d) for d in rest]
+    return replace(bridge, steps=tuple(sorted(steps, key=lambda s: (s.currency, s.line))))
+
+
+def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Standing], at: datetime | None) -> Table:
+    """The differences of some lines by their documents."""
+    base = bridge.base
+    columns = (
+        Column("line", "line", width=12),
+        Column("id", "difference", width=18),
+        Column("code", "code", width=24),
+        Column("also", "also", width=20),
+        Column("kind", "kind", width=14),
+        Column("left", "in A", width=18),
+        Column("right", "in B", width=18),
+        Column("customer", "customer", width=26),
+        layout.CURRENCY,
+        Column("field", "field", width=12),
+        Column("left_value", "A says", width=16),
+        Column("right_value", "B says", width=16),
+        Column("amount", "moves A to B by", "money"),
+        *((Column("base", f"in {base}", "money", currency=base),) if base else ()),
+        Column("confirmed", "cause confirmed", width=10),
+        Column("state", "state", width=12),
+        Column("days", "days open", "days"),
+        Column("cause", "cause", width=50),
+        Column("remedy", "what to do", width=40),
+    )
+    customers = {(d.side, d.kind, d.id): d.customer for c in bridge.compared.clusters for d in c.documents}
+    details: list[tuple[Cell, ...]] = []
+    for s in (s for s in bridge.steps if s.difference):
+        d = s.difference
+        assert d is not None
+        owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or "")) or ""
+        now = known.get(d.id)
+        priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
+        details.append(
+            (
+                s.line.number, d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "), d.left_label,
+                d.right_label, owed, s.currency, d.field, d.left_value, d.right_value, *priced,
+                "yes" if d.confirmed else "no", now.state if now else "",
+                (at - now.open_since).days if now and at else None, d.cause, d.remedy,
+            )
+        )  # fmt: skip
+    # What moves nothing has nothing to add up.
+    rows = tuple(map(Row, details)) if key == "others" else layout.totalled(columns, details, base)
+    return Table(key, title, columns, rows)
+
+
+def _unrated(based: Based) -> Table:
+    columns = (
+        Column("books", "books", width=6),
+        Column("kind", "kind", width=14),
+        Column("document", "document", width=18),
+        Column("customer", "customer", width=26),
+        Column("posted", "posted", "date"),
+        layout.CURRENCY,
+        Column("amount", "open receivables", "money"),
+    )
+    details: list[tuple[Cell, ...]] = [
+        (
+            "A" if d.side == "left" else "B",
+            d.kind.replace("_", " "),
+            d.label,
+            d.customer,
+            d.posted,
+            d.currency,
+            d.effect,
+        )
+        for d in sorted(based.unrated, key=lambda d: (d.currency, d.side, d.kind, d.id))
+    ]
+    title = f"Documents without a rate: not in the figures in {based.base}"
+    return Table("unrated", title, columns, layout.totalled(columns, details))
+
+
+def _charts(bridge: Bridged) -> Iterator[Chart]:
+    """A waterfall for each currency, and one for all of them in base currency."""
+    for currency in bridge.currencies:
+        ends = [end[0] for end in bridge.ends(currency)]
+        moves = [(s.line, s.amount) for s in bridge.of(currency)]
+        yield Chart(f"bridge_{currency}", f"Bridge in {currency}", "waterfall", currency, _bars(ends, moves))
+    if bridge.based:
+        ends = [sum(side.values(), ZERO) for side in (bridge.based.left, bridge.based.right)]
+        moves = [(s.line, s.base or ZERO) for s in bridge.steps]
+        title = f"Bridge of all currencies in {bridge.base}"
+        yield Chart("bridge_base", title, "waterfall", bridge.based.base, _bars(ends, moves))
+
+
+def _bars(ends: Sequence[Decimal], moves: Iterable[tuple[Line, Decimal]]) -> tuple[Bar, ...]:
+    sums: dict[tuple[tuple[int, int], str], Decimal] = defaultdict(lambda: ZERO)
+    for line, amount in moves:
+        sums[line.order[:2], line.title] += amount
+    steps = [Bar(label, tidy(amount)) for (_, label), amount in sorted(sums.items()) if amount]
+    return (Bar("A", tidy(ends[0]), total=True), *steps, Bar("B", tidy(ends[1]), total=True))

@@ -1,0 +1,405 @@
+"""The discrepancies of a pair through their days: new, open, resolved, opened again, how old, and who decided what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from tieout.model import ZERO, tidy
+from tieout.reports import layout
+from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
+from tieout.sync.past import UNRESOLVED, PastRun, Standing, Step, Story, standing
+
+AGED = "AGED_RECON_ITEM"
+_AGES = ((7, "0–7 days"), (30, "8–30 days"), (90, "31–90 days"), (None, "over 90 days"))
+ID, CODE = Column("id", "difference", width=18), Column("code", "code", width=24)
+DELTA = Column("delta", "moves A to B by", "money")
+_WHAT = (
+    ID,
+    CODE,
+    Column("kind", "what", width=14),
+    Column("left", "in A", width=18),
+    Column("right", "in B", width=18),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the state database kept of a pair up to a moment.
+
+    left, right: names of the connections · stories: of every discrepancy seen by then · runs: oldest first
+    at: the moment, inclusive · listed: how many the list itself holds unresolved; None if the moment is not now
+    breaks: what is wrong with the audit log, empty if nothing · events: how many it has in all
+    """
+
+    pair: str
+    left: str
+    right: str
+    at: datetime
+    stories: Sequence[Story]
+    runs: Sequence[PastRun]
+    listed: int | None
+    breaks: Sequence[str]
+    events: int
+
+    def standings(self, at: datetime | None = None) -> list[tuple[Story, Standing]]:
+        """How each stood at that moment (default: the last), those seen by then."""
+        found = ((story, standing(story, at or self.at)) for story in self.stories)
+        return [(story, now) for story, now in found if now is not None]
+
+    def unresolved(self, at: datetime | None = None) -> list[tuple[Story, Standing]]:
+        return [(s, now) for s, now in self.standings(at) if now.state in UNRESOLVED]
+
+
+def build(past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run: bool = False) -> Report:
+    """The history of a pair's discrepancies from `since` to `as_of`, both inclusive (UTC).
+
+    aged_after: days after which one that is not resolved is an aged reconciling item
+    by_run: the trend has a point for each run rather than for each day
+    """
+    unresolved = past.unresolved()
+    aged = [(s, now) for s, now in unresolved if _age(now, past.at) > aged_after]
+    first = datetime.combine(since, time.min, UTC)
+    return Report(
+        name="discrepancy-history",
+        title=f"History of differences: {past.left} (A) and {past.right} (B)",
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(
+            _summary(past, first),
+            _trend_table(past, first, by_run=by_run),
+            _ages(past, unresolved),
+            _unresolved(past, unresolved, aged_after),
+            _accepted(past, unresolved),
+            _resolved(past, first),
+            decisions(past, first),
+            _events(past, first),
+        ),
+        charts=tuple(_charts(past, first, by_run=by_run)),
+        proofs=tuple(proofs(past)),
+        notes=tuple(_notes(past, aged, aged_after)),
+        parameters={"from": since.isoformat(), "aged after": f"{aged_after} days", "pair": past.pair},
+    )
+
+
+def moment(at: datetime | None) -> str | None:
+    """A UTC instant for people, to the second."""
+    return at.strftime("%Y-%m-%d %H:%M:%S") if at else None
+
+
+def what(story: Story) -> tuple[Cell, ...]:
+    """Its id, code, kind, and what the two ledgers call it."""
+    left, right = story.left_label or story.left, story.right_label or story.right
+    return story.id, story.code, story.kind.replace("_", " "), left, right
+
+
+def by_currency(columns: Sequence[Column], details: Iterable[tuple[Cell, ...]]) -> tuple[Row, ...]:
+    """The rows with a total for each currency; those without any amount at the end."""
+    at = next(n for n, c in enumerate(columns) if c.key == "currency")
+    kept = list(details)
+    priced = sorted((d for d in kept if d[at]), key=lambda d: str(d[at]))
+    return (*layout.totalled(columns, priced), *(Row(d) for d in kept if not d[at]))
+
+
+def _age(now: Standing, at: datetime) -> int:
+    """Days since it last opened."""
+    return (at - now.open_since).days
+
+
+def _largest(some: Iterable[tuple[Story, Standing]]) -> list[tuple[Story, Standing]]:
+    return sorted(some, key=lambda x: (x[0].currency or "~", -abs(x[1].delta), x[0].code, x[0].id))
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _summary(past: Past, first: datetime) -> Table:
+    """How many there were, what happened since, and how many there are."""
+    before = past.unresolved(first - timedelta(microseconds=1))
+    happened = [(story, step) for story in past.stories for step in story.steps if step.at >= first]
+    new = [s for s, step in happened if step.happened == "opened"]
+    again = [s for s, step in happened if step.happened == "re-opened" and _was(s, step) == "closed"]
+    lapsed = [s for s, step in happened if step.happened == "re-opened" and _was(s, step) != "closed"]
+    closed = [s for s, step in happened if step.happened == "closed"]
+    now = past.unresolved()
+    states = [sum(n.state == state for _, n in now) for state in UNRESOLVED]
+    rows = (
+        ("unresolved before", len(before), "opening"),
+        ("new", len(new), "detail"),
+        ("there again after they were resolved", len(again), "detail"),
+        ("resolved", -len(closed), "detail"),
+        ("unresolved now", len(now), "closing"),
+        ("of these open", states[0], "detail"),
+        ("of these acknowledged", states[1], "detail"),
+        ("of these accepted", states[2], "detail"),
+        ("accepted, then opened again", len(lapsed), "detail"),
+    )
+    columns = (Column("what", "what", width=40), Column("count", "differences", "count"))
+    formula = {"count": ((1, 0), (1, 1), (1, 2), (1, 3))}
+    made = tuple(
+        Row((label, n), style, formula=formula if style == "closing" else {})  # type: ignore[arg-type]
+        for label, n, style in rows
+    )
+    return Table("summary", "What became of them", columns, made)
+
+
+def _was(story: Story, step: Step) -> str:
+    before = standing(story, step.at - timedelta(microseconds=1))
+    return before.state if before else ""
+
+
+def _points(past: Past, first: datetime, *, by_run: bool) -> list[tuple[str, datetime, datetime]]:
+    """Each point of the trend: its label, and the moments it begins (exclusive) and ends."""
+    ends: list[tuple[str, datetime]]
+    if by_run:
+        ends = [(f"{r.started:%m-%d %H:%M}", r.ended) for r in past.runs if r.ended and r.ended >= first]
+    else:
+        days = sorted({(r.ended or r.started).date() for r in past.runs if (r.ended or r.started) >= first})
+        ends = [(f"{d:%Y-%m-%d}", min(datetime.combine(d, time.max, UTC), past.at)) for d in days]
+    starts = [first - timedelta(microseconds=1), *(e for _, e in ends)]
+    return [(label, start, end) for (label, end), start in zip(ends, starts, strict=False)]
+
+
+def _trend_table(past: Past, first: datetime, *, by_run: bool) -> Table:
+    columns = (
+        Column("point", "run" if by_run else "day", width=16),
+        Column("new", "new", "count"),
+        Column("reopened", "opened again", "count"),
+        Column("changed", "changed", "count"),
+        Column("decided", "decided", "count"),
+        Column("resolved", "resolved", "count"),
+        Column("unresolved", "unresolved at its end", "count"),
+    )
+    rows = []
+    for label, start, end in _points(past, first, by_run=by_run):
+        steps = [step.happened for story in past.stories for step in story.steps if start < step.at <= end]
+        counts = [steps.count(h) for h in ("opened", "re-opened", "changed", "decided", "closed")]
+        rows.append(Row((label, *counts, len(past.unresolved(end)))))
+    return Table("trend", "By run" if by_run else "By day", columns, tuple(rows))
+
+
+def _charts(past: Past, first: datetime, *, by_run: bool) -> Iterator[Chart]:
+    """For each currency what is unresolved, without regard to sign, at each point."""
+    points = [(label, past.unresolved(end)) for label, _, end in _points(past, first, by_run=by_run)]
+    for currency in sorted({s.currency for s in past.stories if s.currency}):
+        bars = tuple(
+            Bar(label, sum((abs(now.delta) for s, now in some if s.currency == currency), ZERO))
+            for label, some in points
+        )
+        yield Chart(f"unresolved_{currency}", f"Unresolved differences in {currency}", "trend", currency, bars)
+
+
+def _ages(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table:
+    columns = (
+        Column("age", "open since", width=16),
+        layout.CURRENCY,
+        Column("count", "differences", "count"),
+        Column("net", "net", "money"),
+        Column("gross", "gross", "money"),
+    )
+    details = []
+    for currency in sorted({s.currency for s, _ in unresolved}):
+        own = [(now, _age(now, past.at)) for s, now in unresolved if s.currency == currency]
+        first = 0
+        for last, title in _AGES:
+            here = [now.delta for now, days in own if first <= days and (last is None or days <= last)]
+            first = (last or 0) + 1
+            sums = (tidy(sum(here, ZERO)), tidy(sum(map(abs, here), ZERO))) if currency else (None, None)
+            details.append((title, currency, len(here), *sums))
+    return Table("ages", "How old they are", columns, by_currency(columns, details), "Without a currency: no amount.")
+
+
+def _unresolved(past: Past, unresolved: Sequence[tuple[Story, Standing]], aged_after: int) -> Table:
+    columns = (
+        *_WHAT,
+        layout.CURRENCY,
+        DELTA,
+        Column("state", "state", width=12),
+        Column("opened", "first seen", "date"),
+        Column("since", "open since", "date"),
+        Column("days", "days", "days"),
+        Column("aged", "aged", width=16),
+        Column("reopened", "opened again", "count"),
+        Column("owner", "owner", width=14),
+        Column("cause", "cause", width=50),
+    )
+    details = []
+    for s, now in _largest(unresolved):
+        days = _age(now, past.at)
+        details.append(
+            (
+                *what(s),
+                s.currency,
+                tidy(now.delta) if s.currency else None,
+                _state(now),
+                now.opened.date(),
+                now.open_since.date(),
+                days,
+                AGED if days > aged_after else "",
+                now.reopened or None,
+                now.owner,
+                s.cause,
+            )
+        )
+    return Table("unresolved", "Not resolved", columns, by_currency(columns, details))
+
+
+def _state(now: Standing) -> str:
+    return "acceptance ended" if now.expired else now.state
+
+
+def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table:
+    columns = (
+        *_WHAT,
+        layout.CURRENCY,
+        DELTA,
+        Column("by", "accepted by", width=16),
+        Column("at", "at (UTC)", width=19),
+        Column("reason", "why", width=40),
+        Column("until", "until, inclusive", "date"),
+        Column("left", "days left", "days"),
+        Column("state", "state", width=16),
+    )
+    details = [
+        (
+            *what(s),
+            s.currency,
+            tidy(now.delta) if s.currency else None,
+            now.decided_by,
+            moment(now.decided_at),
+            now.reason,
+            now.until.date() if now.until else None,
+            (now.until.date() - past.at.date()).days if now.until else None,
+            _state(now),
+        )
+        for s, now in _largest(unresolved)
+        if now.state == "accepted"
+    ]
+    note = "Without an end an acceptance holds until a value on either side changes."
+    return Table("accepted", "Accepted", columns, by_currency(columns, details), note)
+
+
+def _resolved(past: Past, first: datetime) -> Table:
+    columns = (
+        *_WHAT,
+        layout.CURRENCY,
+        Column("delta", "moved A to B by", "money"),
+        Column("opened", "first seen", "date"),
+        Column("closed", "resolved", "date"),
+        Column("days", "days it was open", "days"),
+        Column("reopened", "opened again", "count"),
+    )
+    details = [
+        (
+            *what(s),
+            s.currency,
+            tidy(now.delta) if s.currency else None,
+            now.opened.date(),
+            now.closed.date(),
+            (now.closed - now.open_since).days,
+            now.reopened or None,
+        )
+        for s, now in _largest(past.standings())
+        if now.state == "closed" and now.closed and now.closed >= first
+    ]
+    return Table("resolved", "Resolved", columns, by_currency(columns, details))
+
+
+def decisions(past: Past, first: datetime) -> Table:
+    """Who decided what and why, in order of time; with what the difference moved at that moment."""
+    columns = (
+        Column("at", "at (UTC)", width=19),
+        Column("by", "by", width=16),
+        Column("action", "decided", width=14),
+        ID,
+        CODE,
+        Column("reason", "why", width=40),
+        Column("owner", "to", width=14),
+        Column("until", "until, inclusive", "date"),
+        layout.CURRENCY,
+        DELTA,
+    )
+    found = [(step, s) for s in past.stories for step in s.steps if step.happened == "decided" and step.at >= first]
+    rows = []
+    for step, s in sorted(found, key=lambda f: (f[0].at, f[1].id)):
+        then = standing(s, step.at)
+        delta = tidy(then.delta) if then and s.currency else None
+        until = step.until.date() if step.until else None
+        told = (moment(step.at), step.by, step.action, s.id, s.code, step.reason, step.owner, until)
+        rows.append(Row((*told, s.currency, delta)))
+    return Table("decisions", "Decisions", columns, tuple(rows))
+
+
+def _events(past: Past, first: datetime) -> Table:
+    columns = (
+        Column("at", "at (UTC)", width=19),
+        Column("event", "what happened", width=12),
+        ID,
+        CODE,
+        layout.CURRENCY,
+        DELTA,
+        Column("left_value", "A says", width=18),
+        Column("right_value", "B says", width=18),
+        Column("by", "by", width=14),
+        Column("run", "run", width=36),
+        Column("why", "why", width=40),
+    )
+    found = [(step, s) for s in past.stories for step in s.steps if step.at >= first]
+    rows = [
+        Row(
+            (
+                moment(step.at),
+                step.action or step.happened,
+                s.id,
+                s.code,
+                s.currency,
+                tidy(step.delta) if step.delta is not None and s.currency else None,
+                step.left,
+                step.right,
+                step.by,
+                step.run,
+                step.reason,
+            )
+        )
+        for step, s in sorted(found, key=lambda f: (f[0].at, f[1].id))
+    ]
+    return Table("events", "Everything that happened to them", columns, tuple(rows))
+
+
+# ── what is proved ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def proofs(past: Past) -> Iterator[Proof]:
+    """The events against the list, and against being altered."""
+    came = sum(step.happened == "opened" for s in past.stories for step in s.steps)
+    came += sum(step.happened == "re-opened" and _was(s, step) == "closed" for s in past.stories for step in s.steps)
+    went = sum(step.happened == "closed" for s in past.stories for step in s.steps)
+    now = len(past.unresolved())
+    yield Proof(
+        "differences that came, less those that were resolved, are the unresolved ones",
+        now,
+        came - went,
+        now == came - went,
+    )
+    if past.listed is not None:
+        yield Proof("the log of events gives the list as it stands", now, past.listed, now == past.listed)
+    broken = len(past.breaks)
+    yield Proof(f"the audit log of {past.events:,} events is whole: breaks found", broken, 0, not broken)
+
+
+def _notes(past: Past, aged: Sequence[tuple[Story, Standing]], aged_after: int) -> Iterator[str]:
+    yield (
+        "A difference keeps its name as long as it lasts. Its words (documents, cause) are those of its last sight; "
+        "amounts, states and decisions are those of each day."
+    )
+    if aged:
+        have = "difference has" if len(aged) == 1 else "differences have"
+        yield f"{len(aged):,} {have} not been resolved for more than {aged_after} days ({AGED})."
+    ended = sum(now.expired for _, now in past.unresolved())
+    if ended:
+        yield f"{ended:,} accepted beyond the end of their acceptance: the next run opens them again."
+    if not past.runs:
+        yield f"no run of {past.pair} by {moment(past.at)} UTC: nothing was compared"
+    yield from past.breaks

@@ -1,0 +1,151 @@
+"""Tie-out: what the documents add up to, beside what the source's own reports and its control account say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from tieout.model import ZERO, ControlBalance, Customer, tidy
+from tieout.reports import aging, layout, ledger
+from tieout.reports.books import Books
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
+from tieout.sync.control import CODE, own_documents
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A figure that the system states itself.
+
+    documents: what its documents add up to on its day; None where it cannot be told which they are
+    """
+
+    balance: ControlBalance
+    documents: Decimal | None
+
+    @property
+    def difference(self) -> Decimal | None:
+        """What the documents do not show of the stated figure: stated − documents."""
+        return None if self.documents is None else self.balance.amount - self.documents
+
+
+def ties(side: ledger.Ledger, as_of: date) -> list[Tie]:
+    """Each figure that the side's system states for the day, with its documents; by currency, account, report."""
+    stated = [b for b in side.books.controls if b.as_of == as_of]
+    found = []
+    for b in sorted(stated, key=lambda b: (b.currency, b.account, b.report)):
+        own = own_documents(b, stated, side.documents)
+        moves = None
+        if own is not None:
+            documents = [r for r in own if not isinstance(r, Customer)]
+            moves = tidy(sum((e.amount for r in documents for e in side.moves(r) if e.on <= as_of), ZERO))
+        found.append(Tie(b, moves))
+    return found
+
+
+def build(books: Sequence[Books], *, as_of: date) -> Report:
+    """For each side and currency: effects, open items and aging beside each other, and each stated figure."""
+    sides = ledger.ledgers(books)
+    return Report(
+        name="tie-out",
+        title="Tie-out of receivables to the sources' own reports and control accounts",
+        company="",
+        as_of=as_of,
+        known_on=None,
+        tables=(_subledger(sides, as_of), _stated(sides, as_of)),
+        proofs=(*ledger.proofs(sides, as_of), *(p for side in sides for p in _aged(side, as_of))),
+        notes=(*_notes(sides, as_of), *ledger.notes(sides, as_of)),
+    )
+
+
+def proofs(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
+    """Each stated figure against the documents."""
+    for tie in ties(side, as_of):
+        b = tie.balance
+        claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
+        held = None if tie.documents is None else tie.documents == b.amount
+        yield Proof(claim, tie.documents, tidy(b.amount), held)
+
+
+def _aged_totals(side: ledger.Ledger, as_of: date) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    basis = aging.Basis("due", aging.BUCKETS)
+    for part in aging.parts(side.items(as_of), basis, as_of):
+        sums[part.item.currency] = sums.get(part.item.currency, ZERO) + part.amount
+    return sums
+
+
+def _aged(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
+    by_effects = side.totals(as_of)
+    for currency, ours in sorted(_aged_totals(side, as_of).items()):
+        theirs = by_effects.get(currency, ZERO)
+        yield Proof(
+            f"{side.name}: the aging in {currency} adds up to the subledger", tidy(ours), tidy(theirs), ours == theirs
+        )
+
+
+def _subledger(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
+    """The same total found three ways."""
+    columns = (
+        Column("books", "books", width=20),
+        layout.CURRENCY,
+        Column("documents", "open items", "count"),
+        Column("effects", "by effects of all documents", "money"),
+        Column("items", "by open items", "money"),
+        Column("aged", "by aging", "money"),
+    )
+    details: list[tuple[Cell, ...]] = []
+    for side in sides:
+        items, by_effects, aged = side.items(as_of), side.totals(as_of), _aged_totals(side, as_of)
+        for c in sorted({*by_effects, *(i.currency for i in items)}):
+            own = [i.amount for i in items if i.currency == c]
+            sums = (by_effects.get(c, ZERO), sum(own, ZERO), aged.get(c, ZERO))
+            details.append((side.name, c, len(own), *map(tidy, sums)))
+    details.sort(key=lambda d: str(d[1]))
+    # Two ledgers are not added up: their rows stand beside each other.
+    rows = tuple(layout.totalled(columns, details)) if len(sides) == 1 else tuple(map(Row, details))
+    return Table("subledger", "The subledger, found three ways", columns, rows)
+
+
+def _stated(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
+    columns = (
+        Column("books", "books", width=20),
+        Column("report", "stated by", width=36),
+        Column("parameters", "with", width=36),
+        Column("account", "account", width=14),
+        layout.CURRENCY,
+        Column("stated", "stated", "money"),
+        Column("documents", "documents add up to", "money"),
+        Column("difference", "difference", "money"),
+        Column("code", "", width=18),
+    )
+    rows = []
+    for side in sides:
+        for tie in ties(side, as_of):
+            b, gap = tie.balance, tie.difference
+            asked = ", ".join(f"{k} {v}" for k, v in sorted(b.parameters.items()))
+            code = "cannot be told" if gap is None else CODE if gap else "ties out"
+            amounts = (tidy(b.amount), tie.documents, None if gap is None else tidy(gap))
+            rows.append(Row((side.name, b.report, asked, b.account, b.currency, *amounts, code)))
+    note = "Difference: what is stated less what the documents show. It must be nothing before a period is signed off."
+    return Table("stated", "What the systems state themselves", columns, tuple(rows), note)
+
+
+def _notes(sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[str]:
+    for side in sides:
+        if not any(b.as_of == as_of for b in side.books.controls):
+            yield f"{side.name} states no figure of its own for {as_of}: there is nothing to tie its documents to."
+        for tie in ties(side, as_of):
+            b = tie.balance
+            if tie.documents is None:
+                yield (
+                    f"{side.name}: which documents {b.report} of account {b.account} is about cannot be told: another "
+                    "account of the currency stands beside it and documents name none, or it covers other currencies."
+                )
+            elif tie.difference:
+                yield (
+                    f"{side.name}: {b.report} of account {b.account} states {tidy(tie.difference)} {b.currency} more "
+                    "than its documents show: a journal on the account, a kind of document that is not read, or a "
+                    "filter on what is read. Find what moved it without a document."
+                )
