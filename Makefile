@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop golden docs setup clean
+.PHONY: demo test check bench interop spark golden docs setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/tieout demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff format --check tieout tests benchmarks
@@ -30,6 +30,11 @@ bench: $(STAMP)
 
 interop: $(STAMP)
 	$(BIN)/python -m tests.interop.run
+
+spark: $(STAMP)
+	@java -version 2>/dev/null || { echo "Spark needs Java 17 or newer: apt install openjdk-17-jre-headless"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[spark]'
+	$(BIN)/python -m pytest -q --timeout 1800 tests/spark/same.py
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)

@@ -28,7 +28,7 @@ from tieout.mapping.relation import (
 )
 from tieout.model import AnyRecord, Customer, Entity
 
-Connection = Any  # a DuckDB connection; only `execute` and `fetchall` of it are used
+Connection = Any  # a DuckDB connection; only `execute`, `fetchall` and `description` of it are used
 
 
 def load_records(
@@ -161,10 +161,7 @@ def parties(con: Connection) -> Parties:
 
 def _is_numbered(con: Connection, side: str) -> bool:
     """Whether the documents of a side come with a number of their own for each row."""
-    found = con.execute(
-        "SELECT count(*) FROM duckdb_columns() WHERE table_name = ? AND column_name = 'rid'", [f"{side}_documents"]
-    )
-    return bool(found.fetchall()[0][0])
+    return "rid" in {column[0] for column in con.execute(f"SELECT * FROM {side}_documents LIMIT 0").description}
 
 
 def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> None:

@@ -1,0 +1,129 @@
+"""One comparison on both engines: on Spark it finds what it finds on DuckDB, to the letter. Run by `make spark`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ledgers import adjustment, applied, credit, customer, invoice, load, payment
+from pyspark.sql import SparkSession
+
+from tieout import compare
+from tieout.compare import Explained, Rounding, spark
+from tieout.model import PostingState
+
+START = date(2026, 1, 1)
+AS_OF = date(2026, 1, 20)
+
+KNOWN = Explained("left", "invoice", "I1", "OUT_OF_SCOPE", "before the first day", "confirm the rule")
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[SparkSession]:
+    # A few hundred rows: compiling each query would take longer than running it.
+    small = {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    with spark.session("local[2]", settings=small.items()) as live:
+        yield live
+
+
+def ledgers(n: int, seed: int):
+    """A left ledger, and a right one that is its copy, damaged in every way that a comparison tells apart."""
+    r = random.Random(seed)
+    people = [customer(f"C{i}", name, f"{i}") for i, name in enumerate(("O'Brien:Sons", "Ünal & Söhne", "=1+1|\\n"))]
+    left, right = list(people), list(people)
+    for i in range(n):
+        who = r.choice(people).ref.id
+        on = (START + timedelta(days=r.randrange(30))).isoformat()
+        number = r.choice([f"N{i}", f"N{i}", "N0", "N1", None])
+        amount = str(r.choice([Decimal(10), Decimal("12.34"), Decimal(r.randrange(1, 99_999)) / 100]))
+        kind = r.choice(["invoice", "invoice", "credit", "payment", "adjustment"])
+        bills = [d for d in left if d.entity == "invoice" and d.customer == who]
+        apps = [applied(r.choice(bills).ref.id, "1", on)] if bills and r.random() < 0.5 else ()
+        if kind == "invoice":
+            doc = invoice(f"I{i}", who, amount, on, number=number, tax="1" if Decimal(amount) > 1 else "0")
+        elif kind == "credit":
+            doc = credit(f"K{i}", who, amount, on, number=number, apps=apps)
+        elif kind == "payment":
+            doc = payment(f"P{i}", who, amount, on, reference=number, apps=apps)
+        else:
+            about = r.choice(bills).ref.id if bills else None
+            doc = adjustment(f"A{i}", who, r.choice(["write_off", "discount"]), amount, on, document=about)
+        left.append(doc)
+        right += damaged(doc, r)
+    r.shuffle(right)
+    return left, right
+
+
+def damaged(doc, r):
+    late = doc.posted + timedelta(days=r.randrange(1, 20))
+    twin = doc.model_copy(update={"ref": doc.ref.model_copy(update={"id": doc.ref.id + "d"})})
+    match r.randrange(12):
+        case 0:
+            return []
+        case 1:
+            return [doc, twin]
+        case 2:
+            return [doc.model_copy(update={"posted": late})]
+        case 3:
+            return [doc.model_copy(update={"state": PostingState.VOIDED, "voided_on": r.choice([doc.posted, late])})]
+        case 4:
+            return [doc.model_copy(update={"currency": "EUR"})]
+        case 5:
+            return [doc.model_copy(update={"customer": "C0"})]
+        case 6 if doc.entity in ("invoice", "credit_memo"):
+            return [doc.model_copy(update={"total": doc.total + Decimal("0.01"), "tax": doc.tax + Decimal("0.01")})]
+        case 7 if doc.entity == "invoice":
+            return [doc.model_copy(update={"total": doc.total + 5})]
+        case 8 if doc.entity == "invoice":
+            return [doc.model_copy(update={"settled_on": late})]
+        case 9 if doc.entity == "payment":
+            return [doc.model_copy(update={"applications": ()})]
+        case _:
+            return [doc]
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "more"),
+    [
+        (120, 1, {"as_of": AS_OF}),
+        (120, 2, {"as_of": None, "rounding": Rounding(Decimal("0.02"), Decimal(1)), "same_ids": True}),
+        (120, 3, {"as_of": AS_OF, "scopes": ("all", "open"), "explained": [KNOWN]}),
+    ],
+    ids=["as of", "rounding", "open items"],
+)
+def test_spark_finds_what_duckdb_finds(session, tmp_path: Path, n, seed, more) -> None:
+    con = load(*ledgers(n, seed))
+    asked = {"as_of": None, "left_name": "A", "right_name": "B"} | more
+    there = spark.Spark(session)
+    for side in ("left", "right"):
+        spark.export(con, side, tmp_path)
+        there.load(side, str(tmp_path))
+    ours = compare.run(con, **asked).as_json()
+    assert compare.run(there, **asked).as_json() == ours
+    assert len(ours["by_code"]) >= 8, ours["by_code"]
+    con.close()
+
+
+def test_a_difference_of_the_last_of_eighteen_digits_is_found(session, tmp_path: Path) -> None:
+    who = customer("C1", "Alder", "1")
+    big = "999999999999.999999"
+    con = load(
+        [who, invoice("I1", "C1", big, "2026-01-05", number="1")],
+        [who, invoice("I1", "C1", "999999999999.999998", "2026-01-05", number="1")],
+    )
+    there = spark.Spark(session)
+    for side in ("left", "right"):
+        spark.export(con, side, tmp_path)
+        there.load(side, str(tmp_path))
+    found = compare.run(there, as_of=None, left_name="A", right_name="B")
+    assert [(d.code, d.delta) for d in found.discrepancies] == [("AMOUNT_NET", Decimal("-0.000001"))]
+    con.close()
