@@ -74,8 +74,8 @@ class SapAndQuickBooks(Changing):
 
 
 @contextmanager
-def both(folder: Path) -> Iterator[SapAndQuickBooks]:
-    with world() as q:
+def both(folder: Path, **switches: Any) -> Iterator[SapAndQuickBooks]:
+    with world(**switches) as q:
         yield SapAndQuickBooks(folder, q)
 
 

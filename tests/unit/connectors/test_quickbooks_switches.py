@@ -24,6 +24,8 @@ _APART = {
     "multicurrency",
     "rate_limits",
     "user",
+    "currencies",
+    "currency_places",
 }
 
 

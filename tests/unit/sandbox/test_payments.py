@@ -342,5 +342,25 @@ def test_foreign_payments_post_a_gain(make):
     assert refused(lambda: invoice(books, home, "5", CurrencyRef={"value": "EUR"})).code == 6000
 
 
+@pytest.mark.parametrize(
+    ("places", "currency", "total", "part", "kept"),
+    [
+        ("own", "KWD", "12.345", "2.005", ("12.345", "10.340")),
+        ("two", "KWD", "12.345", "2.005", ("12.35", "10.34")),
+        ("own", "JPY", "1500.4", "499.5", ("1500.00", "1000.00")),
+        ("two", "JPY", "1500.4", "499.5", ("1500.40", "1000.90")),
+    ],
+)
+def test_amounts_are_kept_with_the_decimals_of_their_currency(make, places, currency, total, part, kept):
+    books = make(multicurrency=True, currencies="every_exponent", currency_places=places)
+    who = customer(books, CurrencyRef={"value": currency})
+    inv = invoice(books, who, total)
+    assert str(inv["TotalAmt"]) == kept[0]
+    pay(books, who, part, to("Invoice", inv["Id"], part))
+    assert str(books.find("Invoice", inv["Id"])["Balance"]) == kept[1]
+    assert str(books.find("Customer", who)["Balance"]) == kept[1]
+    books.check()
+
+
 def test_a_foreign_currency_needs_the_feature(books):
     assert refused(lambda: customer(books, CurrencyRef={"value": "EUR"})).code == 5030

@@ -87,7 +87,20 @@ FOREIGN = {  # outside the US: codes are numbers, one rate each
 }
 CURRENCIES = ((1, "CAD", "Canadian Dollar"), (2, "EUR", "Euro"), (3, "GBP", "British Pound Sterling"))
 QUOTES = (("EUR", "1.0875"), ("CAD", "0.7312"), ("GBP", "1.2745"))
+# Beside them, where a switch says so: currencies without decimals and with three.
+ODD_CURRENCIES = ((4, "JPY", "Japanese Yen"), (5, "KWD", "Kuwaiti Dinar"))
+ODD_QUOTES = (("JPY", "0.006712"), ("KWD", "3.2571"))
 HOME = {"US": "USD", "CA": "CAD", "FR": "EUR"}
+
+
+def currencies(switches: Switches) -> tuple[tuple[int, str, str], ...]:
+    """Id, code and name of the foreign currencies."""
+    return (*CURRENCIES, *ODD_CURRENCIES) if switches.currencies == "every_exponent" else CURRENCIES
+
+
+def quotes(switches: Switches) -> tuple[tuple[str, str], ...]:
+    """Code and rate to the home currency of each of them."""
+    return (*QUOTES, *ODD_QUOTES) if switches.currencies == "every_exponent" else QUOTES
 
 
 def account(name: str, kind: str, sub: str) -> Doc:

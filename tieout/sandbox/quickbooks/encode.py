@@ -19,6 +19,8 @@ from .faults import Refused, too_long, unknown_property
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 CENT = Decimal("0.01")
+# Amounts of a form, which is rounded as its currency is: where it is completed, for only there the currency is known.
+_OF_FORMS = frozenset(schema.words("Amount TotalAmt Deposit TotalTax TaxInclusiveAmt"))
 ZERO = Decimal(0)
 Doc = dict[str, Any]
 _TEXTS = frozenset(schema.ENUMS) | frozenset(
@@ -46,14 +48,15 @@ def loads(body: bytes | str) -> Any:
         ) from error
 
 
-def cents(value: Decimal | int) -> Decimal:
-    """Rounded to two decimals, halves up."""
-    return Decimal(value).quantize(CENT, ROUND_HALF_UP)
+def cents(value: Decimal | int, places: int = 2) -> Decimal:
+    """Rounded to a currency's decimals, halves up; written with at least two."""
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return rounded if places >= 2 else rounded.quantize(CENT)
 
 
-def money(value: Decimal | int) -> Decimal | int:
+def money(value: Decimal | int, places: int = 2) -> Decimal | int:
     """As written: `100.00`, and `0` for zero."""
-    rounded = cents(value)
+    rounded = cents(value, places)
     return rounded or 0
 
 
@@ -129,7 +132,7 @@ def _value(name: str, value: Any, lengths: dict[str, int]) -> Any:
         return [_value(name, item, lengths) for item in value if item is not None and item != ""]
     if name in schema.MONEY:
         number = _number(name, value)
-        return None if number is None else money(number) if name != "Amount" else number
+        return number if number is None or name in _OF_FORMS else money(number)
     if name in schema.NUMBERS:
         number = _number(name, value)
         return None if number is None else short(number)

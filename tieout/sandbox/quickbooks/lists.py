@@ -20,7 +20,10 @@ CURRENCIES = {
     "CAD": "Canadian Dollar",
     "GBP": "British Pound Sterling",
     "MXN": "Mexican Peso",
+    "JPY": "Japanese Yen",
+    "KWD": "Kuwaiti Dinar",
 }
+_PLACES = {"JPY": 0, "KRW": 0, "CLP": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3, "JOD": 3, "TND": 3}
 ELEMENTS = {  # what the 2500 fault calls each list
     "Customer": "Names",
     "Vendor": "Names",
@@ -121,6 +124,12 @@ def title(doc: Doc) -> str:
 def currency(books: Books, code: str) -> Doc:
     row = next((r.doc for r in books.tables["CompanyCurrency"].values() if r.doc["Code"] == code), None)
     return {"value": code, "name": row["Name"] if row else CURRENCIES.get(code, code)}
+
+
+def places(books: Books, ref: Doc | None) -> int:
+    """How many decimals amounts of a `CurrencyRef` are kept with (a switch)."""
+    own = books.switches.currency_places == "own"
+    return _PLACES.get(str((ref or {}).get("value", "")), 2) if own else 2
 
 
 def home(books: Books) -> str:
@@ -316,7 +325,9 @@ def with_balances(books: Books, entity: str, doc: Doc) -> Doc:
     """List objects with the balances the ledger knows."""
     if entity == "Customer":
         own = books.ledger.customers.get(doc["Id"], ZERO)
-        return {**doc, "Balance": money(own), "BalanceWithJobs": money(own + _children(books, doc["Id"]))}
+        kept = places(books, doc.get("CurrencyRef"))
+        whole = own + _children(books, doc["Id"])
+        return {**doc, "Balance": money(own, kept), "BalanceWithJobs": money(whole, kept)}
     if entity == "Vendor":
         return doc if "Balance" in doc else {**doc, "Balance": money(_payable(books, doc["Id"]))}
     if entity == "Account":

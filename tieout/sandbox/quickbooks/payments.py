@@ -56,14 +56,14 @@ def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
             done[field] = lists.reference(books, entity, done[field], named=False)
     done.setdefault("DepositToAccountRef", {"value": sales.UNDEPOSITED})
     done["ProcessPayment"] = bool(done.get("ProcessPayment", False))
-    done["TotalAmt"] = money(Decimal(done["TotalAmt"]))
+    done["TotalAmt"] = money(Decimal(done["TotalAmt"]), lists.places(books, done["CurrencyRef"]))
     _apply(books, done, old)
     return {k: done[k] for k in ORDER if k in done} | done
 
 
 def _apply(books: Books, done: Doc, old: Doc | None) -> None:
     id = old["Id"] if old else ""
-    wanted = done.get("Line", [])
+    wanted, places = done.get("Line", []), lists.places(books, done["CurrencyRef"])
     if not wanted and old is None and books.switches.auto_apply_payment_api:
         wanted = _oldest_charges(books, done["CustomerRef"]["value"], Decimal(done["TotalAmt"]), done["CurrencyRef"])
     lines, sums = [], dict[Key, Decimal]()
@@ -75,14 +75,14 @@ def _apply(books: Books, done: Doc, old: Doc | None) -> None:
                 continue
             raise business("The amount applied is more than the open balance of the transaction.")
         sums[key] = sums.get(key, ZERO) + amount
-        lines.append(_line(books, key, amount, room))
+        lines.append(_line(books, key, amount, room, places))
     done["Line"] = lines
     unapplied = Decimal(done["TotalAmt"]) + _net_credit(books, sums, done["CustomerRef"]["value"])
     if unapplied < 0:
         raise business("Amount Received plus credits can't be less than selected charges")
     if not done["TotalAmt"] and not lines and not wanted:
         raise business("You must set a transaction amount.")
-    done["UnappliedAmt"] = money(unapplied)
+    done["UnappliedAmt"] = money(unapplied, places)
 
 
 def _target(books: Books, line: Doc, payment: Doc) -> tuple[Key, Decimal]:
@@ -97,7 +97,7 @@ def _target(books: Books, line: Doc, payment: Doc) -> tuple[Key, Decimal]:
         )
     if "Amount" not in line:
         raise missing("Amount")
-    amount = cents(Decimal(line["Amount"]))
+    amount = cents(Decimal(line["Amount"]), lists.places(books, payment["CurrencyRef"]))
     if amount <= 0:
         raise business("The amount applied must be greater than zero.")
     doc = books.doc(kind, id)
@@ -135,9 +135,9 @@ def _net_credit(books: Books, sums: dict[Key, Decimal], customer: str) -> Decima
     return sum((amount if is_credit(books, key, customer) else -amount for key, amount in sums.items()), ZERO)
 
 
-def _line(books: Books, key: Key, amount: Decimal, room: Decimal) -> Doc:
+def _line(books: Books, key: Key, amount: Decimal, room: Decimal, places: int) -> Doc:
     number = (books.doc(*key) or {}).get("DocNumber", "")
-    facts = {"txnId": key[1], "txnOpenBalance": f"{cents(room)}", "txnReferenceNumber": number}
+    facts = {"txnId": key[1], "txnOpenBalance": f"{cents(room, places)}", "txnReferenceNumber": number}
     extra = [
         {
             **_NAME_VALUE,
@@ -150,7 +150,7 @@ def _line(books: Books, key: Key, amount: Decimal, room: Decimal) -> Doc:
         if value
     ]
     link = [{"TxnId": key[1], "TxnType": key[0]}]
-    return {"Amount": money(amount), "LinkedTxn": link, "LineEx": {"any": extra}}
+    return {"Amount": money(amount, places), "LinkedTxn": link, "LineEx": {"any": extra}}
 
 
 def _oldest_charges(books: Books, customer: str, total: Decimal, currency: Doc) -> list[Doc]:
@@ -253,7 +253,8 @@ def settle(books: Books, key: Key, doc: Doc) -> Doc:
             books.repost(*key)
         return doc
     paid = books.applied.get(key, {})
-    balance = money(Decimal(doc["TotalAmt"]) - Decimal(doc.get("Deposit", 0)) - sum(paid.values(), ZERO))
+    open_ = Decimal(doc["TotalAmt"]) - Decimal(doc.get("Deposit", 0)) - sum(paid.values(), ZERO)
+    balance = money(open_, lists.places(books, doc.get("CurrencyRef")))
     own = [x for x in doc.get("LinkedTxn", ()) if x.get("TxnType") != "Payment"]
     links = own + [{"TxnId": id, "TxnType": "Payment"} for id in paid]
     if doc.get("Balance") == balance and doc.get("LinkedTxn") == links:
@@ -329,25 +330,25 @@ def release(books: Books, key: Key, amount: Decimal) -> None:
 def _trim(books: Books, id: str, key: Key, part: Decimal) -> None:
     """Takes `part` of one application out of a payment, then rebalances its other side."""
     doc = books.tables["Payment"][id].doc
-    customer = doc["CustomerRef"]["value"]
-    lines = _less(doc["Line"], {key}, part)
+    customer, places = doc["CustomerRef"]["value"], lists.places(books, doc.get("CurrencyRef"))
+    lines = _less(doc["Line"], {key}, part, places)
     credits = [k for k in applications(doc) if is_credit(books, k, customer)]
     if key in credits:
         short = part - Decimal(doc["UnappliedAmt"])
         charges = [k for k in applications(doc) if k not in credits]
-        lines = _less(lines, charges, short)
+        lines = _less(lines, charges, short, places)
     else:
-        lines = _less(lines, credits, part)
+        lines = _less(lines, credits, part, places)
     if not lines and not doc["TotalAmt"] and doc.get("PrivateNote") == SYSTEM_NOTE:
         books.remove("Payment", id)
         return
     sums = applications({"Line": lines})
     unapplied = Decimal(doc["TotalAmt"]) + _net_credit(books, sums, customer)
-    done = {**doc, "Line": lines, "UnappliedAmt": money(unapplied)}
+    done = {**doc, "Line": lines, "UnappliedAmt": money(unapplied, places)}
     books.store("Payment", id, books.seal(id, done, doc), "update")
 
 
-def _less(lines: list[Doc], keys: Iterable[Key], amount: Decimal) -> list[Doc]:
+def _less(lines: list[Doc], keys: Iterable[Key], amount: Decimal, places: int) -> list[Doc]:
     """The lines with `amount` less on those documents, last line first."""
     wanted, kept = set(keys), []
     for line in reversed(lines):
@@ -357,7 +358,7 @@ def _less(lines: list[Doc], keys: Iterable[Key], amount: Decimal) -> list[Doc]:
             amount -= part
             rest = Decimal(line["Amount"]) - part
             if rest:
-                kept.append({**line, "Amount": money(rest)})
+                kept.append({**line, "Amount": money(rest, places)})
         else:
             kept.append(line)
     return kept[::-1]

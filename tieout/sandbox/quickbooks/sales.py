@@ -44,6 +44,8 @@ def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
     _parties(books, spec, done, old)
     _dates(books, spec, done)
     done["CurrencyRef"], rate = currency_of(books, done, old)
+    if "Deposit" in done:
+        done["Deposit"] = money(Decimal(done["Deposit"]), lists.places(books, done["CurrencyRef"]))
     if spec.name != "Estimate" or "Line" in done:
         _lines(books, spec, done, old)
     _totals(books, spec, done, rate)
@@ -135,11 +137,12 @@ def _lines(books: Books, spec: Entity, done: Doc, old: Doc | None) -> None:
     highest = row.lines if row else 0
     lines: list[Doc] = []
     customer = books.doc("Customer", done.get("CustomerRef", {}).get("value", "")) or {}
+    places = lists.places(books, done["CurrencyRef"])
     for line in given:
         if line.get("Id") not in held:
             highest += 1
             line = {**line, "Id": str(highest)}
-        lines.append(_line(books, line, customer))
+        lines.append(_line(books, line, customer, places))
     items = [line for line in lines if line["DetailType"] != "DiscountLineDetail" and not _shipping(line)]
     for n, line in enumerate(items, 1):
         line["LineNum"] = n
@@ -152,33 +155,33 @@ def _shipping(line: Doc) -> bool:
     return bool((line.get("SalesItemLineDetail") or {}).get("ItemRef", {}).get("value") == "SHIPPING_ITEM_ID")
 
 
-def _line(books: Books, line: Doc, customer: Doc) -> Doc:
+def _line(books: Books, line: Doc, customer: Doc, places: int) -> Doc:
     kind = line.get("DetailType")
     if kind is None:
         raise missing("DetailType")
     shown: Doc = {k: line[k] for k in ("Id", "LineNum", "Description") if k in line}
     if kind == "SalesItemLineDetail":
-        amount, detail = _item(books, line, customer)
-        shown |= {"Amount": money(amount), "DetailType": kind, kind: detail}
+        amount, detail = _item(books, line, customer, places)
+        shown |= {"Amount": money(amount, places), "DetailType": kind, kind: detail}
     elif kind == "DescriptionOnly":
         shown |= {"DetailType": kind, "DescriptionLineDetail": line.get("DescriptionLineDetail", {})}
-        shown["Amount"] = money(Decimal(line.get("Amount", 0)))
+        shown["Amount"] = money(Decimal(line.get("Amount", 0)), places)
     elif kind == "GroupLineDetail":
-        inner = [_line(books, part, customer) for part in line.get(kind, {}).get("Line", [])]
+        inner = [_line(books, part, customer, places) for part in line.get(kind, {}).get("Line", [])]
         amount = sum((Decimal(part["Amount"]) for part in inner), ZERO)
-        shown |= {"Amount": money(amount), "DetailType": kind, kind: {**line.get(kind, {}), "Line": inner}}
+        shown |= {"Amount": money(amount, places), "DetailType": kind, kind: {**line.get(kind, {}), "Line": inner}}
     elif kind == "DiscountLineDetail":
         detail = {"PercentBased": False, **line.get(kind, {})}
         account = detail.get("DiscountAccountRef", {"value": DISCOUNTS})
         detail["DiscountAccountRef"] = lists.reference(books, "Account", account)
-        shown |= {"Amount": money(Decimal(line.get("Amount", 0))), "DetailType": kind, kind: detail}
+        shown |= {"Amount": money(Decimal(line.get("Amount", 0)), places), "DetailType": kind, kind: detail}
     else:
-        shown |= {**line, "Amount": money(Decimal(line.get("Amount", 0)))}
+        shown |= {**line, "Amount": money(Decimal(line.get("Amount", 0)), places)}
     extras: Doc = {k: v for k, v in line.items() if k in {"LinkedTxn", "CustomField"}}
     return shown | extras
 
 
-def _item(books: Books, line: Doc, customer: Doc) -> tuple[Decimal, Doc]:
+def _item(books: Books, line: Doc, customer: Doc, places: int) -> tuple[Decimal, Doc]:
     detail: Doc = dict(line.get("SalesItemLineDetail", {}))
     ref = detail.get("ItemRef", {"value": DEFAULT_ITEM})
     if ref.get("value") != "SHIPPING_ITEM_ID":
@@ -187,8 +190,8 @@ def _item(books: Books, line: Doc, customer: Doc) -> tuple[Decimal, Doc]:
     if amount and detail.get("UnitPrice") == 0 and detail.get("Qty") == 0:
         del detail["UnitPrice"], detail["Qty"]  # python-quickbooks says 0 for "not given", and is understood
     if "UnitPrice" in detail and "Qty" in detail:
-        product = cents(Decimal(detail["UnitPrice"]) * Decimal(detail["Qty"]))
-        if amount is not None and cents(Decimal(amount)) != product:
+        product = cents(Decimal(detail["UnitPrice"]) * Decimal(detail["Qty"]), places)
+        if amount is not None and cents(Decimal(amount), places) != product:
             text = f"Amount is not equal to UnitPrice * Qty. Supplied value:{amount}"
             raise Refused(6070, f"Amount calculation incorrect in the request : {text}", element="Line.Amount")
         amount = product
@@ -201,18 +204,18 @@ def _item(books: Books, line: Doc, customer: Doc) -> tuple[Decimal, Doc]:
         taxable = item.get("Taxable") and customer.get("Taxable", True)
         using = books.prefs("TaxPrefs").get("UsingSalesTax")
         detail["TaxCodeRef"] = {"value": "TAX" if taxable and using else "NON"}
-    return cents(Decimal(amount)), detail
+    return cents(Decimal(amount), places), detail
 
 
 def _totals(books: Books, spec: Entity, done: Doc, rate: Decimal) -> None:
-    lines = done.get("Line", [])
+    lines, places = done.get("Line", []), lists.places(books, done["CurrencyRef"])
     subtotal = sum((Decimal(x["Amount"]) for x in lines if x["DetailType"] in _ADDED), ZERO)
     discount = ZERO
     for line in lines:
         if line["DetailType"] == "DiscountLineDetail":
             detail = line["DiscountLineDetail"]
             if detail["PercentBased"]:
-                line["Amount"] = money(subtotal * Decimal(detail.get("DiscountPercent", 0)) / 100)
+                line["Amount"] = money(subtotal * Decimal(detail.get("DiscountPercent", 0)) / 100, places)
             discount += Decimal(line["Amount"])
     ship = done.get("ShipAddr") or done.get("BillAddr") or {}
     detail, taxed = tax.compute(
@@ -220,6 +223,7 @@ def _totals(books: Books, spec: Entity, done: Doc, rate: Decimal) -> None:
         done,
         lines,
         discount=discount,
+        places=places,
         state=str(ship.get("CountrySubDivisionCode", "")),
         rates=books.rates,
         using=bool(books.prefs("TaxPrefs").get("UsingSalesTax")),
@@ -227,11 +231,11 @@ def _totals(books: Books, spec: Entity, done: Doc, rate: Decimal) -> None:
     net = sum((Decimal(x["Amount"]) for x in lines if x["DetailType"] in _ADDED), ZERO)
     for line in lines:
         if line["DetailType"] == "SubTotalLineDetail":
-            line["Amount"] = money(net - sum((Decimal(x["Amount"]) for x in lines if _shipping(x)), ZERO))
+            line["Amount"] = money(net - sum((Decimal(x["Amount"]) for x in lines if _shipping(x)), ZERO), places)
     total = net - discount + taxed
     if total < 0:
         raise business("Transaction amount must be 0 or greater.")
-    done["TxnTaxDetail"], done["TotalAmt"] = detail, money(total)
+    done["TxnTaxDetail"], done["TotalAmt"] = detail, money(total, places)
     if "ExchangeRate" in done:
         done["HomeTotalAmt"] = money(total * rate)
     if spec.name in {"SalesReceipt", "RefundReceipt"}:

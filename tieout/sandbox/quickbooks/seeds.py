@@ -77,7 +77,7 @@ def _company(books: Books, *, people: bool) -> None:
     switches = books.switches
     put(books, "Preferences", "1", company.preferences(switches))
     put(books, "CompanyInfo", "1", company.info(switches))
-    for id, code, name in company.CURRENCIES:
+    for id, code, name in company.currencies(switches):
         put(books, "CompanyCurrency", str(id), {"Code": code, "Name": name})
     spec = schema.ENTITIES["account"]
     from . import lists  # noqa: PLC0415  (lists needs Books, which imports this module)
@@ -85,7 +85,7 @@ def _company(books: Books, *, people: bool) -> None:
     for id, name, kind, sub in company.ACCOUNTS:
         put(books, "Account", str(id), lists.account(books, spec, company.account(name, kind, sub), None))
     if switches.multicurrency:
-        for n, (code, _) in enumerate(company.QUOTES, 101):
+        for n, (code, _) in enumerate(company.quotes(switches), 101):
             doc = company.account(f"Accounts Receivable (A/R) - {code}", "Accounts Receivable", "AccountsReceivable")
             doc["CurrencyRef"] = {"value": code}
             put(books, "Account", str(n), lists.account(books, spec, doc, None))
@@ -116,7 +116,7 @@ def _company(books: Books, *, people: bool) -> None:
         books.create(schema.ENTITIES["employee"], {"GivenName": given, "FamilyName": family})
     put(books, "Class", "1", {"Name": "North", "FullyQualifiedName": "North"})
     put(books, "Department", "1", {"Name": "Main", "FullyQualifiedName": "Main"})
-    for code, rate in company.QUOTES:
+    for code, rate in company.quotes(switches):
         on = books.today().isoformat()
         doc = {"SourceCurrencyCode": code, "TargetCurrencyCode": company.HOME[switches.country], "AsOfDate": on}
         put(books, "ExchangeRate", f"{code}-{on}", {**doc, "Rate": Decimal(rate)})

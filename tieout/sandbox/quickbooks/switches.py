@@ -15,6 +15,8 @@ class Switches:
 
     `book_close_date` seeds Preferences; later changes go through Preferences.
     `rate_limits` published: 500 requests a minute, 10 a second, 40 batches a minute.
+    `currencies`: what the company deals in, where it deals in several; every_exponent has JPY and KWD, too.
+    `currency_places`: how many decimals an amount is kept with: those of its currency (JPY none, KWD three), or two.
     `user`: what whoever signed in may use (5020): everything, no payments at all, or nothing that writes.
     `unusable_customer`: of a sales form. 2500: unknown ones 2500, inactive ones 610; or 6250 for both.
     """
@@ -41,6 +43,8 @@ class Switches:
     ast: bool = False
     legacy_tax_override: Literal["ignore", "honour"] = "ignore"
     multicurrency: bool = False
+    currencies: Literal["usual", "every_exponent"] = "usual"
+    currency_places: Literal["own", "two"] = "own"
     subscription: Literal["active", "expired"] = "active"
     filter_private_note: Literal["accept", "4001"] = "accept"
     void_note_separator: Literal["space", "newline", "dash"] = "space"
