@@ -57,3 +57,74 @@ def test_names_that_hurt_and_a_second_currency_arrive_once_and_are_harmless_wher
             cells = [cell for row in csv.reader(file) for cell in row]
         assert "'@SUM(A1)" in cells
         assert not [c for c in cells if c.startswith(("=", "@", "+"))]
+
+
+# QuickBooks' names, and what is in the ERP afterwards; a list of line items and a CSV file carry all of them.
+CARRIED = {
+    "O'Brien": "O'Brien",
+    'He said "hi"; it\'s, fine | done\\n': 'He said "hi"; it\'s, fine | done\\n',
+    '"quoted"': '"quoted"',
+    "Café ☕ 🧾 GmbH": "Café ☕ 🧾 GmbH",
+    "L" * 60: "L" * 60,
+    "  padded  ": "padded",
+    "Ada Ltd": "Ada Ltd",
+}
+# What the import file cannot hold, and why.
+REFUSED = {
+    '=HYPERLINK("x","y")': "begins like a spreadsheet formula",
+    "@SUM(A1)": "begins like a spreadsheet formula",
+    "-dash": "begins like a spreadsheet formula",
+    "M" * 101: "is longer than 100 characters",
+}
+NUMBERS = {"=1+1": "begins like a spreadsheet formula", "N" * 20: "is longer than 16 characters"}
+
+
+def test_names_that_hurt_go_from_quickbooks_into_the_erp_once_or_are_refused_by_name(tmp_path: Path) -> None:
+    with office(tmp_path, seed="empty", sample=0) as desk:
+        books = desk.site.books
+
+        def customer(name: str, **more: object) -> str:
+            return str(books.apply("Customer", "create", {"DisplayName": name, **more})["Id"])
+
+        def bill(who: str, number: str, amount: str, note: str = "") -> None:
+            sale = {"ItemRef": {"value": "1"}, "TaxCodeRef": {"value": "NON"}}
+            line = {"Amount": Decimal(amount), "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": sale}
+            body = {"CustomerRef": {"value": who}, "DocNumber": number, "TxnDate": "2026-11-20", "Line": [line]}
+            books.apply("Invoice", "create", body | ({"PrivateNote": note} if note else {}))
+
+        ids = {name: customer(name) for name in (*CARRIED, *REFUSED)}
+        for n, who in enumerate(ids.values()):
+            bill(who, f"Q-{n}", f"{n + 1}0.00")
+        # A project of O'Brien is O'Brien:Sons in QuickBooks; another differs from a customer by its case only.
+        for n, name in enumerate(("Sons", "ada ltd")):
+            bill(customer(name, ParentRef={"value": ids["O'Brien"]}, Job=True), f"S-{n}", f"{n + 1}.00")
+        for number in NUMBERS:
+            bill(ids["Ada Ltd"], number, "3.00")
+        bill(ids["Ada Ltd"], "NOTE", "4.00", note="first line\nsecond line")
+        for _ in range(4):
+            desk.sync()
+            desk.erp()
+        before, outbox = len(books.effects), sorted((desk.folder / "erp" / "outbox").iterdir())
+        run = desk.sync()
+        assert (run["plan"]["operations"], run["failures"]) == ([], [])
+        assert (len(books.effects), sorted((desk.folder / "erp" / "outbox").iterdir())) == (before, outbox)
+
+        erp = FileErp(folder=desk.folder / "erp").books
+        assert sorted(c.name for c in erp.customers.values()) == sorted([*CARRIED.values(), "Sons", "ada ltd"])
+        booked = [(d.reference, erp.customers[d.customer].name, d.amount) for d in erp.documents.values()]
+        carried = [(f"Q-{n}", name, Decimal(10 * (n + 1))) for n, name in enumerate(CARRIED.values())]
+        assert sorted(booked) == sorted([*carried, ("S-0", "Sons", Decimal(1)), ("S-1", "ada ltd", Decimal(2))])
+
+        listed = json.loads(desk.run("discrepancies", "list", "--json").stdout)["discrepancies"]
+        assert {d["code"] for d in listed} == {"SYNC_BLOCKED"}
+        causes = {d["right_label"] or d["cause"]: (d["delta"], d["cause"]) for d in listed}
+        for n, (name, why) in enumerate(REFUSED.items(), len(CARRIED)):
+            assert causes.pop(f"Q-{n}") == (f"{n + 1}0.00", f"waits for customer {name}: not on the other side")
+            shown = name if len(name) <= 60 else name[:57] + "…"
+            told = f"rejected: name (column name): {shown!r} {why}"
+            assert causes.pop(told) == ("0.00", told)
+        for number, why in NUMBERS.items():
+            assert causes.pop(number) == ("3.00", f"rejected: number (column REF_DOC_NO): {number!r} {why}")
+        why = r"rejected: memo (column ITEM_TEXT): 'first line\nsecond line' has a line break or control character"
+        assert causes.pop("NOTE") == ("4.00", why)
+        assert causes == {}
