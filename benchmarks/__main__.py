@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-NAMES = ("start", "quickbooks", "sage_x3", "state", "sync", "ledgers", "files")
+NAMES = ("start", "quickbooks", "sage_x3", "state", "sync", "ledgers", "files", "workbook")
 
 
 def main(wanted: list[str]) -> int:

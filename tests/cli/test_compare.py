@@ -10,6 +10,7 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from tests.cli.conftest import Ran
@@ -85,6 +86,23 @@ def test_compare_writes_a_page_and_a_sheet_with_their_provenance(
     assert said["sha256"] == sha256((tmp_path / "c.csv").read_bytes()).hexdigest()
     assert said["read"]["left"]["sha256"] == sha256((tmp_path / "left.csv").read_bytes()).hexdigest()
     assert set(said) >= {"source", "parameters", "extracted_at", "by", "program"}
+
+
+def test_compare_writes_a_workbook_with_a_live_bridge(tieout: Run, ledgers: tuple[str, ...], tmp_path: Path) -> None:
+    ran = tieout("compare", *ledgers, "--xlsx", "c.xlsx", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    values = openpyxl.load_workbook(tmp_path / "c.xlsx", data_only=True)
+    assert values.sheetnames == ["Report", "Both ledgers", "From A to B in USD", "Discrepancies"]
+    lines = {row[0]: row[3] for row in values["From A to B in USD"].iter_rows(min_row=6, values_only=True)}
+    assert lines["A  left.csv, open"] == float(told["bridge"]["USD"]["left_total"])
+    assert lines["Remainder"] == 0
+    assert openpyxl.load_workbook(tmp_path / "c.xlsx")["From A to B in USD"]["D6"].data_type == "n"
+    sheet = openpyxl.load_workbook(tmp_path / "c.xlsx")["From A to B in USD"]
+    assert sheet.cell(sheet.max_row, 4).value.startswith("=ROUND(")
+    found = [row[0] for row in values["Discrepancies"].iter_rows(min_row=6, values_only=True)]
+    assert found == [d["code"] for d in told["discrepancies"]]
+    assert tieout("compare", *ledgers, "--xlsx", "left.csv").returncode == 2
 
 
 def test_as_of_is_inclusive(tieout: Run, ledgers: tuple[str, ...]) -> None:

@@ -7,9 +7,11 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from tests.cli.conftest import Ran
@@ -228,6 +230,15 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
     screen = tieout("discrepancies", "export")
     assert len(list(csv.reader(io.StringIO(screen.stdout)))) == len(found) + 1
     assert tieout("discrepancies", "export", "--json").returncode == 2
+    assert tieout("discrepancies", "export", "--format", "xlsx", "--output", "d.xlsx").returncode == 0
+    book = openpyxl.load_workbook(company / "d.xlsx", data_only=True)
+    ids = [row[0] for row in book["Discrepancies"].iter_rows(min_row=6, values_only=True)]
+    assert ids == [row["id"] for row in csv.DictReader(io.StringIO(screen.stdout))]
+    moved = {row[0]: Decimal(repr(row[2])) for row in book["By currency"].iter_rows(min_row=6, values_only=True)}
+    assert moved == {
+        c: Decimal(v) for c, v in json.loads((company / "d.csv.provenance.json").read_text())["delta"].items()
+    }
+    assert tieout("discrepancies", "export", "--format", "xlsx").returncode == 2
 
 
 def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:

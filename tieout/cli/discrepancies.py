@@ -192,10 +192,15 @@ def decide(
 @_pair
 @_state
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: the screen.")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "xlsx"]), default="csv", show_default=True, help="The form."
+)
 @config_option
 @common
-def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path | None, config: str | None) -> None:
-    """Write the differences as CSV for a spreadsheet.
+def export(
+    out: Out, *, pair: str | None, states: tuple[str, ...], output: Path | None, form: str, config: str | None
+) -> None:
+    """Write the differences for a spreadsheet, as CSV or as an Excel workbook.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe. Beside FILE, FILE.provenance.json says
     where the numbers come from.
@@ -204,18 +209,19 @@ def export(out: Out, *, pair: str | None, states: tuple[str, ...], output: Path 
 
     if output is None and out.json:
         raise click.UsageError("--json needs --output FILE: both would go to the screen")
+    if output is None and form == "xlsx":
+        raise click.UsageError("--format xlsx needs --output FILE")
     if output is not None and output.exists() and not Path(f"{output}.provenance.json").exists():
         raise ConfigError(f"{output} exists and is no earlier export", hint="name another file")
     found, database = _found(config, pair, states)
-    text = _csv(found)
     if output is None:
-        out.raw(text)
+        out.raw(_csv(found))
         return
-    body = text.encode("utf-8-sig")
+    said = provenance(database, {"pair": pair, "states": list(states) or "all but closed"}, at=clock())
+    body = _csv(found).encode("utf-8-sig") if form == "csv" else _xlsx(found, pair, states, said)
     write_whole(output, body)
     sums = {c: format(v, "f") for c, v in sorted(_sums(found).items())}
     sheet = {"path": str(output), "rows": len(found), "delta": sums, "sha256": hashlib.sha256(body).hexdigest()}
-    said = provenance(database, {"pair": pair, "states": list(states) or "all but closed"}, at=clock())
     write_whole(Path(f"{output}.provenance.json"), (encode(sheet | said) + "\n").encode())
     out.data(sheet)
     out.line(f"wrote {count(len(found), 'difference')} to {output}")
@@ -247,6 +253,13 @@ def _csv(found: list[dict[str, Any]]) -> str:
     for d in found:
         writer.writerow([cell(", ".join(d[c]) if c == "secondary" else d.get(c)) for c in _COLUMNS])
     return buffer.getvalue()
+
+
+def _xlsx(found: list[dict[str, Any]], pair: str | None, states: Sequence[str], said: dict[str, Any]) -> bytes:
+    from tieout.reports import open_differences, workbook
+
+    asked = {"Pair": pair or "all", "States": ", ".join(states) or "all but closed"}
+    return workbook.write(open_differences.report(found, company="", parameters=asked, said=said))
 
 
 def cell(value: object) -> str:

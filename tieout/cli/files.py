@@ -125,6 +125,7 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 @click.option("--right-profile", required=True, help="How to read it.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
 @click.option("--html", type=_file, help="Also write a page that needs nothing else.")
+@click.option("--xlsx", type=_file, help="Also write an Excel workbook: bridges with live formulas, every difference.")
 @click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
@@ -138,6 +139,7 @@ def compare(
     right_profile: str,
     as_of: datetime | None,
     html: Path | None,
+    xlsx: Path | None,
     csv: Path | None,
     limit: int,
     fail_on_differences: bool,
@@ -148,28 +150,31 @@ def compare(
     """
     from tieout.compare import render
     from tieout.compare.files import compare_files
-    from tieout.reports import comparison, page
+    from tieout.reports import comparison, page, workbook
 
-    _apart((left, right, Path(left_profile), Path(right_profile)), html, csv)
+    _apart((left, right, Path(left_profile), Path(right_profile)), html, xlsx, csv)
     with out.progress(f"comparing {left.name} and {right.name}"):
         result = compare_files(left, left_profile, right, right_profile, as_of.date() if as_of else None)
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
+    shown = {k: v for k, v in said.items() if k != "read"}
     if html:
-        shown = {k: v for k, v in said.items() if k != "read"}
-        _write(out, html, page.write(comparison.report(result, said=shown)))
+        _write(out, html, page.write(comparison.report(result, said=shown)).encode())
+    if xlsx:
+        _write(out, xlsx, workbook.write(comparison.report(result, said=shown, keys=True)))
     if csv:
-        body = _write(out, csv, render.to_csv(result), encoding="utf-8-sig")
+        body = render.to_csv(result).encode("utf-8-sig")
+        _write(out, csv, body)
         sheet = {"path": str(csv), "rows": len(result.discrepancies), "sha256": sha256(body).hexdigest()}
-        _write(out, Path(f"{csv}.provenance.json"), encode(sheet | said) + "\n")
+        _write(out, Path(f"{csv}.provenance.json"), f"{encode(sheet | said)}\n".encode())
     out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
     _warn_of_rejected(out, result, {"left": left_profile, "right": right_profile})
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
-def _apart(inputs: tuple[Path, ...], html: Path | None, csv: Path | None) -> None:
+def _apart(inputs: tuple[Path, ...], html: Path | None, xlsx: Path | None, csv: Path | None) -> None:
     """Raises ConfigError where an output would fall on an input or on another output."""
-    outputs = [p for p in (html, csv, csv and Path(f"{csv}.provenance.json")) if p]
+    outputs = [p for p in (html, xlsx, csv, csv and Path(f"{csv}.provenance.json")) if p]
     for n, path in enumerate(outputs):
         if path.resolve() in {other.resolve() for other in (*inputs, *outputs[:n])}:
             raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")
@@ -185,12 +190,10 @@ def _warn_of_rejected(out: Out, result: Result, profiles: dict[str, str]) -> Non
             )
 
 
-def _write(out: Out, path: Path, text: str, *, encoding: str = "utf-8") -> bytes:
-    """Write one output file, for people; returns its bytes."""
-    body = text.encode(encoding)
+def _write(out: Out, path: Path, body: bytes) -> None:
+    """Write one output file, for people."""
     write_whole(path, body)
     out.note(f"wrote {path}")
-    return body
 
 
 COMMANDS = {"profile": profile, "compare": compare}

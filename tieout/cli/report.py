@@ -53,6 +53,8 @@ FORMATS = {
     "text": ("text", "write"),
     "json": ("plain", "write_json"),
     "csv": ("plain", "write_csv"),
+    "xlsx": ("workbook", "write"),
+    "html": ("page", "write"),
 }
 _ON_SCREEN = ("text", "json", "csv")
 _SUFFIX = {"text": "txt"}

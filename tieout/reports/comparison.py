@@ -30,7 +30,7 @@ _BRIDGE = (
 _FOUND = (
     Column("code", "Code"), Column("left_label", "A"), Column("right_label", "B"), Column("field", "What"),
     Column("left_value", "A says"), Column("right_value", "B says"), Column("delta", "Delta", "money"),
-    Column("currency", "Currency"), Column("cause", "Likely cause"), Column("remedy", "Next"),
+    Column("currency", "Currency"), Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36),
 )  # fmt: skip
 _KEYS = (
     Column("id", "Id"), Column("secondary", "Further codes"), Column("class", "Class"), Column("severity", "Severity"),

@@ -1,0 +1,65 @@
+"""The list of differences that people work through, as a report: who has which, in what state, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tieout.compare.codes import MONEY_FIELDS
+from tieout.model import ZERO
+from tieout.reports.frame import Cell, Column, Report, Row, Table
+
+_COLUMNS = (
+    Column("id", "Id"), Column("pair", "Pair"), Column("state", "State"), Column("owner", "Owner"),
+    Column("code", "Code"), Column("kind", "Kind"), Column("customer", "Customer"), Column("left_label", "Left"),
+    Column("right_label", "Right"), Column("field", "What"), Column("left_value", "Left says"),
+    Column("right_value", "Right says"), Column("delta", "Delta", "money"), Column("currency", "Currency"),
+    Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36), Column("reason", "Reason"),
+    Column("severity", "Severity"), Column("class", "Class"), Column("secondary", "Further codes"),
+    Column("first_seen_at", "First seen"), Column("last_seen_at", "Last seen"), Column("closed_at", "Closed"),
+)  # fmt: skip
+
+
+def report(
+    found: Sequence[Mapping[str, Any]], *, company: str, parameters: Mapping[str, str], said: Mapping[str, Any]
+) -> Report:
+    """One row a difference, in the order given, sorted by nothing else; and what each currency moves in all.
+
+    found: as `sync.differences.listed` gives them, with `customer` · as of: the day that `said` was extracted at
+    """
+    rows = tuple(Row(tuple(_cell(c.key, d) for c in _COLUMNS)) for d in found)
+    return Report(
+        "discrepancies", "Discrepancies", company, date.fromisoformat(str(said["extracted_at"])[:10]), None,
+        (Table("discrepancies", "Discrepancies", _COLUMNS, rows), _moved(found)),
+        parameters=parameters, provenance=said,
+    )  # fmt: skip
+
+
+def _cell(key: str, d: Mapping[str, Any]) -> Cell:
+    value = d.get(key)
+    if value is None or value == "":
+        return None
+    amount = key in ("left_value", "right_value") and (d.get("field") in MONEY_FIELDS or d.get("field") == "existence")
+    if key == "delta" or amount:
+        return Decimal(value)
+    if key == "secondary":
+        return ", ".join(value)
+    if key in ("kind", "field"):
+        return str(value).replace("_", " ")
+    return f"{value[:10]} {value[11:16]} UTC" if key.endswith("_at") else str(value)
+
+
+def _moved(found: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("currency", "Currency"),
+        Column("count", "Differences", "count"),
+        Column("delta", "Delta", "money"),
+    )
+    sums: dict[str, list[Decimal]] = {}
+    for d in found:
+        if d["currency"]:
+            sums.setdefault(d["currency"], []).append(Decimal(d["delta"]))
+    rows = tuple(Row((currency, len(found), sum(found, ZERO))) for currency, found in sorted(sums.items()))
+    return Table("moved", "By currency", columns, rows, "By how much open receivables would move, right less left.")
