@@ -98,6 +98,45 @@ def test_a_question_that_is_not_one_is_refused(tieout: Run, books: Path, words: 
     assert "Traceback" not in ran.stderr
 
 
+def test_what_cannot_be_read_is_counted_and_said(tieout: Run, books: Path) -> None:
+    (books / "bills.csv").write_text(BILLS + "invoice,R-4,C1,Ada Ltd,2026-02-30,,USD,9.00,0.00,9.00,\n")
+    for name in ("aging", "open-items", "roll-forward", "unapplied", "credits", "cut-off", "subsequent-receipts"):
+        found = json.loads(tieout("report", name, *FILES, "--as-of", "2026-03-31", "--json").stdout)
+        assert any("1 record or row could not be read" in note for note in found["notes"]), name
+    [first, *_] = json.loads(tieout("report", "statement", *FILES, "--as-of", "2026-03-31", "--json").stdout)
+    assert any("1 record or row could not be read" in note for note in first["notes"])
+
+
+def test_each_table_is_a_file_of_its_own(tieout: Run, books: Path) -> None:
+    words = ("report", "aging", *FILES, "--as-of", "2026-03-31", "--format", "csv")
+    ran = tieout(*words, "--out", "a.csv")
+    assert ran.returncode == 0, ran.stderr
+    assert {p.name for p in books.glob("a*.csv")} == {"a.csv", "a-customers.csv", "a-documents.csv"}
+    on_screen = tieout(*words, "--table", "customers")
+    assert on_screen.stdout.replace("\r", "") == (books / "a-customers.csv").read_text("utf-8-sig").replace("\r", "")
+    ran = tieout(*words, "--table", "none")
+    assert ran.returncode == 2
+    assert "customers" in ran.stderr
+
+
+def test_customers_become_no_paths(tieout: Run, books: Path) -> None:
+    (books / "bills.csv").write_text(BILLS.replace("Ada Ltd", "../../../Ada/../x"))
+    ran = tieout("report", "statement", *FILES, "--as-of", "2026-03-31", "--out", "s", "--from", "2026-01-01")
+    assert ran.returncode == 0, ran.stderr
+    made = sorted((books / "s").iterdir())
+    assert len(made) == 2
+    assert all(p.suffix == ".txt" and ".." not in p.name for p in made)
+    assert {p.name for p in books.iterdir()} == {"bills.csv", "cash.csv", "s"}
+
+
+def test_wide_tables_of_two_sides_come_side_by_side_or_one_after_the_other(tieout: Run, books: Path) -> None:
+    right = tuple(w.replace("--left", "--right") for w in FILES)
+    out = tieout("report", "aging", *FILES, *right, "--as-of", "2026-03-31").stdout
+    assert max(map(len, out.splitlines())) < 250
+    assert out.count("By customer") == 2
+    assert "Total USD" in out
+
+
 def test_files_know_nothing_of_what_was_known_when(tieout: Run, books: Path) -> None:
     ran = tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--known-on", "2026-03-31")
     assert ran.returncode == 2

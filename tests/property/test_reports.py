@@ -15,8 +15,18 @@ from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 
 from tieout.mapping.balances import open_items, open_receivables
 from tieout.model import Credit, Customer, Entity, Group, Instalment, Share
-from tieout.reports import Books, aging, cut_off, plain, roll_forward, statement, subsequent, text, unapplied
-from tieout.reports import credits as lowered
+from tieout.reports import (
+    Books,
+    aging,
+    cut_off,
+    plain,
+    roll_forward,
+    statement,
+    subsequent,
+    text,
+    unapplied,
+    write_offs,
+)
 from tieout.reports import open_items as items
 
 START = date(2026, 1, 1)
@@ -118,7 +128,7 @@ def every(held, as_of, since):
     yield items.build(held, as_of=as_of)
     yield unapplied.build(held, as_of=as_of)
     yield roll_forward.build(held, as_of=as_of, since=since)
-    yield lowered.build(held, as_of=as_of, since=since)
+    yield write_offs.build(held, as_of=as_of, since=since)
     yield cut_off.build(held, as_of=as_of)
     yield subsequent.build(held, as_of=as_of, until=as_of + timedelta(days=20))
     yield from statement.build(held, as_of=as_of, since=since)
@@ -334,3 +344,117 @@ def test_a_list_of_open_items_counts_for_what_it_lists_and_tells_no_movements():
     assert cells(moved, "roll_forward", "line") == []
     assert any("cannot tell what moved" in note for note in moved.notes)
     assert any("settled since" in note for note in items.build([side], as_of=date(2026, 1, 20)).notes)
+
+
+MOVED = [
+    customer("C1", "One", "1"),
+    invoice("I1", "C1", "1000", "2026-01-05", due="2026-02-04"),
+    invoice("I2", "C1", "500", "2026-01-20", due="2026-02-19"),
+    adjustment("M", "C1", "debit_memo", "20", "2026-01-21"),
+    credit("K", "C1", "50", "2026-01-22", apps=[applied("I1", "50", "2026-01-22")], reason="damaged"),
+    payment("P1", "C1", "400", "2026-01-23", apps=[applied("I1", "400", "2026-01-23")]),
+    payment("P2", "C1", "70", "2026-01-24", voided_on="2026-02-03"),
+    adjustment("D", "C1", "discount", "8", "2026-01-23", document="I1"),
+    adjustment("W", "C1", "write_off", "42", "2026-01-31", document="I1", approver="Ada", reason="too small"),
+    adjustment("R", "C1", "refund", "30", "2026-01-25"),
+    adjustment("N", "C1", "returned_payment", "15", "2026-01-26"),
+    payment(
+        "P3", "C1", "500", "2026-02-05", apps=[applied("I1", "300", "2026-02-05"), applied("I2", "150", "2026-02-05")]
+    ),
+    payment("P4", "C1", "200", "2026-02-06", apps=[applied("I1", "200", "2026-02-06")], voided_on="2026-02-20"),
+]
+JANUARY = {"as_of": date(2026, 1, 31), "since": date(2026, 1, 1)}
+
+
+def test_each_kind_of_movement_has_its_line():
+    report = roll_forward.build([books(MOVED)], **JANUARY)
+    lines = dict(zip(cells(report, "roll_forward", "line"), cells(report, "roll_forward", "amount"), strict=True))
+    assert lines == {
+        "invoices": D(1500), "debit memos and finance charges": D(20), "credit memos": D(-50),
+        "payments received": D(-470), "refunds": D(30), "returned payments and chargebacks": D(15),
+        "write-offs": D(-42), "discounts": D(-8),
+    }  # fmt: skip
+    assert cells(report, "roll_forward", "amount", "closing") == [D(995)]
+    february = roll_forward.build([books(MOVED)], as_of=date(2026, 2, 28), since=date(2026, 2, 1))
+    lines = dict(zip(cells(february, "roll_forward", "line"), cells(february, "roll_forward", "amount"), strict=True))
+    assert lines == {"payments received": D(-700), "voided documents": D(270)}
+
+
+def test_what_came_in_after_the_date_is_set_against_what_was_open_on_it():
+    report = subsequent.build([books(MOVED)], as_of=date(2026, 1, 31), until=date(2026, 2, 28))
+    found = {
+        d: (o, r, s)
+        for d, o, r, s in zip(
+            *(cells(report, "items", c) for c in ("document", "open", "received", "still")), strict=True
+        )
+    }
+    assert found["I1"] == (D(500), D(300), D(200)), "the payment that was returned settles nothing"
+    assert found["I2"] == (D(500), D(150), D(350))
+    assert cells(report, "payments", "document") == ["P3"]
+    assert cells(report, "payments", "rest") == [D(50)]
+    early = subsequent.build([books(MOVED)], as_of=date(2026, 1, 31), until=date(2026, 2, 10))
+    assert dict(zip(cells(early, "items", "document"), cells(early, "items", "received"), strict=True))["I1"] == D(500)
+
+
+def test_credits_and_write_offs_name_their_approver_or_that_there_is_none():
+    report = write_offs.build([books(MOVED)], **JANUARY)
+    found = dict(zip(cells(report, "documents", "document"), cells(report, "documents", "approver"), strict=True))
+    assert found == {"K": "", "D": "", "W": "Ada"}
+    assert by_currency(report, "kinds", "amount") == {"USD": D(-100)}
+    assert any("no approver for 2 of 3" in note for note in report.notes)
+
+
+def test_cut_off_shows_what_stands_in_another_period_on_the_other_side():
+    left = [
+        customer("C1", "One"),
+        invoice("A", "C1", "10", "2026-01-31"),
+        invoice("B", "C1", "20", "2026-02-10"),
+        invoice("C", "C1", "30", "2026-02-11"),
+    ]
+    right = [
+        customer("C1", "One"),
+        invoice("A", "C1", "10", "2026-02-15"),
+        invoice("D", "C1", "5", "2026-01-22"),
+        invoice("E", "C1", "6", "2026-01-21"),
+    ]
+    links = {(Entity.INVOICE, "A"): "same", (Entity.CUSTOMER, "C1"): "who"}
+    report = cut_off.build(
+        [books(left, "erp", links=links), books(right, "package", links=links)], as_of=date(2026, 1, 31)
+    )
+    found = zip(*(cells(report, "documents", c) for c in ("left.document", "right.document", "finding")), strict=True)
+    assert sorted(found) == [("", "D", "only in package"), ("A", "A", "other period"), ("B", "", "only in erp")]
+    note = table(report, "periods").note
+    assert "1 in another period" in note
+    assert "2 on one side only" in note
+
+
+def test_home_currency_stands_beside_the_documents_own_and_is_not_made_up():
+    rated = invoice("I", "C1", "100", "2026-01-05", currency="EUR", exchange_rate=D("1.10"))
+    paid = payment(
+        "P", "C1", "40", "2026-01-20", currency="EUR", exchange_rate=D("1.25"), apps=[applied("I", "40", "2026-01-20")]
+    )
+    home = invoice("H", "C1", "7", "2026-01-05")
+    side = [customer("C1", "One"), rated, paid, home]
+    listed = items.build([books(side)], as_of=date(2026, 1, 31))
+    assert cells(listed, "items", "base") == [D("66.00"), D(7)]
+    assert cells(listed, "items", "base", "total") == [D("66.00"), D("7.00"), D("73.00")]
+    moved = roll_forward.build([books(side)], **JANUARY)
+    euros = dict(zip(cells(moved, "roll_forward", "line")[:3], cells(moved, "roll_forward", "base")[:3], strict=True))
+    assert euros == {"invoices": D(110), "payments received": D(-50), "exchange differences": D(6)}
+    bare = [customer("C1", "One"), rated.model_copy(update={"exchange_rate": None}), home]
+    listed = items.build([books(bare)], as_of=date(2026, 1, 31))
+    assert cells(listed, "items", "base", "total") == [None, D("7.00"), None]
+    assert any("no rate" in note for note in listed.notes)
+
+
+def test_a_customers_money_that_paid_for_another_is_on_both_statements():
+    side = [
+        customer("C1", "Parent"), customer("C2", "Child"), invoice("I", "C2", "100", "2026-01-05"),
+        payment("P", "C1", "100", "2026-01-20", apps=[applied("I", "100", "2026-01-20")]),
+    ]  # fmt: skip
+    parent, child = sorted(statement.build([books(side)], **JANUARY), key=lambda r: r.title, reverse=True)
+    for report in (parent, child):
+        assert by_currency(report, "movements", "balance", "closing") == {}
+        assert [p.held for p in report.proofs if p.held is not None] in ([], [True])
+    assert cells(child, "movements", "kind") == ["invoice", "invoice settled from another account"]
+    assert cells(parent, "movements", "kind") == ["payment settled to another account", "payment"]

@@ -112,7 +112,7 @@ class Asked:
 
     def _known(self, settings: Settings, name: str, at: datetime) -> Books:
         from tieout.reports import Books
-        from tieout.sync.known import controls, first_seen, known
+        from tieout.sync.known import controls, first_seen, home_currency, known
         from tieout.sync.known import linked as subjects
 
         with self.store() as store:
@@ -130,7 +130,7 @@ class Asked:
                 open_only=_open_only(was.scopes),
                 controls=controls(store, name, self.as_of, at),
                 first_seen=first_seen(store, name),
-                home=_home(settings, name),
+                home=home_currency(store, name) or _home(settings, name),
                 dated=was.dated,
                 doubts=was.incomplete,
                 links=subjects(store, name),
@@ -138,7 +138,7 @@ class Asked:
 
 
 def _home(settings: Settings, name: str) -> str | None:
-    """The home currency as the configuration states it; a system that tells it itself is not asked here."""
+    """The home currency as the configuration states it, where no run has opened the connection yet."""
     told = settings.connection(name).options.get("currency")
     return told if isinstance(told, str) else None
 

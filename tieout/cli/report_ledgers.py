@@ -125,7 +125,7 @@ def unapplied(asked: Asked) -> Report:
 @reporting
 def credits_(asked: Asked, *, since: datetime | None) -> Report:
     """Credit memos, write-offs, discounts and the like of a period, with reason and approver."""
-    from tieout.reports.credits import build
+    from tieout.reports.write_offs import build
 
     return build(asked.books(), as_of=asked.as_of, since=_first(asked, since))
 

@@ -96,6 +96,7 @@ class Ledger:
         self.customers = {r.ref.id: r for r in books.records if isinstance(r, Customer)}
         self.documents: list[Document] = [r for r in books.records if not isinstance(r, Customer)]
         self.by_key: dict[Key, Document] = {(r.entity, r.ref.id): r for r in self.documents}
+        self._items: dict[date, list[Item]] = {}
 
     def party(self, customer: str) -> Party:
         """The customer of that id; one that the books do not list is called by its id."""
@@ -139,6 +140,11 @@ class Ledger:
 
     def items(self, as_of: date) -> list[Item]:
         """The documents with an open amount, end of day `as_of`, by currency, customer, date and id."""
+        if as_of not in self._items:
+            self._items[as_of] = self._open(as_of)
+        return self._items[as_of]
+
+    def _open(self, as_of: date) -> list[Item]:
         found = [
             Item(r, amount, self.base(amount, r), self.party(r.customer))
             for key, amount in self.amounts(as_of).items()
@@ -358,6 +364,10 @@ def _notes(side: Ledger, as_of: date) -> Iterator[str]:
         )
     if not (books.open_only or any(isinstance(r, Payment) for r in side.documents)):
         yield f"{side.name} shows no payments at all: an invoice is open here unless something else settled it."
+    bare = sum(r.currency != side.home and r.exchange_rate is None for r in side.documents) if side.home else 0
+    if bare:
+        were = "document has" if bare == 1 else "documents have"
+        yield f"{side.name}: {bare:,} foreign {were} no rate: no amount in {side.home} is made up for them."
     lost = _lost(side)
     if lost:
         yield (

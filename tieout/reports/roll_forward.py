@@ -126,11 +126,12 @@ def build(
 def _roll(side: Ledger, opening: date, closing: date) -> dict[str, _Roll]:
     """By currency: opening and closing by open items, the movements between by the documents' effects."""
     found: dict[str, _Roll] = defaultdict(_Roll)
-    for day, name in ((opening, "opening"), (closing, "closing")):
-        for item in side.items(day):
-            getattr(found[item.currency], name).add(item.amount, item.base)
+    for item in side.items(closing):
+        found[item.currency].closing.add(item.amount, item.base)
     if side.books.open_only:
         return dict(found)
+    for item in side.items(opening):
+        found[item.currency].opening.add(item.amount, item.base)
     for document in side.documents:
         for n, e in enumerate(side.moves(document)):
             if opening < e.on <= closing and e.amount:
@@ -170,31 +171,31 @@ def _table(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], openin
         *((Column("difference", "difference", "money"),) if two else ()),
     )
     rows: list[Row] = []
+    blind = [side.books.open_only for side in sides]
     for currency in sorted({c for roll in rolls for c in roll}):
         own = [roll.get(currency, _Roll()) for roll in rolls]
         first = len(rows)
-        rows.append(_row(f"open on {opening}", currency, [r.opening for r in own], "opening", base=foreign))
+        starts = [None if b else r.opening for b, r in zip(blind, own, strict=True)]
+        rows.append(_row(f"open on {opening}", currency, starts, "opening", base=foreign))
         for key, title in LINES.items():
             if any(key in r.lines for r in own):
-                parts = [r.lines.get(key, _Line()) for r in own]
+                parts = [None if b else r.lines.get(key, _Line()) for b, r in zip(blind, own, strict=True)]
                 rows.append(_row(title, currency, parts, "detail", base=foreign))
         made = _row(f"open on {closing}", currency, [r.closing for r in own], "closing", base=foreign)
         every = tuple((1, n) for n in range(first, len(rows)))
-        formula = {c.key: every for c in columns if c.kind == "money"} if not _listed_only(sides) else {}
+        formula = {} if any(blind) else {c.key: every for c in columns if c.kind == "money"}
         rows.append(Row(made.cells, "closing", formula=formula))
     return Table("roll_forward", "Roll-forward", columns, tuple(rows))
 
 
-def _listed_only(sides: Sequence[Ledger]) -> bool:
-    return any(side.books.open_only for side in sides)
-
-
-def _row(title: str, currency: str, own: Sequence[_Line], style: str, *, base: bool) -> Row:
+def _row(title: str, currency: str, own: Sequence[_Line | None], style: str, *, base: bool) -> Row:
+    """One line of the roll-forward; nothing for a side that cannot tell."""
     cells: list[Cell] = [title, currency]
     for line in own:
-        cells += [line.count, tidy(line.amount), *([None if line.base is None else tidy(line.base)] if base else [])]
+        based = None if line is None or line.base is None else tidy(line.base)
+        cells += [line.count if line else None, tidy(line.amount) if line else None, *([based] if base else [])]
     if len(own) == 2:
-        cells.append(tidy(own[1].amount - own[0].amount))
+        cells.append(tidy(own[1].amount - own[0].amount) if own[0] and own[1] else None)
     return Row(tuple(cells), style)  # type: ignore[arg-type]
 
 

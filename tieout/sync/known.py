@@ -80,6 +80,15 @@ def _last(store: Store, connection: str, at: datetime) -> Iterator[dict[str, Any
         yield dict(zip(_READ, row, strict=True))
 
 
+def home_currency(store: Store, connection: str) -> str | None:
+    """The currency of the company whose books the connection was opened on; None before its first run."""
+    t = schema.audit_event
+    where = schema.OPENED, t.c.object_id == connection
+    rows = store.rows(sa.select(t.c.payload).where(*where).order_by(t.c.seq.desc()).limit(1))
+    told = loads(rows[0]["payload"]).get("home_currency") if rows else None
+    return str(told) if told else None
+
+
 def first_seen(store: Store, connection: str) -> dict[Key, datetime]:
     """When each record of the connection was first seen (UTC)."""
     t = schema.seen
