@@ -293,7 +293,12 @@ def day_of(document: Document) -> date:
 
 
 def ledgers(books: Sequence[Books]) -> list[Ledger]:
-    return [Ledger(b) for b in books]
+    """The sides of a report; two of one name are told apart by where they stand."""
+    found = [Ledger(b) for b in books]
+    if len({side.name for side in found}) < len(found):
+        for side, where in zip(found, ("left", "right"), strict=True):
+            side.name = f"{where} {side.name}"
+    return found
 
 
 # ── what every report says ───────────────────────────────────────────────────────────────────────────────────────────

@@ -54,7 +54,12 @@ def _table(table: Table) -> list[str]:
         ]
         rows = tuple(replace(r, cells=tuple(r.cells[i] for i in kept)) for r in table.rows)
         title = f"{table.title}: {group}"
-        out += ["", *_block(Table(table.key, title, tuple(table.columns[i] for i in kept), rows, table.note))]
+        out += [
+            "",
+            *_block(
+                Table(table.key, title, tuple(replace(table.columns[i], group="") for i in kept), rows, table.note)
+            ),
+        ]
     return out[1:]
 
 
