@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 from decimal import Decimal
 
@@ -31,7 +32,10 @@ BOOKS = x3.Books(
     "x3", "EUR", site="HLS01", category="DOMC", tax_rule="DOM", terms="NET30", invoice_type="INV", credit_type="CRM",
     attributes=ATTRIBUTES, applied_as="ALLOC", bank="BANK1", cancelled=frozenset({"5"}),
 )  # fmt: skip
-LEDGER = x3.Books(**{n: getattr(BOOKS, n) for n in x3.Books.__slots__} | {"ledger_invoices": True, "due_term": "CASH"})
+LEDGER = x3.Books(
+    **{n: getattr(BOOKS, n) for n in x3.Books.__slots__}
+    | {"ledger_invoices": True, "due_term": "CASH", "revenue_accounts": {"SERVICE": "706100"}}
+)
 BOTH = pytest.mark.parametrize("books", [BOOKS, LEDGER], ids=["items", "accounts"])
 
 texts = st.text(
@@ -106,7 +110,10 @@ def documents(draw):
         "PTE": "NET30",
         "WW_MODSTAMP": "20260102030405",
     }
-    day, mark = f"{draw(days):%Y%m%d}", draw(maybe(st.sampled_from(["TABCDEFGHIJKL", "PO 4711", ""])))
+    day, mark = (
+        f"{draw(days):%Y%m%d}",
+        draw(maybe(st.sampled_from(["TABCDEFGHIJKL", "PO 4711", "L-1 ~TABCDEFGHIJKL", ""]))),
+    )
     if sales:
         fields = common | {"BPCINV": "C1", "SALFCY": "S", "INVDAT": day, "INVREF": mark}
         fields |= {
@@ -209,7 +216,8 @@ def records(draw):
     lines = tuple(
         Line(
             item="SERVICE", description=draw(maybe(texts)), quantity=draw(maybe(st.sampled_from([D(1), D(3)]))),
-            unit_price=draw(maybe(st.just(net))), net=net, tax_code="EXO", tax=D(0), revenue_account="706000",
+            unit_price=draw(maybe(st.just(net))), net=net, tax_code="EXO", tax=D(0),
+            revenue_account=draw(st.sampled_from(["706000", None])),
         )
         for net in nets
     )  # fmt: skip
@@ -255,7 +263,8 @@ def over(record, books):
     """The compared fields of a record; of lines, what either kind of document says of them."""
     fields = {n: getattr(record, n) for n in x3.fields_of(record.entity, books)}
     if "lines" in fields:
-        fields["lines"] = [(line.item, line.description, line.net, line.tax_code) for line in fields["lines"]]
+        told = ["item", "description", "net", "tax_code", *["revenue_account"] * books.ledger_invoices]
+        fields["lines"] = [tuple(getattr(line, name) for name in told) for line in fields["lines"]]
     if "applications" in fields:
         fields["applications"] = [(a.invoice, a.amount) for a in fields["applications"]]
     return fields
@@ -364,3 +373,48 @@ def test_an_attribute_that_nobody_named_is_not_guessed():
     fields = {"NUM": "P1", "BPR": "C1", "ACCDAT": "20260131", "CUR": "EUR", "AMTCUR": "2", "STA2": "1"}
     found = x3.read(Entity.PAYMENT, {"object": "PAY", "fields": fields, "grids": [lines]}, BOOKS)
     assert found.path == "lines[1].DENCOD"
+
+
+@pytest.mark.parametrize(("item", "named"), [("SERVICE", "item SERVICE"), (None, '""')])
+def test_a_line_without_an_account_is_not_entered_on_a_guess(item, named):
+    line = Line(
+        item=item, description=None, quantity=None, unit_price=None, net=D(5), tax_code=None, tax=None,
+        revenue_account=None,
+    )  # fmt: skip
+    record = Invoice(
+        ref=REF, customer="C1", payer=None, entity_code=None, ar_account=None, number="1", issued=date(2026, 1, 1),
+        posted=date(2026, 1, 1), currency="EUR", exchange_rate=None, lines=(line,), tax_lines=(), subtotal=D(5),
+        discount=D(0), tax=D(0), total=D(5), memo=None, state=PostingState.POSTED, voided_on=None, marker="TABC",
+        reported_open=None, due=None, deposit_applied=D(0), po_number=None, disputed=False,
+    )  # fmt: skip
+    for accounts in ({}, {"OTHER": "706000"}):
+        books = dataclasses.replace(LEDGER, revenue_accounts=accounts)
+        with pytest.raises(x3.Unwritable, match=named):
+            x3.create(record, books)
+        assert x3.represent(record, books).lines[0].item == item
+    books = dataclasses.replace(LEDGER, revenue_accounts={item or "": "706000"})
+    assert x3.create(record, books)["grids"] == [[{"ACC": "706000", "AMTNOTLIN": "5"}]]
+
+
+@given(records().filter(lambda record: isinstance(record, Invoice | CreditMemo)))
+def test_on_accounts_the_number_stands_beside_our_reference_where_there_is_room(record):
+    native = booked(x3.create(record, LEDGER), LEDGER)
+    read = x3.get(record.entity, native, LEDGER)
+    number = joined([record.number or ""])
+    room = number is not None and len(f"{number} ~TABC") <= 30 and " ~" not in number
+    assert (read.number, read.marker) == (number if room else "NEW-26/00001", "TABC")
+    moved = read.model_copy(update={"marker": "TXYZ", "state": PostingState.DRAFT})
+    draft = {**native, "fields": native["fields"] | {"STA": "1"}}
+    assert x3.put(moved, draft, LEDGER)["fields"]["BPRVCR"] == (f"{number} ~TXYZ" if room else "TXYZ")
+
+
+@pytest.mark.parametrize("told", ["PO 17", "~", "~X", "PO ~", "PO ~17 b", "TACABCG2TFMIU"])
+@pytest.mark.parametrize("kind", ["SIH", "BIC"])
+@given(documents())
+def test_what_is_no_number_beside_a_reference_is_all_reference(kind, told, native):
+    native["fields"] |= {"INVREF": f"A ~{told}" if kind == "SIH" else "", "BPRVCR": told}
+    if native["object"] != kind:
+        return
+    found = x3.get(Entity.INVOICE, native, BOOKS)
+    assert found.marker == (f"A ~{told}" if kind == "SIH" else told)
+    assert found.number in (native["fields"].get("ORIDOCNUM"), native["fields"]["NUM"])

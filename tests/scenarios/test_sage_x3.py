@@ -77,7 +77,9 @@ def test_documents_born_elsewhere_reach_x3_once_and_posted(world: X3World) -> No
     world.l.put(credit_memo(ada.ref.id, "20.00", number="C-1"))
     report = world.run()
     assert report.failures == []
-    assert report.applied["done"] == 4, report.findings if hasattr(report, "findings") else report.applied
+    assert report.applied["done"] == 4, report.as_json()
+    assert all(report.as_json()["bytes"]["x3"][way] > 10_000 for way in ("sent", "received"))
+    assert "left" not in report.as_json()["bytes"]
     assert world.made() == {"BPC": 1, "SIH": 2, "PAY": 1}
     [mirror] = [r for r in world.books.rows("SIH") if r["SIVTYP"] == "INV"]
     assert (mirror["STA"], mirror["ORIDOCNUM"], mirror["INVATI"]) == (3, "L-1", D(120))
@@ -205,6 +207,24 @@ def test_books_that_post_late_show_a_draft_and_no_second_document() -> None:
         world.run(tick=8000)
         report = world.run()
         assert [d.as_json() for d in report.discrepancies] == []
+        quiet(world)
+
+
+def test_documents_born_elsewhere_reach_x3_as_invoices_on_accounts() -> None:
+    """BIC, over a pool of one, in French, with blocks of another entry transaction: the other system has items only."""
+    with bench(pool_width=1, blocks="later", credit_matching="manual") as x3:
+        x3.settings |= {"enter_as": "BIC", "revenue_accounts": {"SERVICE": "706000"}, "language": "FRA"}
+        world = X3World(x3)
+        ada = world.l.put(customer("Ada & Söhne"))
+        inv = world.l.put(invoice(ada.ref.id, "120.00", number="L-1", due=date(2026, 3, 3), memo="order 7"))
+        world.l.put(payment(ada.ref.id, "150.00", on=((inv.ref.id, "50.00"),), reference="chk 1"))
+        world.l.put(credit_memo(ada.ref.id, "20.00", number="C-1"))
+        report = world.run()
+        assert report.applied["done"] == 4, report.as_json()
+        assert world.made() == {"BPC": 1, "BIC": 2, "PAY": 1}
+        assert {line["ACC"] for row in world.books.rows("BIC") for line in row["lines"]} == {"706000"}
+        assert world.open("INV-26/00001") == D(70)
+        assert [d.as_json() for d in world.run().discrepancies] == []
         quiet(world)
 
 

@@ -189,10 +189,9 @@ def _show(out: Out, report: Report) -> None:
     out.line(f"{report.pair}: run {report.run}, mode {report.mode}")
     for connection, counts in report.fetched.items():
         read = ", ".join(count(n, _words(entity)) for entity, n in counts.items() if n)
-        asked = report.requests.get(connection, 0)
-        out.line(
-            f"  read         {connection}: {read or 'nothing new'}" + (f" ({count(asked, 'request')})" if asked else "")
-        )
+        asked, moved = report.requests.get(connection, 0), sum(report.volume.get(connection, {}).values())
+        cost = [count(asked, "request")] * bool(asked) + [f"{-(-moved // 1000):,} kB"] * bool(moved)
+        out.line(f"  read         {connection}: {read or 'nothing new'}" + (f" ({', '.join(cost)})" if cost else ""))
     for n, says in enumerate(_summary(report) or ["nothing to write"]):
         out.line(f"  {'' if n else 'plan':<11}  {says}")
     done = ", ".join(f"{n:,} {_OUTCOMES.get(what, what)}" for what, n in report.applied.items() if n)

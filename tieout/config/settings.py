@@ -332,6 +332,10 @@ class SageX3Settings(Table):
     enter_as: Literal["SIH", "BIC"] = Field(
         default="SIH", description="documents of ours are sales invoices on items, or customer invoices on accounts"
     )
+    revenue_accounts: dict[str, str] = Field(
+        default_factory=dict,
+        description='of `BIC`: item (`""` for none) → account (ACC) of a line that states none',
+    )
     post_action: str | None = Field(
         default=None, min_length=1, description="the button that validates a document; without it, it stays entered"
     )

@@ -112,6 +112,11 @@ class SageX3Connector:
         """SOAP calls sent so far."""
         return self._wire.requests
 
+    @property
+    def volume(self) -> tuple[int, int]:
+        """Bytes (sent, received) so far: X3's licence limits them (WSSIZELIMIT)."""
+        return self._wire.volume.sent, self._wire.volume.received
+
     def _declare(self, settle: int) -> Capabilities:
         own, there = self._settings, self._objects.published
         reads: set[Entity] = {e for e, kinds in _KINDS.items() if there(*kinds)} - {Entity.ADJUSTMENT}
@@ -495,18 +500,18 @@ class SageX3Connector:
             return
         for kind in self._objects.published("SIH", "BIC"):
             if self._objects.lists(kind, id):
-                self._post(kind, id, action)
+                self._post(kind, id, action, logging.INFO)  # what stays a draft is a difference of its own
                 return
 
-    def _post(self, kind: str, id: str, action: str) -> None:
-        """Validate a document. A refusal leaves it entered."""
+    def _post(self, kind: str, id: str, action: str, level: int = logging.WARNING) -> None:
+        """Validate a document. A refusal leaves it entered, and is logged at this level."""
         keys = [{"key": KEYS[kind], "value": id}]
         try:
             self._wire.write(
                 "actionObjectKeys", publicName=self._settings.services[kind], actionCode=action, objectKeys=keys
             )
         except Refused as why:
-            log.warning("%s: %s %s is entered, not posted: %s", self._name, kind, id, why)
+            log.log(level, "%s: %s %s is entered, not posted: %s", self._name, kind, id, why)
 
 
 def _feed(objects: Objects, own: SageX3Settings, clock: Clock) -> Feed | None:

@@ -71,6 +71,7 @@ class SageX3Settings(_Settings):
     credit_type: str = ""
     invoice_types: dict[str, str] = {}
     enter_as: Literal["SIH", "BIC"] = "SIH"
+    revenue_accounts: dict[str, str] = {}
     post_action: str | None = None
     bank: str = ""
     applied_as: str = ""
@@ -121,6 +122,7 @@ def books_of(name: str, own: SageX3Settings) -> mapping.Books:
         invoice_type=own.invoice_type,
         credit_type=own.credit_type,
         ledger_invoices=own.enter_as == "BIC",
+        revenue_accounts=own.revenue_accounts,
         due_term=own.due_term if "open_items" in own.services else None,
         types=own.invoice_types,
         attributes=own.attributes,

@@ -190,6 +190,7 @@ class _Run:
             self.relation.close()
             for which, connector in self.connectors.items():
                 self.report.requests[self.names[which]] = int(getattr(connector, "requests", 0))
+                self.report.count_bytes(self.names[which], getattr(connector, "volume", None))
             if status != "crashed":
                 self._end(status)
         return self.report

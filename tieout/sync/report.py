@@ -33,6 +33,7 @@ class Report:
     written: list[dict[str, Any]] = field(default_factory=list)
     changes: differences.Changes = field(default_factory=lambda: differences.Changes(0, 0, 0))
     requests: dict[str, int] = field(default_factory=dict)
+    volume: dict[str, dict[str, int]] = field(default_factory=dict)
     comparison: compare.Result | None = None
     discrepancies: list[Discrepancy] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
@@ -45,6 +46,11 @@ class Report:
     halted: list[str] = field(default_factory=list)
 
     OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
+
+    def count_bytes(self, connection: str, volume: tuple[int, int] | None) -> None:
+        """volume: (sent, received), where the connection counts them, as its vendor's licence does"""
+        if volume is not None:
+            self.volume[connection] = dict(zip(("sent", "received"), volume, strict=True))
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +77,7 @@ class Report:
             "applied": {name: self.applied.get(name, 0) for name in self.OUTCOMES},
             "discrepancies": self.changes.as_json(),
             "requests": self.requests,
+            "bytes": self.volume,
             "linked": self.linked,
             "waiting": self.waiting,
             "refused": self.refused,

@@ -1,7 +1,7 @@
 """Sage X3 invoices and credit memos (SIH on items, BIC on accounts) <-> canonical documents.
 
-X3 gives documents their NUM, totals and taxes itself; the number that a document had elsewhere stands in ORIDOCNUM,
-where the object has that. Our reference stands in INVREF (SIH) or BPRVCR (BIC), where X3 people keep the other side's.
+X3 gives documents their NUM, totals and taxes itself. The number that a document had elsewhere stands in ORIDOCNUM of
+SIH, our reference in INVREF; BIC has one field for both, the source document (BPRVCR): `number ~reference`.
 Only what is validated counts: before that a document is a draft.
 """
 
@@ -60,6 +60,7 @@ FIELDS = frozenset(
 MEMO_WIDTH, MEMO_LINES = 30, 5
 ITEM_TEXT, ACCOUNT_TEXT = 80, 30
 POSTED = "3"
+BOTH_REFERENCES, _BESIDE = 30, " ~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,7 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
     currency = required(native, "CUR")
     net, total = (_stated(native, name) for name in (names.net, names.total))
     home = text(native, "CPYCUR") or books.home_currency
+    number, marker = _references(native)
     return {
         "ref": Ref(
             connection=books.connection,
@@ -216,7 +218,7 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
         "payer": None,
         "entity_code": text(native, names.site),
         "ar_account": None,
-        "number": text(native, "ORIDOCNUM") or text(native, "NUM"),
+        "number": text(native, "ORIDOCNUM") or number or text(native, "NUM"),
         "issued": day(text(native, names.issued), names.issued) or posted,
         "posted": posted,
         "currency": currency,
@@ -230,8 +232,25 @@ def _shared(native: Native, books: Books) -> dict[str, Any]:
         "memo": joined(texts(native, "DES")),
         "state": state(native),
         "voided_on": None,
-        "marker": text(native, names.reference),
+        "marker": marker,
     }
+
+
+def _references(native: Native) -> tuple[str | None, str | None]:
+    """(number elsewhere, our reference) as they stand in the field of the reference."""
+    told = text(native, _NAMES[native["object"]].reference)
+    number, behind, marker = (told or "").rpartition(_BESIDE)
+    if native["object"] != "BIC" or not behind or not number.strip() or not marker or " " in marker:
+        return None, told
+    return number.strip(), marker
+
+
+def _reference(kind: str, number: str | None, marker: str | None) -> str | None:
+    """What is written there: both where BIC has room for both, else our reference alone."""
+    number = one_line(number, BOTH_REFERENCES)
+    both = f"{number}{_BESIDE}{marker}"
+    fits = kind == "BIC" and number and marker and _BESIDE not in number and len(both) <= BOTH_REFERENCES
+    return both if fits else marker
 
 
 def _stated(native: Native, name: str) -> Decimal:
@@ -320,11 +339,13 @@ def represent(record: Document, books: Books) -> Document:
 
     Its number and, unless `due_term` is configured, its due date are X3's own.
     """
-    lines = tuple(_held_account_line(line) if books.ledger_invoices else _held_item_line(line) for line in record.lines)
+    lines = (
+        _held_account_line(line, books) if books.ledger_invoices else _held_item_line(line) for line in record.lines
+    )
     update: dict[str, Any] = {
         "payer": None,
         "issued": record.issued if books.ledger_invoices else record.posted,
-        "lines": lines,
+        "lines": tuple(lines),
         "memo": joined(wrapped(record.memo, MEMO_WIDTH, MEMO_LINES)),
     }
     if isinstance(record, Invoice):
@@ -338,9 +359,22 @@ def _held_item_line(line: Line) -> Line:
     return line.model_copy(update={"description": one_line(line.description, ITEM_TEXT), "revenue_account": None})
 
 
-def _held_account_line(line: Line) -> Line:
-    told = {"item": None, "quantity": None, "unit_price": None, "description": one_line(line.description, ACCOUNT_TEXT)}
+def _held_account_line(line: Line, books: Books) -> Line:
+    """The line on its account. One that has none keeps its item, which alone tells why it cannot be written."""
+    account = _account(line, books)
+    told = {
+        "item": None if account else line.item,
+        "revenue_account": account,
+        "quantity": None,
+        "unit_price": None,
+        "description": one_line(line.description, ACCOUNT_TEXT),
+    }
     return line.model_copy(update=told)
+
+
+def _account(line: Line, books: Books) -> str | None:
+    """The account that the line states, else the one that stands for its item."""
+    return line.revenue_account or books.revenue_accounts.get(line.item or "")
 
 
 def create(record: Document, books: Books) -> dict[str, Any]:
@@ -365,7 +399,7 @@ def create(record: Document, books: Books) -> dict[str, Any]:
         names.issued: stamped(record.issued),
         names.posted: stamped(record.posted),
         "CUR": record.currency,
-        names.reference: record.marker,
+        names.reference: _reference(kind, record.number, record.marker),
         "DES": wrapped(record.memo, MEMO_WIDTH, MEMO_LINES),
     }
     if isinstance(record, CreditMemo):
@@ -374,8 +408,9 @@ def create(record: Document, books: Books) -> dict[str, Any]:
         fields |= _terms(record, books)
     if kind == "SIH" and record.number:
         fields["ORIDOCNUM"] = one_line(record.number, 20)
-    write = _written_account_line if kind == "BIC" else _written_item_line
-    return made(kind, fields, [write(line, record.currency) for line in record.lines])
+    if kind == "BIC":
+        return made(kind, fields, [_written_account_line(line, record.currency, books) for line in record.lines])
+    return made(kind, fields, [_written_item_line(line, record.currency) for line in record.lines])
 
 
 def _terms(record: Invoice, books: Books) -> dict[str, str]:
@@ -403,11 +438,13 @@ def _written_item_line(line: Line, currency: str) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
-def _written_account_line(line: Line, currency: str) -> dict[str, str]:
-    if not line.revenue_account:
-        raise Unwritable("a line without a revenue account; map one in codes.accounts, or enter documents as SIH")
+def _written_account_line(line: Line, currency: str, books: Books) -> dict[str, str]:
+    account = _account(line, books)
+    if not account:
+        of = f"for item {line.item}" if line.item else 'under ""'
+        raise Unwritable(f"a line without a revenue account; name one {of} in `revenue_accounts` of the connection")
     told = {
-        "ACC": line.revenue_account,
+        "ACC": account,
         "DES": one_line(line.description, ACCOUNT_TEXT),
         "AMTNOTLIN": cents(line.net, currency),
         "VAT": line.tax_code,
@@ -431,5 +468,6 @@ def put(record: Document, native: Native, books: Books) -> dict[str, Any]:
     if held.memo != now.memo:
         fields["DES"] = [*wrapped(held.memo, MEMO_WIDTH, MEMO_LINES), *[""] * MEMO_LINES][:MEMO_LINES]
     if record.marker and record.marker != now.marker:
-        fields[_NAMES[native["object"]].reference] = record.marker
+        number = _references(native)[0]
+        fields[_NAMES[native["object"]].reference] = _reference(native["object"], number, record.marker)
     return {**native, "fields": fields}

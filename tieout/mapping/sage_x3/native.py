@@ -43,6 +43,7 @@ class Books:
     site: where documents of ours are entered · sites: whose documents are read, empty for all
     category, tax_rule, terms: of customers that we create
     invoice_type, credit_type: SIVTYP of documents of ours · ledger_invoices: enter them as BIC (on accounts), not SIH
+    revenue_accounts: item ("" for none) → account of a line of such a document that states none
     due_term: a payment term without days; with it a document's due date is given as its base date, else terms decide
     types: SIVTYP → INVTYP, for publications that do not show INVTYP
     attributes: DENCOD → what a payment line is: application, unapplied, or the kind of adjustment that it takes off
@@ -59,6 +60,7 @@ class Books:
     invoice_type: str = ""
     credit_type: str = ""
     ledger_invoices: bool = False
+    revenue_accounts: Mapping[str, str] = field(default_factory=dict)
     due_term: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
