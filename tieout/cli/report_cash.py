@@ -38,9 +38,10 @@ def worklist(asked: Asked) -> list[Report] | Report:
 
     Disputed and promised amounts and money that is already here stand apart; with DSO by two formulas.
     """
+    from tieout.cli.report_close import promised
     from tieout.reports.worklist import build
 
-    return _one_or_each([build(b, as_of=asked.as_of) for b in asked.books()])
+    return _one_or_each([build(b, as_of=asked.as_of, promises=promised(asked, b.name)) for b in asked.books()])
 
 
 @click.command("cash-forecast")
@@ -50,9 +51,10 @@ def cash_forecast(asked: Asked) -> list[Report] | Report:
 
     Shows how the same method did at the last month ends.
     """
+    from tieout.cli.report_close import promised
     from tieout.reports.forecast import build
 
-    return _one_or_each([build(b, as_of=asked.as_of) for b in asked.books()])
+    return _one_or_each([build(b, as_of=asked.as_of, promises=promised(asked, b.name)) for b in asked.books()])
 
 
 def _one_or_each(made: list[Report]) -> list[Report] | Report:

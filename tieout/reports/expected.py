@@ -19,7 +19,7 @@ from typing import Literal
 
 from tieout.model import ZERO, Invoice, exponent, from_micros, micros
 from tieout.reports.ledger import dues
-from tieout.reports.paying import Day, days_late
+from tieout.reports.paying import Day, Paid, days_late
 
 ENOUGH = 5  # paid invoices that a pattern needs, inclusive
 EARLY, LATE = 20, 80  # the quantiles of the range, in percent, by nearest rank
@@ -149,10 +149,10 @@ def divided(amount: Decimal, weights: Sequence[int], currency: str) -> list[Deci
     return [*parts, from_micros(whole - given)] if weights else []
 
 
-def paid_within(later: Day, invoices: Mapping[str, Invoice], first: date, last: date) -> dict[str, Decimal]:
-    """currency: what payments brought on those invoices from `first` to `last`, both inclusive."""
+def paid_within(money: Iterable[Paid], invoices: Mapping[str, Invoice], first: date, last: date) -> dict[str, Decimal]:
+    """currency: what of the money reached those invoices from `first` to `last`, both inclusive."""
     found: dict[str, Decimal] = {}
-    for p in later.paid:
+    for p in money:
         if p.invoice.ref.id in invoices and first <= p.on <= last:
             found[p.invoice.currency] = found.get(p.invoice.currency, ZERO) + p.amount
     return found

@@ -14,7 +14,7 @@ from tieout.reports.expected import EARLY, ENOUGH, LATE, Basis, Expected, Histor
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
 from tieout.reports.ledger import Ledger, dues, notes, proofs
-from tieout.reports.paying import Day, day
+from tieout.reports.paying import Day, day, paid
 from tieout.reports.promises import Promise, standing
 
 WEEKS = 13
@@ -297,7 +297,7 @@ def _past(ledger: Ledger, month_end: date) -> list[Past]:
         return []
     parts = expect(then, known, {})
     open_then = {p.invoice.ref.id: p.invoice for p in parts}
-    received = paid_within(day(ledger, end), open_then, month_end + timedelta(days=1), end)
+    received = paid_within(paid(ledger, end), open_then, month_end + timedelta(days=1), end)
 
     def one(currency: str) -> Past:
         mine = [p for p in parts if p.invoice.currency == currency]

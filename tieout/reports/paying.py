@@ -82,13 +82,18 @@ def by_due(invoice: Invoice) -> tuple[date, date, str]:
 def day(ledger: Ledger, as_of: date) -> Day:
     """The ledger as of a day, inclusive."""
     live = {(r.entity, r.ref.id): r for r in ledger.documents if counts(r, as_of)}
-    paid = () if ledger.books.open_only else tuple(_paid(live, as_of))
-    return Day(ledger, as_of, live, ledger.amounts(as_of), paid)
+    return Day(ledger, as_of, live, ledger.amounts(as_of), tuple(_paid(ledger, live, as_of)))
 
 
-def _paid(live: Mapping[Key, Document], as_of: date) -> Iterator[Paid]:
+def paid(ledger: Ledger, as_of: date) -> Iterator[Paid]:
+    """The money that had reached invoices by the end of a day, in no order: `Day.paid`, without the rest of the day."""
+    live = {(r.entity, r.ref.id): r for r in ledger.documents if counts(r, as_of)}
+    return _paid(ledger, live, as_of)
+
+
+def _paid(ledger: Ledger, live: Mapping[Key, Document], as_of: date) -> Iterator[Paid]:
     """What payments applied to invoices and did not take back; credits among it are no money."""
-    for record in live.values():
+    for record in () if ledger.books.open_only else live.values():
         if not isinstance(record, Payment) or not record.amount:
             continue
         shares = [(a.invoice, a.amount_invoice, a.applied_on, a.reversed_on) for a in record.applications]

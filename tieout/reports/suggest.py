@@ -152,6 +152,11 @@ class _Desk:
         return {top: sorted(of, key=_order) for top, of in found.items()}
 
     @cached_property
+    def unsettled(self) -> dict[str, list[Billed]]:
+        """The same, without what is settled: most of a long history."""
+        return {top: [d for d in of if self.side.open[_key(d)]] for top, of in self.families.items()}
+
+    @cached_property
     def index(self) -> dict[str, Numbers]:
         return {top: numbers(of) for top, of in self.families.items()}
 
@@ -166,7 +171,7 @@ class _Desk:
         return [
             d
             for top in self._family(payment)
-            for d in self.families[top]
+            for d in self.unsettled[top]
             if isinstance(d, Invoice)
             and d.currency == payment.currency
             and d.issued <= payment.received
@@ -260,7 +265,7 @@ class _Desk:
     def _verdict(self, payment: Payment, unapplied: Decimal, fits: list[Fit], *, whole: bool) -> Suggestion:
         if len(fits) == 1 and whole:
             return Suggestion(payment, unapplied, "suggested", tuple(fits))
-        why = f"{len(fits)} ways fit equally well" if whole else "there are more sets than were tried; these fit"
+        why = f"{len(fits)} ways fit equally well" if whole else "more ways may fit than these"
         return Suggestion(payment, unapplied, "ambiguous", tuple(fits), why)
 
     def _ways(self, payment: Payment, unapplied: Decimal, lines: list[Line], where: str) -> tuple[list[Fit], bool]:
@@ -292,7 +297,7 @@ class _Desk:
         credits = [
             Line(d, self.room[_key(d)], self.room[_key(d)])
             for top in self._family(payment)
-            for d in self.families[top]
+            for d in self.unsettled[top]
             if isinstance(d, CreditMemo)
             and d.customer in accounts
             and d.currency == payment.currency

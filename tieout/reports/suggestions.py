@@ -159,7 +159,7 @@ def _suggested(side: Day, found: Sequence[Suggestion]) -> Table:
                     line.open - line.amount,
                     s.unapplied - fit.amount if n == len(fit.lines) - 1 else None,
                     fit.rule,
-                    fit.evidence,
+                    fit.evidence if n == 0 else None,
                 )
             )
     rows = totalled(_SUGGESTED, flat(groups), summed=_SUMS)

@@ -22,6 +22,7 @@ _CUSTOMERS = (
     Column("rank", "no.", "count", width=5),
     CURRENCY,
     Column("customer", "customer"),
+    Column("contact", "contact"),
     Column("to_call", "to call about", "money"),
     Column("overdue", "overdue", "money"),
     Column("disputed", "disputed", "money"),
@@ -30,13 +31,11 @@ _CUSTOMERS = (
     Column("unapplied", "unapplied and credits", "money"),
     Column("oldest", "oldest item"),
     Column("days", "days overdue", "days"),
-    Column("weight", "amount × days", "rate"),
     Column("not_due", "not due yet", "money"),
     Column("late", "average days late", "rate"),
     Column("late_n", "of invoices", "count"),
     Column("dso", "DSO", "rate"),
-    Column("phone", "phone"),
-    Column("email", "e-mail"),
+    Column("weight", "amount × days", "rate"),
     Column("parent", "belongs to"),
 )
 _ITEMS = (
@@ -189,6 +188,7 @@ def _customers(side: Day, called: Sequence[Account], own: Mapping[tuple[str, str
                 rank,
                 a.currency,
                 side.name(a.customer),
+                ", ".join(c for c in (who.phone, who.email) if c) or None if who else None,
                 a.to_call,
                 sum((i.open for i in a.items), ZERO),
                 a.of("disputed") or None,
@@ -197,13 +197,11 @@ def _customers(side: Day, called: Sequence[Account], own: Mapping[tuple[str, str
                 a.credit or None,
                 number_of(oldest.document),
                 oldest.days,
-                a.weight.to_integral_value(ROUND_HALF_UP),
                 a.not_due or None,
                 average(days),
                 len(days) or None,
                 own.get((a.customer, a.currency)),
-                who.phone if who else None,
-                who.email if who else None,
+                a.weight.to_integral_value(ROUND_HALF_UP) or None,
                 side.name(who.parent) if who and who.parent else None,
             )
         )
@@ -295,7 +293,7 @@ def _notes(side: Day, promises: Sequence[Promise], *, settles: bool) -> tuple[st
     if undated:
         said.append(f"{undated:,} open invoices state no due date; they are never overdue here.")
     if not promises:
-        said.append("No promise to pay is on record.")
+        said.append("No promise to pay is on record: tieout report promise keeps one.")
     if not settles:
         said.append("The source shows open items only: how late customers paid, and DSO, cannot be told from it.")
     return tuple(said)

@@ -306,6 +306,39 @@ control_total = Table(
     Column("as_of", Text, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
 )
+# Who prepared or approved which step of a close, with which figure; rows are appended only. role: prepared, approved.
+sign_off = Table(
+    "sign_off",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("pair", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("figure", Text, nullable=False),
+    Column("figure_hash", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+Index("sign_off_close", sign_off.c.pair, sign_off.c.as_of)
+# What customers told somebody: pays this much of an invoice by that day; rows are appended only, the last one counts.
+promise = Table(
+    "promise",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("connection", Text, nullable=False),
+    Column("invoice", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("pays_on", Text, nullable=False),
+    Column("said_on", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+Index("promise_invoice", promise.c.connection, promise.c.invoice)
 audit_event = Table(
     "audit_event",
     metadata,

@@ -1,0 +1,117 @@
+"""The steps of a close by their facts, and which sign-offs still hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from ledgers import JAN31, D, compared, day, invoice, payment
+
+from tieout.model import ControlBalance
+from tieout.reports import Books
+from tieout.reports.checklist import Close, Signature, build, signed, steps
+
+BILL = invoice("A", "C1", "100", "2026-01-10")
+AT = datetime(2026, 2, 1, 9, tzinfo=UTC)
+
+
+def control(name: str, amount: str) -> ControlBalance:
+    return ControlBalance(
+        connection=name, account="1100", as_of=JAN31, amount=D(amount), currency="USD", report="tb", parameters={}
+    )
+
+
+def books(name, *records, amount="100", **more):
+    return Books(name=name, records=records, source={}, **({"controls": [control(name, amount)]} | more))
+
+
+def close(left, right, **more):
+    result = compared(list(left.records), list(right.records), as_of=JAN31)
+    given = {"listed": (), "ran_at": AT, "waiting": (), "signed": (), "rules": "r1"}
+    given["closed"] = {left.name: JAN31, right.name: date(2026, 2, 28)}
+    return Close(pair="main", comparison=result, **(given | more))
+
+
+def stands(left=None, right=None, **more):
+    left, right = left or books("l", BILL), right or books("r", BILL)
+    return {s.key: s for s in steps((left, right), close(left, right, **more), JAN31)}
+
+
+def test_a_whole_close_is_met_but_for_what_a_person_looks_at():
+    assert {k: s.state for k, s in stands().items() if s.state != "met"} == {}
+    made = build(
+        (books("l", BILL), books("r", BILL)), as_of=JAN31, close=close(books("l", BILL), books("r", BILL)), detail=True
+    )
+    assert all(p.held for p in made.proofs)
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "left", "more"),
+    [
+        ("read", "not met", books("l", BILL, doubts=["a page failed"]), {}),
+        ("read", "not met", books("l", BILL, dated=date(2026, 1, 30)), {}),
+        ("unreadable", "not met", books("l", BILL, unreadable=1), {}),
+        ("control", "not met", books("l", BILL, amount="99.99"), {}),
+        ("control", "not known", books("l", BILL, controls=()), {}),
+        ("unconfirmed", "to review", books("l", BILL, invoice("B", "C1", "7", "2026-01-11"), amount="107"), {}),
+        ("unapplied", "to review", books("l", BILL, payment("P", "C1", "7", "2026-01-11"), amount="93"), {}),
+        ("cut_off", "to review", books("l", BILL, invoice("B", "C1", "7", "2026-02-10")), {}),
+        ("plan", "not met", None, {"waiting": ["plan 1 is draft"]}),
+        ("plan", "not known", None, {"ran_at": None}),
+        ("closed", "not met", None, {"closed": {"l": date(2025, 12, 31), "r": None}}),
+        ("closed", "not known", None, {"closed": {"l": JAN31, "r": None}}),
+    ],
+)
+def test_each_step_by_its_fact(step, state, left, more):
+    assert stands(left, **more)[step].state == state
+
+
+def listed(**more):
+    base = {"id": "D-1", "code": "AMOUNT_DIFF", "delta": "5.00", "currency": "USD", "severity": "high", "state": "open"}
+    return [base | {"reason": None, "accepted_until": None} | more]
+
+
+def test_grave_differences_block_until_they_are_accepted_and_acceptances_end():
+    assert stands(listed=listed())["blocking"].state == "not met"
+    assert stands(listed=listed(severity="low"))["blocking"].state == "met"
+    told = stands(listed=listed(state="accepted", reason="agreed", accepted_until="2026-02-15T23:59:59.999999Z"))
+    assert told["blocking"].state == "met"
+    assert told["accepted"].figure == "1 accepted, 1 of them end by 2026-03-03"
+    assert told["accepted"].evidence == ("D-1 AMOUNT_DIFF 5.00 USD, until 2026-02-15: agreed",)
+
+
+def sign(step, role="approved", by="Grace", rules="r1", **more):
+    given = {"step": step.key, "role": role, "by": by, "at": AT, "figure": step.figure, "hash": step.hash}
+    return Signature(**(given | {"rules": rules, "note": ""} | more))
+
+
+def test_a_signature_holds_for_its_figure_and_all_behind_it():
+    left = books("l", BILL, payment("P", "C1", "7", "2026-01-11"), amount="93")
+    other = books("l", BILL, payment("Q", "C1", "7", "2026-01-11"), amount="93")
+    was, now = stands(left)["unapplied"], stands(other)["unapplied"]
+    assert was.figure == now.figure
+    assert signed(was, [sign(was, "prepared", "Ada"), sign(was)], "r1").said == "signed off"
+    assert signed(was, [sign(was, "prepared", "Ada")], "r1").said == "prepared; waits for approval"
+    assert signed(now, [sign(was)], "r1").said.startswith("void (BACKDATED_AFTER_CLOSE)")
+    assert signed(now, [sign(was)], "r2").said.startswith("void (RULE_CHANGED)")
+    # Other rules and the same figure: nothing that anybody signed has changed.
+    assert signed(was, [sign(was)], "r2").whole
+    assert not signed(now, [sign(was)], "r1").whole
+    assert signed(now, [sign(was), sign(now)], "r1").whole
+
+
+def test_the_order_of_the_records_changes_no_figure():
+    records = [BILL, *(payment(f"P{n}", "C1", "7", "2026-01-25") for n in range(5))]
+    one, two = books("l", *records), books("l", *reversed(records))
+    assert {k: s.hash for k, s in stands(one).items()} == {k: s.hash for k, s in stands(two).items()}
+
+
+def test_a_step_that_was_met_and_no_longer_is_is_void():
+    was = stands()["closed"]
+    now = stands(closed={"l": day("2025-12-31"), "r": JAN31})["closed"]
+    assert (
+        signed(now, [sign(was)], "r1").said
+        == "void (the figure changed): approved by Grace for l: 2026-01-31; r: 2026-02-28"
+    )
+    assert replace(was, next="else").hash == was.hash

@@ -1,0 +1,76 @@
+"""What the state of a pair says of a close: what is left to be done, and which differences stand, as answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from tieout.sync import plans, schema
+from tieout.sync.differences import OPEN_STATES
+from tieout.sync.store import Store, instant, loads
+
+# A write that was begun and is not settled, and how people say it.
+_UNSETTLED = {
+    "ready": "about to be sent",
+    "sending": "being sent",
+    "unknown": "with an outcome that is not known",
+    "applied": "sent, and not read back",
+    "emitted": "in a file that no export shows yet",
+    "stuck": "refused or stuck",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """ran_at: end of the last run (UTC), None if there was none · waiting: what is left to be written, in sentences
+
+    listed: discrepancies that are not closed: body, `pair`, `state`, `owner`, `reason`, `accepted_until`
+    """
+
+    ran_at: datetime | None
+    waiting: list[str]
+    listed: list[dict[str, Any]]
+
+
+def standing(store: Store, pair: str) -> Standing:
+    """How the pair stands now, after its last run."""
+    with store.reading():
+        run = _last_run(store, pair)
+        broken = run is not None and run["status"] != "ok"
+        said = (
+            [f"the last run ended as {run['status']}: {run['abort_reason'] or 'it was killed'}"]
+            if run and broken
+            else []
+        )
+        ran_at = instant(run["finished_at"]) if run else None
+        return Standing(ran_at, [*said, *_waiting(store, pair)], _listed(store, pair))
+
+
+def _last_run(store: Store, pair: str) -> dict[str, Any] | None:
+    """The last run that ended."""
+    r = schema.run
+    query = sa.select(r.c.status, r.c.finished_at, r.c.abort_reason)
+    query = query.where(r.c.pair == pair, r.c.finished_at.is_not(None)).order_by(r.c.started_at.desc(), r.c.id.desc())
+    return next(iter(store.rows(query.limit(1))), None)
+
+
+def _waiting(store: Store, pair: str) -> list[str]:
+    """Open plans, and writes that were begun and are not settled."""
+    out = [
+        f"plan {p['id']} is {p['status']}, with {len(p['operations'])} operations" for p in plans.listed(store, pair)
+    ]
+    i = schema.intent
+    rows = store.rows(sa.select(i.c.state).where(i.c.pair == pair, i.c.state.in_(_UNSETTLED)))
+    counted = Counter(row["state"] for row in rows)
+    return [*out, *(f"{n} writes {_UNSETTLED[state]}" for state, n in sorted(counted.items()))]
+
+
+def _listed(store: Store, pair: str) -> list[dict[str, Any]]:
+    t = schema.discrepancy
+    kept = ("pair", "state", "owner", "reason", "accepted_until")
+    query = sa.select(t.c.body, *(t.c[k] for k in kept)).where(t.c.pair == pair, t.c.state.in_(OPEN_STATES))
+    return [loads(r["body"]) | {k: r[k] for k in kept} for r in store.rows(query.order_by(t.c.id))]
