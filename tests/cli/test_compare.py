@@ -10,6 +10,7 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
+import duckdb
 import openpyxl
 import pytest
 
@@ -196,6 +197,26 @@ def test_what_a_file_does_not_settle_is_asked(tieout: Run, tmp_path: Path) -> No
     assert any("01/05/2026" in q for q in questions)
     assert "question: " in ran.stderr
     assert tieout("profile", "check", "x.csv", "--profile", "x.toml").returncode == 2, "unanswered, it does not load"
+
+
+def test_ledgers_in_parquet_need_no_profile(tieout: Run, tmp_path: Path) -> None:
+    row = "SELECT 'I' || i AS id, 'N' || i AS number, 'invoice' AS kind, DATE '2026-01-02' AS issued, 'EUR' AS currency"
+    for side, total in (("left", "1.5000"), ("right", "1.5001")):
+        query = f"{row}, CASE i WHEN 1 THEN {total} ELSE 7 END::DECIMAL(9,4) AS total FROM range(3) AS r(i)"
+        duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/{side}.parquet' (FORMAT parquet)")
+    args = ("--left", "left.parquet", "--right", "right.parquet", "--key", "id", "--memory", "500MB")
+    ran = tieout("compare", *args, "--parquet", "out.parquet")
+    assert ran.returncode == 0, ran.stderr
+    assert "AMOUNT_NET" in ran.stdout
+    rows = duckdb.connect().execute(f"SELECT code, delta, left_value FROM '{tmp_path}/out.parquet'").fetchall()
+    assert rows == [("AMOUNT_NET", Decimal("0.0001"), "1.50")]
+    said = json.loads((tmp_path / "out.parquet.provenance.json").read_text())
+    assert said["sha256"] == sha256((tmp_path / "out.parquet").read_bytes()).hexdigest()
+    assert said["read"]["left"]["sha256"] == sha256((tmp_path / "left.parquet").read_bytes()).hexdigest()
+    again = tieout("compare", *args, "--parquet", "left.parquet")
+    assert again.returncode == 2
+    assert "read or written by this comparison already" in again.stderr
+    assert "needs no profile" in tieout("compare", *args, "--left-profile", "documents").stderr
 
 
 def test_an_output_never_replaces_a_ledger(tieout: Run, ledgers: tuple[str, ...], tmp_path: Path) -> None:

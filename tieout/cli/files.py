@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 from tieout.cli.output import Out, clean, common, encode, money, table
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock
-from tieout.cli.writing import write_new, write_whole
+from tieout.cli.writing import write_new, write_whole, writing_whole
 from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _file = click.Path(path_type=Path, dir_okay=False)
+_ledger = click.Path(path_type=Path)
 
 
 @click.group()
@@ -119,14 +121,19 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 
 
 @click.command()
-@click.option("--left", required=True, type=_file, help="The first ledger; A in discrepancy codes.")
-@click.option("--left-profile", required=True, help="How to read it: a shipped profile, or the path of your own.")
-@click.option("--right", required=True, type=_file, help="The second ledger; B.")
-@click.option("--right-profile", required=True, help="How to read it.")
+@click.option("--left", required=True, type=_ledger, help="The first ledger; A in discrepancy codes.")
+@click.option("--left-profile", help="How to read it: a shipped profile, or the path of your own. None for Parquet.")
+@click.option("--right", required=True, type=_ledger, help="The second ledger; B.")
+@click.option("--right-profile", help="How to read it.")
+@click.option(
+    "--key", type=click.Choice(["id", "number"]), help="Pair documents by this alone: it is known to be right."
+)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
 @click.option("--html", type=_file, help="Also write a page that needs nothing else.")
 @click.option("--xlsx", type=_file, help="Also write an Excel workbook: bridges with live formulas, every difference.")
 @click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
+@click.option("--parquet", type=_file, help="Also write every difference as Parquet, with FILE.provenance.json.")
+@click.option("--memory", metavar="SIZE", help="Use this much memory at most, as 2GB; beyond it the work goes to disk.")
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
 @common
@@ -134,13 +141,16 @@ def compare(
     out: Out,
     *,
     left: Path,
-    left_profile: str,
+    left_profile: str | None,
     right: Path,
-    right_profile: str,
+    right_profile: str | None,
+    key: str | None,
     as_of: datetime | None,
     html: Path | None,
     xlsx: Path | None,
     csv: Path | None,
+    parquet: Path | None,
+    memory: str | None,
     limit: int,
     fail_on_differences: bool,
 ) -> int:
@@ -152,9 +162,11 @@ def compare(
     from tieout.compare.files import compare_files
     from tieout.reports import comparison, page, workbook
 
-    _apart((left, right, Path(left_profile), Path(right_profile)), html, xlsx, csv)
+    _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
-        result = compare_files(left, left_profile, right, right_profile, as_of.date() if as_of else None)
+        result = compare_files(
+            left, left_profile, right, right_profile, as_of.date() if as_of else None, memory=memory, key=key
+        )
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
     shown = {k: v for k, v in said.items() if k != "read"}
     if html:
@@ -162,19 +174,33 @@ def compare(
     if xlsx:
         _write(out, xlsx, workbook.write(comparison.report(result, said=shown, keys=True)))
     if csv:
-        body = render.to_csv(result).encode("utf-8-sig")
-        _write(out, csv, body)
-        sheet = {"path": str(csv), "rows": len(result.discrepancies), "sha256": sha256(body).hexdigest()}
-        _write(out, Path(f"{csv}.provenance.json"), f"{encode(sheet | said)}\n".encode())
-    out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
+        _table(out, csv, render.write_csv, result, said)
+    if parquet:
+        _table(out, parquet, render.write_parquet, result, said)
+    if out.json:
+        out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
-    _warn_of_rejected(out, result, {"left": left_profile, "right": right_profile})
+    _warn_of_rejected(out, result, {"left": left_profile or "", "right": right_profile or ""})
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
-def _apart(inputs: tuple[Path, ...], html: Path | None, xlsx: Path | None, csv: Path | None) -> None:
+def _table(out: Out, path: Path, write: Callable[[Result, Path], None], result: Result, said: dict[str, Any]) -> None:
+    """Write all discrepancies to a file, and beside it where they came from."""
+    with writing_whole(path) as under:
+        write(result, under)
+    out.note(f"wrote {path}")
+    with path.open("rb") as stream:
+        sheet = {
+            "path": str(path),
+            "rows": len(result.discrepancies),
+            "sha256": file_digest(stream, "sha256").hexdigest(),
+        }
+    _write(out, Path(f"{path}.provenance.json"), f"{encode(sheet | said)}\n".encode())
+
+
+def _apart(inputs: tuple[Path, ...], pages: Sequence[Path | None], tables: Sequence[Path | None]) -> None:
     """Raises ConfigError where an output would fall on an input or on another output."""
-    outputs = [p for p in (html, xlsx, csv, csv and Path(f"{csv}.provenance.json")) if p]
+    outputs = [*(p for p in pages if p), *(p for t in tables if t for p in (t, Path(f"{t}.provenance.json")))]
     for n, path in enumerate(outputs):
         if path.resolve() in {other.resolve() for other in (*inputs, *outputs[:n])}:
             raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")

@@ -5,8 +5,9 @@ Load both sides (`load_records`, or the file loader of `connectors.files`) into 
 
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
+from tieout.compare.listed import tallied
 from tieout.compare.match import match
-from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Totals
+from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
 from tieout.compare.tables import load_records
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "Result",
     "Rounding",
     "Side",
+    "Tally",
     "Totals",
     "compare_files",
     "load_records",
     "match",
     "run",
+    "tallied",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from tieout.compare import cash, codes, rules, tables
+from tieout.compare import cash, codes, listed, rules, tables
 from tieout.compare.causes import cause, clues, value
 from tieout.compare.equal import FROM_ROWS, take_off
 from tieout.compare.match import ladder
@@ -20,6 +21,7 @@ from tieout.compare.result import (
     Result,
     Rounding,
     Side,
+    Tally,
     Totals,
     identity,
 )
@@ -41,7 +43,9 @@ def run(
     reported_balances: bool = True,
     same_ids: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    key: str | None = None,
     bulk_from: int = FROM_ROWS,
+    spool_from: int | None = None,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
@@ -51,11 +55,13 @@ def run(
     reported_balances: False where some were read before the last write, so that they may be stale
     same_ids: both sides are exports of one system, so that an id that changed is a difference
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
+    key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     bulk_from: rows of the smaller side from which equal pairs are taken off first; the answer is the same
+    spool_from: number of discrepancies from which they are kept on disk, as `listed.Spooled`; None for a tuple always
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
-    equal = take_off(con, known, same_ids=same_ids, from_rows=bulk_from)
+    equal = take_off(con, known, same_ids=same_ids, key=key, from_rows=bulk_from)
     tables.documents(con, known, as_of=as_of, rest=equal > 0)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):
@@ -63,23 +69,30 @@ def run(
                 cash.reduce_to_open(con, side, as_of=as_of)
     tables.every(con, known, as_of=as_of, rest=equal > 0)
     explain(con, {key: x.code for key, x in reasons.items()})
-    free = ladder(con, same_ids=same_ids, twins=equal > 0)
+    free = ladder(con, same_ids=same_ids, key=key, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
     left, right = (
-        _side(name, bad, tables.totals(con, side))
+        _side(name, bad, tables.totals(con, side, as_of=as_of, rest=equal > 0))
         for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)
     )
-    found = tuple(_unread(d, rejected) for d in _discrepancies(con, (left_name, right_name), reasons))
+    found: Sequence[Discrepancy]
+    make = partial(_discrepancy, names=(left_name, right_name), reasons=reasons, rejected=rejected)
+    if spool_from is not None and con.execute("SELECT count(*) FROM cmp_found").fetchall()[0][0] >= spool_from:
+        found, tally = listed.spool(con, make, partial(_unread, rejected=rejected))
+    else:
+        found = listed.few(make(row) for row in con.execute(listed.FOUND).fetchall())
+        tally = listed.tallied(found)
     return Result(
         left=left,
         right=right,
         matched=con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0] + equal,
         discrepancies=found,
-        bridge=_bridge(left, right, found),
+        bridge=_bridge(left, right, tally),
         as_of=as_of.isoformat() if as_of else None,
         provenance=provenance or {},
+        tally=tally,
     )
 
 
@@ -88,24 +101,11 @@ def _side(name: str, rejected: int, rows: list[tuple[Any, ...]]) -> Side:
     return Side(name, sum(r[4] for r in rows), rejected, totals)
 
 
-_READ = """
-SELECT f.code, f.second, f.kind, coalesce(l.id, f.left_id), coalesce(r.id, f.right_id), coalesce(l.number, l.id),
-       coalesce(r.number, r.id), l.link, r.link, f.field, f.left_value, f.right_value, f.delta, f.currency, f.clue
-FROM cmp_found AS f LEFT JOIN cmp_left AS l ON l.rid = f.left_rid LEFT JOIN cmp_right AS r ON r.rid = f.right_rid
-"""
-
-
-def _discrepancies(
-    con: Connection, names: tuple[str, str], reasons: dict[tuple[str, str, str], Explained]
-) -> tuple[Discrepancy, ...]:
-    found = [_discrepancy(row, names, reasons) for row in con.execute(_READ).fetchall()]
-    return tuple(
-        sorted(found, key=lambda d: ("TZGN".index(d.class_), -abs(d.delta), codes.ORDER.get(d.code, 99), d.id))
-    )
-
-
 def _discrepancy(
-    row: tuple[object, ...], names: tuple[str, str], reasons: dict[tuple[str, str, str], Explained]
+    row: tuple[object, ...],
+    names: tuple[str, str],
+    reasons: Mapping[tuple[str, str, str], Explained],
+    rejected: tuple[int, int],
 ) -> Discrepancy:
     code, second, kind, left, right, llabel, rlabel, llink, rlink, field, lraw, rraw, delta, currency, packed = row
     assert isinstance(code, str)
@@ -117,7 +117,7 @@ def _discrepancy(
     said = reasons.get(("left", str(kind), str(left))) if right is None else None
     said = said or (reasons.get(("right", str(kind), str(right))) if left is None else None)
     said = said if said and said.code == code else None
-    return Discrepancy(
+    made = Discrepancy(
         id=identity(code, kind, left, right, field, currency),
         code=code,
         secondary=tuple(s for s in str(second or "").split(",") if s),
@@ -138,6 +138,7 @@ def _discrepancy(
         confirmed=said.confirmed if said else entry.confirmed and "unsure" not in clue,
         links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
     )
+    return _unread(made, rejected)
 
 
 def _unread(d: Discrepancy, rejected: tuple[int, int]) -> Discrepancy:
@@ -159,25 +160,19 @@ def _text(raw: object) -> str | None:
     return None if raw is None else str(raw)
 
 
-def _bridge(left: Side, right: Side, found: Iterable[Discrepancy]) -> dict[str, Bridge]:
+def _bridge(left: Side, right: Side, tally: Iterable[Tally]) -> dict[str, Bridge]:
     """Per currency: totals summed from documents, lines from discrepancies, and what neither explains."""
-    lines: dict[str, dict[str, list[Decimal]]] = {}
-    loose: dict[str, Decimal] = {}
-    for d in found:
-        if d.currency is None:
-            continue
-        lines.setdefault(d.currency, {}).setdefault(d.code, []).append(d.delta)
-        if not d.confirmed:
-            loose[d.currency] = loose.get(d.currency, ZERO) + abs(d.delta)
+    of: dict[str, list[Tally]] = {}
+    for t in tally:
+        if t.currency is not None:
+            of.setdefault(t.currency, []).append(t)
     out = {}
     none = Totals(0, ZERO, ZERO)
     for currency in sorted({*left.totals, *right.totals}):
         a, b = left.totals.get(currency, none).open, right.totals.get(currency, none).open
-        of_code = lines.get(currency, {})
-        steps = tuple(
-            Line(code, tidy(sum(of_code[code], ZERO)), len(of_code[code]))
-            for code in sorted(of_code, key=lambda c: codes.ORDER.get(c, 99))
-        )
+        found = sorted(of.get(currency, ()), key=lambda t: (codes.ORDER.get(t.code, 99), t.code))
+        steps = tuple(Line(t.code, tidy(t.delta), t.count) for t in found)
         rest = b - a - sum((s.delta for s in steps), ZERO)
-        out[currency] = Bridge(a, steps, b, tidy(rest), tidy(loose.get(currency, ZERO)))
+        loose = sum((t.unconfirmed for t in found), ZERO)
+        out[currency] = Bridge(a, steps, b, tidy(rest), tidy(loose))
     return out

@@ -7,63 +7,56 @@ Not taken: what another rung may have a stronger claim to (links, markers), what
 that an application or an adjustment concerns), and what could be the twin of a document that is left.
 
 Who writes a rule: it sees these pairs neither in `cmp_match` nor in `cmp_left`, `cmp_right`. If it compares one more
-column of a pair, add the column to `_SAME`; if it looks at a ledger as a whole, let it read `cmp_every_*`; if neither
+column of a pair, let `_same` ask for it; if it looks at a ledger as a whole, let it read `cmp_every_*`; if neither
 will do, let `take_off` answer 0 where the rule has something to look at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tieout.compare.match import BASE_ID, NEAR_DAYS
 from tieout.compare.tables import Connection, Parties, told
 from tieout.mapping.relation import SIDES
 
 FROM_ROWS = 50_000  # rows of the smaller side from which one pass over both is worth its price
-_SAMPLE = 20_000  # rows looked at to tell whether numbers repeat so often that a join on them would grow
+MOST_PAIRS = 3  # times the rows of both sides: more means numbers that repeat very often
 
-# True where a pair needs no further look. `l.x = r.x` over NULL is unknown: an unstated value is not compared.
-_SAME = (
-    "l.kind = r.kind",
-    "l.subkind IS NOT DISTINCT FROM r.subkind",
-    "l.sign = r.sign",
-    "l.who = r.who",
-    "coalesce(l.currency, '') = coalesce(r.currency, '')",
-    "l.total = r.total",
-    "coalesce(l.ar, l.sign * l.total) = coalesce(r.ar, r.sign * r.total)",
-    "coalesce(l.tax = r.tax, TRUE)",
-    "l.state = r.state",
-    "l.issued = r.issued",
-    "l.posted IS NOT DISTINCT FROM r.posted",
-    "coalesce(l.due = r.due, TRUE)",
-    "l.voided_on IS NOT DISTINCT FROM r.voided_on",
-    "l.settled_on IS NOT DISTINCT FROM r.settled_on",
-    "coalesce(l.rate = r.rate, TRUE)",
-    "coalesce(l.disputed = r.disputed, TRUE)",
-)
+# True where a pair needs no further look, by the column. A column is left out where no row says anything in it.
+_ALWAYS = ("l.total = r.total", "l.issued = r.issued", "coalesce(l.currency, '') = coalesce(r.currency, '')")
+# A difference of these counts even where one side says nothing.
+_STRICT = ("subkind", "voided_on", "settled_on")
+# `l.x = r.x` over NULL is unknown: an unstated value is not compared.
+_LENIENT = ("tax", "due", "rate", "disputed")
+_SAME_EFFECT = "coalesce(l.ar, l.sign * l.total) = coalesce(r.ar, r.sign * r.total)"
+# The join is given up beyond `most` rows: numbers repeat so often that it would grow without bounds.
 _PAIRS = """
 CREATE OR REPLACE TEMP TABLE cmp_equal AS
 SELECT l.rid AS left_rid, r.rid AS right_rid, {same} AS same
-FROM ({left}) AS l FULL JOIN ({right}) AS r ON l.k = r.k
+FROM ({left}) AS l FULL JOIN ({right}) AS r ON l.k = r.k LIMIT {most}
 """
-# One row per document; `k` is NULL where it is not to be taken.
-_KEYED = """
-SELECT b.*, {who} AS who, CASE WHEN {quiet} THEN b.{key} END AS k FROM cmp_rows_{side} AS b{party}
-"""
-_PARTY = " LEFT JOIN cmp_party_{side} AS q ON q.id = coalesce(b.customer, b.customer_name)"
+# One row per document; `k` is NULL where it is not to be taken. `pair` is one number on both sides for one customer.
+_KEYED = "SELECT b.*{pair}, {key} AS k FROM cmp_rows_{side} AS b{party}"
+_PARTY = " LEFT JOIN cmp_party_{side} AS q ON q.id = {party}"
 # Rows that may be seen again by a rule of cash, here or in the other ledger.
 _UNTOUCHED = """
 b.kind = 'invoice' AND (b.open IS NULL OR b.open = abs(coalesce(b.ar, b.sign * b.total)))
 AND b.id NOT IN (SELECT invoice FROM {side}_applications WHERE invoice IS NOT NULL)
 """
-_UNCONCERNED = """
-b.kind = 'invoice' AND b.id NOT IN (SELECT concerns FROM {side}_documents WHERE kind = 'adjustment'
-                                    AND concerns IS NOT NULL) OR b.kind <> 'invoice' AND b.concerns IS NULL
+_UNCONCERNED = "b.concerns IS NULL"
+_NOT_CONCERNED = """
+b.id NOT IN (SELECT concerns FROM {side}_documents WHERE kind = 'adjustment' AND concerns IS NOT NULL)
 """
-_STATED = """
-SELECT (SELECT count(*) FROM {side}_documents), (SELECT count(link) + count(marker) FROM {side}_documents),
-       (SELECT count(*) FROM {side}_applications)
+_TOLD = ("subkind", "voided_on", "settled_on", "tax", "due", "rate", "disputed", "ar", "link", "marker", "concerns")
+# How many rows there are, and how many say something in each column, or something else than most documents do.
+_STATED = f"""
+SELECT (SELECT count(*) FROM {{side}}_applications) AS applications, d.* FROM (
+  SELECT count(*) AS n, {", ".join(f"count({c}) AS {c}" for c in _TOLD)},
+         count(CASE WHEN kind <> 'invoice' THEN 1 END) AS kind, count(CASE WHEN state <> 'posted' THEN 1 END) AS state,
+         count(CASE WHEN posted IS DISTINCT FROM issued THEN 1 END) AS posted
+  FROM {{side}}_documents) AS d
 """
+_STATED_OF = ("applications", "n", *_TOLD, "kind", "state", "posted")
 _COUNTS = "SELECT count(*), count(left_rid), count(right_rid), count(CASE WHEN same THEN 1 END) FROM cmp_equal"
 _REST = """
 CREATE OR REPLACE TEMP TABLE cmp_rest_{side} AS
@@ -85,22 +78,19 @@ CREATE OR REPLACE TEMP TABLE cmp_repeated AS
 SELECT {key} AS k FROM cmp_rows_left WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1
 UNION SELECT {key} FROM cmp_rows_right WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1
 """
-_CROWDED = """
-SELECT coalesce(sum(n * (n - 1)), 0) FROM (
-  SELECT count(*) AS n FROM cmp_rows_{side} WHERE hash(rid) % {each} = 0 AND {key} IS NOT NULL GROUP BY {key}) AS s
-"""
 # Pairs of which one row could be what a row that is left was booked twice of: see `match._duplicates`.
 _TWINS = """
 INSERT INTO cmp_twin
 SELECT DISTINCT e.left_rid, e.right_rid FROM (
   SELECT t.rid FROM ({rows}) AS t
-  JOIN (SELECT b.kind, b.subkind, b.who, b.currency, b.total, b.issued FROM ({rows}) AS b
-        WHERE b.rid IN (SELECT rid FROM cmp_rest_{side})) AS f
+  JOIN (SELECT * FROM ({rows}) AS b WHERE b.rid IN (SELECT rid FROM cmp_rest_{side})) AS f
     ON t.kind = f.kind AND t.who = f.who AND t.total = f.total AND t.currency IS NOT DISTINCT FROM f.currency
    AND t.subkind IS NOT DISTINCT FROM f.subkind AND abs(datediff('day', t.issued, f.issued)) <= {near}) AS n
 JOIN cmp_equal AS e ON e.{side}_rid = n.rid AND e.same
 """
-_ROWS = "SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued FROM cmp_rows_{side} AS b{party}"
+_ROWS = """
+SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued FROM cmp_rows_{side} AS b{party}
+"""
 
 
 def take_off(
@@ -113,65 +103,90 @@ def take_off(
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     same_ids: as in `engine.run` · from_rows: rows of the smaller side below which this is not tried
     """
-    stated = [con.execute(_STATED.format(side=side)).fetchall()[0] for side in SIDES]
-    rows = [s[0] for s in stated]
-    known = any(s[1] for s in stated) and not key
-    if min(rows) < max(from_rows, 1) or known:
+    left, right = (
+        dict(zip(_STATED_OF, con.execute(_STATED.format(side=side)).fetchall()[0], strict=True)) for side in SIDES
+    )
+    claimed = not key and any(s["link"] or s["marker"] for s in (left, right))
+    if min(left["n"], right["n"]) < max(from_rows, 1) or claimed:
         return 0
+    cash = bool(left["applications"] or right["applications"])
+    quiet = [_quiet(side, cash=cash, concerned=s["concerns"] > 0) for side, s in zip(SIDES, (left, right), strict=True)]
+    same = _same(con, left, right)
+    if parties.comparable:
+        same.append("l.pair = r.pair")
+    if same_ids:
+        same.append(f"{BASE_ID.format(id='l.id')} = {BASE_ID.format(id='r.id')}")
     for column in (key,) if key == "id" else parties.numbers:
-        quiet = [_quiet(side, cash=any(s[2] for s in stated)) for side in SIDES]
-        if any(_crowded(con, side, column, n) for side, n in zip(SIDES, rows, strict=True)):
+        keyed = [f"CASE WHEN {' AND '.join(q)} THEN b.{column} END" if q else f"b.{column}" for q in quiet]
+        if not _join(con, parties, same, keyed, (left["n"], right["n"])):
             con.execute(_REPEATED.format(key=column))
-            quiet = [f"({q}) AND b.{column} NOT IN (SELECT k FROM cmp_repeated)" for q in quiet]
-        if pairs := _pair(con, parties, column, quiet, rows, same_ids=same_ids):
-            return pairs
+            keyed = [f"CASE WHEN b.{column} NOT IN (SELECT k FROM cmp_repeated) THEN {k} END" for k in keyed]
+            _join(con, parties, same, keyed, (left["n"], right["n"]))
+        if pairs := con.execute(_COUNTS).fetchall()[0][3]:
+            for side in SIDES:
+                con.execute(_REST.format(side=side))
+            con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin (left_rid BIGINT, right_rid BIGINT)")
+            # Where no other row of a side has the number that documents are known by, nothing taken off has a twin.
+            twins = column == "id" or (column == "number" and not key) or any(quiet)
+            return int(pairs) - (_twins(con, parties) if twins else 0)
     return 0
 
 
-def _quiet(side: str, *, cash: bool) -> str:
-    """The condition on a row that no rule of cash looks at it. cash: a side states applications"""
-    conditions = [_UNCONCERNED]
-    if cash:
-        conditions.append(_UNTOUCHED)
-    return " AND ".join(f"({c.format(side=side)})" for c in conditions)
+def _same(con: Connection, left: Mapping[str, int], right: Mapping[str, int]) -> list[str]:
+    """What must hold of a pair. left, right: how many rows say something in each column"""
+    either = {c for c in left if left[c] or right[c]}
+    both = {c for c in left if left[c] and right[c]}
+    return [
+        *_ALWAYS,
+        *(f"l.{c} = r.{c}" for c in ("kind", "state") if c in either),
+        *(["(l.kind <> 'adjustment' OR l.sign = r.sign)"] if "kind" in either else []),
+        *(["l.posted IS NOT DISTINCT FROM r.posted"] if "posted" in either else []),
+        *(f"l.{c} IS NOT DISTINCT FROM r.{c}" for c in _STRICT if c in either),
+        *(f"coalesce(l.{c} = r.{c}, TRUE)" for c in (*_LENIENT,) if c in both),
+        *(f"coalesce(l.{c} = r.{c}, TRUE)" for c in told(con)),
+        *([_SAME_EFFECT] if "ar" in either else []),
+    ]
 
 
-def _crowded(con: Connection, side: str, key: str, rows: int) -> bool:
-    """Whether, by a sample, a join of the side with itself on the key would more than double it."""
-    each = max(1, rows // _SAMPLE)
-    return bool(con.execute(_CROWDED.format(side=side, key=key, each=each)).fetchall()[0][0] * each * each > rows)
+def _quiet(side: str, *, cash: bool, concerned: bool) -> list[str]:
+    """Conditions on a row that no rule of cash looks at it.
+
+    cash: a side states applications · concerned: there are documents here that concern others
+    """
+    conditions = [_UNTOUCHED.format(side=side)] if cash else []
+    if concerned:
+        conditions += [f"(b.kind <> 'adjustment' OR {_UNCONCERNED})", _NOT_CONCERNED.format(side=side)]
+    return [f"({c})" for c in conditions]
 
 
-def _pair(
-    con: Connection, parties: Parties, key: str, quiet: Sequence[str], rows: Sequence[int], *, same_ids: bool
-) -> int:
-    party = _PARTY if parties.comparable else ""
-    keyed = {
-        side: _KEYED.format(side=side, who=parties.who("q"), quiet=q, key=key, party=party.format(side=side))
-        for side, q in zip(SIDES, quiet, strict=True)
+def _join(con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int]) -> bool:
+    """Fill `cmp_equal`; False where numbers repeat so often that it was given up."""
+    sides = {
+        side: _KEYED.format(
+            side=side,
+            key=key,
+            pair=", q.pair" if parties.comparable else "",
+            party=_PARTY.format(side=side, party=parties.id_of(side, "b")) if parties.comparable else "",
+        )
+        for side, key in zip(SIDES, keyed, strict=True)
     }
-    same = [*_SAME, *(f"coalesce(l.{column} = r.{column}, TRUE)" for column in told(con))]
-    if same_ids:
-        same.append(f"{BASE_ID.format(id='l.id')} = {BASE_ID.format(id='r.id')}")
-    con.execute(_PAIRS.format(same=" AND ".join(same), **keyed))
-    _, left, right, pairs = con.execute(_COUNTS).fetchall()[0]
-    if (left, right) != tuple(rows):
+    most = MOST_PAIRS * sum(rows)
+    con.execute(_PAIRS.format(same=" AND ".join(same), most=most + 1, **sides))
+    every, left, right, _ = con.execute(_COUNTS).fetchall()[0]
+    if every > most:
+        return False
+    if (left, right) != rows:
         con.execute(_SEVERAL)
-        pairs = con.execute(_COUNTS).fetchall()[0][3]
-    if not pairs:
-        return 0
-    con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin (left_rid BIGINT, right_rid BIGINT)")
+    return True
+
+
+def _twins(con: Connection, parties: Parties) -> int:
+    """Leave among the rows that are left what these could be twins of; how many pairs that are."""
     for side in SIDES:
-        con.execute(_REST.format(side=side))
-    for side in SIDES:
-        each = _ROWS.format(side=side, who=parties.who("q"), party=party.format(side=side))
-        con.execute(_TWINS.format(side=side, rows=each, near=NEAR_DAYS))
+        party = _PARTY.format(side=side, party=parties.id_of(side, "b")) if parties.comparable else ""
+        rows = _ROWS.format(side=side, who=parties.who("q"), party=party)
+        con.execute(_TWINS.format(side=side, rows=rows, near=NEAR_DAYS))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin AS SELECT DISTINCT left_rid, right_rid FROM cmp_twin")
-    return int(pairs) - _keep(con)
-
-
-def _keep(con: Connection) -> int:
-    """Leave the twins among the rows that are left; how many pairs that are."""
     for side in SIDES:
         con.execute(f"INSERT INTO cmp_rest_{side} SELECT {side}_rid FROM cmp_twin")
     return int(con.execute("SELECT count(*) FROM cmp_twin").fetchall()[0][0])

@@ -9,33 +9,43 @@ from typing import Any
 
 import duckdb
 
+from tieout.compare import parquet
 from tieout.compare.engine import run
 from tieout.compare.result import Result, Rounding
 from tieout.connectors import files
+from tieout.errors import ConfigError
+from tieout.mapping.relation import SIDES
 from tieout.mapping.tabular import Profile, load_profile
+
+SPOOL_FROM = 5_000  # discrepancies from which they are kept on disk
 
 
 def compare_files(
     left: str | Path,
-    left_profile: Profile | str | Path,
+    left_profile: Profile | str | Path | None,
     right: str | Path,
-    right_profile: Profile | str | Path,
+    right_profile: Profile | str | Path | None,
     as_of: date | None = None,
     *,
     rounding: Rounding | None = None,
     memory: str | None = None,
+    key: str | None = None,
 ) -> Result:
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
-    memory: limit such as `2GB`; beyond it the work spills to disk. Raises ProfileError where a file does not fit.
+    Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
+    key: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
+    Raises ProfileError where a file does not fit its profile, ConfigError where one of Parquet is not as it must be.
     The provenance of the result names both files with hash, profile, row counts and totals.
     """
-    profiles = _profile(left_profile), _profile(right_profile)
-    con = duckdb.connect(config={"memory_limit": memory} if memory else {})
+    profiles = _profile(left, left_profile), _profile(right, right_profile)
+    given = {"memory_limit": memory} if memory else {}
+    # The order of rows says nothing in a relation; a file that is read by a profile counts its rows.
+    con = duckdb.connect(config={**given, "preserve_insertion_order": any(profiles)})
     try:
-        reports = [
-            files.load(con, Path(path), profile, side=side)
-            for path, profile, side in ((left, profiles[0], "left"), (right, profiles[1], "right"))
+        read = [
+            _load(con, Path(path), profile, side)
+            for path, profile, side in zip((left, right), profiles, SIDES, strict=True)
         ]
         result = run(
             con,
@@ -43,23 +53,36 @@ def compare_files(
             left_name=Path(left).name,
             right_name=Path(right).name,
             rounding=rounding,
-            scopes=(
-                "open" if profiles[0].entity == "open_items" else "all",
-                "open" if profiles[1].entity == "open_items" else "all",
-            ),
-            same_ids=profiles[0] == profiles[1] and "document" in profiles[0].columns,
-            rejected=(len(reports[0].rejected), len(reports[1].rejected)),
-            provenance={
-                side: _provenance(path, profile, report.as_json())
-                for side, path, profile, report in zip(("left", "right"), (left, right), profiles, reports, strict=True)
-            },
+            scopes=(_scope(profiles[0]), _scope(profiles[1])),
+            same_ids=profiles[0] is not None and profiles[0] == profiles[1] and "document" in profiles[0].columns,
+            rejected=(read[0].get("rejected", 0), read[1].get("rejected", 0)),
+            provenance=dict(zip(SIDES, read, strict=True)),
+            key=key,
+            spool_from=SPOOL_FROM,
         )
     finally:
         con.close()
     return result
 
 
-def _profile(profile: Profile | str | Path) -> Profile:
+def _scope(profile: Profile | None) -> str:
+    return "open" if profile and profile.entity == "open_items" else "all"
+
+
+def _load(con: duckdb.DuckDBPyConnection, path: Path, profile: Profile | None, side: str) -> dict[str, Any]:
+    if profile is None:
+        return parquet.attach(con, path, side=side)
+    return _provenance(path, profile, files.load(con, path, profile, side=side).as_json())
+
+
+def _profile(path: str | Path, profile: Profile | str | Path | None) -> Profile | None:
+    """Raises ConfigError where a file needs a profile and has none, or the other way round."""
+    if parquet.is_parquet(Path(path)):
+        if profile is not None:
+            raise ConfigError(f"{path} is Parquet, which needs no profile", hint="leave the profile away")
+        return None
+    if profile is None:
+        raise ConfigError(f"{path} needs a profile that says how to read it", hint="tieout profile list names them")
     return profile if isinstance(profile, Profile) else load_profile(profile)
 
 

@@ -202,12 +202,13 @@ class Free:
 _FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link, concerns"
 
 
-def ladder(con: Connection, *, same_ids: bool = False, twins: bool = False) -> Free:
+def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, twins: bool = False) -> Free:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
     Every row of `cmp_left` and `cmp_right` ends in at most one of the three; what is in none is counted in the answer
     and stays in `cmp_free_*`. Needs `prepare` and `explain`.
     same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
+    key: the column that alone says which document is which, `id` or `number`; None for the whole ladder
     twins: `cmp_twin` holds pairs that are identical already; see `equal.take_off`
     """
     con.execute(
@@ -226,6 +227,15 @@ def ladder(con: Connection, *, same_ids: bool = False, twins: bool = False) -> F
     free = Free(stated[0]["rid"], stated[1]["rid"], f"concat_ws('|', {detail})")
     if twins:
         _pairs(con, free, f"SELECT left_rid, right_rid, {STRONG[0].no}, $${STRONG[0].rule}$$, TRUE FROM cmp_twin")
+    if key:
+        _climb(con, free, _by_key(key)[:1])
+        if free.table == "cmp_{side}":
+            _settle(con, free)
+        _climb(con, free, _by_key(key)[1:])
+        _duplicates(con, free)
+        if free.both():
+            _ambiguous(con, free, (((*_BY[key], "kk"), "TRUE"),))
+        return free
     for known in _KNOWN:
         if stated[0][known[2]] and stated[1][known[3]] and free.both():
             _known(con, free, known)
@@ -242,8 +252,21 @@ def ladder(con: Connection, *, same_ids: bool = False, twins: bool = False) -> F
     _climb(con, free, WEAK)
     _parts(con, free, several.BY_DAY)
     if free.both():
-        _ambiguous(con, free)
+        _ambiguous(con, free, ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")))
     return free
+
+
+_BY = {"id": ("id",), "number": ("number_key",)}
+
+
+def _by_key(key: str) -> tuple[Rung, ...]:
+    """The rungs where a key is known: alone with it on both sides, or equal rows of it in order. Nothing else pairs."""
+    column = _BY[key]
+    return (
+        Rung(0, f"{key} is the key", ("kind", *column), automatic=True),
+        Rung(2, "identical rows, in order", (*column, *_BARE, "issued", "detail"), "ordinal"),
+        Rung(2, "identical rows, in order", (*column, *_BARE, "issued"), "ordinal"),
+    )
 
 
 def _parts(con: Connection, free: Free, key: tuple[str, ...]) -> None:
@@ -363,9 +386,9 @@ def _duplicates(con: Connection, free: Free) -> None:
             free.doubled = True
 
 
-def _ambiguous(con: Connection, free: Free) -> None:
-    """Group what is left and could be each other: by number and customer unless cash, then by amount and date."""
-    for key, where in ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")):
+def _ambiguous(con: Connection, free: Free, by: tuple[tuple[tuple[str, ...], str], ...]) -> None:
+    """Group what is left and could be each other. by: the columns that are equal, and the condition on each row"""
+    for key, where in by:
         columns = ", ".join(key)
         given = " AND ".join([*(f"{c} IS NOT NULL" for c in key), where])
         rows = " UNION ALL ".join(

@@ -10,7 +10,10 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
 
+from tieout.compare import listed
 from tieout.compare.codes import MONEY_FIELDS
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, text
 
@@ -38,6 +41,22 @@ def neutral(value: str | None) -> str:
 def to_csv(result: Result) -> str:
     """One row per discrepancy, with a heading; amounts exact, text neutral; comma, quotes where needed, CRLF."""
     out = io.StringIO()
+    _write_csv(result, out)
+    return out.getvalue()
+
+
+def write_csv(result: Result, path: Path) -> None:
+    """The same into a file, UTF-8 with a mark at its head as spreadsheets want it; one row at a time."""
+    with path.open("w", encoding="utf-8-sig", newline="") as out:
+        _write_csv(result, out)
+
+
+def write_parquet(result: Result, path: Path) -> None:
+    """All discrepancies in columns: those of `listed.COLUMNS`, in order. Text stands as the ledgers say it."""
+    listed.write(result.discrepancies, path)
+
+
+def _write_csv(result: Result, out: TextIO) -> None:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for d in result.discrepancies:
@@ -46,7 +65,6 @@ def to_csv(result: Result) -> str:
         marks = (d.id, d.code, " ".join(d.secondary), d.class_, d.severity, d.kind)
         who = (neutral(x) for x in (d.left, d.left_label, d.right, d.right_label, d.field))
         writer.writerow([*marks, *who, *values, text(d.delta), d.currency or "", neutral(d.cause), neutral(d.remedy)])
-    return out.getvalue()
 
 
 def plain(value: str | None, most: int = _WIDEST) -> str:
@@ -112,7 +130,7 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
             ),
         ]
     if len(result.discrepancies) > len(shown):
-        out.append(f"… {len(result.discrepancies) - len(shown):,} more; --json or a CSV file has them all")
+        out.append(f"… {len(result.discrepancies) - len(shown):,} more; --json, --csv or --parquet has them all")
     for currency, bridge in sorted(result.bridge.items()):
         out += ["", *grid(bridge_rows(currency, bridge, result), frozenset({1, 2}))]
     return "\n".join(out) + "\n"

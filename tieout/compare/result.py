@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from tieout.model import ZERO, tidy
+from tieout.model import tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,26 +170,42 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """All discrepancies of one code and currency: how many, their deltas, and Σ |delta| of those not confirmed."""
+
+    code: str
+    currency: str | None
+    count: int
+    delta: Decimal
+    unconfirmed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """A whole comparison. `discrepancies` are ordered by class, size of delta (largest first), code and id."""
+    """A whole comparison. `discrepancies` are ordered by class, size of delta (largest first), code and id.
+
+    discrepancies: a tuple; where they are many, and the caller of `run` said so, a sequence that reads them from disk
+    tally: what they add up to
+    """
 
     left: Side
     right: Side
     matched: int
-    discrepancies: tuple[Discrepancy, ...]
+    discrepancies: Sequence[Discrepancy]
     bridge: Mapping[str, Bridge]
     as_of: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    tally: tuple[Tally, ...] = ()
 
     @property
     def by_code(self) -> dict[str, dict[str, Any]]:
         """Count and delta per currency of each code, largest count first."""
         out: dict[str, dict[str, Any]] = {}
-        for d in self.discrepancies:
-            entry = out.setdefault(d.code, {"count": 0, "delta": {}})
-            entry["count"] += 1
-            if d.currency:
-                entry["delta"][d.currency] = entry["delta"].get(d.currency, ZERO) + d.delta
+        for t in self.tally:
+            entry = out.setdefault(t.code, {"count": 0, "delta": {}})
+            entry["count"] += t.count
+            if t.currency:
+                entry["delta"][t.currency] = t.delta
         return dict(sorted(out.items(), key=lambda kv: (-kv[1]["count"], kv[0])))
 
     def as_json(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ whose effect differs is in exactly one finding with a delta, or in split ones th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from tieout.compare import several, tables
 from tieout.compare.match import BASE_ID, Free
@@ -162,10 +161,7 @@ FROM cmp_pair WHERE l_currency <> r_currency AND main IS NOT NULL"""
 # d = part of tax + part of net + what is settled otherwise. Without an effect on either side only values are reported.
 _AMOUNT = """
 CREATE OR REPLACE TEMP TABLE cmp_amount AS
-SELECT a.*, live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6))
-         AND sum(CASE WHEN settle = 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)) THEN abs(d) ELSE 0 END)
-             OVER (PARTITION BY l_currency ORDER BY abs(d), l_id, r_id ROWS UNBOUNDED PRECEDING)
-             <= CAST(? AS DECIMAL(38,6)) AS rounds
+SELECT a.*, {rounds} AS rounds
 FROM (
   SELECT p.*, l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
          whole AND l_tax <> 0 AND r_tax <> 0 AND (l_total = r_total - r_tax OR r_total = l_total - l_tax)
@@ -178,6 +174,12 @@ FROM (
               WHEN l_eff <> 0 OR r_eff <> 0 THEN r_eff - l_eff - l_sign * (r_total - l_total) ELSE 0 END AS settle
   FROM (SELECT *, NOT {by_open} OR r_eff - l_eff = l_sign * (r_total - l_total) AS whole
         FROM cmp_pair WHERE main = 'AMOUNT') AS p) AS a
+"""
+# Smallest first, until the limit of all is reached. The limits are bound: each, each, all.
+_ROUNDS = """
+live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6))
+ AND sum(CASE WHEN settle = 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)) THEN abs(d) ELSE 0 END)
+     OVER (PARTITION BY l_currency ORDER BY abs(d), l_id, r_id ROWS UNBOUNDED PRECEDING) <= CAST(? AS DECIMAL(38,6))
 """
 _AMOUNT_PARTS = (
     _INTO
@@ -373,10 +375,8 @@ def _differing(
         con.execute(_LIFECYCLE)
         con.execute(_CURRENCY)
     if "AMOUNT" in mains:
-        limit = rounding.per_document if rounding else Decimal(0)
-        con.execute(
-            _AMOUNT.format(by_open=by_open, **_CENTS), [limit, limit, rounding.total if rounding else Decimal(0)]
-        )
+        limits = [rounding.per_document, rounding.per_document, rounding.total] if rounding else []
+        con.execute(_AMOUNT.format(by_open=by_open, rounds=_ROUNDS if rounding else "FALSE", **_CENTS), limits)
         con.execute(_AMOUNT_PARTS)
     con.execute(_ALIAS)
     base_left, base_right = BASE_ID.format(id="l_id"), BASE_ID.format(id="r_id")

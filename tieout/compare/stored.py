@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from tieout.compare.tables import Connection, append
-from tieout.mapping.keys import number_key, number_key_sql, plain_sql
+from tieout.compare.tables import Connection, append, complete_numbers
+from tieout.mapping.keys import number_key_sql, plain_sql
 from tieout.mapping.relation import DOCUMENTS, TABLES, application_rows, create_table, customer_row, document_row
 from tieout.model import Customer, Document, Entity
 
@@ -154,13 +154,7 @@ def complete(
         f"UPDATE {side}_documents AS d SET customer_name = c.name, customer_name_key = c.name_key, "
         f"customer_key = c.number_key FROM {side}_customers AS c WHERE c.id = d.customer"
     )
-    odd = con.execute(
-        f"SELECT DISTINCT number FROM {side}_documents WHERE number_key IS NULL AND number IS NOT NULL "
-        f"AND NOT {plain_sql('number')}"
-    ).fetchall()
-    keys = [(number_key(number), number) for (number,) in odd if number_key(number)]
-    if keys:
-        con.executemany(f"UPDATE {side}_documents SET number_key = ? WHERE number = ? AND number_key IS NULL", keys)
+    complete_numbers(con, f"{side}_documents")
 
 
 def relink(con: Connection, side: str, links: Known) -> None:

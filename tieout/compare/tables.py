@@ -16,9 +16,11 @@ from typing import Any
 
 import msgspec
 
+from tieout.mapping.keys import number_key, plain_sql
 from tieout.mapping.relation import (
     SIDES,
     TABLES,
+    Columns,
     Row,
     application_rows,
     create_table,
@@ -78,8 +80,12 @@ def insert(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
 
 
 def append(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
-    """Add rows, in column order, to one table of a side, exactly: amounts travel as decimal text."""
-    columns = TABLES[table]
+    """Add rows, in column order, to one table of a side."""
+    append_to(con, f"{side}_{table}", TABLES[table], rows)
+
+
+def append_to(con: Connection, table: str, columns: Columns, rows: Iterable[Row]) -> None:
+    """Add rows, in column order, to a table, exactly: amounts travel as decimal text."""
     keys = names(columns)
     handle, name = tempfile.mkstemp(suffix=".ndjson", prefix="tieout-")
     try:
@@ -90,11 +96,10 @@ def append(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
                 out.write(b"\n")
         if Path(name).stat().st_size:
             # Everything arrives as text and is cast once: a JSON number would pass through a float.
-            raw = ", ".join(f"{k}: 'VARCHAR'" for k in keys)
+            raw = ", ".join(f"\"{k}\": 'VARCHAR'" for k in keys)
             cast = ", ".join(f'CAST("{k}" AS {kind}) AS "{k}"' for k, kind in columns)
             con.execute(
-                f"INSERT INTO {side}_{table} SELECT {cast} FROM read_json(?, format='newline_delimited', "
-                f"columns={{{raw}}})",
+                f"INSERT INTO {table} SELECT {cast} FROM read_json(?, format='newline_delimited', columns={{{raw}}})",
                 [name],
             )
     finally:
@@ -118,12 +123,22 @@ def explain(con: Connection, codes: Mapping[tuple[str, str, str], str]) -> None:
 class Parties:
     """Customers made one. matched: how many pairs · comparable: whether customers tell documents apart at all
 
-    numbers: the columns by which documents of both sides are found to have one number, the cheapest first
+    in_place: sides whose documents are read where they lie · by_id: sides where every document names a customer's id
     """
 
     matched: int
     comparable: bool
-    numbers: tuple[str, ...] = ("number_key",)
+    in_place: tuple[str, ...] = ()
+    by_id: tuple[str, ...] = ()
+
+    def id_of(self, side: str, of: str) -> str:
+        """The expression for the id in `cmp_party_*`, given the alias of a document."""
+        return f"{of}.customer" if side in self.by_id else f"coalesce({of}.customer, {of}.customer_name)"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that may show that documents have one number. A key that is not stored is made when asked for."""
+        return ("number", "number_key") if self.in_place else ("number_key",)
 
     def who(self, of: str) -> str:
         """The expression that is equal on both sides for one customer, given the alias of `cmp_party_*`."""
@@ -155,8 +170,15 @@ def parties(con: Connection) -> Parties:
         con.execute(_WHO.format(side=side))
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
-    # Of a file that is read where it lies the key of a number is not made before it is asked for.
-    return Parties(matched, comparable, ("number", "number_key") if any(numbered) else ("number_key",))
+    return Parties(
+        matched,
+        comparable,
+        tuple(s for s, has in zip(SIDES, numbered, strict=True) if has),
+        tuple(s for s in SIDES if con.execute(_WITHOUT_ID.format(side=s)).fetchall()[0][0] == 0),
+    )
+
+
+_WITHOUT_ID = "SELECT count(*) - count(customer) FROM {side}_documents"
 
 
 def _is_numbered(con: Connection, side: str) -> bool:
@@ -170,10 +192,49 @@ def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool
     as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*`
     """
     for side in SIDES:
-        rows = f"b.rid IN (SELECT rid FROM cmp_rest_{side})" if rest else "TRUE"
-        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, rows)}")
+        if rest:
+            con.execute(_SOME.format(side=side))
+        source = f"cmp_some_{side}" if rest else f"cmp_rows_{side}"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, source)}")
+        if side in known.in_place:
+            complete_numbers(con, f"cmp_{side}")
+            if con.execute(_REPEATED_ID.format(side=side)).fetchall()[0][0]:
+                con.execute(_ORDINAL.format(side=side))
         if con.execute(_BOTH_STATED.format(side=side)).fetchall()[0] == (True, True):
             con.execute(_SHOWN.format(side=side))
+
+
+_SOME = """
+CREATE OR REPLACE TEMP TABLE cmp_some_{side} AS
+SELECT b.* FROM cmp_rows_{side} AS b WHERE b.rid IN (SELECT rid FROM cmp_rest_{side})
+"""
+
+
+def complete_numbers(con: Connection, table: str) -> None:
+    """Fill `number_key` of the rows whose number SQL cannot make a key of."""
+    odd = con.execute(
+        f"SELECT DISTINCT number FROM {table} WHERE number_key IS NULL AND number IS NOT NULL "
+        f"AND NOT {plain_sql('number')}"
+    ).fetchall()
+    keys = [(key, number) for (number,) in odd if (key := number_key(number))]
+    if keys:
+        con.execute("CREATE OR REPLACE TEMP TABLE cmp_key (key VARCHAR, number VARCHAR)")
+        append_to(con, "cmp_key", (("key", "VARCHAR"), ("number", "VARCHAR")), keys)
+        con.execute(
+            f"UPDATE {table} AS t SET number_key = k.key FROM cmp_key AS k "
+            "WHERE k.number = t.number AND t.number_key IS NULL"
+        )
+
+
+_REPEATED_ID = """
+SELECT count(*) FROM (SELECT id FROM cmp_{side} GROUP BY kind, id HAVING count(*) > 1) AS r
+"""
+# As the files' loader does: the first row keeps the id, the others get their place after it.
+_ORDINAL = """
+UPDATE cmp_{side} AS d SET id = d.id || '#' || CAST(o.nth AS VARCHAR)
+FROM (SELECT rid, row_number() OVER (PARTITION BY kind, id ORDER BY rid) AS nth FROM cmp_{side}) AS o
+WHERE o.rid = d.rid AND o.nth > 1
+"""
 
 
 def every(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> None:
@@ -185,31 +246,47 @@ def every(con: Connection, known: Parties, *, as_of: date | None, rest: bool = F
     for side in SIDES:
         rows = f"SELECT {columns} FROM cmp_{side}"
         if rest:
-            taken_off = _counted(side, known, as_of, f"b.rid NOT IN (SELECT rid FROM cmp_rest_{side})")
-            rows += f" UNION ALL SELECT {columns} FROM ({taken_off}) AS t"
+            others = f"(SELECT * FROM cmp_rows_{side} WHERE rid NOT IN (SELECT rid FROM cmp_rest_{side}))"
+            rows += f" UNION ALL SELECT {columns} FROM ({_counted(side, known, as_of, others)}) AS t"
         con.execute(f"CREATE OR REPLACE TEMP VIEW cmp_every_{side} AS {rows}")
 
 
-def totals(con: Connection, side: str) -> list[tuple[Any, ...]]:
-    """Currency, how many count, signed amount, open and number of all rows of a side, in order of currency."""
+def totals(con: Connection, side: str, *, as_of: date | None, rest: bool = False) -> list[tuple[Any, ...]]:
+    """Currency, how many count, signed amount, open and number of all rows of a side, in order of currency.
+
+    as_of, rest: as in `every`
+    """
+    # Where some rows are looked at closely, these replace themselves in the sum of all.
+    parts = [(f"cmp_{side}", 1)]
+    if rest:
+        parts += [
+            (f"({_counted(side, None, as_of, f'cmp_{name}_{side}')})", n) for name, n in (("rows", 1), ("some", -1))
+        ]
+    sums = " UNION ALL ".join(
+        f"SELECT currency, {n} * count(CASE WHEN counts THEN 1 END) AS n, {n} * sum(billed) AS billed, "
+        f"{n} * sum(eff) AS eff, {n} * count(*) AS every FROM {rows} AS t GROUP BY currency"
+        for rows, n in parts
+    )
     return list(
         con.execute(
-            "SELECT currency, count(CASE WHEN counts THEN 1 END), sum(billed), sum(eff), count(*) "
-            f"FROM cmp_every_{side} GROUP BY currency ORDER BY currency"
+            "SELECT currency, CAST(sum(n) AS BIGINT), sum(billed), sum(eff), CAST(sum(every) AS BIGINT) "
+            f"FROM ({sums}) AS u GROUP BY currency ORDER BY currency"
         ).fetchall()
     )
 
 
-def _counted(side: str, known: Parties, as_of: date | None, rows: str) -> str:
-    dated = _DATED.format(
-        side=side,
-        who=_KNOWN_PARTY.format(who=known.who("p")),
-        party=_PARTY_OF.format(side=side),
-        amounts=_AMOUNTS,
-        day=f"DATE '{as_of.isoformat()}'" if as_of else "CAST(NULL AS DATE)",
-        rows=rows,
+def _counted(side: str, known: Parties | None, as_of: date | None, source: str) -> str:
+    """known: None where it does not matter whose the documents are"""
+    return _COUNTED.format(
+        dated=_DATED.format(
+            side=side,
+            who=_KNOWN_PARTY.format(who=known.who("p")) if known else "NULL",
+            party=_PARTY_OF.format(side=side, id=known.id_of(side, "b")) if known else "",
+            amounts=_AMOUNTS,
+            day=f"DATE '{as_of.isoformat()}'" if as_of else "CAST(NULL AS DATE)",
+            source=source,
+        )
     )
-    return _COUNTED.format(dated=dated)
 
 
 def told(con: Connection) -> list[str]:
@@ -254,9 +331,11 @@ FROM cmp_stated_{side} GROUP BY cid
 """
 _WHO = """
 CREATE OR REPLACE TEMP TABLE cmp_party_{side} AS
-SELECT q.*, m.left_cid IS NOT NULL AS known,
+SELECT q.*, m.pair, m.left_cid IS NOT NULL AS known,
        CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || q.cid END AS who
-FROM cmp_stated_{side} AS q LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = q.cid
+FROM cmp_stated_{side} AS q LEFT JOIN (
+  SELECT left_cid, right_cid, row_number() OVER (ORDER BY left_cid) AS pair FROM cmp_customer_match) AS m
+  ON m.{side}_cid = q.cid
 """
 _ONE_TAXPAYER = "coalesce(nullif(l.tax_key, '') = nullif(r.tax_key, ''), TRUE)"
 # (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
@@ -352,9 +431,8 @@ SELECT b.rid, b.id, b.kind, b.subkind,
        a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
        b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
          AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
-FROM cmp_rows_{side} AS b
+FROM {source} AS b
 CROSS JOIN (SELECT {day} AS day) AS a{party}
-WHERE {rows}
 """
 _EVERY = (
     "rid", "id", "kind", "subkind", "kk", "sign", "customer", "customer_name", "party_name", "who", "known", "number",
@@ -370,4 +448,4 @@ SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
 FROM ({dated}) AS d
 """
 _KNOWN_PARTY = "p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known"
-_PARTY_OF = " LEFT JOIN cmp_party_{side} AS p ON p.id = coalesce(b.customer, b.customer_name)"
+_PARTY_OF = " LEFT JOIN cmp_party_{side} AS p ON p.id = {id}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -182,7 +182,9 @@ class Quiet:
         rows = self.sides.store.rows(sa.select(t).where(*where))
         if not rows or self.sides.store.clock() - instant(rows[0]["compared_at"]) > BELIEVED:
             return None
-        return _RESULT.decode(zlib.decompress(rows[0]["body"]))
+        kept: compare.Result = _RESULT.decode(zlib.decompress(rows[0]["body"]))
+        found = tuple(kept.discrepancies)
+        return replace(kept, discrepancies=found, tally=compare.tallied(found))
 
     def keep(self, purpose: str, fingerprint: str | None, result: compare.Result) -> None:
         """Keep a comparison for the runs that follow."""

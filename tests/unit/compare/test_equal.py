@@ -66,7 +66,7 @@ def test_a_number_that_repeats_is_left_to_the_ladder_and_multiplies_nothing():
 
 
 def test_numbers_that_repeat_very_often_are_not_joined():
-    many = [invoice(f"M{n}", "1", "77", "2026-01-02", number="SAME") for n in range(60)]
+    many = [invoice(f"M{n}", "1", "77", "2026-01-02", number="SAME") for n in range(20)]
     pairs, con = taken([*BILLS, *many], [*BILLS, *many])
     assert pairs == len(BILLS)
     assert con.execute("SELECT k FROM cmp_repeated").fetchall() == [("same",)]
@@ -74,8 +74,8 @@ def test_numbers_that_repeat_very_often_are_not_joined():
 
 
 def test_a_pair_that_a_row_may_be_the_double_of_stays():
-    double = invoice("D", "1", "100", "2026-01-04", number=None)
-    pairs, con = taken([*BILLS, double], BILLS)
+    double = invoice("D", "1", "100", "2026-01-04", number="I0")
+    pairs, con = taken([*BILLS, double], BILLS, key="id")
     assert pairs == 3
     assert con.execute("SELECT count(*) FROM cmp_twin").fetchall() == [(1,)]
 

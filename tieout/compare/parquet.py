@@ -1,0 +1,253 @@
+"""A ledger as Parquet in the columns of the canonical relation, read where it lies: nothing of it is copied.
+
+One file holds the documents; or a folder holds `documents.parquet` and, if there are any, `customers.parquet` and
+`applications.parquet`. Columns go by name, in any order; `DOCUMENTS` says which there may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tieout.compare.tables import Connection, append_to
+from tieout.errors import ConfigError
+from tieout.mapping.keys import customer_number_key, name_key, number_key_sql, plain_sql
+from tieout.mapping.relation import KINDS, TABLES, create_table
+from tieout.model import PostingState
+
+TEXT = "text"
+MONEY = "decimal"
+_DECIMAL = re.compile(r"DECIMAL\(([0-9]+),([0-9]+)\)")
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+_HINTS = {
+    TEXT: "text, or a whole number",
+    MONEY: "DECIMAL with up to 6 places and 18 digits before them; a float cannot hold money",
+    "date": "DATE; a time of day has no place on an accounting date",
+    "boolean": "BOOLEAN",
+    "sign": "a whole number, 1 or -1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """kind: a key of the hints above · required: a document cannot do without"""
+
+    kind: str
+    required: bool = False
+
+
+# What a file of documents may hold; each is said in mapping.relation. `sign` is for adjustments only; `posted` is
+# `issued` where the file does not tell, `state` is posted.
+DOCUMENTS: Mapping[str, Column] = {
+    "id": Column(TEXT, required=True),
+    "kind": Column(TEXT, required=True),
+    "subkind": Column(TEXT),
+    "sign": Column("sign"),
+    "customer": Column(TEXT),
+    "customer_number": Column(TEXT),
+    "customer_name": Column(TEXT),
+    "number": Column(TEXT),
+    "marker": Column(TEXT),
+    "issued": Column("date", required=True),
+    "posted": Column("date"),
+    "due": Column("date"),
+    "currency": Column(TEXT, required=True),
+    "rate": Column(MONEY),
+    "net": Column(MONEY),
+    "tax": Column(MONEY),
+    "discount": Column(MONEY),
+    "total": Column(MONEY, required=True),
+    "open": Column(MONEY),
+    "state": Column(TEXT),
+    "voided_on": Column("date"),
+    "disputed": Column("boolean"),
+    "settled_on": Column("date"),
+    "entity_code": Column(TEXT),
+    "concerns": Column(TEXT),
+    "memo": Column(TEXT),
+    "method": Column(TEXT),
+}
+_OF_KIND = "CASE kind WHEN 'invoice' THEN 1 WHEN 'adjustment' THEN {sign} ELSE -1 END"
+_STATES = tuple(s.value for s in PostingState)
+# What must hold of every row: the condition that breaks it, and what is said then.
+_RULES: tuple[tuple[str, str], ...] = (
+    ("id IS NULL OR id = ''", "have no id"),
+    (f"kind IS NULL OR kind NOT IN {KINDS}", f"are of a kind that is none of {', '.join(KINDS)}"),
+    ("kind = 'adjustment' AND (sign IS NULL OR sign NOT IN (1, -1))", "are adjustments without a sign of 1 or -1"),
+    ("kind = 'adjustment' AND subkind IS NULL", "are adjustments without a subkind"),
+    ("issued IS NULL", "have no date"),
+    ("currency IS NULL OR currency = ''", "have no currency"),
+    ("total IS NULL", "have no total"),
+    ("total < 0", "have a total below zero: amounts are positive, the kind carries the sign"),
+    (f"state IS NULL OR state NOT IN {_STATES}", f"are in a state that is none of {', '.join(_STATES)}"),
+)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a path names a ledger in Parquet: such a file, or a folder with documents in it."""
+    return path.suffix.lower() in {".parquet", ".pq"} or (path / "documents.parquet").exists()
+
+
+def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
+    """Let the tables of a side be what lies at `path`; what was read, for the provenance.
+
+    The files must stay until the comparison is done. Raises ConfigError where something of them cannot be used.
+    """
+    inside = path / "documents.parquet"
+    documents = inside if inside.exists() else path
+    given = _columns(con, documents)
+    _check_columns(documents, given)
+    unknown = sorted(set(given) - set(DOCUMENTS))
+    source = f"read_parquet('{_quoted(documents)}', file_row_number=true)"
+    con.execute(f"CREATE OR REPLACE VIEW {side}_documents AS SELECT {_chosen(given)} FROM {source}")
+    rows = _check_rows(con, documents, side)
+    _parties(con, side, given, source)
+    with documents.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
+    facts: dict[str, Any] = {"file": str(documents), "rows": rows, "accepted": rows, "sha256": digest}
+    for table in ("customers", "applications"):
+        beside = path / f"{table}.parquet" if documents == inside else None
+        facts |= _copied(con, side, table, beside if beside and beside.exists() else None)
+    return facts | ({"not_compared": unknown} if unknown else {})
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _columns(con: Connection, path: Path) -> dict[str, str]:
+    """Name and type of each column. Raises ConfigError where the file cannot be read."""
+    try:
+        rows = con.execute(f"DESCRIBE SELECT * FROM read_parquet('{_quoted(path)}')").fetchall()
+    except duckdb.Error as error:
+        raise ConfigError(
+            f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}", hint="name a Parquet file"
+        ) from error
+    return {row[0]: row[1] for row in rows}
+
+
+def _check_columns(path: Path, given: Mapping[str, str]) -> None:
+    lacking = [name for name, c in DOCUMENTS.items() if c.required and name not in given]
+    if lacking:
+        raise ConfigError(
+            f"{path} has no column {', '.join(lacking)}",
+            hint=f"a ledger in Parquet has {', '.join(n for n, c in DOCUMENTS.items() if c.required)}, by these names",
+        )
+    for name, found in given.items():
+        wanted = DOCUMENTS[name].kind if name in DOCUMENTS else None
+        if wanted and not _fits(wanted, found, rate=name == "rate"):
+            raise ConfigError(f"{path}: column {name} is {found}", hint=f"it must be {_HINTS[wanted]}")
+
+
+def _fits(wanted: str, found: str, *, rate: bool) -> bool:
+    decimal = _DECIMAL.fullmatch(found)
+    if wanted == MONEY:
+        digits, places = (int(x) for x in decimal.groups()) if decimal else (0, 0)
+        most = (12, 12) if rate else (18, 6)
+        return found in _WHOLE[:-1] or (decimal is not None and digits - places <= most[0] and places <= most[1])
+    if wanted == TEXT:
+        return found == "VARCHAR" or found in _WHOLE or found.startswith("ENUM(")
+    return {"date": found == "DATE", "boolean": found == "BOOLEAN", "sign": found in _WHOLE}[wanted]
+
+
+def _chosen(given: Mapping[str, str]) -> str:
+    """The select list: the columns of the canonical relation, and `rid`, the row's place in the file."""
+    told = {}
+    for name, found in given.items():
+        if name in DOCUMENTS:
+            text = DOCUMENTS[name].kind == TEXT and found != "VARCHAR"
+            told[name] = f'CAST("{name}" AS VARCHAR)' if text else f'"{name}"'
+    number = f"nullif({told['number']}, '')" if "number" in told else "CAST(NULL AS VARCHAR)"
+    made = {
+        "sign": _OF_KIND.format(sign=told.get("sign", "NULL")),
+        "number": number,
+        "number_key": f"CASE WHEN {plain_sql(number)} THEN nullif({number_key_sql(number)}, '') END",
+        "customer": told.get("customer", told.get("customer_number", "CAST(NULL AS VARCHAR)")),
+        "posted": f"coalesce({told['posted']}, issued)" if "posted" in told else "issued",
+        "state": told.get("state", "'posted'"),
+        "source": "CAST(file_row_number AS VARCHAR)",
+    }
+    columns = [
+        f'{made.get(name, told.get(name, f"CAST(NULL AS {kind})"))} AS "{name}"' for name, kind in TABLES["documents"]
+    ]
+    return ", ".join(["file_row_number AS rid", *columns])
+
+
+def _check_rows(con: Connection, path: Path, side: str) -> int:
+    """How many there are. Raises ConfigError where one of them breaks a rule, and names the first."""
+    counts = ", ".join(f"count(CASE WHEN {broken} THEN 1 END)" for broken, _ in _RULES)
+    rows, *found = con.execute(f"SELECT count(*), {counts} FROM {side}_documents").fetchall()[0]
+    for n, (broken, said) in zip(found, _RULES, strict=True):
+        if n:
+            first = con.execute(f"SELECT rid, id FROM {side}_documents WHERE {broken} ORDER BY rid LIMIT 1").fetchall()
+            raise ConfigError(
+                f"{path}: {n:,} of {rows:,} rows {said}; the first is row {first[0][0] + 1:,}, id {first[0][1]!r}",
+                hint="mend what writes the file; nothing was compared",
+            )
+    return int(rows)
+
+
+def _parties(con: Connection, side: str, given: Mapping[str, str], source: str) -> None:
+    """`{side}_parties`: the customers as the documents state them, with their keys."""
+    nothing = "CAST(NULL AS VARCHAR)"
+    name, number = (f'CAST("{c}" AS VARCHAR)' if c in given else nothing for c in ("customer_name", "customer_number"))
+    id = 'CAST("customer" AS VARCHAR)' if "customer" in given else number
+    rows = con.execute(
+        f"SELECT DISTINCT coalesce({id}, {name}), {name}, {number} FROM {source} "
+        f"WHERE coalesce({id}, {name}) IS NOT NULL"
+    ).fetchall()
+    columns = tuple((c, "VARCHAR") for c in ("id", "name", "name_key", "number_key", "link"))
+    con.execute(f"CREATE OR REPLACE TABLE {side}_parties ({', '.join(f'{c} {kind}' for c, kind in columns)})")
+    append_to(con, f"{side}_parties", columns, ((i, n, *_keys(n, no), None) for i, n, no in rows))
+
+
+def _keys(name: str | None, number: str | None) -> tuple[str | None, str | None]:
+    return name_key(name) or None if name else None, customer_number_key(number) or None if number else None
+
+
+_REQUIRED = {
+    "customers": ("id", "name"),
+    "applications": ("source_kind", "source_id", "invoice", "amount", "applied_on"),
+}
+_KINDS = {"VARCHAR": TEXT, "DATE": "date"}
+
+
+def _copied(con: Connection, side: str, table: str, path: Path | None) -> dict[str, Any]:
+    """Fill one of the smaller tables; empty where there is no file."""
+    con.execute(create_table(side, table))
+    if path is None:
+        return {}
+    given = _columns(con, path)
+    kinds = {name: _KINDS.get(kind, MONEY) for name, kind in TABLES[table] if name not in {"link", "name_key"}}
+    lacking = [name for name in _REQUIRED[table] if name not in given]
+    if lacking:
+        raise ConfigError(f"{path} has no column {', '.join(lacking)}", hint="columns go by the names of this relation")
+    for name, found in given.items():
+        if name in kinds and not _fits(kinds[name], found, rate=False):
+            raise ConfigError(f"{path}: column {name} is {found}", hint=f"it must be {_HINTS[kinds[name]]}")
+    told = {name: f'CAST("{name}" AS {kind})' for name, kind in TABLES[table] if name in given and name in kinds}
+    if table == "applications":
+        told.setdefault("amount_invoice", told["amount"])
+    columns = ", ".join(f'{told.get(name, "NULL")} AS "{name}"' for name, _ in TABLES[table])
+    con.execute(f"INSERT INTO {side}_{table} SELECT {columns} FROM read_parquet('{_quoted(path)}')")
+    if table == "customers":
+        rows = con.execute(f"SELECT id, name, number FROM {side}_customers").fetchall()
+        kind = "VARCHAR"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE keyed (id {kind}, name_key {kind}, number_key {kind})")
+        append_to(
+            con,
+            "keyed",
+            tuple((c, kind) for c in ("id", "name_key", "number_key")),
+            ((i, *_keys(n, no)) for i, n, no in rows),
+        )
+        con.execute(
+            f"UPDATE {side}_customers AS c SET name_key = k.name_key, number_key = k.number_key FROM keyed AS k "
+            "WHERE k.id = c.id"
+        )
+    return {table: con.execute(f"SELECT count(*) FROM {side}_{table}").fetchall()[0][0]}
