@@ -7,7 +7,10 @@ gets in.
 from __future__ import annotations
 
 import contextlib
+import csv
+import hashlib
 import io
+import json
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -72,7 +75,24 @@ def demo() -> str:
     said = io.StringIO()
     with folder():
         run(Path("demo-output"), say=lambda text: print(text, file=said))
+        unsourced = without_provenance(Path("demo-output"))
+    assert unsourced == [], "exports that do not say where they come from"
     return re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>", said.getvalue())
+
+
+def without_provenance(folder: Path) -> list[str]:
+    """The exports for people in a folder that no provenance stands beside, or one that is of other bytes or rows."""
+    bad = []
+    for path in sorted(folder.glob("*.csv")):
+        beside = Path(f"{path}.provenance.json")
+        said = json.loads(beside.read_text("utf-8")) if beside.exists() else {}
+        body = path.read_bytes()
+        rows = len(list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))) - 1
+        told = (said.get("sha256"), said.get("rows"))
+        facts = {"source", "parameters", "extracted_at", "by", "program"}
+        if told != (hashlib.sha256(body).hexdigest(), rows) or not facts <= said.keys():
+            bad.append(path.name)
+    return bad
 
 
 def _lines(text: str) -> str:

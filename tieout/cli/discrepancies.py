@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -206,12 +205,13 @@ def export(
     where the numbers come from.
     """
     from tieout.cli.provenance import provenance
+    from tieout.reports.provenance import beside, sheet
 
     if output is None and out.json:
         raise click.UsageError("--json needs --output FILE: both would go to the screen")
     if output is None and form == "xlsx":
         raise click.UsageError("--format xlsx needs --output FILE")
-    if output is not None and output.exists() and not Path(f"{output}.provenance.json").exists():
+    if output is not None and output.exists() and not beside(output).exists():
         raise ConfigError(f"{output} exists and is no earlier export", hint="name another file")
     found, database = _found(config, pair, states)
     if output is None:
@@ -221,9 +221,9 @@ def export(
     body = _csv(found).encode("utf-8-sig") if form == "csv" else _xlsx(found, pair, states, said)
     write_whole(output, body)
     sums = {c: format(v, "f") for c, v in sorted(_sums(found).items())}
-    sheet = {"path": str(output), "rows": len(found), "delta": sums, "sha256": hashlib.sha256(body).hexdigest()}
-    write_whole(Path(f"{output}.provenance.json"), (encode(sheet | said) + "\n").encode())
-    out.data(sheet)
+    made = sheet(output, body, len(found), delta=sums)
+    write_whole(beside(output), (encode(made | said) + "\n").encode())
+    out.data(made)
     out.line(f"wrote {count(len(found), 'difference')} to {output}")
 
 

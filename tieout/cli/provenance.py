@@ -1,4 +1,4 @@
-"""What every export says of itself, so that a reader can tell what it shows and repeat it."""
+"""What an export of the command line says of itself: `reports.provenance`, asked for by whoever runs the program."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import getpass
 from datetime import datetime
 from typing import Any
 
-from tieout import __version__
+from tieout.reports import provenance as reports
 
 
 def provenance(source: str, parameters: dict[str, Any], *, at: datetime) -> dict[str, Any]:
     """Source, parameters, time (UTC), user and program version."""
-    return {
-        "source": source,
-        "parameters": parameters,
-        "extracted_at": at.isoformat(timespec="seconds"),
-        "by": _user(),
-        "program": f"tieout {__version__}",
-    }
+    return reports.provenance(source, parameters, at=at, by=_user())
 
 
 def _user() -> str:

@@ -17,11 +17,13 @@ from typing import Any
 
 from tieout import __version__
 from tieout.compare.render import plain, to_csv
+from tieout.compare.result import Result
 from tieout.demo.cast import TARGET, Cast
 from tieout.demo.sage import Branch, joined
 from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
 from tieout.reports import comparison, page
+from tieout.reports.provenance import beside, provenance, sheet
 from tieout.sync import differences, plans
 from tieout.sync.engine import Report, sync
 from tieout.sync.facts import canonical
@@ -330,13 +332,24 @@ def _files(stage: Stage, report: Report) -> dict[str, Path]:
     }
     shown = comparison.report(report.comparison, title="Month end: SAP and QuickBooks", said=said)
     out["report"].write_text(page.write(shown), "utf-8")
-    out["discrepancies"].write_text(to_csv(report.comparison), "utf-8", newline="")
+    _export(stage, report.comparison, out["discrepancies"], said)
     out["run"].write_text(canonical(report.as_json()), "utf-8")
     return out | {
         "state": folder / "state.db",
         "configuration": folder / "tieout.toml",
         "outbox": folder / "sap" / "import",
     }
+
+
+def _export(stage: Stage, found: Result, path: Path, read: dict[str, Any]) -> None:
+    """The differences as CSV, and beside them where they come from, as `tieout discrepancies export` writes both."""
+    body = to_csv(found).encode("utf-8-sig")
+    path.write_bytes(body)
+    bridge = {c: b["remainder"] for c, b in found.as_json()["bridge"].items()}
+    made = sheet(path, body, len(found.discrepancies), bridge_remainder=bridge)
+    asked = {"pair": stage.pair.name, "as_of": found.as_of, "states": "all but closed"}
+    said = provenance("state.db", asked, at=stage.clock(), by=f"{CONTROLLER}, in tieout demo")
+    beside(path).write_text(canonical(made | said | {"read": read}) + "\n", "utf-8")
 
 
 def _summary(
