@@ -125,6 +125,17 @@ def test_who_accepted_what_is_told_as_it_was_known_on_a_moment(kept: tuple[Offic
     assert [r["by"] for r in rows(report(it, "unadjusted"), "others") if r["id"] == id] == ["Grace"]
 
 
+def test_one_difference_has_its_history_on_the_screen_and_for_programs(kept: tuple[Office, str, str]) -> None:
+    it, _, id = kept
+    [told] = json.loads(it.run("discrepancies", "history", id[:12], "--json").stdout)["histories"]
+    assert [(e["event"], e["reason"]) for e in told["events"]] == [("opened", ""), ("accept", "agreed by phone")]
+    assert told["events"][0]["right_value"] == "2031-01-31"
+    shown = it.run("discrepancies", "history", id[:12]).stdout
+    assert "agreed by phone" in shown
+    assert "Grace" in shown
+    assert it.run("discrepancies", "history", id[:3]).returncode == 2
+
+
 def test_what_changed_since_the_close_is_listed_with_its_fields(kept: tuple[Office, str, str]) -> None:
     it, closed, _ = kept
     found = report(it, "post-close", "--closed-at", closed)

@@ -20,6 +20,7 @@ from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
     from tieout.config import Settings
+    from tieout.sync.past import Story
     from tieout.sync.store import Store
 
 _STATES = ("open", "acknowledged", "accepted", "closed")
@@ -144,6 +145,67 @@ def show(out: Out, id: str, config: str | None) -> None:
             value = _shown(name, d)
             if value:
                 out.line(f"{name.replace('_', ' '):<{width}}  {clean(value)}")
+
+
+@discrepancies.command()
+@click.argument("id")
+@config_option
+@common
+def history(out: Out, id: str, config: str | None) -> None:
+    """Show what happened to one difference: seen, changed, decided, resolved, there again.
+
+    ID may be shortened.
+    """
+    from tieout.config import load
+    from tieout.sync.history import stories
+
+    _long_enough(id)
+    found = {(d["pair"], d["id"]): d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)}
+    if len({known for _, known in found}) != 1:
+        raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
+    with opened(load(config)) as store:
+        told = [s for pair, known in found for s in stories(store, pair, until=clock()) if s.id == known]
+    out.data({"histories": [_told(s) for s in told]})
+    for story in told:
+        out.line(f"{story.id}  {story.code}  {clean(story.left_label or '')}  {clean(story.right_label or '')}")
+        rows = [
+            (
+                when(e["at"]),
+                e["event"],
+                e["by"],
+                money(e["delta"]) if e["delta"] is not None else "",
+                story.currency if e["delta"] is not None else "",
+                e["left_value"],
+                e["right_value"],
+                e["reason"],
+                when(e["until"]) if e["until"] else "",
+            )
+            for e in _told(story)["events"]
+        ]
+        head = ("at", "what", "by", "delta", "", "left says", "right says", "why", "until")
+        out.lines(table(head, rows, right=(3,)))
+
+
+def _told(story: Story) -> dict[str, Any]:
+    """A history for programs: every event with its time (UTC), money as text."""
+    from tieout.sync.store import stamp
+
+    events = [
+        {
+            "at": stamp(step.at),
+            "event": step.action or step.happened,
+            "by": step.by,
+            "run": step.run,
+            "delta": str(step.delta) if step.delta is not None else None,
+            "left_value": step.left,
+            "right_value": step.right,
+            "reason": step.reason,
+            "owner": step.owner,
+            "until": stamp(step.until) if step.until else None,
+        }
+        for step in story.steps
+    ]
+    return {"id": story.id, "pair": story.pair, "code": story.code, "currency": story.currency, "events": events}
 
 
 @discrepancies.command()

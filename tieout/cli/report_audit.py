@@ -135,27 +135,43 @@ def audit(
 
     first = _from(asked, since)
     past = _past(asked)
+    then = asked.books(known_on=closed_at) if closed_at else ()
     made = [
-        *_of_books(asked, thresholds, base, past),
+        *_of_books(asked, first, thresholds, base, past=past, then=then, closed_at=closed_at),
         differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
         unadjusted.build(past, as_of=asked.as_of, thresholds=dict(thresholds)),
         _interface(asked, first),
-        *([_post_close(asked, closed_at)] if closed_at else []),
+        *([_post_close(asked, closed_at, then)] if closed_at else []),
     ]
     return bind(made, title=f"Audit lists of {past.pair}, {first} to {asked.as_of}", as_of=asked.as_of)
 
 
-def _of_books(asked: Asked, thresholds: Sequence[tuple[str, Decimal]], base: str | None, past: Past) -> list[Report]:
+def _of_books(
+    asked: Asked,
+    first: date,
+    thresholds: Sequence[tuple[str, Decimal]],
+    base: str | None,
+    *,
+    past: Past,
+    then: Sequence[Books],
+    closed_at: datetime | None,
+) -> list[Report]:
     """The lists that are made of the books alone, all of one reading."""
-    from tieout.reports import aging, open_items, tie_out
+    from tieout.reports import aging, cut_off, open_items, roll_forward, subsequent, tie_out, unapplied
+    from tieout.reports import credits as given
 
-    books = asked.books()
-    as_of = asked.as_of
+    books, as_of = asked.books(), asked.as_of
+    last = max(_known(asked).date(), as_of)
     return [
         tie_out.build(books, as_of=as_of),
         _bridge(asked, thresholds, base, books=books, past=past),
         aging.build(books, as_of=as_of, detail=False),
         open_items.build(books, as_of=as_of),
+        roll_forward.build(books, as_of=as_of, since=first, then=then, then_known_on=closed_at),
+        subsequent.build(books, as_of=as_of, until=last),
+        given.build(books, as_of=as_of, since=first),
+        cut_off.build(books, as_of=as_of),
+        unapplied.build(books, as_of=as_of),
     ]
 
 
@@ -173,6 +189,11 @@ def _until(asked: Asked) -> datetime:
     """The last moment of which something is told: the end of the day, or earlier, if that is all that may be known."""
     end = datetime.combine(asked.as_of, time.max, UTC)
     return min(end, clock(), asked.known_on or end)
+
+
+def _known(asked: Asked) -> datetime:
+    """The last moment of which anything may be known."""
+    return asked.known_on or clock()
 
 
 def _pair(asked: Asked) -> str:
@@ -224,15 +245,16 @@ def _bridge(
         raise click.UsageError("a bridge leads from one ledger to another: --pair, or --left and --right")
     held = books or asked.books()
     past = past or _known_past(asked)
+    # Files are matched by their own keys, as `tieout compare` does; of a pair the sync knows what belongs together.
     sides = [
-        Ledger(b.name, b.records, b.links, open_items=b.open_only, disputes=_disputes(b), rejected=b.unreadable)
-        for b in held
+        Ledger(b.name, b.records, {} if asked.files else b.links, b.open_only, _disputes(b), b.unreadable) for b in held
     ]
     compared = compare_ledgers(
         *sides,
         as_of=asked.as_of,
         rounding=_rounding(asked),
         explained=explained(past.stories, past.at) if past else (),
+        same_ids=_one_layout(asked),
     )
     known = {s.id: now for s in past.stories if (now := standing(s, past.at))} if past else {}
     return build(
@@ -244,6 +266,16 @@ def _bridge(
         known=known,
         at=past.at if past else None,
     )
+
+
+def _one_layout(asked: Asked) -> bool:
+    """Whether both ledgers are exports of one layout that names its documents, so that an id tells them apart."""
+    from tieout.mapping.tabular import load_profile
+
+    profiles = [[profile for _, profile in side] for side in asked.files]
+    if len(profiles) != 2 or profiles[0] != profiles[1]:
+        return False
+    return all("document" in load_profile(p).columns for p in profiles[0])
 
 
 def _common_base(books: Sequence[Books]) -> str | None:
@@ -285,24 +317,25 @@ def _interface(asked: Asked, since: date) -> Report:
     return build(log, pair=pair, since=since, as_of=asked.as_of)
 
 
-def _post_close(asked: Asked, closed_at: datetime) -> Report:
+def _post_close(asked: Asked, closed_at: datetime, then: Sequence[Books] = ()) -> Report:
     from tieout.reports.post_close import After, build
     from tieout.sync import history
 
     if asked.files:
         raise click.UsageError("files say nothing of when something became known: name a connection, or --pair")
-    until = asked.known_on or clock()
+    until = _known(asked)
     if closed_at > until:
         raise click.UsageError("--closed-at lies after what is known")
+    before, after = then or asked.books(known_on=closed_at), asked.books(known_on=until)
     with asked.store() as store:
         sides = [
             After(
-                then=then,
+                then=was,
                 now=now,
                 revised=history.revised(store, now.name, since=closed_at, until=until),
                 first_read=history.first_read(store, now.name),
             )
-            for then, now in zip(asked.books(known_on=closed_at), asked.books(known_on=until), strict=True)
+            for was, now in zip(before, after, strict=True)
         ]
     return build(sides, through=asked.as_of, closed_at=closed_at)
 
