@@ -157,8 +157,7 @@ def _of_books(
     closed_at: datetime | None,
 ) -> list[Report]:
     """The lists that are made of the books alone, all of one reading."""
-    from tieout.reports import aging, cut_off, open_items, roll_forward, subsequent, tie_out, unapplied
-    from tieout.reports import credits as given
+    from tieout.reports import aging, cut_off, open_items, roll_forward, subsequent, tie_out, unapplied, write_offs
 
     books, as_of = asked.books(), asked.as_of
     last = max(_known(asked).date(), as_of)
@@ -169,7 +168,7 @@ def _of_books(
         open_items.build(books, as_of=as_of),
         roll_forward.build(books, as_of=as_of, since=first, then=then, then_known_on=closed_at),
         subsequent.build(books, as_of=as_of, until=last),
-        given.build(books, as_of=as_of, since=first),
+        write_offs.build(books, as_of=as_of, since=first),
         cut_off.build(books, as_of=as_of),
         unapplied.build(books, as_of=as_of),
     ]
