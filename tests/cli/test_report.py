@@ -137,6 +137,17 @@ def test_wide_tables_of_two_sides_come_side_by_side_or_one_after_the_other(tieou
     assert "Total USD" in out
 
 
+def test_the_screen_shows_so_many_rows_and_the_totals_of_all(tieout: Run, books: Path) -> None:
+    words = ("report", "open-items", *FILES, "--as-of", "2026-03-31")
+    out = tieout(*words, "--limit", "1").stdout
+    assert "… 2 more rows" in out
+    assert "Total USD" in out
+    assert "120.00" in out
+    assert ("R-3" in out, "R-2" in out) == (True, False)
+    tieout(*words, "--limit", "1", "--out", "whole.txt")
+    assert "more rows" not in (books / "whole.txt").read_text()
+
+
 def test_files_know_nothing_of_what_was_known_when(tieout: Run, books: Path) -> None:
     ran = tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--known-on", "2026-03-31")
     assert ran.returncode == 2

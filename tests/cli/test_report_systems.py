@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sage_x3_bench import bench
 
 from tests.cli.office import DAY, Office, office
+from tieout.cli.ledgers import anew
+from tieout.reports import open_items
 
 
 @pytest.fixture
@@ -58,6 +61,18 @@ def test_a_system_is_read_anew_and_agrees_with_its_own_report(it: Office) -> Non
     before = total(found, "customers", "total")
     gone = Decimal(str(deleted(it)["TotalAmt"]))
     assert total(asked(it, "aging", "quickbooks"), "customers", "total") == before - gone
+
+
+def test_sage_x3_agrees_with_its_own_open_items() -> None:
+    with bench(seed="small") as x3:
+        for day, totals in ((date(2026, 2, 2), 2), (date(2026, 1, 15), 0)):
+            books = anew(x3.open(), day)
+            report = open_items.build([books], as_of=day)
+            held = [p.held for p in report.proofs]
+            assert held.count(True) == totals + 2, report.proofs
+            assert held.count(None) == (0 if totals else 1), "the figures that X3 has are those of now"
+            assert False not in held
+            assert {c.currency for t in report.tables for c in t.columns} == {"", "USD"}
 
 
 def test_both_of_a_pair_stand_beside_each_other(it: Office) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 
 from tieout.mapping.balances import open_items, open_receivables
-from tieout.model import Credit, Customer, Entity, Group, Instalment, Share
+from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, Share
 from tieout.reports import (
     Books,
     aging,
@@ -458,3 +458,32 @@ def test_a_customers_money_that_paid_for_another_is_on_both_statements():
         assert [p.held for p in report.proofs if p.held is not None] in ([], [True])
     assert cells(child, "movements", "kind") == ["invoice", "invoice settled from another account"]
     assert cells(parent, "movements", "kind") == ["payment settled to another account", "payment"]
+
+
+def test_a_figure_of_the_system_is_held_against_the_documents_of_its_day():
+    """One without a day of its own counts what is dated later; one that agrees with neither does not hold."""
+    side = [
+        customer("C1", "One"),
+        invoice("I", "C1", "100", "2026-01-05", ar_account="1200"),
+        invoice("J", "C1", "7", "2026-02-05", ar_account="1200"),
+    ]
+
+    def stated(amount, **parameters):
+        one = ControlBalance(
+            connection="erp",
+            account="1200",
+            as_of=date(2026, 1, 31),
+            amount=D(amount),
+            currency="USD",
+            report="Aged",
+            parameters=parameters,
+        )
+        report = items.build([books(side, controls=[one])], as_of=date(2026, 1, 31))
+        [proof] = [p for p in report.proofs if "Aged" in p.claim]
+        return proof.held
+
+    assert stated(100, day="2026-01-31") is True
+    assert stated(107, day="2026-01-31") is False
+    assert stated(107) is True
+    assert stated(100) is True
+    assert stated(99) is False

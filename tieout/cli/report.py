@@ -120,6 +120,9 @@ _OPTIONS = (
     click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Default: text; json with --json."),
     click.option("-o", "--out", "output", type=click.Path(path_type=Path), help="The file; default: the screen."),
     click.option("--table", "only", metavar="KEY", help="With --format csv: only this table."),
+    click.option(
+        "--limit", type=click.IntRange(0), default=200, show_default=True, help="Rows of a table on the screen."
+    ),
     click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if a proof of the report does not hold."),
     config_option,
 )
@@ -135,6 +138,7 @@ def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..
         form: str | None,
         output: Path | None,
         only: str | None,
+        limit: int,
         fail_on_differences: bool,
         **given: Any,
     ) -> int:
@@ -151,7 +155,7 @@ def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..
         several = list(made) if isinstance(made, Sequence) else [made]
         said = _said(asked, own)
         stamped = [_stamped(r, asked, said) for r in several]
-        _write(out, stamped, form, output, only=only, together=not isinstance(made, Sequence))
+        _write(out, stamped, form, output, only=only, limit=limit, together=not isinstance(made, Sequence))
         return _tell(out, stamped, fail=fail_on_differences)
 
     wrapped: Callable[..., Any] = common(run)
@@ -210,7 +214,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(
-    out: Out, reports: Sequence[Report], form: str, output: Path | None, *, only: str | None, together: bool
+    out: Out, reports: Sequence[Report], form: str, output: Path | None, *, only: str | None, limit: int, together: bool
 ) -> None:
     """To the screen; or to the file, and for several documents into the folder, one file each."""
     module, name = FORMATS[form]
@@ -222,7 +226,7 @@ def _write(
             texts = [writer(r) for r in reports]
             out.raw(texts[0] if together else "[" + ",\n".join(t.rstrip() for t in texts) + "]\n")
         else:
-            out.lines("\n".join(writer(r) for r in reports).splitlines())
+            out.lines("\n".join(writer(r, limit) for r in reports).splitlines())
         return None
     if together:
         return _file_of(out, output, writer(reports[0]))

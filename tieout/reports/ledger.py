@@ -24,6 +24,7 @@ from tieout.model import (
     exponent,
     magnitude,
     sign,
+    tidy,
 )
 from tieout.reports.books import Books
 from tieout.reports.frame import Proof
@@ -333,11 +334,13 @@ def _stated(side: Ledger, as_of: date) -> Iterator[Proof]:
         own = own_documents(b, balances, side.documents)
         if own is None:
             yield Proof(f"{claim} (which documents it is about cannot be told)", None, b.amount, None)
-        else:
-            ours = sum(
-                (e.amount for r in own if not isinstance(r, Customer) for e in side.moves(r) if e.on <= as_of), ZERO
-            )
-            yield Proof(claim, ours, b.amount, ours == b.amount)
+            continue
+        moves = [e for r in own if not isinstance(r, Customer) for e in side.moves(r)]
+        ours, whole = (sum((e.amount for e in moves if e.on <= day), ZERO) for day in (as_of, date.max))
+        # A figure that names no day of its own is the system's of now, and counts what is dated later, too.
+        if ours != b.amount == whole and as_of.isoformat() not in b.parameters.values():
+            claim, ours = f"{claim}, whatever their date", whole
+        yield Proof(claim, tidy(ours), tidy(b.amount), ours == b.amount)
 
 
 def notes(sides: Sequence[Ledger], as_of: date) -> tuple[str, ...]:

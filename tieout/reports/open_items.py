@@ -21,6 +21,8 @@ _COLUMNS = (
     Column("posted", "posted", "date"),
     Column("due", "due", "date"),
     Column("disputed", "disputed", width=8),
+    Column("entity", "entity", width=8),
+    Column("account", "account", width=10),
     Column("amount", "full amount", "money"),
     Column("open", "open", "money"),
 )
@@ -95,6 +97,8 @@ def _cells(item: Item) -> tuple[Cell, ...]:
         document.posted,
         due,
         "yes" if billed and billed.disputed else "",
+        document.entity_code or "",
+        document.ar_account or "",
         tidy(sign(document) * magnitude(document)),
         tidy(item.amount),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from tieout.compare.render import grid, money, plain
 from tieout.model import tidy
-from tieout.reports.frame import Cell, Column, Proof, Report, Table
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 _RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
 _RULED = frozenset({"subtotal", "total", "closing"})
@@ -18,14 +18,18 @@ _WIDEST = 40
 _TERMINAL = 160
 
 
-def write(report: Report) -> str:
-    """Title, what does not hold, tables, proofs, notes, and where the figures came from."""
+def write(report: Report, most: int | None = None) -> str:
+    """Title, what does not hold, tables, proofs, notes, and where the figures came from.
+
+    most: detail rows of each table that are shown; totals are those of all
+    """
     out = [plain(report.title, 200), _about(report)]
     broken = [p for p in report.proofs if p.held is False]
     if broken:
         out += ["", "DOES NOT HOLD:", *_proofs(broken)]
     for table in report.tables:
-        out += ["", *_table(table)]
+        out += ["", *_table(table if most is None else _cut(table, most))]
+        out += _left_out(table, most)
     if report.proofs:
         out += ["", "proofs:", *_proofs(report.proofs)]
     if report.notes:
@@ -36,8 +40,26 @@ def write(report: Report) -> str:
 
 def _about(report: Report) -> str:
     known = f", as known on {report.known_on:%Y-%m-%d %H:%M} UTC" if report.known_on else ""
-    parts = [f"as of {report.as_of}{known}", *(f"{k}: {v}" for k, v in report.parameters.items())]
+    day = f"as of {report.as_of}" if report.as_of else "all documents, whatever their date"
+    parts = [f"{day}{known}", *(f"{k}: {v}" for k, v in report.parameters.items())]
     return plain("; ".join([report.company, *parts] if report.company else parts), 400)
+
+
+def _cut(table: Table, most: int) -> Table:
+    """The table with its first detail rows only, and every other row."""
+    kept: list[Row] = []
+    for row in table.rows:
+        most -= row.style == "detail"
+        if row.style != "detail" or most >= 0:
+            kept.append(row)
+    return replace(table, rows=tuple(kept))
+
+
+def _left_out(table: Table, most: int | None) -> list[str]:
+    details = sum(row.style == "detail" for row in table.rows)
+    if most is None or details <= most:
+        return []
+    return [f"… {details - most:,} more rows; --limit shows more, a file (--out) has them all"]
 
 
 def _table(table: Table) -> list[str]:
@@ -128,6 +150,10 @@ def _provenance(said: Mapping[str, Any]) -> list[str]:
             else:
                 lines.append(f"{side}: {file}")
         if source.get("from"):
-            counted = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in source.get("records", {}).items())
+            counted = ", ".join(_counted(n, k) for k, n in source.get("records", {}).items())
             lines.append(f"{side}: from {source['from']}" + (f": {counted}" if counted else ""))
     return [plain(line, 400) for line in lines]
+
+
+def _counted(number: int, entity: str) -> str:
+    return f"{number:,} {entity.replace('_', ' ')}{'' if number == 1 else 's'}"
