@@ -58,6 +58,7 @@ FORMATS = {
     "csv": ("plain", "write_csv"),
     "xlsx": ("workbook", "write"),
     "html": ("page", "write"),
+    "pdf": ("paper", "write"),
 }
 _ON_SCREEN = ("text", "json", "csv")
 _SUFFIX = {"text": "txt"}

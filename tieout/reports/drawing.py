@@ -15,6 +15,7 @@ from tieout.reports.shown import money, one_line
 _LETTERS = 34  # of a label, beside its amount on a telephone
 _STEP, _THICK = 40, 11  # pixels from bar to bar, and of a bar
 _HIGH, _LINE = 150, 16  # pixels of a trend, and of a line of letters
+_SEEN = Decimal("0.3")  # per cent of the width: the least of a bar that is not zero
 _NEAR = Decimal("0.4")  # a waterfall that moves by less than this part of its height does not start at zero
 
 
@@ -68,51 +69,87 @@ def axis_start(chart: Chart) -> Decimal:
     return max(ZERO, (least - (most - least) / 4) // unit * unit)
 
 
-def _bars(chart: Chart) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One bar as it is drawn, everything in per cent of the width.
+
+    ground: zero, or the left edge · end: where the next step begins · kind: whole (a total), up or down
+    """
+
+    bar: Bar
+    kind: str
+    left: Decimal
+    width: Decimal
+    ground: Decimal
+    end: Decimal
+
+
+def strips(chart: Chart) -> list[Strip]:
+    """The bars of a bar chart or waterfall. Whatever is not zero can be seen."""
     found, start = spans(chart), axis_start(chart)
     reach = max((s.high for s in found), default=ZERO) - start
 
     def across(amount: Decimal) -> Decimal:
         return (max(amount, start) - start) / reach * 100 if reach else ZERO
 
-    ground = across(max(ZERO, start))
-    for n, span in enumerate(found):
-        top = n * _STEP
-        left, right = across(span.low), across(span.high)
-        kind = "whole" if span.bar.total or chart.kind == "bars" else "up" if span.bar.amount >= 0 else "down"
-        less = " less" if chart.kind == "bars" and span.bar.amount < 0 else ""
-        width = max(right - left, Decimal("0.3")) if span.bar.amount else ZERO
-        yield (
-            f'<text x="0" y="{top + 15}">{escape(_label(span.bar.label))}</text>'
-            f'<text class="end" x="100%" y="{top + 15}">{money(span.bar.amount, chart.currency)}</text>'
-            f'<rect class="{kind}{less}" x="{min(left, 100 - width):.2f}%" y="{top + 21}" width="{width:.2f}%" '
-            f'height="{_THICK}"/>'
-            f'<line class="axis" x1="{ground:.2f}%" x2="{ground:.2f}%" y1="{top + 19}" y2="{top + 23 + _THICK}"/>'
-        )
-        if chart.kind == "waterfall" and n + 1 < len(found):
-            end = across(span.high if span.bar.total or span.bar.amount >= 0 else span.low)
-            down = top + 21 + _THICK
-            yield f'<line class="step" x1="{end:.2f}%" x2="{end:.2f}%" y1="{down}" y2="{top + _STEP + 21}"/>'
+    made = []
+    for span in found:
+        left, right, bar = across(span.low), across(span.high), span.bar
+        whole = bar.total or (chart.kind == "bars" and bar.amount >= 0)
+        kind = "whole" if whole else "up" if bar.amount >= 0 else "down"
+        width = max(right - left, _SEEN) if bar.amount else ZERO
+        end = right if bar.total or bar.amount >= 0 else left
+        made.append(Strip(bar, kind, min(left, 100 - width), width, across(max(ZERO, start)), end))
+    return made
 
 
-def _trend(chart: Chart) -> Iterator[str]:
+def points(chart: Chart) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
+    """Of a trend, in per cent from left and top: the points, and (amount, from the top) of the lines to mark."""
     amounts = [b.amount for b in chart.bars]
     low, high = min(ZERO, *amounts), max(ZERO, *amounts)
     reach = (high - low) or Decimal(1)
-    places = [(Decimal(n * 96) / max(1, len(amounts) - 1) + 2) for n in range(len(amounts))]
+    step = Decimal(96) / max(1, len(amounts) - 1)
+    marks = sorted({low, ZERO, high}, reverse=True)
+    return (
+        [(2 + n * step, (high - a) / reach * 100) for n, a in enumerate(amounts)],
+        [(m, (high - m) / reach * 100) for m in marks],
+    )
 
-    def down(amount: Decimal) -> Decimal:
-        return 18 + (high - amount) / reach * _HIGH
 
-    for mark in sorted({low, ZERO, high}):
-        y = down(mark)
+def _bars(chart: Chart) -> Iterator[str]:
+    drawn = strips(chart)
+    for n, strip in enumerate(drawn):
+        top = n * _STEP
+        yield (
+            f'<text x="0" y="{top + 15}">{escape(_label(strip.bar.label))}</text>'
+            f'<text class="end" x="100%" y="{top + 15}">{money(strip.bar.amount, chart.currency)}</text>'
+            f'<rect class="{strip.kind}" x="{strip.left:.2f}%" y="{top + 21}" width="{strip.width:.2f}%" '
+            f'height="{_THICK}"/>'
+            f'<line class="axis" x1="{strip.ground:.2f}%" x2="{strip.ground:.2f}%" y1="{top + 19}" '
+            f'y2="{top + 23 + _THICK}"/>'
+        )
+        if chart.kind == "waterfall" and n + 1 < len(drawn):
+            x, down = f"{strip.end:.2f}%", top + 21 + _THICK
+            yield f'<line class="step" x1="{x}" x2="{x}" y1="{down}" y2="{top + _STEP + 21}"/>'
+
+
+def _trend(chart: Chart) -> Iterator[str]:
+    places, marks = points(chart)
+
+    def down(part: Decimal) -> Decimal:
+        return 18 + part / 100 * _HIGH
+
+    written = None
+    for mark, part in marks:
+        y = down(part)
         yield f'<line class="axis" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-        if mark in (ZERO, high) or down(mark) - down(ZERO) > _LINE:
+        if written is None or y - written > _LINE:
             yield f'<text class="small" x="0" y="{y - 4:.1f}">{money(mark, chart.currency)}</text>'
-    for (x1, a1), (x2, a2) in pairwise(zip(places, amounts, strict=True)):
-        yield f'<line class="trend" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{down(a1):.1f}" y2="{down(a2):.1f}"/>'
-    for x, amount in zip(places, amounts, strict=True):
-        yield f'<circle class="whole" cx="{x:.2f}%" cy="{down(amount):.1f}" r="3.5"/>'
+            written = y
+    for (x1, y1), (x2, y2) in pairwise(places):
+        yield f'<line class="trend" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{down(y1):.1f}" y2="{down(y2):.1f}"/>'
+    for x, part in places:
+        yield f'<circle class="whole" cx="{x:.2f}%" cy="{down(part):.1f}" r="3.5"/>'
     yield from _days(chart.bars)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ _JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and e
 _FIRST_JOINED = "\u0600"
 _HELD: dict[bool | None, str] = {True: "agrees", False: "DOES NOT AGREE", None: "nothing to compare with"}
 ZERO_SIGN = "–"
+_UNDATED = date(2000, 1, 1)
 
 
 def visible(text: str) -> str:
@@ -119,6 +120,16 @@ def heading(report: Report) -> list[tuple[str, str]]:
 def moment(at: datetime) -> str:
     """To the minute, in UTC where it has a zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at.tzinfo else f"{at:%Y-%m-%d %H:%M}"
+
+
+def made(report: Report) -> datetime:
+    """When a file may say it was made (UTC, no zone): as the report itself says, so that no clock gets in."""
+    at = report.provenance.get("extracted_at")
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    if isinstance(at, datetime):
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    return datetime.combine(report.as_of or _UNDATED, time())
 
 
 def proofs(report: Report) -> list[tuple[Proof, str]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -59,7 +59,12 @@ def write(report: Report, *, most_rows: int = MOST_ROWS) -> bytes:
         {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "default_date_format": ""},
     )
     book.set_properties(
-        {"title": one_line(report.title), "company": one_line(report.company), "author": "", "created": _made(report)}
+        {
+            "title": one_line(report.title),
+            "company": one_line(report.company),
+            "author": "",
+            "created": shown.made(report),
+        }
     )
     sheets = _Sheets(book, report, most_rows)
     cover = book.add_worksheet(sheets.name("Report"))
@@ -68,16 +73,6 @@ def write(report: Report, *, most_rows: int = MOST_ROWS) -> bytes:
     sheets.cover(cover)
     book.close()
     return out.getvalue()
-
-
-def _made(report: Report) -> datetime:
-    """When the file says it was made: from the report, so that no clock gets in."""
-    at = report.provenance.get("extracted_at")
-    if isinstance(at, str):
-        at = datetime.fromisoformat(at)
-    if isinstance(at, datetime):
-        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return datetime.combine(report.as_of or _FIRST_DAY, time())
 
 
 @dataclass(frozen=True, slots=True)

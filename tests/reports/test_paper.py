@@ -1,0 +1,169 @@
+"""The PDF, read back by pypdf: everything is on it, nothing said is markup, and what cannot be printed is named."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from decimal import Decimal
+
+import pypdf
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reports import samples
+from tieout.errors import ConfigError
+from tieout.reports import Column, Report, Row, Table, paper, shown
+
+D = Decimal
+NOTE = re.compile(r"(\d+) texts hold letters that the fonts of this PDF do not have")
+
+
+def pages(report: Report, **more) -> list[str]:
+    return [page.extract_text() for page in pypdf.PdfReader(io.BytesIO(paper.write(report, **more))).pages]
+
+
+def squeezed(text: str) -> str:
+    """Without the spaces and line ends that a layout adds and takes."""
+    return re.sub(r"[\s\u200b]+", "", text)
+
+
+def text_of(report: Report) -> str:
+    return squeezed("".join(pages(report)))
+
+
+def one(text: str) -> Report:
+    """The text wherever a report holds text."""
+    table = Table(text, text, (Column("a", text), Column("b", text, group=text)), (Row((text, text)),), text)
+    return Report("x", text, text, samples.AS_OF, None, (table,), (), (), (text,), {text: text}, {text: {text: [text]}})
+
+
+PRINTED = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x17F, categories=("L", "N", "P", "S")), min_size=1, max_size=30
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PRINTED)
+def test_no_text_is_markup_and_every_text_is_printed(text):
+    written = text_of(one(text))
+    assert NOTE.search("".join(pages(one(text)))) is None, "Latin letters are all there"
+    assert written.count(squeezed(text)) >= 8
+
+
+@pytest.mark.parametrize("text", [
+    '#panic("x")', "$x$", "*b*", "_i_", "@ref", "<label>", "\\ ", "= Heading", "- item", "/ term: x", "`raw`", "//c", "/* c */",
+    '#import "@preview/x:1.0.0"', "https://example.com", "~", "--", "...", '"q"', "'q'", samples.EVIL,
+])  # fmt: skip
+def test_what_typst_reads_as_markup_stands_as_it_is(text):
+    reader = pypdf.PdfReader(io.BytesIO(paper.write(one(text))))
+    assert squeezed(shown.visible(text)) in squeezed("".join(p.extract_text() for p in reader.pages))
+    assert not any("/Annots" in page for page in reader.pages), "a link"
+
+
+@pytest.mark.parametrize("make", samples.EVERY)
+def test_every_figure_is_printed(make):
+    report = make()
+    written = text_of(report)
+    for table in report.tables:
+        for _, cells in shown.cells(table):
+            for column, cell in zip(table.columns, cells, strict=True):
+                if column.kind in shown.NUMBERS | {"date"}:
+                    assert cell.replace("-", "\u2212") in written or cell in written
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.decimals(-(10**20), 10**20, places=3), min_size=1, max_size=8))
+def test_money_in_is_money_out(amounts):
+    columns = (Column("currency", "Currency"), Column("amount", "Amount", "money"))
+    table = Table("t", "T", columns, tuple(Row(("KWD", a)) for a in amounts))
+    written = "\n".join(pages(Report("x", "X", "", samples.AS_OF, None, (table,))))
+    read = [D(m.replace("\u2212", "-").replace(",", "")) for m in re.findall(r"KWD\s+(\S+)", written.replace("–", "0"))]
+    assert read == amounts
+
+
+def test_letters_that_no_font_has_are_named_not_boxed():
+    written = "".join(pages(one("株式会社")))
+    assert squeezed("[U+682A U+5F0F U+4F1A U+793E]") in squeezed(written)
+    assert int(NOTE.search(written)[1]) > 0
+    assert "株" not in written
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(min_size=1, max_size=20))
+def test_any_text_at_all_can_be_printed(text):
+    assert paper.write(one(text)).startswith(b"%PDF")
+
+
+def test_scripts_that_the_fonts_have_are_printed():
+    for name in ("Ελληνική Εταιρεία", "ООО «Ромашка»", "שלום", "العربية", "Łódź Žižkov İstanbul"):
+        assert NOTE.search("".join(pages(one(name)))) is None, name
+
+
+def test_a_statement_has_numbered_pages_with_its_headings_on_each():
+    written = pages(samples.big(300))
+    assert len(written) > 2
+    for n, page in enumerate(written, 1):
+        assert f"Page {n} of {len(written)}" in page
+        assert "Golden Trading Ltd · Open items · as of 2026-01-31" in page
+    assert all("Issued" in page for page in written), "the headings come again"
+    assert "Where this comes from" in "".join(pages(samples.statement()))
+
+
+def test_what_does_not_fit_on_paper_is_said_and_totals_stay():
+    report = samples.big(50)
+    written = "".join(pages(report, most_rows=20))
+    assert "20 of 50 rows are printed" in written
+    assert "D-00000019" in squeezed(written)
+    assert "D-00000020" not in squeezed(written)
+    assert shown.money(report.tables[0].rows[-1].cells[4]) in squeezed(written)
+    assert "rows are printed" not in "".join(pages(samples.big(20), most_rows=20))
+
+
+def test_equal_reports_give_equal_bytes_and_nothing_of_the_machine():
+    one_, two = paper.write(samples.aging()), paper.write(samples.aging())
+    assert one_ == two
+    said = pypdf.PdfReader(io.BytesIO(one_)).metadata
+    assert said["/CreationDate"] == "D:20260202093000Z"
+    assert set(said) <= {"/Title", "/Creator", "/Producer", "/CreationDate", "/ModDate"}
+
+
+def test_it_can_be_read_aloud_and_kept():
+    root = pypdf.PdfReader(io.BytesIO(paper.write(samples.bridge()))).trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/Lang"] == "en"
+    told = root["/Metadata"].get_object().get_data().decode()
+    assert "<pdfaid:part>2</pdfaid:part>" in told
+    assert "<pdfuaid:part>1</pdfuaid:part>" in told
+
+
+def test_only_fonts_that_come_with_typst_are_used():
+    reader = pypdf.PdfReader(io.BytesIO(paper.write(samples.aging())))
+    fonts = {str(f.get_object()["/BaseFont"]) for p in reader.pages for f in p["/Resources"]["/Font"].values()}
+    assert {re.sub(r"^/[A-Z]{6}\+", "", f).split("-")[0] for f in fonts} <= {
+        "LibertinusSerif",
+        "DejaVuSansMono",
+        "NewCMMath",
+        "NewCM10",
+    }
+
+
+@pytest.mark.parametrize(("name", "size"), [("a4", (595, 842)), ("us-letter", (612, 792))])
+def test_paper_of_either_size(name, size):
+    box = pypdf.PdfReader(io.BytesIO(paper.write(samples.statement(), paper=name))).pages[0].mediabox
+    assert (round(box.width), round(box.height)) == size
+
+
+def test_a_broad_table_is_printed_across_and_its_rows_are_whole():
+    columns = tuple(Column(f"c{n}", f"Amount {n}", "money") for n in range(14))
+    table = Table("t", "T", columns, tuple(Row(tuple(D(n * 1_234_567) for n in range(14))) for _ in range(3)))
+    page = pypdf.PdfReader(io.BytesIO(paper.write(Report("x", "X", "", samples.AS_OF, None, (table,))))).pages[0]
+    assert page.mediabox.width > page.mediabox.height
+
+
+def test_without_the_library_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(ConfigError, match="typst") as caught:
+        paper.write(samples.empty())
+    assert caught.value.hint == "pip install 'tieout[pdf]'"

@@ -1,0 +1,222 @@
+"""A report as a PDF for statements and audits: tagged and archivable (PDF/UA-1, PDF/A-2), set by typst.
+
+All of it goes in as data, so no text is markup. The letters are those of typst's own fonts, which have Latin, Greek,
+Cyrillic, Hebrew and Arabic among others: what they do not have is printed as its codes, and the report says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+
+from tieout.errors import ConfigError, FatalError
+from tieout.model import ZERO
+from tieout.reports import shown
+from tieout.reports.drawing import axis_start, points, strips
+from tieout.reports.frame import Chart, Column, Report, Row, Table
+from tieout.reports.shown import NUMBERS, one_line, visible
+
+MOST_ROWS = 10_000  # of a table on paper
+_TEMPLATE = (files(__package__) / "paper.typ").read_bytes()
+_STANDARDS = ["a-2a", "ua-1"]
+_MISSING = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+_TRIES = 5
+_WORD, _PART = 22, 4  # letters of a word that is not broken, and of the parts of one that may be
+_TALL = 1_500  # characters of a cell that may be broken over two pages
+_LONG = 26  # characters: a column that shares what room is left
+_ACROSS, _UPRIGHT = 750, 500  # points for a table on either page
+_LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal("5.5")  # points of letters
+
+
+def write(report: Report, *, paper: str = "a4", most_rows: int = MOST_ROWS) -> bytes:
+    """The PDF. Equal reports give equal bytes.
+
+    paper: `a4` or `us-letter` · most_rows: of a table; where there are more, the rest is left out, and a note says so
+    Raises ConfigError where typst is not installed.
+    """
+    try:
+        typst: Any = import_module("typst")  # an extra: only who writes PDF needs it
+    except ImportError:
+        raise ConfigError("writing PDF needs the package typst", hint="pip install 'tieout[pdf]'") from None
+    lacking: set[str] = set()
+    for _ in range(_TRIES):
+        data = _data(_fitting(report, most_rows), paper, frozenset(lacking))
+        try:
+            made: bytes = typst.compile(
+                _TEMPLATE,
+                format="pdf",
+                ignore_system_fonts=True,
+                sys_inputs={"report": json.dumps(data, ensure_ascii=False)},
+                pdf_standards=_STANDARDS,
+            )
+        except typst.TypstError as error:
+            found = set("".join(map(_read, _MISSING.findall(error.diagnostic))))
+            if not found - lacking:
+                raise FatalError(f"typst could not set the report: {error.message}") from error
+            lacking |= found
+        else:
+            return made
+    raise FatalError("typst could not set the report: it names ever more letters that its fonts do not have")
+
+
+def _read(quoted: str) -> str:
+    """A text as typst's messages quote it."""
+    return re.sub(r"\\u\{([0-9a-f]+)\}|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else m[2], quoted)
+
+
+def _fitting(report: Report, most: int) -> Report:
+    """The report with no more rows in a table than go on paper: details are left out at the end, totals never."""
+    tables, notes = [], list(report.notes)
+    for table in report.tables:
+        details = sum(r.style == "detail" for r in table.rows)
+        if len(table.rows) > most and details > most:
+            last = [n for n, r in enumerate(table.rows) if r.style == "detail"][most]
+            kept = tuple(r for n, r in enumerate(table.rows) if n < last or r.style != "detail")
+            notes.append(
+                f"{table.title}: {most:,} of {details:,} rows are printed. The totals are of all of them; "
+                "the workbook and the CSV file have every row."
+            )
+            table = replace(table, rows=kept)
+        tables.append(table)
+    return replace(report, tables=tuple(tables), notes=tuple(notes))
+
+
+class _Letters:
+    """Texts as they are printed: long words may be broken, and letters that no font has stand as their codes."""
+
+    def __init__(self, lacking: frozenset[str]) -> None:
+        self.lacking = lacking
+        self.replaced = 0
+        self.runs = re.compile(f"[{re.escape(''.join(sorted(lacking)))}]+") if lacking else None
+        self.words = re.compile(rf"\S{{{_WORD + 1},}}")
+        self.parts = re.compile(rf"(.{{{_PART}}})(?=.)")
+
+    def __call__(self, text: str) -> str:
+        seen = visible(text)
+        if self.runs and self.runs.search(seen):
+            self.replaced += 1
+            seen = self.runs.sub(lambda m: "[" + " ".join(f"U+{ord(c):04X}" for c in m[0]) + "]", seen)
+        return self.words.sub(lambda m: self.parts.sub("\\1\u200b", m[0]), seen) if len(seen) > _WORD else seen
+
+
+def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]:
+    say = _Letters(lacking)
+    failed = sum(p.held is False for p in report.proofs)
+    tables = [_table(t, say) for t in report.tables]
+    broad = any(t["size"] < _READABLE for t in tables)
+    for table in tables:
+        table["size"] = str(_size(table, _ACROSS if broad else _UPRIGHT))
+    about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}")
+    notes = [say(n) for n in report.notes]
+    data: dict[str, Any] = {
+        "title": say(one_line(report.title)),
+        "company": say(one_line(report.company)),
+        "foot": say(" · ".join(one_line(x) for x in about if x)),
+        "made": _made(report),
+        "paper": paper,
+        "broad": broad,
+        "asked": [[say(k), say(v)] for k, v in shown.heading(report)],
+        "failed": f"{failed} of {len(report.proofs)} proofs {'does' if failed == 1 else 'do'} not hold."
+        if failed
+        else "",
+        "proofs": _proofs(report, say),
+        "charts": [_chart(c, say) for c in report.charts if c.bars],
+        "tables": tables,
+        "sources": [[say(k), say(v)] for k, v in shown.facts(report.provenance)],
+    }
+    if say.replaced:
+        notes.append(
+            f"{say.replaced:,} texts hold letters that the fonts of this PDF do not have: they are printed as their "
+            "Unicode numbers. The page and the workbook show them."
+        )
+    return data | {"notes": notes}
+
+
+def _made(report: Report) -> dict[str, int]:
+    at = shown.made(report)
+    return {part: getattr(at, part) for part in ("year", "month", "day", "hour", "minute", "second")}
+
+
+def _table(table: Table, say: _Letters) -> dict[str, Any]:
+    rows = [{"style": row.style, "cells": [say(c) for c in cells]} for row, cells in shown.cells(table)]
+    longest = [
+        max((len(r["cells"][n]) for r in rows if r["style"] != "heading"), default=0) for n in range(len(table.columns))
+    ]
+    columns = [_column(c, most, say) for c, most in zip(table.columns, longest, strict=True)]
+    texts = [c for c in columns if not c["number"]]
+    if texts and not any(c["share"] for c in texts):  # the widest takes what room is left, so that tables are as wide
+        max(texts, key=lambda c: int(c["chars"]))["share"] = 1
+    made: dict[str, Any] = {
+        "title": say(table.title), "note": say(table.note), "columns": columns, "rows": rows,
+        "groups": [[say(name), width] for name, width in shown.groups(table.columns)],
+        "tall": max(longest, default=0) > _TALL,
+    }  # fmt: skip
+    return made | {"size": _size(made, _UPRIGHT)}
+
+
+def _column(column: Column, longest: int, say: _Letters) -> dict[str, Any]:
+    """share: of the room that is left, for columns of long texts; 0 for those as wide as their cells"""
+    number = column.kind in NUMBERS
+    word = max(map(len, column.title.split()), default=0)
+    share = min(longest, 60) if longest > _LONG and not number else 0
+    chars = max(min(longest, _LONG) if share else longest, word)
+    return {"title": say(column.title), "number": number, "share": share, "chars": chars}
+
+
+def _size(table: dict[str, Any], room: int) -> Decimal:
+    """Points of letters with which a table fits: an average letter is half as wide as it is high."""
+    chars = sum(c["chars"] for c in table["columns"])
+    free = room - 7 * len(table["columns"])
+    size = Decimal(max(free, 1)) / max(chars, 1) * 2
+    fitting: Decimal = max(_SMALLEST, min(_LARGEST, size)).quantize(Decimal("0.1"))
+    return fitting
+
+
+def _proofs(report: Report, say: _Letters) -> dict[str, Any]:
+    columns = (
+        Column("claim", "What"),
+        Column("ours", "Here", "money"),
+        Column("theirs", "There", "money"),
+        Column("held", "Result"),
+    )
+    rows = tuple(
+        Row((p.claim, shown.proof_cell(p.ours), shown.proof_cell(p.theirs), told)) for p, told in shown.proofs(report)
+    )
+    made = _table(Table("proofs", "Proofs", columns, rows), say)
+    for row, (proof, _) in zip(made["rows"], shown.proofs(report), strict=True):
+        row["style"] = "failed" if proof.held is False else "detail"
+    return made | {"size": str(made["size"])}
+
+
+def _chart(chart: Chart, say: _Letters) -> dict[str, Any]:
+    start = axis_start(chart) if chart.kind == "waterfall" else ZERO
+    unit = "" if chart.currency in chart.title.split() else f"in {chart.currency}"
+    where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
+    made: dict[str, Any] = {
+        "title": say(one_line(chart.title)),
+        "where": say("".join(f" {x}" for x in ("; ".join(x for x in (unit, where) if x),) if x)),
+        "kind": chart.kind,
+    }
+    if chart.kind == "trend":
+        places, marks = points(chart)
+        return made | {
+            "points": [[f"{x:.2f}", f"{y:.2f}"] for x, y in places],
+            "marks": [[shown.money(m, chart.currency), f"{y:.2f}"] for m, y in marks if m >= 0],
+            "bars": [{"label": say(one_line(b.label))} for b in chart.bars],
+        }
+    return made | {
+        "bars": [
+            {
+                "label": say(one_line(s.bar.label)),
+                "amount": shown.money(s.bar.amount, chart.currency),
+                "kind": s.kind,
+                **{k: f"{v:.2f}" for k, v in (("left", s.left), ("width", s.width), ("ground", s.ground))},
+            }
+            for s in strips(chart)
+        ]
+    }
