@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -92,6 +93,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def checked_url(url: str, what: str) -> str:
     """The address without a trailing slash. Raises ConfigError unless it is https, or http on this machine."""
     parts = urlsplit(url)
@@ -203,9 +205,11 @@ class Transport:
             except Exception as error:
                 log.warning("%s %s: %s", method, urlsplit(url).path, type(error).__name__)
                 raise
-            tid = answer.headers.get("intuit_tid") or answer.headers.get("Intuit-Tid") or "-"
-            took = (self._clock() - started) * 1000
-            log.info("%s %s %s in %.0f ms, tid %s", method, urlsplit(url).path, answer.status, took, redact(tid, 80))
+            if log.isEnabledFor(logging.INFO):
+                tid = answer.headers.get("intuit_tid") or answer.headers.get("Intuit-Tid") or "-"
+                took = (self._clock() - started) * 1000
+                told = method, urlsplit(url).path, answer.status, took, redact(tid, 80)
+                log.info("%s %s %s in %.0f ms, tid %s", *told)
             return answer
 
     def _send(self, request: requests.Request) -> Answer:
