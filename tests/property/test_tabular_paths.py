@@ -66,10 +66,13 @@ def profiles(draw: st.DrawFn) -> Profile:
         columns["side"] = {"names": ["Side"], "values": {"S": "debit", "H": "credit"}}
     if draw(st.booleans()):
         columns |= {"clearing": {"names": ["Cleared by"]}, "cleared_on": {"names": ["Cleared on"]}}
-    if draw(st.booleans()):
+    summed = draw(st.booleans())  # the total is net and tax together
+    if summed:
+        del columns["total"]
+    elif draw(st.booleans()):
         columns["tax"]["unsigned"] = True
     columns["kind"] = {"names": ["Kind"], "values": KINDS} if draw(st.booleans()) else {"value": "invoice|credit_memo"}
-    if draw(st.booleans()):
+    if not summed and draw(st.booleans()):
         columns["total"]["per"] = "document"
     return Profile.model_validate(
         {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tieout.mapping.fields import LONGEST, YEARS
-from tieout.mapping.tabular import Column, Profile
+from tieout.mapping.tabular import Column, Profile, adds_up
 from tieout.mapping.tabular_rows import Binding
 
 MONEY = "DECIMAL(24,6)"
@@ -218,6 +218,8 @@ def amount(profile: Profile) -> str:
             f"coalesce({'v_debit' if 'debit' in has else 'NULL'}, {'v_credit' if 'credit' in has else 'NULL'}) "
             f"IS NOT NULL THEN CAST({debit} - {credit} AS {MONEY}) END"
         )
+    if adds_up(has.keys()):
+        return "v_net + v_tax"
     product = "v_quantity * v_unit_price"
     return f"CASE WHEN {product} = round({product}, 6) THEN CAST({product} AS {MONEY}) END"
 

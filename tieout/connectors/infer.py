@@ -62,11 +62,11 @@ _MORE = {
     "currency": ("currency code", "currencycode", "ccy"),
     "open": ("outstanding", "amount outstanding", "balance due", "open balance"),
 }  # fmt: skip
-# What every ledger needs: in words, and the column that says it as well.
+# What every ledger needs: in words, and the columns that say it as well.
 _NEEDED = {
-    "total": ("the amount", "debit"),
-    "issued": ("the document's date", "posted"),
-    "customer": ("the customer", "customer_name"),
+    "total": ("the amount", ({"debit"}, {"net", "tax"})),
+    "issued": ("the document's date", ({"posted"},)),
+    "customer": ("the customer", ({"customer_name"},)),
 }
 _KIND_WORDS = {
     **dict.fromkeys(("invoice", "inv", "dr", "si", "bill"), "invoice"),
@@ -255,14 +255,23 @@ def _roles(sheet: _Sheet) -> dict[str, int]:
             sheet.notes.append(f"{heading!r} could be {column} too; {sheet.headings[roles[column]]!r} was taken")
         else:
             roles[column] = at
+    if "tax" in roles and "net" not in roles and _says_net(sheet, roles):
+        roles["net"] = roles.pop("total")
+        sheet.notes.append("no column has the total: it is net and tax together")
     for needed in _absent(roles):
         sheet.questions.append(f"{needed}: no heading is known for {_NEEDED[needed][0]}; which column is it?")
     return roles
 
 
+def _says_net(sheet: _Sheet, roles: dict[str, int]) -> bool:
+    """Whether the column taken for the total is named after what is left without tax."""
+    return "total" in roles and "net" in heading_key(sheet.headings[roles["total"]]).split()
+
+
 def _absent(roles: dict[str, int]) -> list[str]:
     """The columns that a ledger needs and that no heading was known for."""
-    return [needed for needed, (_, other) in _NEEDED.items() if needed not in roles and other not in roles]
+    there = roles.keys()
+    return [needed for needed, (_, ways) in _NEEDED.items() if not any(way <= there for way in ({needed}, *ways))]
 
 
 @dataclass(frozen=True, slots=True)

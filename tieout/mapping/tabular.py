@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
@@ -70,6 +71,15 @@ MEANINGS: dict[str, frozenset[str]] = {
     "method": frozenset(Method),
     "subkind": frozenset(AdjustmentKind),
 }
+# What states a row's amount, the first of them that a profile has.
+AMOUNT_COLUMNS = (("total",), ("debit", "credit"), ("net", "tax"), ("quantity", "unit_price"))
+
+
+def adds_up(columns: AbstractSet[str]) -> bool:
+    """Whether a row's amount is its net and its tax together."""
+    return {"net", "tax"} <= columns and not columns & {"total", "debit", "credit"}
+
+
 # Columns that belong to one line of a document where `rows = "lines"`; all others must agree on every row of it.
 # Of those that a document has but once (memo, marker, method …), the first that a row states counts.
 LINE_COLUMNS = frozenset(
@@ -285,8 +295,11 @@ class Profile(_Strict):
             found.append("[columns]: `issued` or `posted` is needed")
         if "currency" not in has:
             found.append('[columns.currency] is needed; for a file of one currency: value = "USD"')
-        if not ({"total"} <= has or {"debit", "credit"} <= has or {"quantity", "unit_price"} <= has):
-            found.append("[columns]: `total`, or `debit` and `credit`, or `quantity` and `unit_price` are needed")
+        if not any(has.issuperset(way) for way in AMOUNT_COLUMNS):
+            ways = ", or ".join(" and ".join(f"`{name}`" for name in way) for way in AMOUNT_COLUMNS)
+            found.append(f"[columns]: {ways} are needed")
+        if adds_up(has) and any(self.columns[n].unsigned or self.columns[n].per for n in ("net", "tax")):
+            found.append("[columns]: `net` and `tax` make the total row by row, with its sign: no `unsigned`, no `per`")
         if self.entity != "payments" and "kind" not in has:
             found.append('[columns.kind] is needed; where the sign decides: value = "invoice|credit_memo"')
         if self.rows == "lines" and not self.key:

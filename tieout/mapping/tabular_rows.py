@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tieout.errors import ProfileError
 from tieout.mapping import fields
-from tieout.mapping.tabular import Column, Profile, heading_key, meanings, parse
+from tieout.mapping.tabular import Column, Profile, adds_up, heading_key, meanings, parse
 
 Value = str | Decimal | date | bool | None
 SHOWN = 80
@@ -195,6 +195,11 @@ def _amount(values: dict[str, Value]) -> Decimal | Problem:
         return (debit if isinstance(debit, Decimal) else Decimal(0)) - (
             credit if isinstance(credit, Decimal) else Decimal(0)
         )
+    if adds_up(values.keys()):
+        net, tax = values["net"], values["tax"]
+        if isinstance(net, Decimal) and isinstance(tax, Decimal):
+            return net + tax
+        return Problem("net" if net is None else "tax", "", "empty, but needed")
     if isinstance(quantity, Decimal) and isinstance(price, Decimal):
         product = quantity * price
         if product != round(product, 6):

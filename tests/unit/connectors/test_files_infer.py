@@ -151,3 +151,27 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ProfileError):
         infer(path)
+
+
+AUDIT_TRAIL = """Type,Account Ref,Date,Reference,Details,Net Amount,Tax Code,Tax Amount
+SI,ABC001,15/01/2026,1001,Consulting,100.00,T1,20.00
+SC,ABC001,18/01/2026,1003,Returned,10.00,T1,2.00
+SR,ABC001,22/01/2026,R2,Receipt,96.00,T9,0.00
+"""
+
+
+def test_a_net_amount_beside_a_tax_is_not_taken_for_the_total(tmp_path: Path) -> None:
+    path = write(tmp_path, AUDIT_TRAIL)
+    profile = parse_profile(answered(infer(path).toml.replace("USD", "GBP")), source="p", name="p")
+    read, report = records(path, profile, "erp")
+    assert report.totals == {"GBP": {"count": 3, "sum": D(12)}}
+    invoice, memo, receipt = (seen.record for seen in read)
+    assert (invoice.total, invoice.tax, memo.total, memo.tax, receipt.amount) == (D(120), D(20), D(12), D(2), D(96))
+
+
+@pytest.mark.parametrize("more", ["unsigned = true", 'per = "document"'])
+def test_net_and_tax_that_make_the_total_do_so_row_by_row(tmp_path: Path, more: str) -> None:
+    toml = answered(infer(write(tmp_path, AUDIT_TRAIL)).toml)
+    line = next(line for line in toml.splitlines() if line.startswith("tax = "))
+    with pytest.raises(ProfileError, match="row by row"):
+        parse_profile(toml.replace(line, line.replace("{", "{ " + more + ",", 1)), source="p", name="p")
