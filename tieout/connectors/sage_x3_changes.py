@@ -108,7 +108,9 @@ class Exports:
         return None if seen is None else _marked(seen - max(self.clock() - start, timedelta(0)))
 
     def knows(self, cursor: str) -> bool:
-        return _moment(_loaded(cursor, "at")) is not None
+        """A time that X3 cannot have reached, wherever it is, is none of this X3's: nothing would change after it."""
+        at = _moment(_loaded(cursor, "at"))
+        return at is not None and at <= self.clock().replace(tzinfo=None) + timedelta(days=1)
 
     def since(self, cursor: str, kinds: Sequence[str]) -> tuple[Changed, str]:
         newest = _moment(_loaded(cursor, "at"))

@@ -210,7 +210,10 @@ class Objects:
             told = values(result)
             then = int(told["O_TICK"]) if told.get("O_TICK", "").isdigit() else -1
             if then < since:
-                raise FatalError(f"{self.services['changes']} counts backwards: {then} after {since}")
+                raise FatalError(
+                    f"{self.services['changes']} counts backwards: {then} after {since}",
+                    hint="if X3 was restored from a backup, read everything anew: tieout sync --full",
+                )
             yield result, then
             more, since = told.get("O_MORE") == _YES and then > since, then
 

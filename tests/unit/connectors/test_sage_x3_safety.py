@@ -409,6 +409,29 @@ def test_a_change_between_two_lists_of_a_run_is_in_the_next_one(x3, strategy):
     assert [o.record.memo for o in connector.pull(Entity.CREDIT_MEMO, pull.cursor)] == ["changed meanwhile"]
 
 
+@pytest.mark.parametrize("strategy", ["subprogram", "export_template"])
+@pytest.mark.parametrize(
+    "cursor", ["", "null", "[]", "{}", '{"tick": "1"}', '{"tick": -1}', '{"at": "2026"}', '{"at": "20990101000000"}']
+)
+def test_a_watermark_that_is_lost_or_none_is_a_full_read(x3, strategy, cursor):
+    brook(x3)
+    number = sale(x3)
+    connector = x3.open(strategy=strategy)
+    connector.company()
+    pull = connector.pull(Entity.INVOICE, cursor)
+    assert [o.id for o in pull] == [number]
+    assert (pull.full, pull.complete) == (True, True)
+    assert pull.cursor is not None
+
+
+def test_a_counter_that_runs_backwards_is_told_with_the_way_out(x3):
+    connector = x3.open(strategy="subprogram")
+    connector.company()
+    with pytest.raises(FatalError, match="backwards") as why:
+        list(connector.pull(Entity.INVOICE, '{"tick": 99999}'))
+    assert "--full" in why.value.hint
+
+
 def test_connections_are_no_more_than_the_pool_is_wide(x3, connector):
     brook(x3)
     for _ in range(3):
