@@ -21,6 +21,7 @@ from tieout.reports.books import Books
 from tieout.reports.cut_off import DAYS as CUT_OFF
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Ledger, kind_of, ledgers, notes, number_of, proofs
+from tieout.reports.paying import counted
 
 State = Literal["met", "not met", "to review", "not known"]
 SOON = 31  # days within which an acceptance that ends is named
@@ -132,7 +133,7 @@ def _read(books: Sequence[Books], as_of: date) -> Step:
     doubts = [f"{b.name}: {doubt}" for b in books for doubt in b.doubts]
     doubts += [f"{b.name} speaks for {b.dated}, before {as_of}" for b in books if b.dated and b.dated < as_of]
     doubts += [f"{b.name} lists open items of {b.dated}" for b in books if b.open_only and b.dated and b.dated > as_of]
-    said = f"{len(doubts)} doubts" if doubts else "both sides whole"
+    said = counted(len(doubts), "doubt") if doubts else "both sides whole"
     todo = "" if not doubts else "have the exports made again, or read again, then make the list again"
     return Step("read", "All exports read, and complete", "not met" if doubts else "met", said, tuple(doubts), todo)
 
@@ -212,7 +213,7 @@ def _cut_off(sides: Sequence[Ledger], as_of: date) -> Step:
         if first <= e.on <= last
     ]
     todo = "tieout report cut-off" if lines else ""
-    said = f"{len(lines)} movements from {first} to {last}"
+    said = f"{counted(len(lines), 'movement')} from {first} to {last}"
     title = f"Cut-off reviewed, {CUT_OFF} days either side"
     return Step("cut_off", title, "to review" if lines else "met", said, tuple(sorted(lines)), todo)
 
@@ -333,11 +334,11 @@ def build(books: Sequence[Books], *, as_of: date, close: Close, detail: bool) ->
 
 
 def _summary(found: Sequence[Step], stands: Mapping[str, Signed]) -> str:
-    counted = Counter(s.state for s in found)
+    by_state = Counter(s.state for s in found)
     done = sum(s.whole for s in stands.values())
     void = sum(s.said.startswith("void") for s in stands.values())
-    states = ", ".join(f"{n} {state}" for state, n in sorted(counted.items()))
-    return f"{done} of {len(found)} steps are signed off, {void} sign-offs are void; {states}."
+    states = ", ".join(f"{n} {state}" for state, n in sorted(by_state.items()))
+    return f"{done} of {len(found)} steps are signed off, {counted(void, 'sign-off')} void; {states}."
 
 
 def _table(found: Sequence[Step], stands: Mapping[str, Signed]) -> Table:

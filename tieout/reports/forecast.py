@@ -14,7 +14,7 @@ from tieout.reports.expected import EARLY, ENOUGH, LATE, Basis, Expected, Histor
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
 from tieout.reports.ledger import Ledger, dues, notes, proofs
-from tieout.reports.paying import Day, day, paid
+from tieout.reports.paying import Day, counted, day, paid
 from tieout.reports.promises import Promise, standing
 
 WEEKS = 13
@@ -367,8 +367,8 @@ def _notes(side: Day, known: Histories, tests: Sequence[Past]) -> tuple[str, ...
     said = []
     if known.every.count < ENOUGH:
         said.append(
-            "The source shows no history of payments: an invoice is expected on its due date, and one that is overdue "
-            "has no date."
+            f"{counted(known.every.count, 'invoice')} of the source were paid in full with money, fewer than {ENOUGH}: "
+            "each open one is expected on its due date, and one that is overdue has no date."
         )
     else:
         said.append(

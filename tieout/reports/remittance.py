@@ -28,26 +28,33 @@ class Named:
     """documents: open or not, all of one number where it has several · said: the text that names them
 
     sure: enough by itself; otherwise it counts only where the amounts agree to the last unit
+    together: all of them are meant, as the invoices of one purchase order
     """
 
     documents: tuple[Invoice | CreditMemo, ...]
     said: str
     sure: bool
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of some documents: whole, and their last digits."""
+    """The numbers of some documents: whole, and their last digits; and the customer's own orders that they bill."""
 
     whole: Mapping[str, tuple[Invoice | CreditMemo, ...]]
     tails: Mapping[str, tuple[Invoice | CreditMemo, ...]]
+    orders: Mapping[str, tuple[Invoice | CreditMemo, ...]]
 
 
 def numbers(documents: Iterable[Invoice | CreditMemo]) -> Numbers:
     """An index of the documents by number; a document without one cannot be named."""
     whole: dict[str, list[Invoice | CreditMemo]] = defaultdict(list)
     tails: dict[str, list[Invoice | CreditMemo]] = defaultdict(list)
+    orders: dict[str, list[Invoice | CreditMemo]] = defaultdict(list)
     for d in documents:
+        order = number_key(d.po_number or "") if isinstance(d, Invoice) else ""
+        if len(order) >= _TAIL:
+            orders[order].append(d)
         printed = d.number or d.ref.number or ""
         key = number_key(printed)
         if len(key) >= SHORTEST:
@@ -58,7 +65,7 @@ def numbers(documents: Iterable[Invoice | CreditMemo]) -> Numbers:
             continue
         if len(tail) >= _TAIL:
             tails[tail].append(d)
-    return Numbers({k: tuple(v) for k, v in whole.items()}, {k: tuple(v) for k, v in tails.items()})
+    return Numbers(*({k: tuple(v) for k, v in index.items()} for index in (whole, tails, orders)))
 
 
 def named(payment: Payment, known: Numbers) -> list[Named]:
@@ -88,6 +95,10 @@ def _in(text: str, known: Numbers, *, sure: bool) -> list[Named]:
             key = number_key(said)
             if hit := known.whole.get(key):
                 out.append(Named(hit, said, sure and not (key.isdecimal() and len(key) < SURE)))
+                step = n
+                break
+            if hit := known.orders.get(key):
+                out.append(Named(hit, said, sure=False, together=True))
                 step = n
                 break
             if n == 1 and (hit := known.tails.get(key)):

@@ -1,7 +1,8 @@
 """Which open invoices a payment's unapplied money settles, by what the records show. Nothing is ever applied by it.
 
 Rules, in this order; a later one is asked only where the earlier ones found nothing:
-  named     the reference or memo names the documents (`remittance.named`); credit memos it names are taken off
+  named     the reference or memo names the documents, or the purchase order of some (`remittance.named`); credit memos
+            that it names are taken off
   amount    one invoice has exactly this amount open
   discount  one invoice has it open, less the discount of the customer's terms, paid in time
   account   everything open on the account adds up to it, open credit memos taken off or not
@@ -25,7 +26,7 @@ from typing import Literal
 from tieout.mapping.balances import Key
 from tieout.model import ZERO, CreditMemo, Entity, Invoice, Payment
 from tieout.reports.ledger import number_of
-from tieout.reports.paying import Day, by_due
+from tieout.reports.paying import Day, by_due, counted
 from tieout.reports.remittance import Named, Numbers, discount, named, numbers
 from tieout.reports.subsets import Caps, subsets
 
@@ -206,7 +207,7 @@ class _Desk:
     def _exact(self, payment: Payment, unapplied: Decimal, said: list[Named]) -> Fit | None:
         """What is named adds up to the money, as it stands or less what the terms allow."""
         lines = self._lines(payment, said)
-        if not lines or any(len(self._usable(n, payment)) > 1 for n in said):
+        if not lines or any(len(self._usable(n, payment)) > 1 and not n.together for n in said):
             return None
         words = f"the text names {_words(said)}"
         less = [self._discounted(payment, line) for line in lines]
@@ -304,8 +305,11 @@ class _Desk:
             and self._has_room(d)
         ]
         ways = [
-            (lines, f"everything that is open on {where}: {len(lines)} invoices"),
-            ([*lines, *credits], f"everything that is open on {where}, {len(credits)} credit memos taken off"),
+            (lines, f"everything that is open on {where}: {counted(len(lines), 'invoice')}"),
+            (
+                [*lines, *credits],
+                f"everything that is open on {where}, {counted(len(credits), 'credit memo')} taken off",
+            ),
         ]
         fits = [Fit("account", tuple(kept), said) for kept, said in ways[: 2 if credits else 1]]
         return [f for f in fits if f.amount == unapplied]
@@ -345,10 +349,11 @@ class _Desk:
         total = sum((self.room[_key(d)] for d in invoices), ZERO)
         if not invoices:
             return "no invoice of the account or its family is open in this currency and was issued by then"
+        many = counted(len(invoices), "invoice")
         if unapplied > total:
-            return f"the money is {unapplied - total} more than everything that is open ({len(invoices)} invoices)"
+            return f"the money is {unapplied - total} more than everything that is open ({many})"
         tried = "; there are more sets than were tried" if cut else ""
-        return f"no open invoice and no set of them has this amount ({len(invoices)} invoices, {total}){tried}"
+        return f"no open invoice and no set of them has this amount ({many}, {total}){tried}"
 
 
 def _no_credits(fit: Fit) -> bool:

@@ -19,7 +19,7 @@ from tieout.reports.subsets import Caps
 from tieout.reports.suggest import Fit, Suggestion, suggest
 
 RULES = {
-    "named": "reference or memo names the documents, whatever the case, spaces and leading zeros; spoken for first",
+    "named": "reference or memo names the documents, or a purchase order of theirs; spoken for first",
     "amount": "one invoice has exactly this amount open",
     "discount": "one invoice has it open, less the discount of the customer's terms, paid in time",
     "account": "everything that is open on the account adds up to it, open credit memos taken off or not",
@@ -100,8 +100,9 @@ def _notes(books: Books, caps: Caps) -> tuple[str, ...]:
             "only for invoices issued by the day the money came. Age decides nothing."
         ),
         (
-            f"A bare number under {SURE} digits, the last digits of a longer one, and the number of a check count only "
-            f"where the amounts agree exactly; numbers under {SHORTEST} characters are not looked for."
+            f"Numbers are read whatever their case, spaces and leading zeros. A bare number under {SURE} digits, the "
+            "last digits of a longer one, a purchase order, and the number of a check count only where the amounts "
+            f"agree exactly; numbers under {SHORTEST} characters are not looked for."
         ),
         (
             f"Sets have at most {caps.parts} invoices, out of at most {caps.amounts} open ones, found in at most "

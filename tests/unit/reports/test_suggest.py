@@ -72,6 +72,17 @@ def test_last_digits_and_short_numbers_count_only_with_the_amount():
     assert said(year, payment("P", "C1", "80", "2026-01-20", reference="rent 2026"))["P"][0] == "none"
 
 
+def test_a_purchase_order_names_its_invoices_where_the_amounts_agree():
+    records = [
+        *(invoice(f"RE-{n}", "C1", a, "2026-01-02", po_number="45-00012") for n, a in (("1a", "100"), ("2a", "70"))),
+        invoice("RE-3a", "C1", "100", "2026-01-02", po_number="4500013"),
+    ]
+    both = payment("P", "C1", "170", "2026-01-20", reference=None, memo="PO 4500012")
+    assert said(*records, both)["P"][1] == [("named", {"RE-1a": D(100), "RE-2a": D(70)})]
+    part = payment("P", "C1", "160", "2026-01-20", reference=None, memo="PO 4500012")
+    assert said(*records, part)["P"][0] == "none"
+
+
 def test_a_check_number_is_no_invoice_number():
     records = [*bills("100"), invoice("100234", "C1", "500", "2026-01-02")]
     check = payment("P", "C1", "80", "2026-01-20", reference="100234", method=Method.CHECK)
