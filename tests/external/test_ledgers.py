@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tieout.connectors.files import load, records
+from tieout.connectors.files import check, load, records
 from tieout.mapping.tabular import load_profile
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -66,7 +66,7 @@ def test_ledger_reads_to_its_known_figures(ledger: Ledger, data_dir: Path) -> No
     observations, single = records(path, profile, "erp")
     _ran.append(ledger.profile)
 
-    assert bulk.as_json() == single.as_json()
+    assert bulk.as_json() == single.as_json() == check(duckdb.connect(), path, profile).as_json()
     assert bulk.rejected == []
     assert bulk.accepted == ledger.accepted
     assert bulk.totals == {ledger.currency: {"count": ledger.accepted, "sum": Decimal(ledger.total)}}

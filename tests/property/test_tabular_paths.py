@@ -13,7 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tieout.connectors import Observation, reading
-from tieout.connectors.files import FileReport, load, records
+from tieout.connectors.files import FileReport, check, load, records
 from tieout.connectors.tables import open_table
 from tieout.errors import ProfileError, RecordError
 from tieout.mapping import relation, tabular_records
@@ -215,6 +215,7 @@ def _same(path: Path, profile: Profile, observations: list[Observation], single:
     con = duckdb.connect()
     bulk = load(con, path, profile, side="left")
     assert bulk.as_json() == single.as_json()
+    assert check(duckdb.connect(), path, profile).as_json() == single.as_json()
     event("accepted" if bulk.accepted else "nothing accepted")
     event("rejected" if bulk.rejected else "nothing rejected")
 

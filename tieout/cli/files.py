@@ -52,12 +52,12 @@ def check(out: Out, file: Path, name: str) -> int:
     """
     import duckdb
 
-    from tieout.connectors.files import load
+    from tieout.connectors.files import check as read
     from tieout.mapping.tabular import load_profile
 
     wanted = load_profile(name)
     with duckdb.connect(":memory:") as con, out.progress(f"reading {file.name}"):
-        report = load(con, file, wanted, side="left").as_json()
+        report = read(con, file, wanted).as_json()
     out.data(report)
     _show_report(out, report)
     return 4 if report["rejected"] else 0

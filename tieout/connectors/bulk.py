@@ -103,7 +103,7 @@ def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
     if clearing.reads(staged.table.profile):
         bulk_clearing.settle(con, staged, books.view, books.table, applied, made=made)
     _finish(con, side, books, applied)
-    _count(con, staged.report, books.view)
+    count(con, staged.report, books.view)
     con.execute(f"DROP TABLE {applied}")
     con.execute(f"DROP VIEW {books.view}")
     con.execute(f"DROP TABLE {side}_documents")
@@ -123,7 +123,7 @@ def _open_books(con: Connection, staged: Staged, side: str) -> Books:
 def _assemble_plain(con: Connection, staged: Staged, books: Books, applied: str) -> None:
     """Documents whose every rule SQL can see to hold."""
     profile = staged.table.profile
-    groups = _lines(con, staged) if profile.rows == "lines" else _single_rows(staged)
+    groups = _lines(con, staged) if profile.rows == "lines" else single_rows(staged)
     name, customer = (sql.column(profile, c) for c in ("customer_name", "customer"))
     # Names and customers repeat, so their keys are worked out once for each and joined.
     keyed = [
@@ -182,7 +182,8 @@ def _keyed(
     return _Keyed(table, f"nullif({found}, '')", f"LEFT JOIN {table} ON {table}.printed = {raw}")
 
 
-def _single_rows(staged: Staged) -> str:
+def single_rows(staged: Staged) -> str:
+    """SELECT of typed rows, each a document of its own."""
     profile = staged.table.profile
     parts = ", ".join(f"{sql.turned(profile, c)} AS p_{c}" for c in sql.parts(profile))
     return f"SELECT *, 1 AS row_count, true AS agree{', ' + parts if parts else ''} FROM {staged.typed}"
@@ -333,7 +334,8 @@ def _finish(con: Connection, side: str, books: Books, applied: str) -> None:
     insert(con, f"{side}_customers", relation.CUSTOMERS, (tabular_records.derived_customer_row(*row) for row in found))
 
 
-def _count(con: Connection, report: FileReport, draft: str) -> None:
+def count(con: Connection, report: FileReport, draft: str) -> None:
+    """Add the documents of a table to the report: rows and sums by currency, and amounts finer than theirs."""
     found = con.execute(
         f"SELECT currency, sum(row_count), sum(sign * total), count(*) FROM {draft} GROUP BY currency ORDER BY currency"
     ).fetchall()

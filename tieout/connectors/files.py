@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from tieout.connectors import Observation
 from tieout.connectors.bulk import load
+from tieout.connectors.bulk_check import check
 from tieout.connectors.infer import InferredProfile, infer
 from tieout.connectors.reading import FileReport, check_date_orders, read_rows, report_of
 from tieout.connectors.tables import Skip, Table, open_table
@@ -26,7 +27,7 @@ from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
 from tieout.model import Customer, Entity, Existence, Ref, finer_than_currency, magnitude
 
-__all__ = ["FileReport", "InferredProfile", "Table", "customers", "infer", "load", "open_table", "records"]
+__all__ = ["FileReport", "InferredProfile", "Table", "check", "customers", "infer", "load", "open_table", "records"]
 
 
 def records(path: str | Path, profile: Profile, connection: str) -> tuple[list[Observation], FileReport]:
