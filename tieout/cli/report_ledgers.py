@@ -34,7 +34,7 @@ class _Buckets(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 @click.command()
-@click.option("--buckets", type=_Buckets(), default="30,60,90,120", show_default=True, help="Last day of each bucket.")
+@click.option("--buckets", type=_Buckets(), default="30,60,90", show_default=True, help="Last day of each bucket.")
 @click.option(
     "--by", type=click.Choice(["due", "document"]), default="due", show_default=True, help="Age from this date."
 )

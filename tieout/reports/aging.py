@@ -15,7 +15,7 @@ from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
 from tieout.reports.ledger import Item, Ledger, Party
 
 By = Literal["due", "document"]
-BUCKETS = (30, 60, 90, 120)
+BUCKETS = (30, 60, 90)
 _NOT_DUE, _UNDATED, _ACCOUNT = "not_due", "no_due_date", "unapplied"
 _PARTY = (Column("number", "number", width=16), Column("customer", "customer", width=30), layout.CURRENCY)
 

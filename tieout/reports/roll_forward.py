@@ -183,7 +183,8 @@ def _table(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], openin
                 rows.append(_row(title, currency, parts, "detail", base=foreign))
         made = _row(f"open on {closing}", currency, [r.closing for r in own], "closing", base=foreign)
         every = tuple((1, n) for n in range(first, len(rows)))
-        formula = {} if any(blind) else {c.key: every for c in columns if c.kind == "money"}
+        whole = [all(row.cells[n] is not None for row in (*rows[first:], made)) for n in range(len(columns))]
+        formula = {c.key: every for c, told in zip(columns, whole, strict=True) if told and c.kind == "money"}
         rows.append(Row(made.cells, "closing", formula=formula))
     return Table("roll_forward", "Roll-forward", columns, tuple(rows))
 

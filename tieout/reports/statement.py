@@ -169,7 +169,9 @@ def _movements(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account,
             up, down = up + max(m.amount, ZERO), down + min(m.amount, ZERO)
             rows.append(Row(_movement(side, m, balance, as_of)))
         closing: tuple[Cell, ...] = (as_of, "balance", "", "", None, currency, tidy(up), tidy(down), tidy(balance))
-        rows.append(Row(closing, "closing", ((first, len(rows)),)))
+        every = tuple((1, n) for n in range(first, len(rows)))
+        moved = {"charges": every, "credits": every} if every else {}
+        rows.append(Row(closing, "closing", formula=moved | {"balance": ((1, len(rows) - 1),)}))
     title = layout.titled("Movements", side, sides)
     return Table(layout.keyed("movements", n, sides), title, columns, tuple(rows))
 
