@@ -205,9 +205,11 @@ def test_ledgers_in_parquet_need_no_profile(tieout: Run, tmp_path: Path) -> None
         query = f"{row}, CASE i WHEN 1 THEN {total} ELSE 7 END::DECIMAL(9,4) AS total FROM range(3) AS r(i)"
         duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/{side}.parquet' (FORMAT parquet)")
     args = ("--left", "left.parquet", "--right", "right.parquet", "--key", "id", "--memory", "500MB")
-    ran = tieout("compare", *args, "--parquet", "out.parquet")
+    ran = tieout("compare", *args, "--parquet", "out.parquet", "--matches", "pairs.parquet")
     assert ran.returncode == 0, ran.stderr
     assert "AMOUNT_NET" in ran.stdout
+    pairs = duckdb.connect().execute(f'SELECT rule, "left", "right" FROM \'{tmp_path}/pairs.parquet\' ORDER BY 2')
+    assert pairs.fetchall() == [("id is the key", f"I{n}", f"I{n}") for n in range(3)]
     rows = duckdb.connect().execute(f"SELECT code, delta, left_value FROM '{tmp_path}/out.parquet'").fetchall()
     assert rows == [("AMOUNT_NET", Decimal("0.0001"), "1.50")]
     said = json.loads((tmp_path / "out.parquet.provenance.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -133,6 +134,7 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 @click.option("--xlsx", type=_file, help="Also write an Excel workbook: bridges with live formulas, every difference.")
 @click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
 @click.option("--parquet", type=_file, help="Also write every difference as Parquet, with FILE.provenance.json.")
+@click.option("--matches", type=_file, help="Also write every match, with its rule and evidence, as Parquet.")
 @click.option("--memory", metavar="SIZE", help="Use this much memory at most, as 2GB; beyond it the work goes to disk.")
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
@@ -150,6 +152,7 @@ def compare(
     xlsx: Path | None,
     csv: Path | None,
     parquet: Path | None,
+    matches: Path | None,
     memory: str | None,
     limit: int,
     fail_on_differences: bool,
@@ -162,11 +165,11 @@ def compare(
     from tieout.compare.files import compare_files
     from tieout.reports import comparison, page, workbook
 
-    _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx), (csv, parquet))
+    _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx, matches), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
-        result = compare_files(
-            left, left_profile, right, right_profile, as_of.date() if as_of else None, memory=memory, key=key
-        )
+        day = as_of.date() if as_of else None
+        with writing_whole(matches) if matches else nullcontext() as under:
+            result = compare_files(left, left_profile, right, right_profile, day, memory=memory, key=key, matches=under)
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
     shown = {k: v for k, v in said.items() if k != "read"}
     if html:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tieout.compare import cash, codes, listed, rules, tables
 from tieout.compare.causes import cause, clues, value
 from tieout.compare.equal import FROM_ROWS, take_off
-from tieout.compare.match import ladder
+from tieout.compare.match import STRONG, by_key, ladder
 from tieout.compare.result import (
     Bridge,
     Discrepancy,
@@ -46,6 +47,7 @@ def run(
     key: str | None = None,
     bulk_from: int = FROM_ROWS,
     spool_from: int | None = None,
+    matches: Path | None = None,
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
@@ -58,6 +60,7 @@ def run(
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     bulk_from: rows of the smaller side from which equal pairs are taken off first; the answer is the same
     spool_from: number of discrepancies from which they are kept on disk, as `listed.Spooled`; None for a tuple always
+    matches: a file that gets every match with its rule and evidence, as Parquet
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
@@ -77,6 +80,9 @@ def run(
         _side(name, bad, tables.totals(con, side, as_of=as_of, rest=equal > 0))
         for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)
     )
+    if matches:
+        rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
+        listed.write_matches(con, matches, taken_off=rule if equal else None)
     found: Sequence[Discrepancy]
     make = partial(_discrepancy, names=(left_name, right_name), reasons=reasons, rejected=rejected)
     if spool_from is not None and con.execute("SELECT count(*) FROM cmp_found").fetchall()[0][0] >= spool_from:

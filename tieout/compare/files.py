@@ -30,11 +30,12 @@ def compare_files(
     rounding: Rounding | None = None,
     memory: str | None = None,
     key: str | None = None,
+    matches: Path | None = None,
 ) -> Result:
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
     Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
-    key: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
+    key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
     Raises ProfileError where a file does not fit its profile, ConfigError where one of Parquet is not as it must be.
     The provenance of the result names both files with hash, profile, row counts and totals.
     """
@@ -59,6 +60,7 @@ def compare_files(
             provenance=dict(zip(SIDES, read, strict=True)),
             key=key,
             spool_from=SPOOL_FROM,
+            matches=matches,
         )
     finally:
         con.close()

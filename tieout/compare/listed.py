@@ -175,6 +175,31 @@ def spool(
     )
 
 
+# Which document is which, by which rung, and what was equal: where the other ledger says another thing, that too.
+_MATCHES = """
+COPY (SELECT m.rung, m.rule, m.automatic, l.kind, l.id AS "left", r.id AS "right", l.number, l.total, l.currency,
+             l.issued, CASE WHEN r.number <> l.number THEN r.number END AS right_number,
+             CASE WHEN r.total <> l.total THEN r.total END AS right_total,
+             CASE WHEN r.issued <> l.issued THEN r.issued END AS right_issued
+      FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
+      {equal}) TO '{path}' (FORMAT parquet)
+"""
+# Pairs that were taken off are equal in what is shown, but for the way a number is printed.
+_EQUAL = """
+UNION ALL
+SELECT {rung}, '{rule}', TRUE, l.kind, l.id, r.id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
+       CASE WHEN r.number <> l.number THEN r.number END, NULL, NULL
+FROM (SELECT left_rid, right_rid FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT rid FROM cmp_rest_left)) AS m
+JOIN cmp_rows_left AS l ON l.rid = m.left_rid JOIN cmp_rows_right AS r ON r.rid = m.right_rid
+"""
+
+
+def write_matches(con: Connection, path: Path, *, taken_off: tuple[int, str] | None) -> None:
+    """Every match with its rule and evidence, as Parquet, in no order. taken_off: rung and rule of the equal pairs"""
+    equal = _EQUAL.format(rung=taken_off[0], rule=taken_off[1]) if taken_off else ""
+    con.execute(_MATCHES.format(equal=equal, path=_quoted(path)))
+
+
 def write(found: Sequence[Discrepancy], path: Path) -> None:
     """The list as a Parquet file of `COLUMNS`, in order."""
     if isinstance(found, Spooled):

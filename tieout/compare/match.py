@@ -259,11 +259,16 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
 _BY = {"id": ("id",), "number": ("number_key",)}
 
 
+def by_key(key: str) -> str:
+    """The rule by which documents pair where a key is known."""
+    return f"{key} is the key"
+
+
 def _by_key(key: str) -> tuple[Rung, ...]:
     """The rungs where a key is known: alone with it on both sides, or equal rows of it in order. Nothing else pairs."""
     column = _BY[key]
     return (
-        Rung(0, f"{key} is the key", ("kind", *column), automatic=True),
+        Rung(0, by_key(key), ("kind", *column), automatic=True),
         Rung(2, "identical rows, in order", (*column, *_BARE, "issued", "detail"), "ordinal"),
         Rung(2, "identical rows, in order", (*column, *_BARE, "issued"), "ordinal"),
     )

@@ -163,3 +163,20 @@ def test_few_are_written_as_many_are(tmp_path):
     render.write_parquet(result, tmp_path / "few.parquet")
     rows = duckdb.connect().execute("SELECT id, delta FROM read_parquet(?)", [str(tmp_path / "few.parquet")]).fetchall()
     assert rows == [(d.id, d.delta) for d in result.discrepancies]
+
+
+@pytest.mark.parametrize("from_rows", [1, 1 << 30])
+def test_every_match_is_written_with_its_rule_and_evidence(tmp_path, from_rows):
+    con = load([*WHO, *LEFT], [*WHO, *RIGHT])
+    path = tmp_path / "matches.parquet"
+    result = compare.run(con, as_of=None, left_name="A", right_name="B", bulk_from=from_rows, matches=path)
+    rows = (
+        duckdb.connect()
+        .execute(f'SELECT "left", "right", rung, rule, total, right_total FROM \'{path}\' ORDER BY 1')
+        .fetchall()
+    )
+    assert len(rows) == result.matched
+    assert [r[:4] for r in rows] == [
+        ("L1", "R1", 2, "identical rows, in order"), ("L2", "R2", 6, "other amount"), ("P1", "Q1", 2, "identical"),
+    ]  # fmt: skip
+    assert [r[5] for r in rows] == [None, RIGHT[1].total, None]
