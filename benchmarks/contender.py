@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -112,7 +111,9 @@ def main(name: str, left: str, right: str, out: str, memory: str | None = None) 
     start, used = time.perf_counter(), time.process_time()
     found = work(left, right, out, memory)
     seconds, cpu = time.perf_counter() - start, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not `ru_maxrss`, which a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = int(next(row for row in status if row.startswith("VmHWM")).split()[1]) // 1024
     print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak, "found": found}))
 
 
