@@ -34,7 +34,7 @@ def _said_by(report: Report, proof: Proof) -> Proof:
 
 
 def _named(report: Report) -> list[Table]:
-    return [replace(t, key=f"{report.name}.{t.key}", title=f"{report.title} · {t.title}") for t in report.tables]
+    return [replace(t, key=f"{report.name}.{t.key}", title=f"{report.name}: {t.title}") for t in report.tables]
 
 
 def _contents(reports: Sequence[Report]) -> Table:

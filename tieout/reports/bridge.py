@@ -104,7 +104,8 @@ def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
         # B less A less what is listed, as a workbook adds it up.
         signed = ((1, len(rows) + 1), (-1, first), (-1, len(rows) - 1))
         formula = {"amount": signed} | ({"base": signed} if base else {})
-        rows.append(Row(_end("", "remainder", currency, bridge.remainder(currency), "detail").cells, formula=formula))
+        rest = _end("", "remainder", currency, bridge.remainder(currency), "subtotal")
+        rows.append(replace(rest, formula=formula))
         rows.append(_end("SL B", f"open receivables per {result.right.name}", currency, right, "closing"))
         rows += [
             _row(line, currency, base) for tie in ties[1] if tie.balance.currency == currency
@@ -188,7 +189,7 @@ def _base_bridge(based: Based, steps: Sequence[Step]) -> Table:
     rows.append(Row(("", "listed differences", "", based.base, None, tidy(moved)), "subtotal", (listed,)))
     signed = ((1, len(rows) + 1), (-1, 0), (-1, len(rows) - 1))
     rest = tidy(right - left - moved)
-    rows.append(Row(("", "remainder", "", based.base, None, rest), formula={"amount": signed}))
+    rows.append(Row(("", "remainder", "", based.base, None, rest), "subtotal", formula={"amount": signed}))
     rows.append(
         Row(("SL B", "open receivables per B, of documents with a rate", "", based.base, None, tidy(right)), "closing")
     )
@@ -229,8 +230,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         Column("amount", "moves A to B by", "money"),
         *((Column("base", f"in {base}", "money", currency=base),) if base else ()),
         Column("confirmed", "cause confirmed", width=10),
-        Column("state", "state", width=12),
-        Column("days", "days open", "days"),
+        *((Column("state", "state", width=12), Column("days", "days open", "days")) if at else ()),
         Column("cause", "cause", width=50),
         Column("remedy", "what to do", width=40),
     )
@@ -241,13 +241,13 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         assert d is not None
         owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or "")) or ""
         now = known.get(d.id)
+        stood = (now.state if now else "", (at - now.open_since).days if now else None) if at else ()
         priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
         details.append(
             (
                 s.line.number, d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "), d.left_label,
                 d.right_label, owed, s.currency, d.field, d.left_value, d.right_value, *priced,
-                "yes" if d.confirmed else "no", now.state if now else "",
-                (at - now.open_since).days if now and at else None, d.cause, d.remedy,
+                "yes" if d.confirmed else "no", *stood, d.cause, d.remedy,
             )
         )  # fmt: skip
     # What moves nothing has nothing to add up.

@@ -98,7 +98,10 @@ def test_the_statement_leads_from_a_to_b_in_every_currency() -> None:
     ]
     for held in report.tables:
         added_up(held) if held.key in ("bridge", "base", "differences", "zero_sum", "records") else None
-    assert cells(statement, "unconfirmed", style="subtotal") == [(D("5.00"),), (D("9.10"),)]
+    assert [c for c in cells(statement, "unconfirmed", style="subtotal") if c != (None,)] == [
+        (D("5.00"),),
+        (D("9.10"),),
+    ]
     assert all(p.held for p in report.proofs if p.held is not None)
     assert len(cells(table(report, "differences"), "id", style="detail")) == 4
     waterfall = {c.currency: c for c in report.charts if c.key != "bridge_base"}["USD"]
@@ -113,7 +116,7 @@ def test_the_bridge_of_all_currencies_is_in_base_currency() -> None:
     added_up(whole)
     assert cells(whole, "amount", style="opening") == [(D("208.00"),)]
     assert cells(whole, "amount", style="closing") == [(D("205.10"),)]
-    assert cells(whole, "amount", style="subtotal") == [(D("-2.90"),)]
+    assert cells(whole, "amount", style="subtotal") == [(D("-2.90"),), (D("0.00"),)]
 
 
 def test_what_moves_no_total_adds_up_to_zero_and_is_listed() -> None:
@@ -267,9 +270,8 @@ def test_a_list_of_open_items_has_a_bridge_too(reverse: bool) -> None:
     sides = linked(sides[::-1] if reverse else sides)
     report = made(sides)
     assert not [p for p in report.proofs if p.held is False]
-    assert [a for (a,) in cells(table(report, "bridge"), "amount", style="subtotal")] == [
-        D("10.00") * (1 if reverse else -1)
-    ]
+    moved, rest = [a for (a,) in cells(table(report, "bridge"), "amount", style="subtotal")]
+    assert (moved, rest) == (D("10.00") * (1 if reverse else -1), D("0.00"))
 
 
 def test_equal_books_have_equal_hashes_and_other_ones_do_not() -> None:
