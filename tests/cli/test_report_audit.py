@@ -145,6 +145,20 @@ def test_what_changed_since_the_close_is_listed_with_its_fields(kept: tuple[Offi
     assert rows(found, "moving_left") == rows(found, "moving_right") == []
 
 
+def test_without_a_moment_the_last_approval_of_the_close_counts(kept: tuple[Office, str, str]) -> None:
+    it = kept[0]
+    day = "2026-11-30"
+    ran = it.run("report", "post-close", "--pair", "main", "--as-of", day)
+    assert (ran.returncode, "--closed-at" in ran.stderr) == (2, True)
+    ran = it.run("report", "sign-off", "bridge", "--pair", "main", "--as-of", day, "--by", "Grace")
+    assert ran.returncode == 0, ran.stderr
+    ran = it.run("report", "post-close", "--pair", "main", "--as-of", day, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["parameters"]["closed at"].startswith(today())
+    assert rows(found, "others_right") == []
+
+
 def test_the_audit_binder_of_a_pair_holds_all_lists(kept: tuple[Office, str, str]) -> None:
     it, closed, _ = kept
     found = report(it, "audit", "--from", "2026-01-01", "--closed-at", closed, "--threshold", "USD=0")

@@ -48,7 +48,9 @@ _since = click.option("--from", "since", type=DAY, help="First day; default: the
 _aged = click.option(
     "--aged-after", type=click.IntRange(0), default=30, show_default=True, metavar="DAYS", help="Days until it is aged."
 )
-_closed = click.option("--closed-at", type=MOMENT, help="When the period was closed or signed off (UTC).")
+_closed = click.option(
+    "--closed-at", type=MOMENT, help="When the period was closed (UTC); default: the last sign-off that approved it."
+)
 
 
 @click.command()
@@ -103,11 +105,14 @@ def interface_log(asked: Asked, *, since: datetime | None) -> Report:
 
 
 @click.command("post-close")
-@click.option("--closed-at", type=MOMENT, required=True, help="When the period was closed or signed off (UTC).")
+@_closed
 @reporting
-def post_close(asked: Asked, *, closed_at: datetime) -> Report:
+def post_close(asked: Asked, *, closed_at: datetime | None) -> Report:
     """What changed in the period up to --as-of after it was closed or signed off."""
-    return _post_close(asked, closed_at)
+    since = closed_at or _signed_off(asked)
+    if since is None:
+        raise click.UsageError("nobody signed this period off in tieout: say when it was closed, with --closed-at")
+    return _post_close(asked, since)
 
 
 @click.command()
@@ -128,10 +133,13 @@ def audit(
 ) -> Report:
     """All the lists of a period that an auditor requests, of a pair, in one report.
 
-    With --closed-at also what changed since the period was closed. The books are read once for all of them.
+    With what changed since the period was closed, where it was. The books are read once for all of them.
     """
     from tieout.reports import differences, unadjusted
     from tieout.reports.audit import bind
+
+    _pair(asked)
+    closed_at = closed_at or _signed_off(asked)
 
     first = _from(asked, since)
     past = _past(asked)
@@ -193,6 +201,18 @@ def _until(asked: Asked) -> datetime:
 def _known(asked: Asked) -> datetime:
     """The last moment of which anything may be known."""
     return asked.known_on or clock()
+
+
+def _signed_off(asked: Asked) -> datetime | None:
+    """When the close of the pair as of the day was approved last; None where nobody did."""
+    from tieout.sync.signoffs import signed
+    from tieout.sync.store import instant
+
+    if not asked.pair:
+        return None
+    with asked.store() as store:
+        rows = signed(store, asked.pair, asked.as_of, known_on=asked.known_on)
+    return max((instant(r["at"]) for r in rows if r["role"] == "approved"), default=None)
 
 
 def _pair(asked: Asked) -> str:

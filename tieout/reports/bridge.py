@@ -94,7 +94,7 @@ def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
         left, right = bridge.ends(currency)
         rows += [
             _row(line, currency, base) for tie in ties[0] if tie.balance.currency == currency
-            for line in _control(tie, "A", result.left.name)
+            for line in _control(tie, "A", result.left.name, left[0])
         ]  # fmt: skip
         first = len(rows)
         rows.append(_end("SL A", f"open receivables per {result.left.name}", currency, left, "opening"))
@@ -109,7 +109,7 @@ def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
         rows.append(_end("SL B", f"open receivables per {result.right.name}", currency, right, "closing"))
         rows += [
             _row(line, currency, base) for tie in ties[1] if tie.balance.currency == currency
-            for line in reversed(_control(tie, "B", result.right.name))
+            for line in reversed(_control(tie, "B", result.right.name, right[0]))
         ]  # fmt: skip
     note = "A line's amount leads from A to B. Each line is listed document by document in the table of differences."
     return Table("bridge", "Bridge", _columns(base), tuple(rows), note)
@@ -146,16 +146,24 @@ def _cells(line: Line, currency: str, some: Sequence[Step], base: str | None) ->
 Told = tuple[str, str, str, Decimal | None]
 
 
-def _control(tie: tie_out.Tie, letter: str, name: str) -> list[Told]:
-    """What the source states for an account, and the way from there to its documents, in the order of A."""
-    b = tie.balance
-    stated = f"{b.report}, account {b.account}, per {name}"
-    head: Told = (f"GL {letter}", stated, "", tidy(b.amount))
-    if tie.documents is None:
+def _control(tie: tie_out.Tie, letter: str, name: str, subledger: Decimal) -> list[Told]:
+    """What the source states for an account, and the way from there to the subledger, in the order of A.
+
+    The lines of B lead the other way, and are read from the last.
+    """
+    b, way = tie.balance, 1 if letter == "A" else -1
+    head: Told = (f"GL {letter}", f"{b.report}, account {b.account}, per {name}", "", tidy(b.amount))
+    if tie.documents is None or tie.on_day is None:
         return [head, (f"{letter}9", "which documents it is about cannot be told", "", None)]
-    gap = tidy(tie.documents - b.amount if letter == "A" else b.amount - tie.documents)
+    other, later, gap = subledger - tie.on_day, tie.on_day - tie.documents, tie.documents - b.amount
+    basis = "documents dated later, which a figure of now counts"
+    lines: list[Told] = [
+        (f"{letter}3", "documents on other accounts", "", tidy(way * other)),
+        (f"{letter}5", basis, "", tidy(way * later)),
+    ]
     what = "untraced between account and documents (must be 0)"
-    return [head, (f"{letter}9", what, UNTRACED if gap else "", gap)]
+    last: Told = (f"{letter}9", what, UNTRACED if gap else "", tidy(way * gap))
+    return [head, *(line for line in lines if line[3]), last]
 
 
 def _row(told: Told, currency: str, base: str | None) -> Row:
@@ -213,7 +221,7 @@ def _rest(bridge: Bridged) -> Bridged:
 
 def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Standing], at: datetime | None) -> Table:
     """The differences of some lines by their documents."""
-    base = bridge.base
+    base, moves = bridge.base, key == "differences"
     columns = (
         Column("line", "line", width=12),
         Column("id", "difference", width=18),
@@ -245,13 +253,13 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
         details.append(
             (
-                s.line.number, d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "), d.left_label,
-                d.right_label, owed, s.currency, d.field, d.left_value, d.right_value, *priced,
+                s.line.number if moves else "", d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "),
+                d.left_label, d.right_label, owed, s.currency, d.field, d.left_value, d.right_value, *priced,
                 "yes" if d.confirmed else "no", *stood, d.cause, d.remedy,
             )
         )  # fmt: skip
     # What moves nothing has nothing to add up.
-    rows = tuple(map(Row, details)) if key == "others" else layout.totalled(columns, details, base)
+    rows = layout.totalled(columns, details, base) if moves else tuple(map(Row, details))
     return Table(key, title, columns, rows)
 
 

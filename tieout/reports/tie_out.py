@@ -18,11 +18,13 @@ from tieout.sync.control import CODE, own_documents
 class Tie:
     """A figure that the system states itself.
 
-    documents: what its documents add up to on its day; None where it cannot be told which they are
+    documents: what its documents add up to; None where it cannot be told which they are
+    on_day: the same, of what is dated up to the day; another sum where the figure is of now and counts later documents
     """
 
     balance: ControlBalance
     documents: Decimal | None
+    on_day: Decimal | None
 
     @property
     def difference(self) -> Decimal | None:
@@ -36,11 +38,14 @@ def ties(side: ledger.Ledger, as_of: date) -> list[Tie]:
     found = []
     for b in sorted(stated, key=lambda b: (b.currency, b.account, b.report)):
         own = own_documents(b, stated, side.documents)
-        moves = None
-        if own is not None:
-            documents = [r for r in own if not isinstance(r, Customer)]
-            moves = tidy(sum((e.amount for r in documents for e in side.moves(r) if e.on <= as_of), ZERO))
-        found.append(Tie(b, moves))
+        if own is None:
+            found.append(Tie(b, None, None))
+            continue
+        moves = [e for r in own if not isinstance(r, Customer) for e in side.moves(r)]
+        on_day, whole = (tidy(sum((e.amount for e in moves if e.on <= day), ZERO)) for day in (as_of, date.max))
+        # A figure that names no day of its own is the system's of now, and counts what is dated later, too.
+        of_now = on_day != b.amount == whole and as_of.isoformat() not in b.parameters.values()
+        found.append(Tie(b, whole if of_now else on_day, on_day))
     return found
 
 

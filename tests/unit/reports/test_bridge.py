@@ -166,6 +166,31 @@ def test_control_accounts_stand_at_both_ends_and_lead_to_the_documents() -> None
     assert len(broken) == 3, "USD of A, both of B; EUR of A ties out"
 
 
+def test_other_accounts_and_a_figure_of_now_lead_to_the_subledger_too() -> None:
+    """Documents of another account, and what is dated after the day and stands in a balance of now, are no riddle."""
+    own = {"ar_account": "1100"}
+    left = [
+        *PEOPLE,
+        invoice("I1", "1", "100", "2026-01-02", **own),
+        invoice("I2", "1", "20", "2026-01-02", ar_account="1150"),
+        invoice("I3", "1", "7", "2026-02-02", **own),
+    ]
+    stated = ControlBalance(
+        connection="erp",
+        account="1100",
+        as_of=JAN31,
+        amount=D("107.00"),
+        currency="USD",
+        report="CurrentBalance",
+        parameters={},
+    )
+    report = made(books(left=left, right=[*PEOPLE], controls=[stated]))
+    assert cells(table(report, "bridge"), "line", "amount")[:5] == [
+        ("GL A", D("107.00")), ("A3", D("20.00")), ("A5", D("-7.00")), ("A9", D("0.00")), ("SL A", D("120.00")),
+    ]  # fmt: skip
+    assert not [p for p in report.proofs if p.held is False]
+
+
 def test_a_side_that_states_nothing_is_said_to_and_one_that_cannot_be_told_is_not_accused() -> None:
     one = ControlBalance(
         connection="erp", account="1100", as_of=JAN31, amount=D("103.00"), currency="USD", report="GL", parameters={}
