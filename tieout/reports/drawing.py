@@ -12,7 +12,7 @@ from tieout.model import ZERO
 from tieout.reports.frame import Bar, Chart
 from tieout.reports.shown import money, one_line
 
-_LETTERS = 34  # of a label, beside its amount on a telephone
+_LETTERS = 40  # of a label, beside its amount on a telephone
 _STEP, _THICK = 40, 11  # pixels from bar to bar, and of a bar
 _HIGH, _LINE = 150, 16  # pixels of a trend, and of a line of letters
 _SEEN = Decimal("0.3")  # per cent of the width: the least of a bar that is not zero

@@ -21,7 +21,7 @@ _POLICY = (
 )
 _SHORT = 18  # characters: a date, a code, a document number: on one line
 _LONG = 28  # characters: a name or a sentence: in a column of some width
-_BROAD = 8  # columns: printed across
+_BROAD, _WIDE = 8, 11  # columns: more are printed across, and can be moved sideways on a screen
 
 
 def write(report: Report) -> str:
@@ -33,7 +33,7 @@ def write(report: Report) -> str:
         *_proofs(report),
         _notes(report),
         _charts(report.charts),
-        *(part for n, table in enumerate(report.tables) for part in _table(table, f"t{n}")),
+        *(part for n, table in enumerate(report.tables) for part in _table(shown.filled(table), f"t{n}")),
         _sources(report),
     ]
     of = "".join(f" · {_text(x)}" for x in (report.company, report.as_of and report.as_of.isoformat()) if x)
@@ -89,13 +89,14 @@ def _figure(chart: Chart) -> str:
         return ""
     start = axis_start(chart) if chart.kind == "waterfall" else ZERO
     where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
-    unit = "" if chart.currency in chart.title.split() else f"in {_text(chart.currency)}"
+    unit = "" if chart.currency in chart.title else f"in {_text(chart.currency)}"
     said = f"{_text(chart.title)} <span>{'; '.join(x for x in (unit, where) if x)}</span>"
     return f"<figure><figcaption>{said}</figcaption>{drawn}</figure>"
 
 
 def _table(table: Table, anchor: str) -> Iterator[str]:
-    yield f'<section class="page"><h2 id="{anchor}" dir="auto">{_text(table.title)}</h2>'
+    wide = " wide" if len(table.columns) > _WIDE else ""
+    yield f'<section class="page{wide}"><h2 id="{anchor}" dir="auto">{_text(table.title)}</h2>'
     if table.note:
         yield f'<p class="note">{_text(table.note)}</p>'
     if table.rows:
@@ -130,7 +131,8 @@ def _head(columns: Sequence[Column], classes: Sequence[str]) -> str:
         for name, n in shown.groups(columns)
     )
     names = "".join(
-        f'<th scope="col"{_attribute(k)}>{_text(c.title)}</th>' for c, k in zip(columns, classes, strict=True)
+        f'<th scope="col"{_attribute(k)}>{_text(shown.title(c.title))}</th>'
+        for c, k in zip(columns, classes, strict=True)
     )
     return f"<thead>{f'<tr>{over}</tr>' if over else ''}<tr>{names}</tr></thead>"
 

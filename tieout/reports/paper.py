@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -28,9 +29,11 @@ _MISSING = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
 _TRIES = 5
 _WORD, _PART = 22, 4  # letters of a word that is not broken, and of the parts of one that may be
 _TALL = 1_500  # characters of a cell that may be broken over two pages
-_LONG = 26  # characters: a column that shares what room is left
+_LONG = Decimal(13)  # ems: a column that is broader shares what room is left
+_SMALL, _CAPITAL, _WIDE = Decimal("0.52"), Decimal("0.72"), Decimal(1)  # ems of a letter
+_BROAD, _GAP = frozenset("mwMW@%_&"), 7  # points between columns
 _ACROSS, _UPRIGHT = 750, 500  # points for a table on either page
-_LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal("5.5")  # points of letters
+_LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal(4)  # points of letters
 
 
 def write(report: Report, *, paper: str = "a4", most_rows: int = MOST_ROWS) -> bytes:
@@ -107,10 +110,10 @@ class _Letters:
 def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]:
     say = _Letters(lacking)
     failed = sum(p.held is False for p in report.proofs)
-    tables = [_table(t, say) for t in report.tables]
+    tables = [_table(shown.filled(t), say) for t in report.tables]
     broad = any(t["size"] < _READABLE for t in tables)
     for table in tables:
-        table["size"] = str(_size(table, _ACROSS if broad else _UPRIGHT))
+        _set(table, _ACROSS if broad else _UPRIGHT)
     about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}")
     notes = [say(n) for n in report.notes]
     data: dict[str, Any] = {
@@ -137,6 +140,19 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
     return data | {"notes": notes}
 
 
+def _set(table: dict[str, Any], room: int) -> None:
+    """Letters as large as the page allows, and the columns' widths as text: a fraction in JSON is a float."""
+    size = _size(table, room)
+    columns = table["columns"]
+    easy = [max(c["ems"], c["heading"]) for c in columns]
+    if size * sum(easy, Decimal(0)) + _GAP * len(columns) <= room:  # headings on one line
+        for column, ems in zip(columns, easy, strict=True):
+            column["ems"] = ems
+    table["size"] = str(size)
+    for column in columns:
+        column["ems"], column["heading"] = str(column["ems"]), ""
+
+
 def _made(report: Report) -> dict[str, int]:
     at = shown.made(report)
     return {part: getattr(at, part) for part in ("year", "month", "day", "hour", "minute", "second")}
@@ -144,13 +160,12 @@ def _made(report: Report) -> dict[str, int]:
 
 def _table(table: Table, say: _Letters) -> dict[str, Any]:
     rows = [{"style": row.style, "cells": [say(c) for c in cells]} for row, cells in shown.cells(table)]
-    longest = [
-        max((len(r["cells"][n]) for r in rows if r["style"] != "heading"), default=0) for n in range(len(table.columns))
-    ]
-    columns = [_column(c, most, say) for c, most in zip(table.columns, longest, strict=True)]
+    written = [r["cells"] for r in rows if r["style"] != "heading"]
+    columns = [_column(c, [cells[n] for cells in written], say) for n, c in enumerate(table.columns)]
+    longest = [max((len(cells[n]) for cells in written), default=0) for n in range(len(table.columns))]
     texts = [c for c in columns if not c["number"]]
     if texts and not any(c["share"] for c in texts):  # the widest takes what room is left, so that tables are as wide
-        max(texts, key=lambda c: int(c["chars"]))["share"] = 1
+        max(texts, key=lambda c: Decimal(c["ems"]))["share"] = 1
     made: dict[str, Any] = {
         "title": say(table.title), "note": say(table.note), "columns": columns, "rows": rows,
         "groups": [[say(name), width] for name, width in shown.groups(table.columns)],
@@ -159,21 +174,30 @@ def _table(table: Table, say: _Letters) -> dict[str, Any]:
     return made | {"size": _size(made, _UPRIGHT)}
 
 
-def _column(column: Column, longest: int, say: _Letters) -> dict[str, Any]:
-    """share: of the room that is left, for columns of long texts; 0 for those as wide as their cells"""
+def _column(column: Column, cells: Sequence[str], say: _Letters) -> dict[str, Any]:
+    """ems: as wide as its cells, in heights of a letter · share: of what room is left, for columns of texts, else 0"""
     number = column.kind in NUMBERS
-    word = max(map(len, column.title.split()), default=0)
-    share = min(longest, 60) if longest > _LONG and not number else 0
-    chars = max(min(longest, _LONG) if share else longest, word)
-    return {"title": say(column.title), "number": number, "share": share, "chars": chars}
+    word = max(map(_ems, shown.title(column.title).split()), default=Decimal(0))
+    longest = max(map(_ems, cells), default=Decimal(0))
+    share = 0 if number or longest <= _LONG else int(min(longest, _LONG * 3))
+    return {
+        "title": say(shown.title(column.title)), "number": number, "share": share,
+        "ems": max(min(longest, _LONG), word), "heading": _ems(shown.title(column.title)),
+    }  # fmt: skip
+
+
+def _ems(text: str) -> Decimal:
+    """How wide a line of text is, bold, at most."""
+    return sum(
+        (_WIDE if c > "\u2e7f" else _CAPITAL if c in _BROAD or c.isupper() else _SMALL for c in text), Decimal(0)
+    )
 
 
 def _size(table: dict[str, Any], room: int) -> Decimal:
-    """Points of letters with which a table fits: an average letter is half as wide as it is high."""
-    chars = sum(c["chars"] for c in table["columns"])
-    free = room - 7 * len(table["columns"])
-    size = Decimal(max(free, 1)) / max(chars, 1) * 2
-    fitting: Decimal = max(_SMALLEST, min(_LARGEST, size)).quantize(Decimal("0.1"))
+    """Points of letters with which a table fits."""
+    ems: Decimal = sum((c["ems"] for c in table["columns"]), Decimal(0))
+    size = (room - _GAP * len(table["columns"])) / max(ems, Decimal(1))
+    fitting: Decimal = max(_SMALLEST, min(_LARGEST, size)).quantize(Decimal("0.1"), ROUND_DOWN)
     return fitting
 
 
@@ -190,12 +214,13 @@ def _proofs(report: Report, say: _Letters) -> dict[str, Any]:
     made = _table(Table("proofs", "Proofs", columns, rows), say)
     for row, (proof, _) in zip(made["rows"], shown.proofs(report), strict=True):
         row["style"] = "failed" if proof.held is False else "detail"
-    return made | {"size": str(made["size"])}
+    _set(made, _UPRIGHT)
+    return made
 
 
 def _chart(chart: Chart, say: _Letters) -> dict[str, Any]:
     start = axis_start(chart) if chart.kind == "waterfall" else ZERO
-    unit = "" if chart.currency in chart.title.split() else f"in {chart.currency}"
+    unit = "" if chart.currency in chart.title else f"in {chart.currency}"
     where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
     made: dict[str, Any] = {
         "title": say(one_line(chart.title)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -87,14 +88,34 @@ def said(cell: Cell, kind: str, currency: str = "") -> str:
 
 
 def cells(table: Table) -> Iterable[tuple[Row, list[str]]]:
-    """Every row with its cells as people read them; a detail's zero amount as a dash, so that the others stand out."""
+    """Every row with its cells as people read them. In a list a zero amount is a dash, so that others stand out."""
     currency = currency_of(table)
+    listed = is_list(table)
     for row in table.rows:
         shown = []
         for cell, column in zip(row.cells, table.columns, strict=True):
-            zero = cell == 0 and column.kind == "money" and row.style == "detail"
+            zero = listed and cell == 0 and column.kind == "money" and row.style == "detail"
             shown.append(ZERO_SIGN if zero else said(cell, column.kind, currency(row, column)))
         yield row, shown
+
+
+def is_list(table: Table) -> bool:
+    """Whether its rows are things of one kind, rather than the lines of a statement that lead to a figure."""
+    return not any(r.formula or r.style in ("opening", "closing") for r in table.rows)
+
+
+def filled(table: Table) -> Table:
+    """The table without columns in which nothing stands: there is little room on a page."""
+    kept = [n for n in range(len(table.columns)) if any(r.cells[n] not in (None, "") for r in table.rows)]
+    if not kept or len(kept) == len(table.columns):
+        return table
+    rows = tuple(replace(r, cells=tuple(r.cells[n] for n in kept)) for r in table.rows)
+    return replace(table, columns=tuple(table.columns[n] for n in kept), rows=rows)
+
+
+def title(text: str) -> str:
+    """A heading or label with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
@@ -114,7 +135,7 @@ def heading(report: Report) -> list[tuple[str, str]]:
     """Of which day, as known when, and what was asked: one fact a line."""
     known = "now" if report.known_on is None else moment(report.known_on)
     as_of = f"{report.as_of.isoformat()} (inclusive)" if report.as_of else "every document, whatever its date"
-    return [("As of", as_of), ("As known on", known), *report.parameters.items()]
+    return [("As of", as_of), ("As known on", known), *((title(k), v) for k, v in report.parameters.items())]
 
 
 def moment(at: datetime) -> str:
@@ -148,8 +169,12 @@ def facts(value: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     for key, fact in value.items():
         name = f"{before}{' › ' if before else ''}{str(key).replace('_', ' ')}"
-        if isinstance(fact, Mapping) and fact:
+        counts = isinstance(fact, Mapping) and all(type(v) is int for v in fact.values())
+        if isinstance(fact, Mapping) and fact and not counts:
             lines += facts(fact, name)
+        elif isinstance(fact, (list, tuple)) and fact and all(isinstance(f, Mapping) for f in fact):
+            for n, part in enumerate(fact, 1):
+                lines += facts(part, name if len(fact) == 1 else f"{name} {n}")
         else:
             lines.append((name, _fact(fact)))
     return lines

@@ -176,10 +176,14 @@ class _Sheets:
         self.text(sheet, 1, 0, about, self.format(font_color=_QUIET))
         self.text(sheet, 2, 0, one_line(table.note), self.format(font_color=_QUIET, italic=True))
         self._groups(table, sheet)
+        high = max(_lines(column.title, width - 2) for column, width in zip(columns, widths, strict=True))
+        sheet.set_row(head, _LINE_HIGH * high)
         for n, column in enumerate(columns):
             right = {"align": "right"} if column.kind in NUMBERS else {}
             look = self.format(bold=True, bg_color=_SOFT, bottom=2, bottom_color=_LINE, text_wrap=True, **right)
-            self.text(sheet, head, n, column.title, look) if column.title else sheet.write_blank(head, n, None, look)
+            self.text(sheet, head, n, shown.title(column.title), look) if column.title else sheet.write_blank(
+                head, n, None, look
+            )
         sheet.freeze_panes(part.top, 1 if len(columns) > 4 and widths[0] <= 40 else 0)
         if (last := _filtered(table, part)) > head:
             sheet.autofilter(head, 0, last, len(columns) - 1)
@@ -281,7 +285,7 @@ class _Cells:
 
     def __init__(self, to: _Sheets, table: Table, parts: Sequence[_Part], sizes: _Sizes) -> None:
         self.to, self.table, self.parts, self.sizes = to, table, parts, sizes
-        self.currency = shown.currency_of(table)
+        self.currency, self.listed = shown.currency_of(table), shown.is_list(table)
         self.looks: dict[tuple[str, int, int], Any] = {}
         self.kinds = [c.kind for c in table.columns]
         self.live = sums.Live(table)
@@ -372,7 +376,7 @@ class _Cells:
             asked["num_format"] = "yyyy-mm-dd"
         elif places >= 0:
             digits = "#,##0" + ("." + "0" * places if places else "")
-            zero = ';"–"' if kind == "money" and style == "detail" else ""
+            zero = ';"–"' if kind == "money" and style == "detail" and self.listed else ""
             percent = '" %"' if kind == "percent" else ""
             asked["num_format"] = f"{digits}{percent}_ ;[Red]-{digits}{percent}_ {zero}"
         else:
@@ -418,7 +422,7 @@ def _printed(sheet: Any, report: Report) -> None:
 
 def _filtered(table: Table, part: _Part) -> int:
     """The sheet's last row that a filter may hide, -1 for none: lists are filtered, statements of figures are not."""
-    if any(r.formula or r.style in ("opening", "closing") for r in table.rows):
+    if not shown.is_list(table):
         return -1
     last = next((n for n in range(part.last - 1, part.first - 1, -1) if table.rows[n].style == "detail"), -1)
     return -1 if last <= part.first else part.top + last - part.first
