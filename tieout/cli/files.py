@@ -136,6 +136,12 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 @click.option("--parquet", type=_file, help="Also write every difference as Parquet, with FILE.provenance.json.")
 @click.option("--matches", type=_file, help="Also write every match, with its rule and evidence, as Parquet.")
 @click.option("--memory", metavar="SIZE", help="Use this much memory at most, as 2GB; beyond it the work goes to disk.")
+@click.option(
+    "--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", help="Where the comparison is computed."
+)
+@click.option(
+    "--master", metavar="URL", help="With --engine spark: the cluster, as spark://host:7077; default local[*]."
+)
 @click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
 @common
@@ -154,6 +160,8 @@ def compare(
     parquet: Path | None,
     matches: Path | None,
     memory: str | None,
+    engine: str,
+    master: str | None,
     limit: int,
     fail_on_differences: bool,
 ) -> int:
@@ -165,11 +173,27 @@ def compare(
     from tieout.compare.files import compare_files
     from tieout.reports import comparison, page, workbook
 
+    if master and engine != "spark":
+        raise click.UsageError("--master goes with --engine spark")
+    if memory and engine == "spark":
+        raise click.UsageError("--memory is DuckDB's; Spark's is set in its own configuration")
+    if matches and engine == "spark":
+        raise click.UsageError("--matches is written by DuckDB; Spark lists the differences")
     _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx, matches), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
         day = as_of.date() if as_of else None
         with writing_whole(matches) if matches else nullcontext() as under:
-            result = compare_files(left, left_profile, right, right_profile, day, memory=memory, key=key, matches=under)
+            result = compare_files(
+                left,
+                left_profile,
+                right,
+                right_profile,
+                day,
+                memory=memory,
+                key=key,
+                matches=under,
+                spark=(master or "local[*]") if engine == "spark" else None,
+            )
     said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
     shown = {k: v for k, v in said.items() if k != "read"}
     if html:

@@ -7,6 +7,7 @@ UPDATE makes the view anew. What DuckDB and Spark do not read in the same way is
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -14,8 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tieout.compare.tables import complete_numbers
 from tieout.errors import ConfigError
-from tieout.mapping.relation import TABLES
+from tieout.mapping.relation import SIDES, TABLES
 
 try:
     import sqlglot
@@ -71,9 +73,7 @@ class Spark:
         self._spark = spark
         self._tables: dict[str, DataFrame] = {}
         self._answer: list[tuple[Any, ...]] = []
-        self.description: list[
-            tuple[str, ...]
-        ] = []  # the columns of the last query, each a tuple that begins with its name
+        self.description: list[tuple[str]] = []  # the names of the columns of the last query
 
     def load(self, side: str, folder: str) -> None:
         """Take one side from `{folder}/{side}_{table}.parquet`, as `export` wrote it."""
@@ -85,11 +85,11 @@ class Spark:
         """Run one statement of the comparison; its rows, or how many it inserted or made, are then in `fetchall`."""
         tree = sqlglot.parse_one(bound(sql, parameters), read="duckdb")
         match tree:
-            case exp.Create(kind="VIEW", expression=exp.Expression() as query):
-                self._hold(tree.this.name, self._spark.sql(spoken(query)))
+            case exp.Create(kind="VIEW"):
+                self._hold(tree.this.name, self._spark.sql(spoken(tree.expression)))
                 self._answer = []
-            case exp.Create(expression=exp.Expression() as query):
-                made, count = self._made(self._spark.sql(spoken(query)))
+            case exp.Create() if tree.expression:
+                made, count = self._made(self._spark.sql(spoken(tree.expression)))
                 self._hold(tree.this.name, made)
                 self._answer = [(count,)]
             case exp.Create():
@@ -145,28 +145,58 @@ class Spark:
 
     def _update(self, tree: exp.Update) -> None:
         """`UPDATE t AS d SET … FROM (…) AS s WHERE …`, at most one row of `s` for each of `d`, as a new view."""
-        table, other = tree.this, tree.args["from_"].this
-        name, alias = table.name, table.alias_or_name
+        table, other = tree.this, (tree.args.get("from_") or tree.args["from"]).this.copy()
+        name, alias, given = table.name, table.alias_or_name, other.alias_or_name
         changed = {e.this.name: e.expression for e in tree.expressions}
         where = tree.args["where"].this
         columns = [
-            f"CASE WHEN {other.alias}.found__ THEN {spoken(changed[c])} ELSE {alias}.{c} END AS {c}"
+            f"CASE WHEN {given}.found__ THEN {spoken(changed[c])} ELSE {alias}.{c} END AS {c}"
             if c in changed
             else f"{alias}.{c}"
             for c in self._tables[name.lower()].columns
         ]
-        source = f"(SELECT *, TRUE AS found__ FROM {spoken(other.this.subquery())} AS u) AS {other.alias}"
+        other.set("alias", exp.TableAlias(this=exp.to_identifier("u__")))
+        source = f"(SELECT u__.*, TRUE AS found__ FROM {spoken(other)}) AS {given}"
         made, _ = self._made(
             self._spark.sql(f"SELECT {', '.join(columns)} FROM {name} AS {alias} LEFT JOIN {source} ON {spoken(where)}")
         )
         self._hold(name, made)
 
 
+@contextmanager
+def handed_over(con: Any, master: str) -> Iterator[Spark]:
+    """Both sides, loaded into DuckDB, in a Spark session of their own. The workers must see this machine's folder."""
+    with tempfile.TemporaryDirectory(prefix="tieout-") as folder, session(master) as live:
+        there = Spark(live)
+        for side in SIDES:
+            export(con, side, Path(folder))
+            there.load(side, folder)
+        yield there
+
+
 def export(con: Any, side: str, folder: Path) -> None:
     """Write one side's tables from DuckDB for `Spark.load`, each row with the number that DuckDB gave it."""
+    in_place = "rid" in {c[0] for c in con.execute(f"SELECT * FROM {side}_documents LIMIT 0").description}
+    if in_place:
+        con.execute(_WHOLE.format(side=side))
+        complete_numbers(con, f"{side}_whole")
     for table in TABLES:
         name = f"{side}_{table}"
-        con.execute(f"COPY (SELECT rowid, * FROM {name}) TO '{folder / name}.parquet' (FORMAT parquet)")
+        path = str(folder / name).replace("'", "''")
+        rows = f"* FROM {side}_whole" if in_place and table == "documents" else f"rowid, * FROM {name}"
+        con.execute(f"COPY (SELECT {rows}) TO '{path}.parquet' (FORMAT parquet)")
+
+
+# Documents that are read where they lie, with the keys of their customers and an id for each, as when loaded.
+_WHOLE = """
+CREATE OR REPLACE TEMP TABLE {side}_whole AS
+SELECT d.rid AS rowid, d.* EXCLUDE (rid, nth, customer_name_key, customer_key)
+       REPLACE (CASE WHEN d.nth > 1 THEN d.id || '#' || d.nth ELSE d.id END AS id),
+       p.name_key AS customer_name_key, p.number_key AS customer_key
+FROM (SELECT *, row_number() OVER (PARTITION BY kind, id ORDER BY rid) AS nth FROM {side}_documents) AS d
+LEFT JOIN (SELECT id, max(name_key) AS name_key, max(number_key) AS number_key FROM {side}_parties GROUP BY id) AS p
+  ON p.id = coalesce(d.customer, d.customer_name)
+"""
 
 
 def bound(sql: str, parameters: Sequence[object]) -> str:
