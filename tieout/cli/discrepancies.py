@@ -152,9 +152,9 @@ def show(out: Out, id: str, config: str | None) -> None:
 @config_option
 @common
 def history(out: Out, id: str, config: str | None) -> None:
-    """Show what happened to one difference: seen, changed, decided, resolved, there again.
+    """Show what happened to one difference.
 
-    ID may be shortened.
+    When it was seen, changed, decided, resolved, there again. ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync.history import stories
@@ -261,7 +261,7 @@ def decide(
 def export(
     out: Out, *, pair: str | None, states: tuple[str, ...], output: Path | None, form: str, config: str | None
 ) -> None:
-    """Write the differences for a spreadsheet, as CSV or as an Excel workbook.
+    """Write the differences as CSV or as an Excel workbook.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe. Beside FILE, FILE.provenance.json says
     where the numbers come from.

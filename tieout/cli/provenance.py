@@ -6,11 +6,11 @@ import getpass
 from datetime import datetime
 from typing import Any
 
-from tieout.reports import provenance as reports
-
 
 def provenance(source: str, parameters: dict[str, Any], *, at: datetime) -> dict[str, Any]:
     """Source, parameters, time (UTC), user and program version."""
+    from tieout.reports import provenance as reports
+
     return reports.provenance(source, parameters, at=at, by=_user())
 
 

@@ -40,11 +40,11 @@ REPORTS = {
     "cash-suggestions": ("report_cash", "Which open invoices unapplied payments settle."),
     "collections": ("report_cash", "Whom to call about overdue invoices, in which order."),
     "cash-forecast": ("report_cash", "What open invoices should bring, week by week."),
-    "bridge": ("report_audit", "From ledger A to ledger B by every difference, remainder zero."),
-    "tie-out": ("report_audit", "The documents beside the sources' own reports and control accounts."),
-    "discrepancy-history": ("report_audit", "Differences across runs: new, open, resolved, opened again; decisions."),
+    "bridge": ("report_audit", "From ledger A to B by every difference, remainder zero."),
+    "tie-out": ("report_audit", "Documents beside the systems' own reports and accounts."),
+    "discrepancy-history": ("report_audit", "Differences across runs, and what was decided."),
     "unadjusted": ("report_audit", "Differences that nobody corrected, against a threshold."),
-    "interface-log": ("report_audit", "Every write of a period: approval, outcome, what was read back."),
+    "interface-log": ("report_audit", "Every write of a period: approval, outcome, read-back."),
     "post-close": ("report_audit", "What changed in a period after it was closed or signed off."),
     "audit": ("report_audit", "All the lists of a period that an auditor requests, in one."),
     "promise": ("report_close", "Keep what a customer promised to pay."),
@@ -74,7 +74,9 @@ class _Reports(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if cmd_name not in REPORTS:
             return None
-        found: click.Command = import_module(f"tieout.cli.{REPORTS[cmd_name][0]}").COMMANDS[cmd_name]
+        module, told = REPORTS[cmd_name]
+        found: click.Command = import_module(f"tieout.cli.{module}").COMMANDS[cmd_name]
+        found.short_help = told
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
