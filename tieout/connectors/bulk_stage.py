@@ -101,7 +101,10 @@ def _stage_direct(con: Connection, table: Table, staged: Staged) -> bool:
 
 
 def _stage_plain(con: Connection, table: Table, target: str, known: sql.Known, *, parallel: bool) -> int | None:
-    """Fill `Staged.cut` from the file itself; how many rows, or None where DuckDB cannot cut one of them."""
+    """Fill `Staged.cut` from the file itself; how many rows, or None where DuckDB cannot cut one of them.
+
+    Nor does it read every file in parts, and says so (`NotImplementedException`).
+    """
     assert table.text is not None
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(table.raw_width))
     how = f"buffer_size={BUFFER}" if parallel else "parallel=false"
@@ -114,7 +117,7 @@ def _stage_plain(con: Connection, table: Table, target: str, known: sql.Known, *
     )
     try:
         con.execute(_stage_statement(table, target, source, known))
-    except duckdb.InvalidInputException:
+    except (duckdb.InvalidInputException, duckdb.NotImplementedException):
         return None
     return int(con.execute(f"SELECT count(*) FROM {target}").fetchall()[0][0])
 
