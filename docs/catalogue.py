@@ -92,18 +92,56 @@ MEANING: dict[str, str] = {
     "CUSTOMER_MISMATCH": "The same document stands on different customers.",
     "OVER_APPLIED": "More is applied, or would be, than the document has.",
     "ENTITY_DIFF": "The same document stands under two entities that both ledgers know.",
+    "AR_ACCOUNT_DIFF": "The same document stands on two control accounts that both ledgers know.",
+    "CREDIT_UNUSED": "A customer has had money or credit on account for longer than was asked about. Looked for only "
+    "where `unused_credit_days` is set (`--unused-credit`); one for each customer.",
+    "NEGATIVE_BALANCE": "A customer's balance is a credit. Looked for only where `negative_balances` is set "
+    "(`--negative-balances`); one for each customer.",
+    "TERMS_DIFF": "A customer has other payment terms, of which both ledgers know both.",
     "DUE_DATE_DIFF": "The due dates differ.",
     "DATE_DIFF": "The dates of the document differ, on the same side of the comparison date.",
     "DISCOUNT_DIFF": "The discount that the document states differs.",
     "NUMBER_MISMATCH": "What is taken for one document has two numbers.",
+    "NUMBER_REUSED": "A number of voided documents stands on another one, in one ledger. Looked for only where "
+    "`unique_numbers` names the ledger (`--unique-numbers`).",
+    "SEQUENCE_GAP": "Numbers of a series are left out in one ledger. Looked for only where `gapless_numbers` names the "
+    "ledger (`--gapless-numbers`); one for each series, which is what stands before the last digits of a number.",
+    "TAX_CODE": "The same document has other tax codes, of which both ledgers know both.",
+    "TAX_ID_DIFF": "The tax id of a customer differs.",
+    "PARENT_DIFF": "A customer stands below another one than in the other ledger.",
+    "INVARIANT_BROKEN": "A ledger breaks one of its own rules, which the field names: I1 subtotal, discount and tax "
+    "make the total · I2 lines and tax lines add up · I7 both ends of an application are there, posted, of one "
+    "customer family and agree on the amount · I8 what is voided is applied no longer · I9 the realised exchange gain "
+    "is what the rates give · I10 a document in another currency has a rate · I11 a number is used once (only where "
+    "`unique_numbers` asks). What is open, and what is applied beyond it, has codes of its own: "
+    "`BALANCE_MISMATCH_INTERNAL`, `OVER_APPLIED`.",
+    "NON_OVERLAP": "Two files cover different times: they have no day in common, or ten documents and more of one lie "
+    "a week and more before or behind all of the other's.",
     "ID_REPLACED": "The same document has another id than in the other export of the same system.",
     "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
-    "CUSTOMER_FIELD_DIFF": "Name, tax id, e-mail or another field of a customer differs.",
+    "CUSTOMER_FIELD_DIFF": "Name, e-mail or another field of a customer differs.",
     "CUSTOMER_DUPLICATE": "A customer could be any of several of the same name in the other ledger.",
     "CUSTOMER_UNMAPPED": "Two customers have the same documents, and neither number nor name in common.",
     "OUT_OF_SCOPE": "A document of one ledger is left out by a rule of the pair: dated before the cut-over, or of a "
     "kind that does not flow that way.",
     "BALANCE_MISMATCH_INTERNAL": "A balance that the ledger reports is not what its own documents add up to.",
+    "DUPLICATE_CROSS_ORIGIN": "Both ledgers hold a document twice, once born in either: the same kind, customer, "
+    "amount and day (or up to three days apart under one number).",
+    "BACKDATED_AFTER_CLOSE": "A document was first seen after its period was known to be closed in that ledger (I12). "
+    "What was entered before tieout knew of the closing cannot be told from what was there in time.",
+    "STALE_VERSION": "A record was changed at the target between the plan and the write; nothing was written.",
+    "WRITE_ALTERED": "What was read back after a write is not what was sent. Listed as long as the difference stands; "
+    "where that has a code of its own, beside it.",
+    "WRITE_DROPPED_FIELD": "What was read back after a write says nothing of a field that was sent.",
+    "STALE_SNAPSHOT": "The newest dated export of a side is older than `stale_after_days`.",
+    "TRUNCATED_EXTRACT": "What was read is not all there is: its manifest, its own count or a row that names no "
+    "record says so. Nothing that is missing from it counts as gone.",
+    "FALSE_DELETE_SUSPECTED": "So much is missing at once, or all of it, that nobody believes it: nothing counts as "
+    "gone.",
+    "MISSED_CHANGE": "Reading everything showed a version that the system's feed of changes did not. It is listed "
+    "until everything is read again.",
+    "EXPIRED_ACKNOWLEDGEMENT": "Only beside another code: the difference was accepted until a day that has passed.",
+    "AGED_RECON_ITEM": "Only beside another code: a difference of money has stood for longer than `aged_after_days`.",
     "UNCERTAIN_WRITE": "A write was sent, and it is not known yet whether it happened.",
     "RESURRECTED": "What was gone or void when the state last took note of it stands again.",
     "UNTRACED_TIE_OUT": "A receivables balance that a ledger's own report states is not what its documents add up to "
@@ -116,6 +154,28 @@ MEANING: dict[str, str] = {
     "PARSE_REJECT": "A record could not be read.",
     "MASS_CHANGE_GUARD": "A guard holds operations of the plan.",
 }  # fmt: skip
+
+# What the field knows as discrepancies of receivables and tieout does not list, with what it would take.
+ABSENT: dict[str, str] = {
+    "Lines of the general ledger": "A journal on the control account, a document not posted or posted to another "
+    "account, an entry without a customer, revaluation and unrealised exchange gains: records of a subledger do not "
+    "show them. What they add up to is `UNTRACED_TIE_OUT`.",
+    "The ledger's own aging report": "Another basis of aging with the same balance. Of the documents, `DUE_DATE_DIFF` "
+    "and `TERMS_DIFF` show why two aging reports differ.",
+    "The period a system posted into": "Records carry the accounting date, not a period beside it, so that a document "
+    "whose date and period fall apart cannot be told.",
+    "Cost centres, freight, exemption from tax": "Records carry no dimensions, no freight apart from lines, and no "
+    "mark of exemption. Tax that is gone in one ledger is `TAX_AMOUNT` with `TAX_DROPPED` beside it.",
+    "When a file was made": "Of two files compared by hand nothing tells; `NON_OVERLAP` sees different periods only. "
+    "A connection knows it by the date of its exports (`STALE_SNAPSHOT`).",
+    "Sign-offs and roles": "Who prepared and who approved, rules changed after a sign-off, guards that were lifted: "
+    "these are questions to the audit log, not differences of two ledgers.",
+    "Changes within a closed period": "`BACKDATED_AFTER_CLOSE` names documents that came late. One that was there, "
+    "and is changed later, shows as what changed: `UNAUTHORISED_EDIT_AFTER_POST`, `VOID_VS_OPEN`, `AMOUNT_NET` ….",
+    "Nothing to list": "Date order, decimal comma and encoding of a file are settled before it is read: `tieout "
+    "profile check` refuses what is ambiguous. What tieout wrote is never taken for an edit, so that there are no "
+    "echoes to name; writes go one by one, so that no batch is done in part.",
+}
 
 CLASSES = {
     "T": "changes the total of receivables",

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs import records
-from docs.catalogue import CLASSES, MEANING, NEXT
+from docs.catalogue import ABSENT, CLASSES, MEANING, NEXT
 from tieout import errors
 from tieout.cli import cli
 from tieout.compare.codes import CODES as CATALOGUE
@@ -98,6 +98,7 @@ TABLES: tuple[tuple[str, type[Table], str], ...] = (
     ("[pair.NAME]", settings.PairTable, ""),
     ("[pair.NAME.limits]", settings.LimitSettings, settings.LimitSettings.__doc__ or ""),
     ("[pair.NAME.rounding]", settings.RoundingSettings, settings.RoundingSettings.__doc__ or ""),
+    ("[pair.NAME.checks]", settings.CheckSettings, settings.CheckSettings.__doc__ or ""),
     ("[pair.NAME.report]", settings.ReportSettings, ""),
 )
 
@@ -270,6 +271,8 @@ def discrepancies_page() -> str:
         "Listed by a sync only:\n",
         _codes(OF_SYNC),
         *(code_section(c, k) for c, k in {**CATALOGUE, **OF_SYNC}.items()),
+        "## What is not listed, and what it would take\n",
+        "".join(f"* **{needed}.** {text}\n" for needed, text in ABSENT.items()),
     ]
     return "\n".join(parts)
 

@@ -247,3 +247,60 @@ def test_what_a_ledger_lacks_may_be_a_row_that_could_not_be_read(
     assert "1 of A&#x27;s rows" in page or "1 of A's rows" in page
     for fact in ("extracted at", "program", "totals › USD › count</th><td>2<", "totals › USD › sum"):
         assert fact in page
+
+
+CONTROLLED = HEAD + (
+    "invoice,INV-098,C1,Ada Ltd,2026-01-05,2026-02-04,USD,100.00,0.00,100.00,\n"
+    "invoice,INV-101,C1,Ada Ltd,2026-01-06,2026-02-05,USD,20.00,0.00,20.00,\n"
+    "invoice,Inv-101,C1,Ada Ltd,2026-01-07,2026-02-05,USD,30.00,0.00,30.00,\n"
+    "credit_memo,K-1,C2,Bo Ltd,2026-01-09,,USD,50.00,0.00,50.00,50.00\n"
+)
+
+
+def test_what_most_ledgers_have_is_looked_for_where_asked(tieout: Run, tmp_path: Path) -> None:
+    for name in ("left.csv", "right.csv"):
+        (tmp_path / name).write_text(CONTROLLED)
+    files = (
+        "--left",
+        "left.csv",
+        "--left-profile",
+        "documents",
+        "--right",
+        "right.csv",
+        "--right-profile",
+        "documents",
+    )
+    plain = json.loads(tieout("compare", *files, "--json").stdout)
+    assert plain["discrepancies"] == []
+    asked = ("--unique-numbers", "both", "--gapless-numbers", "right", "--negative-balances", "--unused-credit", "10")
+    ran = tieout("compare", *files, "--as-of", "2026-01-31", *asked, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    said = {(d["code"], d["left"], d["right"], d["left_value"], d["right_value"]) for d in found["discrepancies"]}
+    assert said == {
+        ("INVARIANT_BROKEN", "INV-101, Inv-101", None, "INV-101", None),
+        ("INVARIANT_BROKEN", None, "INV-101, Inv-101", None, "INV-101"),
+        ("SEQUENCE_GAP", None, "INV-*", None, "2"),
+        ("NEGATIVE_BALANCE", "C2", "C2", "-50.00", "-50.00"),
+        ("CREDIT_UNUSED", "C2", "C2", "50.00", "50.00"),
+    }
+    assert found["provenance"]["parameters"]["unused_credit_days"] == 10
+
+
+def test_two_extracts_of_different_months_are_said_to_be_so(tieout: Run, tmp_path: Path) -> None:
+    for name, month in (("left.csv", "01"), ("right.csv", "03")):
+        rows = (f"invoice,{month}-{n},C1,Ada Ltd,2026-{month}-{n:02d},,USD,{n}.00,0.00,{n}.00,\n" for n in range(1, 13))
+        (tmp_path / name).write_text(HEAD + "".join(rows))
+    files = (
+        "--left",
+        "left.csv",
+        "--left-profile",
+        "documents",
+        "--right",
+        "right.csv",
+        "--right-profile",
+        "documents",
+    )
+    found = json.loads(tieout("compare", *files, "--json").stdout)
+    [one] = [d for d in found["discrepancies"] if d["code"] == "NON_OVERLAP"]
+    assert (one["left_value"], one["right_value"]) == ("2026-01-01 to 2026-01-12", "2026-03-01 to 2026-03-12")

@@ -14,7 +14,7 @@ from ledgers import adjustment, applied, credit, customer, invoice, payment
 from tieout import compare
 from tieout.compare import stored
 from tieout.mapping.relation import TABLES
-from tieout.model import Credit, Document, Entity, Group, Payment, PostingState, Share, as_json
+from tieout.model import Credit, Document, Entity, Group, Line, Payment, PostingState, Share, TaxLine, as_json
 from tieout.sync.facts import canonical
 
 REACHED: Counter[str] = Counter()
@@ -25,6 +25,17 @@ NUMBERS = st.sampled_from(
 TEXTS = st.one_of(st.none(), st.sampled_from(["", "T123", "null", '"credits":[{', "caf\u00e9\n\u2028"]))
 MONEY = st.sampled_from(["0", "0.10", "12.345678", "100000000000000.00", "1E+2"])
 RATES = st.sampled_from([None, Decimal("1.1"), Decimal("1E-7"), Decimal("1E+2")])
+CODES = st.sampled_from(["S", "Z", "", "\u00e9", "a b"])
+LINES = st.builds(
+    lambda net, code: Line(
+        **dict.fromkeys(("item", "description", "quantity", "unit_price", "tax", "revenue_account")),
+        net=net,
+        tax_code=code or None,
+    ),
+    st.sampled_from(["1.00", "-0.10", "12.345678"]),
+    CODES,
+)
+TAXES = st.builds(lambda code, amount: TaxLine(code=code, rate=None, base="1", amount=amount), CODES, MONEY)
 
 
 @st.composite
@@ -35,6 +46,12 @@ def documents(draw: st.DrawFn) -> list[Document]:
         state = draw(st.sampled_from(list(PostingState)))
         more: dict[str, Any] = {"marker": draw(TEXTS), "state": state, "exchange_rate": draw(RATES)}
         more["voided_on"] = draw(st.sampled_from([None, "2026-03-01"]))
+        more["ar_account"] = draw(st.sampled_from([None, None, "", "1200"]))
+        if draw(st.booleans()):
+            billed = {"lines": draw(st.lists(LINES, max_size=3)), "tax_lines": draw(st.lists(TAXES, max_size=2))}
+            billed |= {"subtotal": draw(MONEY), "discount": "0.10"}
+        else:
+            billed = {}
         on_invoice = draw(st.sampled_from(["0", "1", "none"]))
         apps = [applied(on_invoice, "0.10", draw(DAYS), draw(st.sampled_from([None, "2026-02-01"])))]
         group = Group(id="g", settled_on="2026-01-31", amount="5", invoices=(Share(invoice="0", amount="5"),))
@@ -50,12 +67,14 @@ def documents(draw: st.DrawFn) -> list[Document]:
                         deposit_applied="0.10" if total != "0" else "0",
                         memo=draw(TEXTS),
                         reported_open=draw(st.sampled_from([None, Decimal("0.05")])),
-                        **more,
+                        **(billed | more),
                     )
                 )
             case Entity.CREDIT_MEMO:
                 more["group"] = draw(st.sampled_from([None, None, group]))
-                out.append(credit(id, who, total, on, apps=apps * draw(st.integers(0, 2)), number=None, **more))
+                out.append(
+                    credit(id, who, total, on, apps=apps * draw(st.integers(0, 2)), number=None, **(billed | more))
+                )
             case Entity.PAYMENT:
                 more["group"] = draw(st.sampled_from([None, None, group]))
                 more["credits"] = draw(st.sampled_from([(), (), (Credit(credit_memo="9", amount="1"),)]))
@@ -106,11 +125,12 @@ def _the_same(records: list[Document], known: bool, open_items: bool, disputes: 
     assert loaded(records, customers, links, **asked) == rows(con)
     REACHED.update(r.entity.value for r in records)
     REACHED["in a group"] += any(getattr(r, "group", None) for r in records)
+    REACHED["detailed"] += any(getattr(r, "lines", ()) and getattr(r, "tax_lines", ()) for r in records)
     REACHED["stated"] += any(getattr(r, "stated_by_source", False) for r in records)
 
 
 def test_records_loaded_in_bulk_are_what_they_are_one_by_one() -> None:
     REACHED.clear()
     _the_same()
-    wanted = {*(e.value for e in Entity if e is not Entity.CUSTOMER), "in a group", "stated"}
+    wanted = {*(e.value for e in Entity if e is not Entity.CUSTOMER), "in a group", "stated", "detailed"}
     assert all(REACHED[name] for name in wanted), REACHED

@@ -41,6 +41,9 @@ HEADINGS = (
     "Side",
     "Cleared by",
     "Cleared on",
+    "Account",
+    "Tax code",
+    "Line net",
 )
 COLUMNS = {
     "number": "Number", "customer": "Customer", "customer_name": "Name", "issued": "Date", "due": "Due", "currency": "Cur",
@@ -66,6 +69,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         columns["side"] = {"names": ["Side"], "values": {"S": "debit", "H": "credit"}}
     if draw(st.booleans()):
         columns |= {"clearing": {"names": ["Cleared by"]}, "cleared_on": {"names": ["Cleared on"]}}
+    said = {"ar_account": "Account", "tax_code": "Tax code", "line_net": "Line net"}
+    columns |= {name: {"names": [h]} for name, h in said.items() if draw(st.booleans())}
     summed = draw(st.booleans())  # the total is net and tax together
     if summed:
         del columns["total"]
@@ -154,6 +159,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
     rows = []
     repeat = "total" in p.columns and p.columns["total"].per == "document"
     total = draw(st.sampled_from([0, 100, 50_00, 1_234_567_89]))
+    account = draw(st.sampled_from(["", "1200", "1210"]))
     for _ in range(draw(st.integers(1, 3)) if p.rows == "lines" else 1):
         cents = total if repeat else draw(st.sampled_from([0, 100, 50_00, 100_00, 1_234_567_89]))
         tax = draw(st.sampled_from([0, cents // 10]))
@@ -165,6 +171,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
             _print(p, way * (cents - tax)) if split == 1 else "", _print(p, (1 if unsigned else way) * tax) if split else "",
             _print(p, way * (cents // 2)) if split == 2 else "", invoice, _print(p, cents // 2) if invoice and not repeat else "",
             draw(st.sampled_from(["", "text", "long, text"])), side, *draw(_clearing(p)),
+            account, draw(st.sampled_from(["", "S", "Z"])), draw(st.sampled_from(["", _print(p, 100)])),
         ])  # fmt: skip
     for row in rows:
         if draw(st.integers(0, 5)) == 0:
@@ -233,6 +240,9 @@ def _same(path: Path, profile: Profile, observations: list[Observation], single:
     assert sorted(found, key=repr) == _typed(con, relation.APPLICATIONS, applied)
     if applied:
         event("applied")
+    details = [row for d in made if (row := tabular_records.detail_row(d)) is not None]
+    assert sorted(con.execute("FROM left_details").fetchall(), key=repr) == _typed(con, relation.DETAILS, details)
+    event("detailed" if details else "no details")
     if len(made) < bulk.accepted:
         event("lines grouped")
     good = [o for o in observations if not isinstance(o.record, RecordError)]

@@ -45,6 +45,9 @@ class OpenItems:
     def again(self, **kw: Any) -> Report:
         self.erp.export(self.folder / "export", self.day, layouts=("customers", "open-items"))
         self.day += timedelta(days=1)
+        return self.sync_again(**kw)
+
+    def sync_again(self, **kw: Any) -> Report:
         self.clock.tick(120)
         connectors = {"left": self.left, "right": self.books}
         return sync(self.store, connectors, self.pair, apply=True, heartbeat=False, **kw)

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from tieout.compare import Result
 
 _SHOWN = 20
+_sides = click.Choice(["left", "right", "both"])
+_SIDES: dict[str | None, frozenset[str]] = {
+    None: frozenset(),
+    "left": frozenset({"left"}),
+    "right": frozenset({"right"}),
+    "both": frozenset({"left", "right"}),
+}
 _file = click.Path(path_type=Path, dir_okay=False)
 _ledger = click.Path(path_type=Path)
 
@@ -130,6 +137,15 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
     "--key", type=click.Choice(["id", "number"]), help="Pair documents by this alone: it is known to be right."
 )
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
+@click.option("--unique-numbers", type=_sides, help="Where an invoice number is used once (INVARIANT_BROKEN).")
+@click.option("--gapless-numbers", type=_sides, help="Where numbers may have no gap (SEQUENCE_GAP).")
+@click.option("--negative-balances", is_flag=True, help="Name customers whose balance is a credit (NEGATIVE_BALANCE).")
+@click.option(
+    "--unused-credit",
+    type=click.IntRange(0),
+    metavar="DAYS",
+    help="Name money and credit that nobody used for so many days before --as-of, or today (CREDIT_UNUSED).",
+)
 @click.option("--html", type=_file, help="Also write a page that needs nothing else.")
 @click.option("--xlsx", type=_file, help="Also write an Excel workbook: bridges with live formulas, every difference.")
 @click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
@@ -154,6 +170,10 @@ def compare(
     right_profile: str | None,
     key: str | None,
     as_of: datetime | None,
+    unique_numbers: str | None,
+    gapless_numbers: str | None,
+    negative_balances: bool,
+    unused_credit: int | None,
     html: Path | None,
     xlsx: Path | None,
     csv: Path | None,
@@ -169,7 +189,7 @@ def compare(
 
     Every difference is listed. No set-up is needed.
     """
-    from tieout.compare import render
+    from tieout.compare import Checks, render
     from tieout.compare.files import compare_files
     from tieout.reports import comparison, page, workbook
 
@@ -179,6 +199,19 @@ def compare(
         raise click.UsageError("--memory is DuckDB's; Spark's is set in its own configuration")
     if matches and engine == "spark":
         raise click.UsageError("--matches is written by DuckDB; Spark lists the differences")
+    asked = {
+        name: value
+        for name, value in (
+            ("unique_numbers", unique_numbers),
+            ("gapless_numbers", gapless_numbers),
+            ("negative_balances", negative_balances or None),
+            ("unused_credit_days", unused_credit),
+        )
+        if value is not None
+    }
+    if asked and engine == "spark":
+        raise click.UsageError("numbers, balances and unused credit are looked into by DuckDB only")
+    checks = Checks(_SIDES[unique_numbers], _SIDES[gapless_numbers], negative_balances, unused_credit)
     _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx, matches), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
         day = as_of.date() if as_of else None
@@ -192,9 +225,11 @@ def compare(
                 memory=memory,
                 key=key,
                 matches=under,
+                checks=checks,
+                today=clock().date(),
                 spark=(master or "local[*]") if engine == "spark" else None,
             )
-    said = provenance("compare", {"as_of": result.as_of}, at=clock()) | {"read": dict(result.provenance)}
+    said = provenance("compare", {"as_of": result.as_of} | asked, at=clock()) | {"read": dict(result.provenance)}
     shown = {k: v for k, v in said.items() if k != "read"}
     if html:
         _write(out, html, page.write(comparison.report(result, said=shown)).encode())

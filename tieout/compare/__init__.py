@@ -3,8 +3,10 @@
 Load both sides (`load_records`, or the file loader of `connectors.files`) into one DuckDB connection, then `run`.
 """
 
+from tieout.compare.control import Checks
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
+from tieout.compare.invariants import Ledger
 from tieout.compare.listed import tallied
 from tieout.compare.match import match
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
@@ -12,8 +14,10 @@ from tieout.compare.tables import load_records
 
 __all__ = [
     "Bridge",
+    "Checks",
     "Discrepancy",
     "Explained",
+    "Ledger",
     "Line",
     "Match",
     "Result",

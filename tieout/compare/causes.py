@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from tieout.compare.codes import MONEY_FIELDS, of
 from tieout.compare.result import text
@@ -10,12 +10,27 @@ from tieout.model import tidy
 
 Clue = dict[str, str]
 SEPARATOR = "\x1f"
+# What each invariant asks of a ledger by itself (ar-model.md §6.4).
+INVARIANTS = {
+    "I1": "subtotal less discount plus tax is the total",
+    "I2": "lines and tax lines add up to what the document says",
+    "I7": "both ends of an application are there, posted, of one customer family, and agree on the amount",
+    "I8": "what is voided is applied no longer",
+    "I9": "the realised exchange gain is what the rates of both ends give",
+    "I10": "a document in another currency has a rate of its own",
+    "I11": "a number is used once",
+    "I12": "nothing is posted into a period that was closed already",
+}
 
 
 def value(field: str | None, raw: str | None) -> str | None:
     """A compared value as text: money with two places or more, no needless zeros."""
     if raw is None or field is None:
         return raw
+    if field.startswith("I") and " " in field:
+        field = field.split(" ", 1)[1]
+    if field == "exchange_rate":
+        field = "rate"
     if field in MONEY_FIELDS or field == "existence":
         return text(Decimal(raw))
     return f"{Decimal(raw).normalize():f}" if field == "rate" else raw
@@ -70,6 +85,25 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"applied or adjusted beyond its amount of {text(Decimal(clue['of']))} in {ledger}"
         case "BALANCE_MISMATCH_INTERNAL":
             return f"the documents of {names[clue['side'] == 'right']} give {text(Decimal(clue['derived']))}"
+        case "INVARIANT_BROKEN":
+            rule = f"{clue['invariant']}: {INVARIANTS[clue['invariant']]}"
+            found = left if clue["side"] == "left" else right
+            more = "" if clue["many"] == "1" else f", {clue['many']} times"
+            return f"{rule}; {names[clue['side'] == 'right']} says {found}, expected {_shown(clue['expected'])}{more}"
+        case "BACKDATED_AFTER_CLOSE":
+            ledger = names[clue["side"] == "right"]
+            return f"it moves {ledger} by {text(Decimal(clue['amount']))} in a period closed through {clue['closed']}"
+        case "DUPLICATE_CROSS_ORIGIN":
+            return f"equal to {clue['twin']}, which was born in {names[0]}, while this one was born in {names[1]}"
+        case "NUMBER_REUSED":
+            return f"{clue['many']} documents of {names[clue['side'] == 'right']}, all but one of them voided"
+        case "SEQUENCE_GAP":
+            more = " …" if "more" in clue else ""
+            return f"missing in {names[clue['side'] == 'right']}: {clue['gaps']}{more}"
+        case "CREDIT_UNUSED":
+            return f"the oldest of it is of {clue['since']}"
+        case "NON_OVERLAP":
+            return f"{names[0]} covers {left}, {names[1]} {right}; {clue['outside']} documents lie outside of that"
         case "CUSTOMER_UNMAPPED":
             return f"{clue['documents']} documents pair up between the two"
         case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
@@ -88,3 +122,11 @@ def _rate(tax: str | None, net: str | None) -> str:
     if tax is None or net is None or not Decimal(net):
         return ""
     return f"{tidy(round(Decimal(tax) * 100 / Decimal(net), 3))} %"
+
+
+def _shown(raw: str) -> str:
+    """An expected value without the needless zeros of its column."""
+    try:
+        return text(Decimal(raw)) if "." in raw else raw
+    except InvalidOperation:
+        return raw

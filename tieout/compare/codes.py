@@ -202,16 +202,51 @@ CODES: dict[str, Code] = {
     "ENTITY_DIFF": _z(
         "high", "booked under two entities of the company", "move it to the right entity on one side"
     ),
+    "AR_ACCOUNT_DIFF": _z(
+        "medium", "booked on two control accounts", "move it on one side, or map the accounts to each other"
+    ),
+    "CREDIT_UNUSED": _z(
+        "low",
+        "paid twice or too much; a credit memo that nobody applied; money on account",
+        "apply it to what is open, or pay it back",
+    ),
+    "NEGATIVE_BALANCE": _z(
+        "low",
+        "overpaid, paid in advance, or credited after payment",
+        "apply it or pay it back; until then show it as a liability, not among receivables",
+    ),
+    "TERMS_DIFF": _z("low", "payment terms changed on one side", "agree the terms: due dates and aging follow them"),
     "DUE_DATE_DIFF": _z("low", "other payment terms, or a due date changed by hand", "agree the terms"),
     "DATE_DIFF": _z("low", "entered with another date", "correct the copy, unless a closed period forbids it"),
     "DISCOUNT_DIFF": _n(
         "low", "another discount, or one that is part of the lines' amounts", "align how discounts are entered"
     ),
     "NUMBER_MISMATCH": _n("low", "renumbered on entry, or keyed wrongly", "confirm that they are one document"),
+    "NUMBER_REUSED": _n(
+        "low",
+        "voided and entered again under the same number",
+        "confirm that the voided one is replaced by the other, and say so on both",
+    ),
+    "SEQUENCE_GAP": _n(
+        "medium",
+        "a document deleted, or never posted; a number taken and given up; a document that was not exported",
+        "account for each number that is left out",
+    ),
     "ID_REPLACED": _n(
         "low", "the same document under a new id: deleted and entered again, or re-keyed", "extend the link"
     ),
     "STATUS_MISMATCH": _n("low", "the same balance under another label", "align the label"),
+    "TAX_CODE": _n(
+        "medium",
+        "the same tax booked under another code, or an item mapped to another one",
+        "correct the side that is wrong: the tax return is made from codes",
+    ),
+    "TAX_ID_DIFF": _n(
+        "medium", "keyed wrongly, changed on one side, or two companies of one name", "agree which one is right"
+    ),
+    "PARENT_DIFF": _n(
+        "low", "the customer was moved below another on one side", "agree who stands above whom, and move it there"
+    ),
     "CUSTOMER_FIELD_DIFF": _n("low", "master data changed on one side", "agree which one is right"),
     "CUSTOMER_DUPLICATE": _n(
         "medium",
@@ -230,7 +265,21 @@ CODES: dict[str, Code] = {
         "the ledger's reported balance is not what its own documents give: an unseen payment, credit or adjustment",
         "find the document that was not exported",
     ),
+    "INVARIANT_BROKEN": _n(
+        "high",
+        "a document changed behind the program's back, half exported, or read by a wrong mapping",
+        "look at the document in that system and mend it there, or mend the mapping; sign nothing off until then",
+    ),
+    "NON_OVERLAP": _n(
+        "high",
+        "an extract of another period, cut short, or made on another day",
+        "export both ledgers again for the same period; until then what is missing says nothing",
+    ),
 }  # fmt: skip
+# These say something of a ledger by itself; they do not account for a difference between the two.
+OF_ONE = frozenset(
+    {"INVARIANT_BROKEN", "NUMBER_REUSED", "SEQUENCE_GAP", "CREDIT_UNUSED", "NEGATIVE_BALANCE", "NON_OVERLAP"}
+)
 # What only a sync can tell: two ledgers beside each other do not show it.
 OF_SYNC: dict[str, Code] = {
     "UNCERTAIN_WRITE": _t(
@@ -238,6 +287,17 @@ OF_SYNC: dict[str, Code] = {
         "the answer was lost; the target cannot be searched reliably",
         "none at first: the next run reads back; where a person is to look, look there, then decide the discrepancy",
         confirmed=False,
+    ),
+    "DUPLICATE_CROSS_ORIGIN": _t(
+        "high",
+        "one event entered in both ledgers before either knew of the other's, and carried over twice",
+        "look whether they are one; void one of the two where it was born, and its copy follows",
+        confirmed=False,
+    ),
+    "BACKDATED_AFTER_CLOSE": _t(
+        "high",
+        "entered with a date of a period that was closed already: the books were opened for it, or do not forbid it",
+        "find out who entered it and why; re-date it, or sign the period off again",
     ),
     "RESURRECTED": _t(
         "high",
@@ -274,6 +334,47 @@ OF_SYNC: dict[str, Code] = {
         "an amount or a date in another form than the profile says; a shape that the vendor does not document",
         "mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
     ),
+    "STALE_VERSION": _n(
+        "low",
+        "somebody changed it there between the plan and the write",
+        "none: it is planned again in the next run, from what is there now",
+    ),
+    "WRITE_ALTERED": _n(
+        "high",
+        "a rule, a default or a calculation of the target",
+        "look at it there; correct it, map the field otherwise, or accept the difference with a reason",
+    ),
+    "WRITE_DROPPED_FIELD": _n(
+        "medium",
+        "the target does not take the field, or its form does not show it",
+        "enter it there by hand, or give its owner in `policy` as `ignore`",
+    ),
+    "STALE_SNAPSHOT": _n(
+        "high",
+        "the export job has stopped, or drops its files elsewhere",
+        "see to it that the ERP exports again; until then nothing of the last days is compared or written",
+    ),
+    "TRUNCATED_EXTRACT": _n(
+        "high",
+        "an export cut short: fewer rows or another sum than its manifest states, or a rejected row",
+        "export again; until then nothing that is missing from it is taken as gone",
+    ),
+    "FALSE_DELETE_SUSPECTED": _n(
+        "high",
+        "a filter, a permission or an empty answer, rather than so many deletions",
+        "look in that system; if they are gone indeed, void their copies by hand",
+    ),
+    "MISSED_CHANGE": _n(
+        "medium",
+        "the system's feed of changes left it out",
+        "none for these, they are read now; if it recurs, read everything more often: `tieout sync --full`",
+    ),
+    "EXPIRED_ACKNOWLEDGEMENT": _n(
+        "medium", "accepted until a day that has passed", "decide it anew, or settle what is behind it"
+    ),
+    "AGED_RECON_ITEM": _n(
+        "medium", "nobody took care of it", "give it an owner: `tieout discrepancies decide ID assign`"
+    ),
     "MASS_CHANGE_GUARD": _n(
         "high",
         "a first sync; a format, a sign or a mapping gone wrong; an export that is cut short",
@@ -282,7 +383,9 @@ OF_SYNC: dict[str, Code] = {
 }  # fmt: skip
 ORDER = {code: place for place, code in enumerate([*CODES, *OF_SYNC])}
 EXPLAINING = frozenset({"SYNC_IN_FLIGHT", "SYNC_BLOCKED", "PERIOD_LOCKED", "OUT_OF_SCOPE"})
-MONEY_FIELDS = frozenset({"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied"})
+MONEY_FIELDS = frozenset(
+    {"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied", "subtotal", "fx_realized"}
+)
 
 
 def of(code: str) -> Code:

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.compare import cash, codes, listed, rules, tables
+from tieout.compare import cash, codes, control, listed, rules, tables
 from tieout.compare.causes import cause, clues, value
+from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
 from tieout.compare.equal import FROM_ROWS, take_off
+from tieout.compare.invariants import Ledger
 from tieout.compare.match import STRONG, by_key, ladder
 from tieout.compare.result import (
     Bridge,
@@ -43,6 +45,11 @@ def run(
     scopes: tuple[str, str] = ("all", "all"),
     reported_balances: bool = True,
     same_ids: bool = False,
+    checks: Checks = NOTHING,
+    ledgers: tuple[Ledger, Ledger] = BOTH_UNKNOWN,
+    today: date | None = None,
+    extracts: bool = False,
+    in_step: bool = False,
     provenance: Mapping[str, Any] | None = None,
     key: str | None = None,
     bulk_from: int = FROM_ROWS,
@@ -56,6 +63,9 @@ def run(
     scopes: `open` for a side that lists open items only; the other side is then compared by what is open of it
     reported_balances: False where some were read before the last write, so that they may be stale
     same_ids: both sides are exports of one system, so that an id that changed is a difference
+    checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
+    ledgers: what is known of each beside its documents · extracts: both are files, each of a range of dates of its own
+    in_step: what one side has of the other carries our mark, so that it shows where a document was born
     rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     bulk_from: rows of the smaller side from which equal pairs are taken off first; the answer is the same
@@ -76,6 +86,16 @@ def run(
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
+    control.find(
+        con,
+        checks,
+        as_of=as_of,
+        today=today,
+        ledgers=ledgers,
+        extracts=extracts,
+        in_step=in_step,
+        taken_off=equal > 0,
+    )
     left, right = (
         _side(name, bad, tables.totals(con, side, as_of=as_of, rest=equal > 0))
         for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)

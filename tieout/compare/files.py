@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from tieout.compare import parquet
+from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
 from tieout.compare.result import Result, Rounding
 from tieout.connectors import files
@@ -31,12 +32,15 @@ def compare_files(
     rounding: Rounding | None = None,
     memory: str | None = None,
     key: str | None = None,
+    checks: Checks = NOTHING,
+    today: date | None = None,
     matches: Path | None = None,
     spark: str | None = None,
 ) -> Result:
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
     Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
+    checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
     key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
     spark: the master of a Spark cluster (`local[2]`, `spark://host:7077`) that compares instead of DuckDB, which reads
     Raises ProfileError where a file does not fit its profile, ConfigError where one of Parquet is not as it must be.
@@ -62,6 +66,9 @@ def compare_files(
             rejected=(read[0].get("rejected", 0), read[1].get("rejected", 0)),
             provenance=dict(zip(SIDES, read, strict=True)),
             key=key,
+            checks=checks,
+            today=today,
+            extracts=True,
         )
         if spark is None:
             return compared(con, spool_from=SPOOL_FROM, matches=matches)

@@ -1,7 +1,7 @@
 """A ledger as Parquet in the columns of the canonical relation, read where it lies: nothing of it is copied.
 
-One file holds the documents; or a folder holds `documents.parquet` and, if there are any, `customers.parquet` and
-`applications.parquet`. Columns go by name, in any order; `DOCUMENTS` says which there may be.
+One file holds the documents; or a folder holds `documents.parquet` and, if there are any, `customers.parquet`,
+`applications.parquet` and `details.parquet`. Columns go by name, in any order; `DOCUMENTS` says which there may be.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     with documents.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
     facts: dict[str, Any] = {"file": str(documents), "rows": rows, "accepted": rows, "sha256": digest}
-    for table in ("customers", "applications"):
+    for table in ("customers", "applications", "details"):
         beside = path / f"{table}.parquet" if documents == inside else None
         facts |= _copied(con, side, table, beside if beside and beside.exists() else None)
     return facts | ({"not_compared": unknown} if unknown else {})
@@ -214,6 +214,7 @@ def _keys(name: str | None, number: str | None) -> tuple[str | None, str | None]
 _REQUIRED = {
     "customers": ("id", "name"),
     "applications": ("source_kind", "source_id", "invoice", "amount", "applied_on"),
+    "details": ("kind", "id"),
 }
 _KINDS = {"VARCHAR": TEXT, "DATE": "date"}
 

@@ -281,7 +281,8 @@ FROM cmp_alias AS a JOIN cmp_left AS l ON l.rid = a.left_rid JOIN cmp_right AS r
 """
 _CUSTOMER_FIELDS = """
 INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
-SELECT 'CUSTOMER_FIELD_DIFF', '', 'customer', l.id, r.id, f.field,
+SELECT CASE f.field WHEN 'tax_id' THEN 'TAX_ID_DIFF' ELSE 'CUSTOMER_FIELD_DIFF' END, '', 'customer', l.id, r.id,
+       f.field,
        CASE f.field WHEN 'name' THEN l.name WHEN 'tax_id' THEN l.tax_id ELSE l.email END,
        CASE f.field WHEN 'name' THEN r.name WHEN 'tax_id' THEN r.tax_id ELSE r.email END, 0, NULL,
        concat_ws(chr(31), 'rule=' || m.rule, 'left_name=' || replace(l.name, chr(31), ' '),

@@ -16,7 +16,15 @@ import msgspec
 
 from tieout.compare.tables import Connection, append, complete_numbers
 from tieout.mapping.keys import number_key_sql, plain_sql
-from tieout.mapping.relation import DOCUMENTS, TABLES, application_rows, create_table, customer_row, document_row
+from tieout.mapping.relation import (
+    DOCUMENTS,
+    TABLES,
+    application_rows,
+    create_table,
+    customer_row,
+    detail_rows,
+    document_row,
+)
 from tieout.model import Customer, Document, Entity
 
 Known = Mapping[tuple[Entity, str], str]
@@ -26,7 +34,7 @@ _TEXTS = (
     "customer", "number", "reference", "marker", "issued", "posted", "received", "due", "currency", "exchange_rate",
     "tax", "discount", "total", "amount", "deposit_applied", "reported_open", "reported_unapplied", "state",
     "voided_on", "disputed", "settled_on", "entity_code", "original_invoice", "document", "memo", "reason", "method",
-    "kind", "side",
+    "kind", "side", "subtotal", "ar_account",
 )  # fmt: skip
 _PARTS = "STRUCT(invoice VARCHAR, amount VARCHAR, amount_invoice VARCHAR, applied_on VARCHAR, reversed_on VARCHAR)"
 _SHAPE = ", ".join(
@@ -34,8 +42,23 @@ _SHAPE = ", ".join(
         "ref: 'STRUCT(connection VARCHAR, id VARCHAR)'",
         *(f"{name}: 'VARCHAR'" for name in _TEXTS),
         "applications: '" + _PARTS + "[]'",
+        "lines: 'STRUCT(net VARCHAR, tax_code VARCHAR)[]'",
+        "tax_lines: 'STRUCT(amount VARCHAR, code VARCHAR)[]'",
     ]
 )
+_SUM = f"list_sum(list_transform({{of}}, lambda x: CAST(x.{{name}} AS {_MONEY})))"
+_TAX_CODES = (
+    "nullif(array_to_string(list_sort(list_distinct(list_filter(list_concat(list_transform(lines, lambda x: "
+    "x.tax_code), list_transform(tax_lines, lambda x: x.code)), lambda c: c <> ''))), ', '), '')"
+)
+_DETAILS = f"""
+INSERT INTO {{side}}_details
+SELECT '{{kind}}', ref.id, CAST(subtotal AS {_MONEY}), {_SUM.format(of="lines", name="net")},
+       {_SUM.format(of="tax_lines", name="amount")}, nullif(ar_account, ''), {_TAX_CODES}
+FROM lines_{{side}}
+WHERE len(lines) > 0 OR len(tax_lines) > 0 OR ar_account <> ''
+   OR CAST(subtotal AS {_MONEY}) - CAST(discount AS {_MONEY}) + CAST(tax AS {_MONEY}) <> CAST(total AS {_MONEY})
+"""
 _DRAFT = "CASE WHEN state = 'draft' THEN 0 ELSE {way} * CAST({amount} AS DECIMAL(24,6)) END"
 _ALWAYS = {
     "id": "ref.id",
@@ -125,6 +148,7 @@ def add_lines(con: Connection, side: str, entity: Entity, lines: Iterable[str]) 
                 f"CAST(a.amount_invoice AS {_MONEY}), CAST(a.applied_on AS DATE), CAST(a.reversed_on AS DATE) "
                 f"FROM (SELECT ref.id AS id, unnest(applications) AS a FROM lines_{side})"
             )
+        con.execute(_DETAILS.format(side=side, kind=entity.value))
         con.execute(f"DROP VIEW lines_{side}")
 
 
@@ -133,6 +157,7 @@ def add_records(con: Connection, side: str, records: Iterable[Document]) -> None
     kept = list(records)
     append(con, side, "documents", map(document_row, kept))
     append(con, side, "applications", (row for r in kept for row in application_rows(r)))
+    append(con, side, "details", (row for r in kept for row in detail_rows(r)))
 
 
 def complete(

@@ -25,6 +25,7 @@ from tieout.mapping.relation import (
     application_rows,
     create_table,
     customer_row,
+    detail_rows,
     document_row,
     names,
 )
@@ -54,6 +55,7 @@ def load_records(
     party = {c.ref.id: c for c in customers} | {c.ref.id: c for c in kept if isinstance(c, Customer)}
     documents: list[Row] = []
     applications: list[Row] = []
+    details: list[Row] = []
     for r in kept:
         if isinstance(r, Customer):
             continue
@@ -68,9 +70,11 @@ def load_records(
             )
         )
         applications.extend(application_rows(r))
+        details.extend(detail_rows(r))
     rows = [customer_row(c, link=known.get((Entity.CUSTOMER, i))) for i, c in party.items()]
-    for table, content in (("documents", documents), ("customers", rows), ("applications", applications)):
-        insert(con, side, table, content)
+    content = {"documents": documents, "customers": rows, "applications": applications, "details": details}
+    for table, filled in content.items():
+        insert(con, side, table, filled)
 
 
 def insert(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:

@@ -20,6 +20,7 @@ from tieout.config.settings import (
     OWNERS,
     TWO_WAY,
     UNATTENDED,
+    CheckSettings,
     CompanySettings,
     ConnectionSettings,
     ExportSettings,
@@ -44,7 +45,7 @@ from tieout.model import Entity, type_of
 
 DEFAULT = "tieout.toml"
 _TABLES = ("company", "state", "secrets", "connection", "pair")
-_PAIR_TABLES = ("policy", "codes", "limits", "flows", "rounding", "report")
+_PAIR_TABLES = ("policy", "codes", "limits", "flows", "rounding", "checks", "report")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -239,7 +240,8 @@ def _pair(r: Reader, name: str, raw: Mapping[str, Any], connections: list[str]) 
     limits = r.table(LimitSettings, raw.get("limits", {}), (*path, "limits"))
     report = r.table(ReportSettings, raw.get("report", {}), (*path, "report"))
     rounding = r.table(RoundingSettings, raw["rounding"], (*path, "rounding")) if "rounding" in raw else None
-    if not (table and limits and report) or len(r.problems) > before:
+    checks = r.table(CheckSettings, raw.get("checks", {}), (*path, "checks"))
+    if not (table and limits and report and checks) or len(r.problems) > before:
         return None
     return PairSettings(
         **{field: getattr(table, field) for field in PairTable.model_fields},
@@ -249,6 +251,7 @@ def _pair(r: Reader, name: str, raw: Mapping[str, Any], connections: list[str]) 
         codes=codes,
         limits=limits,
         rounding=rounding,
+        checks=checks,
         as_of=report.as_of,
     )
 

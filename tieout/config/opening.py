@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
-from tieout.compare import Rounding
+from tieout.compare import Checks, Rounding
 from tieout.config.secrets import SecretStore, open_store, resolve
 from tieout.config.settings import SecretRef, Settings
 from tieout.connectors import Connector, opener
@@ -103,5 +103,17 @@ def to_pair(settings: Settings, name: str) -> Pair:
         acknowledged_within=timedelta(days=pair.acknowledged_within_days),
         unattended=frozenset(pair.unattended),
         rounding=Rounding(pair.rounding.per_document, pair.rounding.total) if pair.rounding else None,
+        checks=Checks(
+            unique_numbers=frozenset(pair.checks.unique_numbers),
+            gapless_numbers=frozenset(pair.checks.gapless_numbers),
+            negative_balances=pair.checks.negative_balances,
+            unused_credit_days=pair.checks.unused_credit_days,
+        ),
+        stale_after=_days(pair.checks.stale_after_days),
+        aged_after=_days(pair.checks.aged_after_days),
         as_of=pair.as_of,
     )
+
+
+def _days(said: int | Literal["never"]) -> timedelta | None:
+    return None if said == "never" else timedelta(days=said)

@@ -390,6 +390,36 @@ class RoundingSettings(Table):
     total: Amount = Field(description="the largest sum of them all")
 
 
+class CheckSettings(Table):
+    """What to look for beyond what is wrong in any two ledgers. Most ledgers have it without anything being wrong."""
+
+    unique_numbers: tuple[Literal["left", "right"], ...] = Field(
+        default=(),
+        strict=False,
+        description="sides on which no two invoices or credit memos may have one number (`INVARIANT_BROKEN`, I11; "
+        "`NUMBER_REUSED` where all but one are voided)",
+    )
+    gapless_numbers: tuple[Literal["left", "right"], ...] = Field(
+        default=(), strict=False, description="sides whose series of numbers may have no gap (`SEQUENCE_GAP`)"
+    )
+    negative_balances: bool = Field(
+        default=False, description="name customers whose balance is a credit (`NEGATIVE_BALANCE`)"
+    )
+    unused_credit_days: int | None = Field(
+        default=None, ge=0, description="name money and credit that nobody used for so many days (`CREDIT_UNUSED`)"
+    )
+    stale_after_days: Annotated[int, Field(ge=1)] | Literal["never"] = Field(
+        default=8,
+        description="how old the newest dated export of a side may be (`STALE_SNAPSHOT`); `never` for files that are "
+        "not meant to be renewed",
+    )
+    aged_after_days: Annotated[int, Field(ge=1)] | Literal["never"] = Field(
+        default=30,
+        description="how long a difference of money may stand before it is marked as old (`AGED_RECON_ITEM` beside its "
+        "code)",
+    )
+
+
 class ReportSettings(Table):
     as_of: date | None = Field(
         default=None, description="the day both books are compared for, inclusive; default: everything counts"
@@ -445,6 +475,7 @@ class PairSettings(PairTable):
     codes: Mapping[str, Mapping[str, str] | None]
     limits: LimitSettings
     rounding: RoundingSettings | None
+    checks: CheckSettings
     as_of: date | None
 
 

@@ -2,8 +2,8 @@
 
 1. stage: every row typed (`bulk_stage`).   2. assemble: plain documents by SQL, the others by
 `mapping.tabular_documents`, which alone rejects, into one table of the columns that the file fills.   3. finish: ids
-and references there, then `{side}_customers`, `{side}_applications`, and `{side}_documents`, a view of that table with
-the columns that follow from it: a million rows are written once, and only what they say.
+and references there, then the side's customers, applications and details, and `{side}_documents`, a view of that table
+with the columns that follow from it: a million rows are written once, and only what they say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tieout.connectors import bulk_clearing
+from tieout.connectors import bulk_clearing, bulk_details
 from tieout.connectors import bulk_draft as sql
 from tieout.connectors.bulk_clearing import APPLIED
 from tieout.connectors.bulk_sql import literal
@@ -66,7 +66,7 @@ class Books:
 
 
 def load(con: Connection, path: str | Path, profile: Profile, *, side: str) -> FileReport:
-    """Fill the three tables of a side from one file, replacing what they held, and say what became of each row.
+    """Fill the four tables of a side from one file, replacing what they held, and say what became of each row.
 
     Ids and values are those of `files.records`. Raises ProfileError where the file does not fit its profile.
     """
@@ -97,12 +97,17 @@ def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
     books = _open_books(con, staged, side)
     con.execute(f"CREATE OR REPLACE TABLE {applied} ({', '.join(f'{n} {t}' for n, t in APPLIED)})")
     _assemble_plain(con, staged, books, applied)
+    detailed = bulk_details.reads(staged.table.profile)
+    if detailed:
+        bulk_details.gather(con, staged, books.view)
     made = _assemble_rest(con, staged, books, applied)
     _identify(con, staged, books.table)
     _resolve(con, staged.table.profile, books, applied)
     if clearing.reads(staged.table.profile):
         bulk_clearing.settle(con, staged, books.view, books.table, applied, made=made)
     _finish(con, side, books, applied)
+    if detailed:
+        bulk_details.finish(con, side, books.view, made)
     count(con, staged.report, books.view)
     con.execute(f"DROP TABLE {applied}")
     con.execute(f"DROP VIEW {books.view}")

@@ -231,7 +231,11 @@ class MemoryBooks:
         return self._insert(record, id=id, extra=extra, by="person")
 
     def edit(self, entity: Entity, id: str, **changes: Any) -> AnyRecord:
-        """Change canonical fields of a record."""
+        """Change canonical fields of a record. Lines that stay behind a new subtotal become one over all of it."""
+        lines = getattr(self.stored(entity, id).record, "lines", ())
+        if lines and "subtotal" in changes and "lines" not in changes:
+            whole = {"net": changes["subtotal"], "quantity": None, "unit_price": None}
+            changes["lines"] = (lines[0].model_copy(update=whole),)
         return self._change(entity, id, changes, by="person")
 
     def annotate(self, entity: Entity, id: str, **extra: Any) -> None:

@@ -2,7 +2,9 @@
 
 The numbers are those of the canonical model: I1 document sums · I2 lines and tax lines · I3 open amount by
 applications · I4 nothing applied twice · I5 reported equals derived · I6 no over-application · I7 both ends of an
-application · I8 voided means unapplied · I10 exchange rate · I11 unique numbers · I13 applications are neutral.
+application · I8 voided means unapplied · I9 realised exchange gain · I10 exchange rate · I11 unique numbers ·
+I12 nothing is posted into a period that was closed already · I13 applications are neutral.
+The comparison names the same breaches by SQL (`compare.invariants`); a property test holds the two to each other.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tieout.mapping.balances import Key, ended, open_amounts, open_receivables, standing
+from tieout.mapping.balances import Key, counts, ended, open_amounts, open_receivables, standing
 from tieout.mapping.keys import number_key
 from tieout.model import (
     ZERO,
     Adjustment,
+    AdjustmentKind,
     AnyRecord,
+    Application,
     CreditMemo,
     Customer,
     Document,
@@ -26,8 +30,21 @@ from tieout.model import (
     Invoice,
     Payment,
     PostingState,
+    exponent,
     settlements,
+    sign,
 )
+
+ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Books closed through a day, inclusive, as known since a UTC instant (text). entity_code: None means all."""
+
+    through: date
+    since: str
+    entity_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +65,14 @@ def broken(ledger: Iterable[AnyRecord], as_of: date, *, home_currency: str | Non
     documents = [r for r in records if not isinstance(r, Customer)]
     by_key: dict[Key, Document] = {(r.entity, r.ref.id): r for r in documents}
     amounts = open_amounts(records, as_of)
-    families = _families(records)
+    tops = families({c.ref.id: c.parent for c in records if isinstance(c, Customer)})
     found: list[Broken] = []
     for r in documents:
         found += sums(r)
-        found += ends(r, by_key, families)
+        found += ends(r, by_key, tops)
         found += rate(r, home_currency)
         found += balance(r, amounts.get((r.entity, r.ref.id)))
+    found += realised(documents, as_of, home_currency)
     found += numbers(documents)
     found += neutrality(records, as_of)
     return sorted(found, key=lambda b: (int(b.invariant[1:]), b.entity or "", b.id, b.field))
@@ -81,9 +99,8 @@ def sums(r: Document) -> Iterator[Broken]:
         yield _off("I2", r, "tax", tax, r.tax)
 
 
-def _families(records: Iterable[AnyRecord]) -> dict[str, str]:
-    """The topmost customer of each customer; a loop of parents ends where it closes."""
-    parents = {c.ref.id: c.parent for c in records if isinstance(c, Customer)}
+def families(parents: Mapping[str, str | None]) -> dict[str, str]:
+    """The topmost customer of each customer of whom the parent is given; a loop of parents ends where it closes."""
     tops = {}
     for start in parents:
         seen, at = {start}, start
@@ -94,26 +111,29 @@ def _families(records: Iterable[AnyRecord]) -> dict[str, str]:
     return tops
 
 
-def ends(r: Document, ledger: Mapping[Key, Document], families: Mapping[str, str]) -> Iterator[Broken]:
-    """I7: both ends exist, are posted, belong to one customer family and agree on the amount. I8: neither is voided."""
+def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str]) -> Iterator[Broken]:
+    """I7: both ends exist, are posted, belong to one customer family and agree on the amount. I8: neither is voided.
+
+    I7 is said of the payment or credit memo that is applied, I8 of the end that is voided.
+    """
     for s in settlements(r) or ():
         a = s.application
         source = ledger.get((s.source, s.source_id))
         target = ledger.get((Entity.INVOICE, a.invoice))
         for end, name in ((source, s.source_id), (target, a.invoice)):
             if end is None:
-                yield _off("I7", r, "application", f"{name} in the ledger", "absent")
+                yield Broken("I7", s.source, s.source_id, "application", f"{name} in the ledger", "absent")
             elif end.state is PostingState.DRAFT:
-                yield _off("I7", r, "application", f"{name} posted", "draft")
+                yield Broken("I7", s.source, s.source_id, "application", f"{name} posted", "draft")
             elif (gone := ended(end)) and (a.reversed_on is None or a.reversed_on > gone):
                 yield _off("I8", end, "application", f"reversed by {gone}", a.reversed_on or "standing")
         if source is None or target is None:
             continue
         if source.currency == target.currency and a.amount != a.amount_invoice:
-            yield _off("I7", r, "application", a.amount, a.amount_invoice)
-        payer, owner = (families.get(d.customer, d.customer) for d in (source, target))
+            yield Broken("I7", s.source, s.source_id, "amount", str(a.amount), str(a.amount_invoice))
+        payer, owner = (tops.get(d.customer, d.customer) for d in (source, target))
         if payer != owner:
-            yield _off("I7", r, "customer", owner, payer)
+            yield Broken("I7", s.source, s.source_id, "customer", owner, payer)
 
 
 def balance(r: Document, left: Decimal | None) -> Iterator[Broken]:
@@ -137,6 +157,62 @@ def rate(r: Document, home_currency: str | None) -> Iterator[Broken]:
     """I10: a foreign document does not have the rate 1; that is a default, not a rate."""
     if home_currency and r.currency != home_currency and r.exchange_rate == 1:
         yield _off("I10", r, "exchange_rate", "a rate of the day", r.exchange_rate)
+
+
+def realised(documents: Iterable[Document], as_of: date, home_currency: str | None) -> Iterator[Broken]:
+    """I9: what applications gain or lose in home currency, by the rates of both ends, is what was posted as realised.
+
+    Said of the invoice, positive for a gain, within one minor unit for each application. Nothing is said in a ledger
+    that keeps no realised gains, or keeps one that concerns no invoice; nor of an invoice with a rate missing.
+    """
+    kept = list(documents)
+    gains = [r for r in kept if isinstance(r, Adjustment) and r.kind is AdjustmentKind.FX_REALIZED]
+    gains = [r for r in gains if counts(r, as_of)]
+    if home_currency is None or not gains or any(r.document is None or r.currency != home_currency for r in gains):
+        return
+    live = {(r.entity, r.ref.id): r for r in kept if counts(r, as_of)}
+    expected: dict[str, Decimal | None] = {}
+    parts: dict[str, int] = defaultdict(int)
+    for s in (s for r in live.values() for s in standing(r, as_of)):
+        source, target = live.get((s.source, s.source_id)), live.get((Entity.INVOICE, s.application.invoice))
+        if source is not None and target is not None:
+            parts[target.ref.id] += 1
+            more, so_far = _gain(s.application, source, target, home_currency), expected.get(target.ref.id, ZERO)
+            expected[target.ref.id] = None if more is None or so_far is None else so_far + more
+    posted: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for gain in gains:
+        posted[gain.document or ""] += sign(gain) * gain.amount
+    unit = Decimal(1).scaleb(-exponent(home_currency))
+    for r in live.values():
+        due = expected.get(r.ref.id, ZERO) if r.entity is Entity.INVOICE else None
+        if due is not None and abs(due - posted[r.ref.id]) > unit * max(parts[r.ref.id], 1):
+            yield _off("I9", r, "fx_realized", due, posted[r.ref.id])
+
+
+def _gain(a: Application, source: Document, target: Document, home: str) -> Decimal | None:
+    """What one application gains in home currency; None where a rate is missing."""
+    rates = [ONE if d.currency == home else d.exchange_rate for d in (source, target)]
+    if rates[0] is None or rates[1] is None:
+        return None
+    return a.amount * rates[0] - a.amount_invoice * rates[1]
+
+
+def into_closed(
+    documents: Iterable[Document], closings: Iterable[Closing], first_seen: Mapping[Key, str]
+) -> Iterator[Broken]:
+    """I12: no posted document of a closed period came after the closing was known.
+
+    first_seen: when each document was first seen, a UTC instant as text; what is not in it was there before
+    """
+    known = list(closings)
+    for r in documents:
+        seen = first_seen.get((r.entity, r.ref.id))
+        if seen is None or r.state is PostingState.DRAFT:
+            continue
+        late = [c for c in known if r.posted <= c.through and c.entity_code in (None, r.entity_code) and seen > c.since]
+        if late:
+            last = max(sorted(late, key=lambda c: c.since), key=lambda c: c.through)
+            yield _off("I12", r, "posted", f"after {last.through}, closed since {last.since}", r.posted)
 
 
 def numbers(documents: Iterable[Document]) -> Iterator[Broken]:

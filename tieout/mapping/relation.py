@@ -1,7 +1,7 @@
-"""The canonical relation: three tables per side, the one shape in which two ledgers are compared.
+"""The canonical relation: four tables per side, the one shape in which two ledgers are compared.
 
 A file is loaded into it by SQL, a store row by row; `compare` reads nothing else. Tables are named
-`{side}_documents`, `{side}_customers`, `{side}_applications`, side being `left` or `right`.
+`{side}_documents`, `{side}_customers`, `{side}_applications`, `{side}_details`, side being `left` or `right`.
 The documents of a file are a view, of a table of the columns that the file fills; its `rowid` is a column.
 Amounts are positive magnitudes in document currency; `sign` says which way a document moves receivables.
 A NULL means that the source does not state it: an unknown is never compared, and never counted as zero.
@@ -9,7 +9,7 @@ A NULL means that the source does not state it: an unknown is never compared, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -95,6 +95,7 @@ DOCUMENTS: Columns = (
     ("source", "VARCHAR"),
 )
 # number and tax_id as printed; number_key = keys.customer_number_key(number); balance: as the source reports it
+# parent: id of the customer above it; NULL if there is none, or the source has no such thing
 CUSTOMERS: Columns = (
     ("id", "VARCHAR"),
     ("name", "VARCHAR"),
@@ -107,6 +108,7 @@ CUSTOMERS: Columns = (
     ("link", "VARCHAR"),
     ("currency", "VARCHAR"),
     ("balance", _MONEY),
+    ("parent", "VARCHAR"),
 )
 # source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`); `group:` before the kind where a group
 #   of money and credits leaves open which paid which invoice · invoice: `documents.id`; NULL only in a group: there
@@ -122,7 +124,26 @@ APPLICATIONS: Columns = (
     ("applied_on", "DATE"),
     ("reversed_on", "DATE"),
 )
-TABLES: dict[str, Columns] = {"documents": DOCUMENTS, "customers": CUSTOMERS, "applications": APPLICATIONS}
+# What a document says beyond what it is matched by; a row only for a document that says any of it.
+# kind, id: as in `documents` · subtotal: as stated, before discount and tax
+# line_sum, tax_sum: what its lines and its tax lines add up to; NULL where it shows none
+# ar_account: the control account that it stands on
+# tax_codes: of its lines and tax lines, each once, in order, joined by a comma; NULL where it shows none
+DETAILS: Columns = (
+    ("kind", "VARCHAR"),
+    ("id", "VARCHAR"),
+    ("subtotal", _MONEY),
+    ("line_sum", _MONEY),
+    ("tax_sum", _MONEY),
+    ("ar_account", "VARCHAR"),
+    ("tax_codes", "VARCHAR"),
+)
+TABLES: dict[str, Columns] = {
+    "documents": DOCUMENTS,
+    "customers": CUSTOMERS,
+    "applications": APPLICATIONS,
+    "details": DETAILS,
+}
 
 
 def names(columns: Columns) -> tuple[str, ...]:
@@ -240,7 +261,31 @@ def customer_row(record: Customer, *, link: str | None = None) -> Row:
         link,
         record.currency,
         record.reported_balance,
+        record.parent,
     )
+
+
+def detail_rows(record: Document) -> Iterator[Row]:
+    """The row of `details` of one record, if it says anything that belongs there."""
+    billed = record if isinstance(record, Invoice | CreditMemo) else None
+    lines, taxes = (billed.lines, billed.tax_lines) if billed else ((), ())
+    uneven = billed is not None and billed.subtotal - billed.discount + billed.tax != billed.total
+    if not (lines or taxes or record.ar_account or uneven):
+        return
+    yield (
+        record.entity.value,
+        record.ref.id,
+        billed.subtotal if billed else None,
+        sum((line.net for line in lines), ZERO) if lines else None,
+        sum((t.amount for t in taxes), ZERO) if taxes else None,
+        record.ar_account or None,
+        tax_codes([*(line.tax_code for line in lines), *(t.code for t in taxes)]),
+    )
+
+
+def tax_codes(stated: Iterable[str | None]) -> str | None:
+    """The codes as `details.tax_codes` has them."""
+    return ", ".join(sorted({code for code in stated if code})) or None
 
 
 def application_rows(record: Document) -> Iterator[Row]:

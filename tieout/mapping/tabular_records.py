@@ -90,11 +90,24 @@ def application_rows(doc: Doc) -> list[relation.Row]:
     return found + relation.group_rows(doc.kind, doc.id, doc.group)
 
 
+def detail_row(doc: Doc) -> relation.Row | None:
+    """What the document says beyond that, as a row of `relation.DETAILS`; None if it says nothing of it."""
+    billed = doc.kind in ("invoice", "credit_memo")
+    nets = [cast("Decimal | None", r.values.get("line_net")) for r in doc.rows] if billed else []
+    line_sum = sum((n for n in nets if n is not None), ZERO) if nets and None not in nets else None
+    codes = relation.tax_codes(cast("str | None", r.values.get("tax_code")) for r in doc.rows) if billed else None
+    account = doc.text("ar_account")
+    if account is None and codes is None and line_sum is None:
+        return None
+    subtotal = doc.total - (doc.tax or ZERO) + (doc.discount or ZERO) if line_sum is not None else None
+    return doc.kind, doc.id, subtotal, line_sum, None, account, codes
+
+
 def derived_customer_row(customer: str, name: str | None, number: str | None) -> relation.Row:
     """A customer that only documents name, as a row of `relation.CUSTOMERS`."""
     name = name or number or customer
     key = customer_number_key(number) or None if number else None
-    return customer, name, name_key(name) or None, number, key, None, None, None, None, None, None
+    return customer, name, name_key(name) or None, number, key, None, None, None, None, None, None, None
 
 
 def customer_row(row: Row) -> relation.Row:
@@ -114,6 +127,7 @@ def customer_row(row: Row) -> relation.Row:
         None,
         cast("str | None", v.get("currency")),
         cast("Decimal | None", v.get("balance")),
+        cast("str | None", v.get("parent")),
     )
 
 

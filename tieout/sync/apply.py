@@ -167,13 +167,13 @@ def fresh(work: Work, o: Operation, target: Target, native: str) -> Observation 
         work.note(o, "blocked", "SYNC_IN_FLIGHT", f"could not be read before writing: {error.message}")
         return None
     if credit_moved(before, target):
-        work.note(o, "stale", "", "part of the credit was used there since it was read")
+        work.note(o, "stale", "STALE_VERSION", "part of the credit was used there since it was read")
         return None
     if o.expects.get("absent"):
         return before
     now = work.facts_of(o.entity, before, target)
     if now is None or digest(now) != o.expects["facts"]:
-        work.note(o, "stale", "", "changed there since the plan was made")
+        work.note(o, "stale", "STALE_VERSION", "changed there since the plan was made")
         return None
     return before
 
@@ -356,7 +356,7 @@ def failed(work: Work, intent: dict[str, Any], target: Target, error: WriteError
             duplicate(work, intent, target, error)
         case StaleWrite():
             work.end(intent, "stale", "stale", error.message, code=error.code)
-            work.blame(intent, "stale", "", f"stale: {error.message}")
+            work.blame(intent, "stale", "STALE_VERSION", f"stale: {error.message}")
         case Rejected():
             work.end(intent, "rejected", "SYNC_BLOCKED", error.message, code=error.code)
             work.blame(intent, "rejected", "SYNC_BLOCKED", f"rejected: {error.message}")

@@ -21,6 +21,8 @@ from tieout.sync.operations import OpKind
 from tieout.sync.store import Tx, loads, new_id
 from tieout.sync.work import Target, Work, own
 
+OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
+
 
 def confirm(work: Work, intent: dict[str, Any], target: Target) -> None:
     """Read back what was written; only then is it linked and agreed."""
@@ -84,7 +86,7 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
         otherwise = {a.invoice: a.amount for a in payment.applications} != asked
         _done(work, tx, intent, held, ["applications"] if otherwise else [])
     if otherwise:
-        work.blame(intent, "", "", "readback_mismatch: the credit was not applied as it was sent")
+        work.blame(intent, "", "WRITE_ALTERED", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
     target.book.touched(held)
     work.counts["done"] += 1
@@ -121,7 +123,10 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
 
 def _done(work: Work, tx: Tx, intent: dict[str, Any], held: Held, off: list[str] | None) -> None:
     """Settle an intent. off: the fields that were read back otherwise than sent; None where that cannot be told."""
-    work.set(tx, intent, "done", {"native_id": held.id})
+    kept = (
+        {k: intent[k] for k in ("error_class", "last_error")} if off and intent.get("error_class") in OTHERWISE else {}
+    )
+    work.set(tx, intent, "done", {"native_id": held.id} | kept)
     work.close_attempt(tx, intent, "done", "", "")
     told = {"key": intent["key"], "native_id": held.id, "op": intent["op"], "read_back_otherwise": off}
     tx.audit("done", "intent", intent["id"], told)
@@ -205,8 +210,10 @@ def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held
     want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
     off = [n for n in sorted(names | ({"total"} & want.keys())) if n in want and want[n] != read.get(n)]
     if off:
+        code = "WRITE_ALTERED" if any(read.get(n) for n in off) else "WRITE_DROPPED_FIELD"
         text = "; ".join(f"{n}: sent {_text(want[n])}, holds {_text(read.get(n))}" for n in off)
-        work.blame(intent, "", "", f"readback_mismatch: {text}")
+        work.blame(intent, "", code, f"readback_mismatch: {text}")
+        intent.update(error_class=code, last_error=text)
     return off
 
 

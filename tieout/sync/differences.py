@@ -15,15 +15,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.compare import Discrepancy
-from tieout.compare.codes import of
+from tieout.compare.codes import OF_ONE, of
 from tieout.errors import ConfigError, RecordError, RefusedError
 from tieout.model import ZERO, Entity, Existence, PostingState, from_micros, micros
 from tieout.sync import schema
-from tieout.sync.facts import canonical, digest
+from tieout.sync.facts import LEFT, Which, canonical, digest
 from tieout.sync.guard import Trip
 from tieout.sync.operations import Finding
-from tieout.sync.store import Store, Tx, loads
+from tieout.sync.store import Store, Tx, batched, loads
 
+# What is said beside another code of the same document, and never instead of it.
+_BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION"})
+_TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
 UNKNOWN_MARK = "unknown_mark"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
@@ -58,20 +61,43 @@ def explain(
     used: set[str] = set()
     for d in found:
         about = sorted(subjects(d))
+        if d.code in OF_ONE:
+            out.append(replace(d, links=tuple(about)))
+            continue
         known = [f for s in about for f in by_subject.get(s, ()) if f.cause]
         used.update(s for s in about if s in by_subject)
         causes = dict.fromkeys(f.cause for f in known if f.cause not in d.cause)
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
-        if any(f.code == "RESURRECTED" for f in known) and d.code != "RESURRECTED":
-            d = replace(d, secondary=(*d.secondary, "RESURRECTED"))
+        more = {f.code for f in known if f.code in _BESIDE} - {d.code, *d.secondary}
+        if more:
+            d = replace(d, secondary=(*d.secondary, *sorted(more)))
         out.append(replace(d, links=tuple(about)))
     for subject, rest in by_subject.items():
         if subject not in used:
             # A rule of scope explains what the comparison misses; where it misses nothing, the rule is no difference.
             out.extend(_own(f) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
     return out
+
+
+def as_altered(store: Store, connections: Sequence[str], pair: str, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, with those of fields that the target took otherwise than they were last sent named so."""
+    i = schema.intent
+    standing = {f.subject for f in findings if not f.code and f.cause.startswith("standing")}
+    last: dict[str, dict[str, Any]] = {}
+    for some in batched(sorted(standing), 500):
+        where = i.c.connection.in_(connections), i.c.subject.in_(some), i.c.pair == pair, i.c.state == "done"
+        for row in store.rows(sa.select(i).where(*where).order_by(i.c.updated_at)):
+            last[row["subject"]] = row
+    return [_altered(f, last[f.subject]) if f.subject in last else f for f in findings]
+
+
+def _altered(f: Finding, intent: Mapping[str, Any]) -> Finding:
+    code = intent["error_class"]
+    if f.code or code not in _TAKEN_OTHERWISE or f"{f.field}: sent " not in intent["last_error"]:
+        return f
+    return replace(f, code=code)
 
 
 def _own(f: Finding) -> Discrepancy:
@@ -164,6 +190,34 @@ def held_by_guards(trips: Iterable[Trip]) -> list[Discrepancy]:
     ]
 
 
+def noted(code: str, about: str, *, which: Which, kind: str, field: str, value: str | None, cause: str) -> Discrepancy:
+    """One discrepancy about a connection, or a kind of its records, that only a run can know.
+
+    about: the connection, or connection/entity, which makes its id
+    """
+    entry, left = of(code), which == LEFT
+    return Discrepancy(
+        id=id_of(code, about, field),
+        code=code,
+        secondary=(),
+        class_=entry.class_,
+        severity=entry.severity,
+        kind=kind,
+        left=about if left else None,
+        right=None if left else about,
+        left_label=about if left else None,
+        right_label=None if left else about,
+        field=field,
+        left_value=value if left else None,
+        right_value=None if left else value,
+        delta=ZERO,
+        currency=None,
+        cause=cause,
+        remedy=entry.remedy,
+        confirmed=entry.confirmed,
+    )
+
+
 def id_of(*parts: str) -> str:
     """The id of a discrepancy: from what it is about, and nothing of the run."""
     return "d" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:15]
@@ -187,11 +241,18 @@ def _body(d: Discrepancy) -> dict[str, Any]:
 
 
 def record(
-    tx: Tx, pair: str, run: str, found: Sequence[Discrepancy], *, unseen: frozenset[str] = frozenset()
+    tx: Tx,
+    pair: str,
+    run: str,
+    found: Sequence[Discrepancy],
+    *,
+    unseen: frozenset[str] = frozenset(),
+    aged_before: str = "",
 ) -> Changes:
     """Bring the pair's list to what was found: open, re-open, carry on, close. Part of the caller's transaction.
 
     unseen: codes that this run did not look for; what is listed under them stays as it is
+    aged_before: differences of money that were seen before this instant and are open still are marked as old
     """
     t = schema.discrepancy
     known = {r["id"]: r for r in tx.all(sa.select(t).where(t.c.pair == pair))}
@@ -204,7 +265,12 @@ def record(
         state, event, why = _next_state(before, values, tx.at)
         opened += event in (OPENED, REOPENED)
         still += state != "accepted"
-        rows.append(_row(d, pair, run, tx.at, before=before, state=state, values=values))
+        row = _row(d, pair, run, tx.at, before=before, state=state, values=values)
+        if state == "open" and row["accepted_until"] and row["accepted_until"] < tx.at:
+            d = replace(d, secondary=(*d.secondary, "EXPIRED_ACKNOWLEDGEMENT"))
+        if d.delta and state != "accepted" and row["first_seen_at"] < aged_before:
+            d = replace(d, secondary=(*d.secondary, "AGED_RECON_ITEM"))
+        rows.append(row | {"body": canonical(_body(d))})
         if event:
             tx.audit(event, "discrepancy", d.id, _told(d, pair, values, why))
     tx.put_all(t, rows)
@@ -229,7 +295,7 @@ def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tupl
         return "open", REOPENED, "it is there again"
     if before["state"] == "accepted" and before["accepted_hash"] != values:
         return "open", REOPENED, "a value changed since it was accepted"
-    if before["state"] == "accepted" and before["accepted_until"] is not None and before["accepted_until"] < now:
+    if before["state"] == "accepted" and _lapsed(before, now):
         return "open", REOPENED, f"accepted until {before['accepted_until']}"
     return before["state"], CHANGED if before["values_hash"] != values else "", ""
 
@@ -248,6 +314,10 @@ def _told(d: Discrepancy, pair: str, values: str, why: str) -> dict[str, Any]:
     return told | ({"why": why} if why else {})
 
 
+def _lapsed(row: Mapping[str, Any], now: str) -> bool:
+    return row["accepted_until"] is not None and row["accepted_until"] < now
+
+
 def _row(
     d: Discrepancy,
     pair: str,
@@ -259,13 +329,13 @@ def _row(
     values: str,
 ) -> dict[str, Any]:
     kept = before or {}
+    lapsed = state == "open" and kept.get("state") in ("accepted", "open") and _lapsed(kept, at)
     return {
         "id": d.id,
         "pair": pair,
         "code": d.code,
         "class": d.class_,
         "severity": d.severity,
-        "body": canonical(_body(d)),
         "values_hash": values,
         "delta_micros": micros(d.delta),
         "currency": d.currency or "",
@@ -273,7 +343,8 @@ def _row(
         "owner": kept.get("owner"),
         "reason": kept.get("reason"),
         "accepted_hash": kept.get("accepted_hash") if state == "accepted" else None,
-        "accepted_until": kept.get("accepted_until") if state == "accepted" else None,
+        # What lapsed keeps its day, until somebody decides it anew.
+        "accepted_until": kept.get("accepted_until") if state == "accepted" or lapsed else None,
         "first_seen_at": kept.get("first_seen_at", at),
         "last_seen_at": at,
         "first_run": kept.get("first_run", run),

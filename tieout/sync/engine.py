@@ -21,19 +21,20 @@ from tieout.compare import Discrepancy, Explained
 from tieout.connectors import Connector
 from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, ControlBalance, Entity
-from tieout.sync import differences, plans, schema
+from tieout.sync import closings, differences, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
 from tieout.sync.control import CODE as CONTROL
 from tieout.sync.control import as_discrepancy, untied
+from tieout.sync.doubts import looked_for_missed, of_reads
 from tieout.sync.facts import (
     LEFT,
     RIGHT,
     Which,
     canonical,
 )
-from tieout.sync.fetch import Fetched, fetch, lists_open_items
+from tieout.sync.fetch import Fetched, fetch, lists_open_items, reads_whole
 from tieout.sync.guard import Trip, check
 from tieout.sync.links import Link, Relation, by_ladder, by_marker, store_links
 from tieout.sync.listing import UNDER_WAY, Listing
@@ -47,7 +48,7 @@ from tieout.sync.report import Report
 from tieout.sync.settle import recover, settle
 from tieout.sync.sides import Sides, adopted
 from tieout.sync.stated import Stated, shadow, take_over, takeovers
-from tieout.sync.store import LEASE_SECONDS, Lease, Store, batched, loads, new_id
+from tieout.sync.store import LEASE_SECONDS, Lease, Store, batched, loads, new_id, stamp
 from tieout.sync.work import Target, Work
 
 __all__ = ["Pair", "Report", "sync"]
@@ -55,6 +56,7 @@ __all__ = ["Pair", "Report", "sync"]
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 TOGETHER = 400  # subjects whose bases move in one transaction
 _ENDED = UNDER_WAY | {"rejected"}
+OF_CENSUS = frozenset({"MISSED_CHANGE"})  # what only a run that reads everything looks for
 # What a comparison without reported balances does not look for: they are stale once something was written.
 OF_REPORTED_BALANCES = frozenset({"BALANCE_MISMATCH_INTERNAL", "OVER_APPLIED"})
 
@@ -126,6 +128,12 @@ def _rare_gc() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def _spelled(checks: compare.Checks) -> tuple[object, ...]:
+    """The checks in one spelling: sets have none."""
+    sides = sorted(checks.unique_numbers), sorted(checks.gapless_numbers)
+    return (*sides, checks.negative_balances, checks.unused_credit_days)
+
+
 class _Run:
     """The phases of one run, in the order of `go`."""
 
@@ -157,6 +165,7 @@ class _Run:
         self.findings: list[Finding] = []
         self.unreadable: list[Discrepancy] = []
         self.suspicious: list[str] = []
+        self.reads: dict[Which, list[Fetched]] = {}
         self.broken: set[tuple[Which, Entity]] = set()
         self.allowed: set[str] = set()
         self.unknown_marks = 0
@@ -274,6 +283,7 @@ class _Run:
     def _fetch(self) -> None:
         for which, connector in self.connectors.items():
             counts = self.report.fetched.setdefault(connector.name, {})
+            self.reads[which] = []
             self.stated_balances[which] = self._control(which)
             for entity in self._entities(which):
                 self.progress(f"reading {entity} from {connector.name}")
@@ -286,6 +296,7 @@ class _Run:
                         raise
                     continue
                 counts[entity.value] = got.rows
+                self.reads[which].append(got)
                 self._judge(which, got)
             book = self.books[which] = load(self.store, connector.name)
             shadow(book)
@@ -476,7 +487,11 @@ class _Run:
         lists: dict[Which, bool] = {w: lists_open_items(self.store, n) for w, n in self.names.items()}
         disputes = {w for w in (LEFT, RIGHT) if self._holds(w, Entity.INVOICE, "disputed")}
         asked = (self.as_of, self.pair.config_hash, self.pair.mode, self.pair.rounding, explained, reported)
-        fingerprint = self.quiet.fingerprint((*asked, lists, sorted(disputes)))
+        checks = self.pair.checks
+        # Credit grows old by the day; nothing else of a comparison depends on today.
+        today = self.store.clock().date() if checks.unused_credit_days is not None else None
+        ledgers = self._ledger(LEFT), self._ledger(RIGHT)
+        fingerprint = self.quiet.fingerprint((*asked, lists, sorted(disputes), _spelled(checks), today, ledgers))
         known = self.quiet.compared(purpose, fingerprint)
         if known is not None:
             return known
@@ -494,9 +509,24 @@ class _Run:
             explained=explained,
             scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
             reported_balances=reported,
+            checks=checks,
+            today=today,
+            ledgers=(self._entered(LEFT, ledgers[0]), self._entered(RIGHT, ledgers[1])),
+            in_step=True,
         )
         self.quiet.keep(purpose, fingerprint, result)
         return result
+
+    def _ledger(self, which: Which) -> compare.Ledger:
+        """What is known of a side's ledger beside its documents."""
+        book = self.books[which]
+        whole = reads_whole(self.store, self.names[which], self._entities(which)) and not book.unreadable()
+        closed = closings.known(self.store, self.names[which])
+        return compare.Ledger(home=self.companies[which].home_currency or None, whole=whole, closings=closed)
+
+    def _entered(self, which: Which, ledger: compare.Ledger) -> compare.Ledger:
+        """The same, with what may have come after its closings: asked only where books are compared anew."""
+        return replace(ledger, entered=closings.entered_since(self.store, self.names[which], ledger.closings))
 
     def _holds(self, which: Which, entity: Entity, name: str) -> bool:
         return name in self.connectors[which].capabilities.fields.get(entity, frozenset())
@@ -505,6 +535,7 @@ class _Run:
         self.progress("comparing")
         # What was done is not waiting; what was refused or held says so where the difference is listed.
         findings = [*draft.findings, *work.findings]
+        findings = differences.as_altered(self.store, list(self.names.values()), self.pair.name, findings)
         done = {w["operation"]["key"] for w in work.written}
         waiting = [o for o in draft.operations if o.key not in done]
         explained = [*self.listing.explained(findings), *self.listing.in_flight(waiting, findings)]
@@ -516,17 +547,26 @@ class _Run:
         found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys or not t.keys <= done)
         control = self._untied() if fresh else None
         found += control or []
+        found += of_reads(self.reads, today=self.store.clock().date(), stale_after=self.pair.stale_after)
         # Figures that could not be held against the documents in this run say nothing new.
         unseen = frozenset({CONTROL} if control is None else ()) | (frozenset() if fresh else OF_REPORTED_BALANCES)
+        unseen |= frozenset() if looked_for_missed(self.reads) else OF_CENSUS
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:
-                self.report.changes = differences.record(tx, self.pair.name, self.id, found, unseen=unseen)
+                aged = self.pair.aged_after
+                before = stamp(self.store.clock() - aged) if aged else ""
+                self.report.changes = differences.record(
+                    tx, self.pair.name, self.id, found, unseen=unseen, aged_before=before
+                )
             else:
                 # A look at another day: the lasting list, and what people decided on it, stay as they are.
                 self.report.changes = differences.Changes(0, len(found), 0)
             refused = {f.subject for f in findings if f.refused}
             self.report.refused = differences.unanswered(tx, self.pair.name, refused)
             self.listing.control_totals(tx, self.stated_balances)
+            for which, company in self.companies.items():
+                if not self.suspicious and not any(side == which for side, _ in self.broken):
+                    closings.note(tx, self.names[which], company)
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys or not t.keys <= done]
         self.report.applied, self.report.written = work.counts, work.written

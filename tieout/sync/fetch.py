@@ -32,7 +32,10 @@ GONE = (Existence.DELETED.value, Existence.ABSENT.value)
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one read of one entity brought. `suspicious` says why absences in it are not believed, "" if they are."""
+    """What one read of one entity brought. `suspicious` says why absences in it are not believed, "" if they are.
+
+    census: everything was read and held against the feed of changes · missed: what had changed, and the feed lacks
+    """
 
     connection: str
     entity: Entity
@@ -45,6 +48,8 @@ class Fetched:
     rejected: tuple[RecordError, ...] = ()
     gone: tuple[str, ...] = ()
     suspicious: str = ""
+    census: bool = False
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     _confirm_tombstones(reading)
     if pull.full:
         _absences(reading, pull)
+    missed = _missed(reading, pull) if cursor is None else None
     with store.writing(lease, run=run) as tx:
         _save(tx, reading, pull)
     return Fetched(
@@ -107,7 +113,34 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
         rejected=tuple(reading.rejected),
         gone=tuple(reading.gone),
         suspicious=reading.suspicious,
+        census=missed is not None,
+        missed=missed or (),
     )
+
+
+def _missed(reading: _Reading, pull: Pull) -> tuple[str, ...] | None:
+    """Records that everything shows changed and the feed, asked from where it was left off, does not; in order.
+
+    None where there is no feed to hold against it: none was read yet, or it reaches back no further.
+    """
+    t = schema.cursor
+    connector = reading.connector
+    where = t.c.connection == connector.name, t.c.entity == reading.entity.value, t.c.watermark.is_not(None)
+    before = reading.store.rows(sa.select(t).where(*where)) if connector.capabilities.delta and pull.full else []
+    if not before:
+        return None
+    found = {id: news.columns["version"] for id, news in reading.found.items() if news is not None}
+    known = known_of(reading.store, connector.name, reading.entity, list(found))
+    changed = sorted(id for id, version in found.items() if id not in known or known[id]["version"] != version)
+    if not changed:
+        return ()
+    try:
+        feed = connector.pull(reading.entity, before[0]["watermark"])
+        shown = {o.id for o in feed} if not feed.full else None
+    except RetriableError:
+        # The feed is no part of this read; it is held against it another time.
+        return None
+    return None if shown is None else tuple(id for id in changed if id not in shown)
 
 
 def _refuse_older(store: Store, connector: Connector, entity: Entity, pull: Pull) -> None:
@@ -458,6 +491,18 @@ def lists_open_items(store: Store, connection: str) -> bool:
     where = t.c.connection == connection, t.c.entity == Entity.INVOICE.value, t.c.complete == 1
     last = store.rows(sa.select(t.c.scope).where(*where).order_by(t.c.read_at.desc()).limit(1))
     return bool(last) and last[0]["scope"] == "open"
+
+
+def reads_whole(store: Store, connection: str, entities: Sequence[Entity]) -> bool:
+    """Whether each entity of a connection was last read whole from something that shows all of it."""
+    t = schema.snapshot
+    where = t.c.connection == connection, t.c.complete == 1, t.c.kind == "full"
+    last: dict[str, tuple[str, str]] = {}
+    for entity, scope, at in store.stream(
+        sa.select(t.c.entity, t.c.scope, sa.func.max(t.c.read_at)).where(*where).group_by(t.c.entity, t.c.scope)
+    ):
+        last[entity] = max(last.get(entity, ("", "")), (at, scope))
+    return all(last.get(e.value, ("", ""))[1] == "all" for e in entities)
 
 
 def first_listed(store: Store, connection: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
-from tieout.compare import Rounding
+from tieout.compare import Checks, Rounding
+from tieout.compare.control import NOTHING
 from tieout.model import Entity
 from tieout.sync.facts import Codes, digest
 from tieout.sync.guard import Limits
@@ -16,6 +17,8 @@ Mode = Literal["observe", "link", "propose", "auto"]
 Flow = Literal["both", "left_to_right", "right_to_left", "none"]
 StatedSettlements = Literal["compare", "create"]
 
+STALE_AFTER = timedelta(days=8)  # a weekly export, and a day
+AGED_AFTER = timedelta(days=30)
 ACKNOWLEDGED_WITHIN = timedelta(days=5)  # three working days and a weekend, in which an export shows an import
 
 
@@ -27,6 +30,8 @@ class Pair:
     policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
     stated_settlements: `create` makes a payment on the other side of a settlement that a source only states
     acknowledged_within: how long an export may take to show what was handed over in a file, before a person looks
+    checks: what to look for beyond what is wrong in any two ledgers
+    stale_after: how old a dated export may be · aged_after: how long a difference of money may stand; None for ever
     was: the name that it had before, under which the state may still know it
     unattended: `entity` or `entity.void` that mode `auto` may write without a person, beside the harmless ones
     """
@@ -44,6 +49,9 @@ class Pair:
     unattended: frozenset[str] = frozenset()
     stated_settlements: StatedSettlements = "compare"
     rounding: Rounding | None = None
+    checks: Checks = NOTHING
+    stale_after: timedelta | None = STALE_AFTER
+    aged_after: timedelta | None = AGED_AFTER
     as_of: date | None = None
     was: str | None = None
     acknowledged_within: timedelta = ACKNOWLEDGED_WITHIN

@@ -295,6 +295,15 @@ comparison = Table(
     Column("run", Text, nullable=False),
     Column("compared_at", Text, nullable=False),
 )
+# Books closed through a day, inclusive; since: when the first whole run that saw it ended · entity_code "": all of them
+closing = Table(
+    "closing",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("entity_code", Text, primary_key=True),
+    Column("through", Text, primary_key=True),
+    Column("since", Text, nullable=False),
+)
 control_total = Table(
     "control_total",
     metadata,

@@ -275,7 +275,7 @@ def test_customer_fields_are_compared_once_per_customer():
     result = compared([*BASE_L, *left], [*BASE_R, *right])
     assert {(d.code, d.field) for d in result.discrepancies} == {
         ("CUSTOMER_FIELD_DIFF", "name"),
-        ("CUSTOMER_FIELD_DIFF", "tax_id"),
+        ("TAX_ID_DIFF", "tax_id"),
     }
 
 

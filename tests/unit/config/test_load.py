@@ -38,6 +38,20 @@ def problems(text: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
+COMMENTED = (
+    "# [",
+    "# per_",
+    "# total",
+    "# invoice.",
+    "# unique_",
+    "# gapless_",
+    "# negative_",
+    "# unused_",
+    "# stale_",
+    "# aged_",
+)
+
+
 def test_the_smallest_configuration_has_safe_defaults() -> None:
     settings = loads(SOUND, FILE)
     pair = settings.pair("main")
@@ -46,6 +60,8 @@ def test_the_smallest_configuration_has_safe_defaults() -> None:
     assert set(pair.flows.values()) == {"both"}
     assert pair.limits.creates == 50
     assert pair.rounding is None
+    assert not any(getattr(pair.checks, name) for name in type(pair.checks).model_fields if "after" not in name)
+    assert (pair.checks.stale_after_days, pair.checks.aged_after_days) == (8, 30)
 
 
 def test_the_template_of_init_loads(tmp_path: Path) -> None:
@@ -59,15 +75,14 @@ def test_the_template_of_init_loads(tmp_path: Path) -> None:
 
 def test_every_commented_line_of_the_template_that_is_toml_loads_too(tmp_path: Path) -> None:
     text = (files("tieout.config") / "template.toml").read_text("utf-8")
-    shown = [
-        line.removeprefix("# ") if line.startswith(("# [", "# per_", "# total", "# invoice.")) else line
-        for line in text.splitlines()
-    ]
+    shown = [line.removeprefix("# ") if line.startswith(COMMENTED) else line for line in text.splitlines()]
     assert shown != text.splitlines()
     pair = loads("\n".join(shown), tmp_path / "tieout.toml").pair("main")
     assert pair.policy == {("invoice", "memo"): "two_way"}
     assert pair.rounding is not None
     assert pair.rounding.per_document == Decimal("0.02")
+    assert (pair.checks.gapless_numbers, pair.checks.negative_balances) == (("left",), True)
+    assert (pair.checks.unique_numbers, pair.checks.unused_credit_days) == (("left", "right"), 30)
 
 
 def test_a_whole_pair_is_read() -> None:

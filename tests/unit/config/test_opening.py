@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tieout.compare import Checks
 from tieout.config import loads
 from tieout.config.opening import open_connection, options_of, state_url, to_pair
 from tieout.errors import ConfigError
@@ -55,6 +56,7 @@ flows = { adjustment = "none" }
 acknowledged_within_days = 10
 rounding = { per_document = "0.02", total = "1.00" }
 report = { as_of = 2026-01-31 }
+checks = { unique_numbers = ["left"], gapless_numbers = ["right"], negative_balances = true, unused_credit_days = 7, stale_after_days = "never", aged_after_days = 14 }
 """,
             FILE,
         ),
@@ -76,6 +78,8 @@ report = { as_of = 2026-01-31 }
     assert pair.acknowledged_within == timedelta(days=10)
     assert pair.rounding is not None
     assert pair.rounding.total == Decimal("1.00")
+    assert pair.checks == Checks(frozenset({"left"}), frozenset({"right"}), True, 7)
+    assert (pair.stale_after, pair.aged_after) == (None, timedelta(days=14))
     assert pair.as_of == date(2026, 1, 31)
     assert pair.unattended == {"credit_memo", "invoice.void"}
 

@@ -1,0 +1,202 @@
+"""What each ledger breaks by itself, by SQL: the twin of `mapping.invariants`, held to it by property test.
+
+I3 to I6 (what is open, and what is applied beyond it) are the rules of `cash`, under codes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from tieout.compare.tables import Connection, append_to
+from tieout.mapping.invariants import Closing, families
+from tieout.mapping.relation import SIDES
+from tieout.model import exponent
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a caller knows of one ledger beside its documents.
+
+    home: its home currency, None if that is not known
+    whole: it holds every document that another one refers to, so that a reference into nothing is a breach
+    closings: its closed periods · entered: {(kind, id): when it was first seen, a UTC instant} of the documents that
+    may have come after one of them
+    """
+
+    home: str | None = None
+    whole: bool = False
+    closings: tuple[Closing, ...] = ()
+    entered: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+UNKNOWN = Ledger()
+TOGETHER = 500  # rows that one statement takes
+_TABLE = """
+CREATE OR REPLACE TEMP TABLE cmp_broken (side VARCHAR, invariant VARCHAR, kind VARCHAR, id VARCHAR, field VARCHAR,
+  expected VARCHAR, found VARCHAR)
+"""
+_STATED = """
+SELECT (SELECT count(*) FROM {side}_details WHERE subtotal IS NOT NULL),
+       (SELECT count(*) FROM {side}_applications WHERE source_kind NOT LIKE 'group:%'),
+       (SELECT count(parent) FROM {side}_customers)
+"""
+_GAINS = "SELECT count(*) FROM cmp_every_{side} WHERE subkind = 'fx_realized'"
+_SUMS = "".join(
+    f"""{"INSERT INTO cmp_broken" if not n else " UNION ALL"}
+SELECT '{{side}}', '{invariant}', d.kind, d.id, '{field}', CAST({expected} AS VARCHAR), CAST({found} AS VARCHAR)
+FROM {{side}}_details AS t JOIN cmp_every_{{side}} AS d ON d.kind = t.kind AND d.id = t.id
+WHERE d.kind IN ('invoice', 'credit_memo') AND d.state <> 'voided' AND {expected} <> {found}{also}"""
+    for n, (invariant, field, expected, found, also) in enumerate(
+        (
+            ("I1", "total", "(t.subtotal - coalesce(d.discount, 0) + coalesce(d.tax, 0))", "d.total", ""),
+            ("I2", "subtotal", "t.line_sum", "t.subtotal", " AND t.line_sum <> t.subtotal - coalesce(d.discount, 0)"),
+            ("I2", "tax", "t.tax_sum", "coalesce(d.tax, 0)", ""),
+        )
+    )
+)
+# Both ends of every application, with the topmost customers of both.
+_ENDS = """
+CREATE OR REPLACE TEMP TABLE cmp_ends AS
+SELECT a.source_kind AS kind, a.source_id AS id, a.invoice, a.amount, a.amount_invoice, a.reversed_on,
+       s.state AS s_state, t.state AS t_state, s.currency AS s_currency, t.currency AS t_currency,
+       greatest(coalesce(s.voided_on, s.posted), s.posted) AS s_gone,
+       greatest(coalesce(t.voided_on, t.posted), t.posted) AS t_gone,
+       coalesce(sf.top, s.customer) AS payer, coalesce(tf.top, t.customer) AS owner
+FROM {side}_applications AS a
+LEFT JOIN cmp_every_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id
+LEFT JOIN cmp_every_{side} AS t ON t.kind = 'invoice' AND t.id = a.invoice
+LEFT JOIN cmp_family AS sf ON sf.id = s.customer LEFT JOIN cmp_family AS tf ON tf.id = t.customer
+WHERE a.source_kind NOT LIKE 'group:%'
+"""
+_BROKEN_ENDS = """
+INSERT INTO cmp_broken
+SELECT '{side}', 'I7', kind, id, 'application', id || ' in the ledger', 'absent' FROM cmp_ends WHERE s_state IS NULL
+UNION ALL
+SELECT '{side}', 'I7', kind, id, 'application', invoice || ' in the ledger', 'absent' FROM cmp_ends
+WHERE t_state IS NULL
+UNION ALL
+SELECT '{side}', 'I7', kind, id, 'application', id || ' posted', 'draft' FROM cmp_ends WHERE s_state = 'draft'
+UNION ALL
+SELECT '{side}', 'I7', kind, id, 'application', invoice || ' posted', 'draft' FROM cmp_ends WHERE t_state = 'draft'
+UNION ALL
+SELECT '{side}', 'I8', kind, id, 'application', 'reversed by ' || CAST(s_gone AS VARCHAR),
+       coalesce(CAST(reversed_on AS VARCHAR), 'standing')
+FROM cmp_ends WHERE s_state = 'voided' AND (reversed_on IS NULL OR reversed_on > s_gone)
+UNION ALL
+SELECT '{side}', 'I8', 'invoice', invoice, 'application', 'reversed by ' || CAST(t_gone AS VARCHAR),
+       coalesce(CAST(reversed_on AS VARCHAR), 'standing')
+FROM cmp_ends WHERE t_state = 'voided' AND (reversed_on IS NULL OR reversed_on > t_gone)
+UNION ALL
+SELECT '{side}', 'I7', kind, id, 'amount', CAST(amount AS VARCHAR), CAST(amount_invoice AS VARCHAR) FROM cmp_ends
+WHERE s_currency = t_currency AND amount <> amount_invoice
+UNION ALL
+SELECT '{side}', 'I7', kind, id, 'customer', owner, payer FROM cmp_ends WHERE payer <> owner
+"""
+# Amounts of a hundred thousand million and more are not multiplied: with a rate they would not fit a decimal.
+_REALISED = """
+INSERT INTO cmp_broken
+SELECT '{side}', 'I9', 'invoice', id, 'fx_realized', CAST(due AS VARCHAR), CAST(posted AS VARCHAR) FROM (
+  SELECT d.id, CASE WHEN e.parts > 0 THEN e.due ELSE 0 END AS due, coalesce(g.posted, 0) AS posted,
+         greatest(coalesce(e.parts, 0), 1) AS parts
+  FROM cmp_every_{side} AS d
+  LEFT JOIN (
+    SELECT t.id, count(*) AS parts,
+           CASE WHEN count(*) = count({gain}) THEN sum({gain}) END AS due
+    FROM {side}_applications AS a
+    JOIN cmp_every_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id AND s.counts
+    JOIN cmp_every_{side} AS t ON t.kind = 'invoice' AND t.id = a.invoice AND t.counts
+    CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o
+    WHERE (o.day IS NULL OR a.applied_on <= o.day) AND (a.reversed_on IS NULL OR o.day < a.reversed_on)
+    GROUP BY t.id) AS e ON e.id = d.id
+  LEFT JOIN (SELECT concerns, sum(sign * total) AS posted FROM cmp_every_{side} WHERE subkind = 'fx_realized' AND counts
+             GROUP BY concerns) AS g ON g.concerns = d.id
+  WHERE d.kind = 'invoice' AND d.counts) AS f
+WHERE abs(due - posted) > (SELECT unit FROM cmp_home WHERE side = '{side}') * parts
+  AND (SELECT count(*) > 0 AND bool_and(concerns IS NOT NULL AND currency = {home})
+       FROM cmp_every_{side} WHERE subkind = 'fx_realized' AND counts)
+"""
+_GAIN = "TRY_CAST(a.amount AS DECIMAL(17,6)) * {s} - TRY_CAST(a.amount_invoice AS DECIMAL(17,6)) * {t}"
+_RATE = "CASE WHEN {d}.currency = {home} THEN 1 ELSE TRY_CAST({d}.rate AS DECIMAL(18,12)) END"
+_HOME = "(SELECT home FROM cmp_home WHERE side = '{side}')"
+_DEFAULTED = """
+INSERT INTO cmp_broken
+SELECT '{side}', 'I10', kind, id, 'exchange_rate', 'a rate of the day', CAST(rate AS VARCHAR)
+FROM cmp_every_{side} WHERE rate = 1 AND currency <> {home}
+"""
+_NUMBERS = """
+INSERT INTO cmp_broken
+SELECT '{side}', 'I11', kind, id, 'number', 'unique', number || ' on ' || CAST(n AS VARCHAR) || ' documents' FROM (
+  SELECT kind, id, number, count(*) OVER (PARTITION BY kind, entity_code, number_key) AS n
+  FROM cmp_every_{side} WHERE kind IN ('invoice', 'credit_memo') AND number_key IS NOT NULL) AS d
+WHERE n > 1
+"""
+# Of several closings of a document's period, the one that reaches furthest speaks.
+_INTO_CLOSED = """
+INSERT INTO cmp_broken
+SELECT '{side}', 'I12', kind, id, 'posted',
+       'after ' || CAST(through AS VARCHAR) || ', closed since ' || since, CAST(posted AS VARCHAR)
+FROM (SELECT d.kind, d.id, d.posted, c.through, c.since,
+             row_number() OVER (PARTITION BY d.kind, d.id ORDER BY c.through DESC, c.since) AS nth
+      FROM cmp_every_{side} AS d JOIN cmp_entered AS e ON e.kind = d.kind AND e.id = d.id
+      JOIN cmp_closing AS c ON d.posted <= c.through AND e.seen > c.since
+       AND (c.entity_code IS NULL OR c.entity_code = d.entity_code)
+      WHERE d.state <> 'draft') AS f
+WHERE nth = 1
+"""
+
+
+def _families(con: Connection, side: str, *, stated: bool) -> None:
+    """Fill `cmp_family` with the topmost customer of each that has a parent."""
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_family (id VARCHAR, top VARCHAR)")
+    if stated:
+        parents = con.execute(f"SELECT id, parent FROM {side}_customers WHERE parent IS NOT NULL").fetchall()
+        tops = sorted(families(dict(parents)).items())
+        for at in range(0, len(tops), TOGETHER):
+            some = tops[at : at + TOGETHER]
+            values = ", ".join(["(?, ?)"] * len(some))
+            con.execute(f"INSERT INTO cmp_family VALUES {values}", [text for row in some for text in row])
+
+
+def _into_closed(con: Connection, side: str, ledger: Ledger) -> None:
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_closing (through DATE, since VARCHAR, entity_code VARCHAR)")
+    con.executemany(
+        "INSERT INTO cmp_closing VALUES (?, ?, ?)", [(c.through, c.since, c.entity_code) for c in ledger.closings]
+    )
+    columns = tuple((name, "VARCHAR") for name in ("kind", "id", "seen"))
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_entered (kind VARCHAR, id VARCHAR, seen VARCHAR)")
+    append_to(con, "cmp_entered", columns, ((*key, at) for key, at in ledger.entered.items()))
+    con.execute(_INTO_CLOSED.format(side=side))
+
+
+def breaches(
+    con: Connection, ledgers: Sequence[Ledger], *, as_of: date | None, numbers: frozenset[str] = frozenset()
+) -> None:
+    """Fill `cmp_broken` with every breach of I1, I2 and I7 to I12 on either side. Needs `tables.every`.
+
+    numbers: the sides of whose invoices and credit memos no two may have one number (I11)
+    """
+    con.execute(_TABLE)
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_home (side VARCHAR, home VARCHAR, unit DECIMAL(10,6))")
+    for side, ledger in zip(SIDES, ledgers, strict=True):
+        sums, applications, parents = con.execute(_STATED.format(side=side)).fetchall()[0]
+        if sums:
+            con.execute(_SUMS.format(side=side))
+        if applications:
+            _families(con, side, stated=parents > 0)
+            con.execute(_ENDS.format(side=side))
+            con.execute(_BROKEN_ENDS.format(side=side))
+        if ledger.home is not None:
+            unit = Decimal(1).scaleb(-exponent(ledger.home))
+            con.execute("INSERT INTO cmp_home VALUES (?, ?, ?)", [side, ledger.home, unit])
+            home = _HOME.format(side=side)
+            con.execute(_DEFAULTED.format(side=side, home=home))
+            if con.execute(_GAINS.format(side=side)).fetchall()[0][0]:
+                rates = {d: _RATE.format(d=d, home=home) for d in ("s", "t")}
+                con.execute(_REALISED.format(side=side, home=home, gain=_GAIN.format(**rates)), [as_of])
+        if ledger.closings and ledger.entered:
+            _into_closed(con, side, ledger)
+        if side in numbers:
+            con.execute(_NUMBERS.format(side=side))

@@ -1,0 +1,46 @@
+"""Since when the state knows that a period is closed, so that what was entered there afterwards can be named.
+
+A closing counts from the end of the first whole run that saw it: what that run still read may have been entered before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import sqlalchemy as sa
+
+from tieout.mapping.invariants import Closing
+from tieout.model import Company, Entity
+from tieout.sync import schema
+from tieout.sync.store import Store, Tx
+
+
+def known(store: Store, connection: str) -> tuple[Closing, ...]:
+    """The closings that still hold, in order."""
+    t = schema.closing
+    rows = store.rows(sa.select(t).where(t.c.connection == connection).order_by(t.c.through, t.c.entity_code))
+    return tuple(Closing(date.fromisoformat(r["through"]), r["since"], r["entity_code"] or None) for r in rows)
+
+
+def note(tx: Tx, connection: str, company: Company) -> None:
+    """Keep what is closed now; what was opened again is known no longer."""
+    t = schema.closing
+    now = {(c.entity_code or "", c.through.isoformat()) for c in company.closed if c.module in (None, "ar")}
+    held = {(r["entity_code"], r["through"]) for r in tx.all(sa.select(t).where(t.c.connection == connection))}
+    for entity_code, through in sorted(held - now):
+        if not any(code == entity_code and day > through for code, day in now):
+            where = t.c.connection == connection, t.c.entity_code == entity_code, t.c.through == through
+            tx.db.execute(t.delete().where(*where))
+    fresh = [{"connection": connection, "entity_code": e, "through": d, "since": tx.at} for e, d in sorted(now - held)]
+    tx.put_new(t, fresh)
+
+
+def entered_since(store: Store, connection: str, closings: Sequence[Closing]) -> dict[tuple[str, str], str]:
+    """{(kind, id): when it was first seen} of the documents that came after the first of these closings was known."""
+    if not closings:
+        return {}
+    t = schema.seen
+    where = t.c.connection == connection, t.c.first_seen_at > min(c.since for c in closings)
+    asked = sa.select(t.c.entity, t.c.native_id, t.c.first_seen_at).where(*where, t.c.entity != Entity.CUSTOMER.value)
+    return {(entity, id): at for entity, id, at in store.stream(asked)}
