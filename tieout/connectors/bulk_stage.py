@@ -30,7 +30,9 @@ from tieout.model import tidy
 Connection = Any
 _ROW_LIMIT = 16 << 20  # bytes of one row
 PLAIN_ROW_LIMIT = 1 << 20  # bytes of one row of a file that DuckDB splits itself; beyond them, Python does
-BUFFER = 8 << 20  # bytes; the engine reads as many parts of a file at once as it has processors
+# Bytes of the parts of a file that are read at once. Only multiples of the limit of a row: with others DuckDB 2.0
+# refuses files, or loses a row.
+BUFFER = 8 * PLAIN_ROW_LIMIT
 
 
 @dataclass(slots=True)
