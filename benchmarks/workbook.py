@@ -12,7 +12,9 @@ import xlsxwriter
 from benchmarks.measure import Figure, in_turns, peak, resident
 from tieout.compare.codes import CODES
 from tieout.compare.result import Bridge, Discrepancy, Line, Result, Side, Totals
-from tieout.reports import Report, comparison, workbook
+from tieout.reports import Report
+from tieout.reports.forms import workbook
+from tieout.reports.reconciliation import comparison
 
 FOUND = 100_000
 

@@ -22,8 +22,8 @@ NEXT: dict[str, str] = {
     "SignInRequired": "`tieout connect NAME`, as the user that the schedule runs as. Nothing is lost; the next run "
     "goes on where this one stopped.",
     "FatalError": "Read the message; run again with `--debug` if it does not say enough, and report that output.",
-    "NotServedError": "Correct the address or the names of the connection in `tieout.toml`, or publish the service at the "
-    "remote; then `tieout check`, which asks for each of them.",
+    "NotServedError": "Correct the address or the names of the connection in `tieout.toml`, or publish the service at "
+    "the remote; then `tieout check`, which asks for each of them.",
     "AuthError": "Check the company id and the credentials of the connection in `tieout.toml`, then `tieout connect "
     "NAME`. If the connection is to open another company on purpose, give it another state database.",
     "NotFoundError": "Look for the record in the system that was asked. In a sync it becomes a discrepancy; nothing is "

@@ -42,7 +42,7 @@ FLOATS = {
     "sync/apply.py": "seconds",
     "sync/store.py": "seconds",
     "testing/bench.py": "finds floats; seconds",
-    "reports/sums.py": "what a spreadsheet would make of a total, to see whether it may be a formula; no figure of ours",
+    "reports/forms/sums.py": "what a spreadsheet would make of a total, to see whether it may be a formula; no figure of ours",
 }
 # Who reads JSON without turning numbers into Decimal, and why no amount passes.
 PLAIN_JSON = {

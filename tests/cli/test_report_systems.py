@@ -14,7 +14,7 @@ from sage_x3_bench import bench
 
 from tests.cli.office import DAY, Office, office
 from tieout.cli.ledgers import anew
-from tieout.reports import open_items
+from tieout.reports.receivables import open_items
 
 
 @pytest.fixture

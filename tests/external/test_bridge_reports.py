@@ -11,7 +11,7 @@ from test_compare_ledgers import LEDGERS, PROFILES, damage, found, profile
 
 from tieout.cli.ledgers import linked, of_files
 from tieout.compare.ledgers import Ledger, compare_ledgers
-from tieout.reports import bridge
+from tieout.reports.reconciliation import bridge
 
 pytestmark = pytest.mark.external
 

@@ -15,12 +15,12 @@ from tieout.connectors.export_reading import read_files
 from tieout.mapping.tabular import load_profile
 from tieout.model import AnyRecord, Invoice, Payment
 from tieout.reports import Books, Report
-from tieout.reports.forecast import build as forecast
+from tieout.reports.cash.forecast import build as forecast
+from tieout.reports.cash.paying import day
+from tieout.reports.cash.subsets import Caps
+from tieout.reports.cash.suggest import Suggestion, suggest
+from tieout.reports.cash.worklist import build as worklist
 from tieout.reports.ledger import Ledger
-from tieout.reports.paying import day
-from tieout.reports.subsets import Caps
-from tieout.reports.suggest import Suggestion, suggest
-from tieout.reports.worklist import build as worklist
 
 PROFILES = Path(__file__).parent / "profiles"
 IBM = ("ar/ibm_watson/pthiagu2__WA_AR.csv", "ibm-mdy"), ("ar/ibm_watson/pedroteles__WA_AR.csv", "ibm-dmy")

@@ -15,15 +15,14 @@ from click.testing import CliRunner
 
 from tieout.cli import cli
 from tieout.cli.ledgers import of_files
-from tieout.reports import (
+from tieout.reports.forms import plain, text
+from tieout.reports.receivables import (
     aging,
     cut_off,
     open_items,
-    plain,
     roll_forward,
     statement,
     subsequent,
-    text,
     unapplied,
     write_offs,
 )

@@ -21,7 +21,8 @@ from tests.reports import samples
 from tieout import compare
 from tieout.compare import render
 from tieout.compare.files import compare_files
-from tieout.reports import comparison, page
+from tieout.reports.forms import page
+from tieout.reports.reconciliation import comparison
 from tieout.sandbox.file_erp import Books, FileErp, generate
 
 EXPECTED = Path(__file__).parent / "expected"

@@ -14,7 +14,7 @@ import openpyxl
 
 from tests.interop.parts import Part
 from tests.reports import samples
-from tieout.reports import workbook
+from tieout.reports.forms import workbook
 
 _ALWAYS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema">

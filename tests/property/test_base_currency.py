@@ -45,7 +45,7 @@ def compared(left, right, as_of):
     return compare_ledgers(Ledger("A", left), Ledger("B", right), as_of=as_of)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of):
     left, right = pair
@@ -73,7 +73,7 @@ def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of)
     assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_first(pair, as_of):
     left, right = pair

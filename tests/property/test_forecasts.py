@@ -12,9 +12,9 @@ from ledgers import JAN31, applied, credit, invoice, payment
 
 from tieout.model import ZERO, Instalment, exponent, from_micros
 from tieout.reports import Books
-from tieout.reports.expected import divided
-from tieout.reports.forecast import build
-from tieout.reports.promises import Promise
+from tieout.reports.cash.expected import divided
+from tieout.reports.cash.forecast import build
+from tieout.reports.cash.promises import Promise
 
 reached: Counter[str] = Counter()
 amounts = st.integers(1, 10**9).map(lambda n: from_micros(n * 10))

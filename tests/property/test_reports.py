@@ -15,19 +15,10 @@ from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 
 from tieout.mapping.balances import open_items, open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, Share
-from tieout.reports import (
-    Books,
-    aging,
-    cut_off,
-    plain,
-    roll_forward,
-    statement,
-    subsequent,
-    text,
-    unapplied,
-    write_offs,
-)
-from tieout.reports import open_items as items
+from tieout.reports import Books
+from tieout.reports.forms import plain, text
+from tieout.reports.receivables import aging, cut_off, roll_forward, statement, subsequent, unapplied, write_offs
+from tieout.reports.receivables import open_items as items
 
 START = date(2026, 1, 1)
 offsets = st.integers(0, 60)

@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieout.reports.subsets import Caps, subsets
+from tieout.reports.cash.subsets import Caps, subsets
 
 # Few distinct amounts, so that several answers are common.
 some = st.lists(st.integers(1, 12).map(Decimal), max_size=9)

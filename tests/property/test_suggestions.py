@@ -12,10 +12,10 @@ from ledgers import JAN31, applied, credit, customer, day, invoice, payment
 
 from tieout.model import ZERO, Entity
 from tieout.reports import Books
+from tieout.reports.cash.paying import day as day_
+from tieout.reports.cash.subsets import Caps
+from tieout.reports.cash.suggest import suggest
 from tieout.reports.ledger import Ledger
-from tieout.reports.paying import day as day_
-from tieout.reports.subsets import Caps
-from tieout.reports.suggest import suggest
 
 START = day("2026-01-01")
 FAMILY = [customer("T", "Top"), customer("A", "A", parent="T", terms="2/10 net 30"), customer("B", "B", parent="T")]

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from ledgers import JAN31, compared, customer, invoice, payment
 
 from tests.reports import samples
-from tieout.reports import Bar, Chart, Column, Report, Row, Table, comparison, page, shown
-from tieout.reports.drawing import axis_start, spans, svg
+from tieout.reports import Bar, Chart, Column, Report, Row, Table
+from tieout.reports.forms import page, shown
+from tieout.reports.forms.drawing import axis_start, spans, svg
+from tieout.reports.reconciliation import comparison
 
 D = Decimal
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.reports import samples
 from tieout.errors import ConfigError
-from tieout.reports import Column, Report, Row, Table, paper, shown
+from tieout.reports import Column, Report, Row, Table
+from tieout.reports.forms import paper, shown
 
 D = Decimal
 NOTE = re.compile(r"(\d+) texts hold letters that the fonts of this PDF do not have")

@@ -17,7 +17,8 @@ from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from tests.reports import samples
-from tieout.reports import Column, Report, Row, Table, shown, sums, workbook
+from tieout.reports import Column, Report, Row, Table
+from tieout.reports.forms import shown, sums, workbook
 
 D = Decimal
 MONEY = (Column("name", "Name"), Column("currency", "Currency"), Column("amount", "Amount", "money"))

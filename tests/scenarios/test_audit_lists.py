@@ -10,8 +10,10 @@ import pytest
 from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity
-from tieout.reports import Books, Report, Table, audit, differences, interface, post_close, unadjusted
-from tieout.reports.differences import Past
+from tieout.reports import Books, Report, Table
+from tieout.reports.reconciliation import differences, unadjusted
+from tieout.reports.reconciliation.differences import Past
+from tieout.reports.review import audit, interface, post_close
 from tieout.sync import differences as listed
 from tieout.sync import history
 from tieout.sync.known import known

@@ -318,7 +318,8 @@ def _csv(found: list[dict[str, Any]]) -> str:
 
 
 def _xlsx(found: list[dict[str, Any]], pair: str | None, states: Sequence[str], said: dict[str, Any]) -> bytes:
-    from tieout.reports import open_differences, workbook
+    from tieout.reports.forms import workbook
+    from tieout.reports.reconciliation import open_differences
 
     asked = {"Pair": pair or "all", "States": ", ".join(states) or "all but closed"}
     return workbook.write(open_differences.report(found, company="", parameters=asked, said=said))

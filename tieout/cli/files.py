@@ -191,7 +191,8 @@ def compare(
     """
     from tieout.compare import Checks, render
     from tieout.compare.files import compare_files
-    from tieout.reports import comparison, page, workbook
+    from tieout.reports.forms import page, workbook
+    from tieout.reports.reconciliation import comparison
 
     if master and engine != "spark":
         raise click.UsageError("--master goes with --engine spark")

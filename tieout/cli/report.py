@@ -51,7 +51,7 @@ REPORTS = {
     "checklist": ("report_close", "The steps of a month end, and who signed them off."),
     "sign-off": ("report_close", "Sign steps of a month end off."),
 }
-# form: (module of `tieout.reports`, its function from a report to text or bytes)
+# form: (module of `tieout.reports.forms`, its function from a report to text or bytes)
 FORMATS = {
     "text": ("text", "write"),
     "json": ("plain", "write_json"),
@@ -221,7 +221,7 @@ def _write(
 ) -> None:
     """To the screen; or to the file, and for several documents into the folder, one file each."""
     module, name = FORMATS[form]
-    writer = getattr(import_module(f"tieout.reports.{module}"), name)
+    writer = getattr(import_module(f"tieout.reports.forms.{module}"), name)
     if form == "csv":
         return _write_csv(out, reports, output, only, writer)
     if output is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tieout.cli.ledgers import Asked
     from tieout.reports import Books, Report
-    from tieout.reports.differences import Past
+    from tieout.reports.reconciliation.differences import Past
     from tieout.sync.store import Store
 
 
@@ -69,7 +69,7 @@ def bridge(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]], base: str
 @reporting
 def tie_out(asked: Asked) -> Report:
     """The documents beside what each system's own reports and control account state."""
-    from tieout.reports.tie_out import build
+    from tieout.reports.reconciliation.tie_out import build
 
     return build(asked.books(), as_of=asked.as_of)
 
@@ -81,7 +81,7 @@ def tie_out(asked: Asked) -> Report:
 @reporting
 def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool) -> Report:
     """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when."""
-    from tieout.reports.differences import build
+    from tieout.reports.reconciliation.differences import build
 
     return build(_past(asked), as_of=asked.as_of, since=_from(asked, since), aged_after=aged_after, by_run=by_run)
 
@@ -91,7 +91,7 @@ def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int
 @reporting
 def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Report:
     """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold."""
-    from tieout.reports.unadjusted import build
+    from tieout.reports.reconciliation.unadjusted import build
 
     return build(_past(asked), as_of=asked.as_of, thresholds=dict(thresholds))
 
@@ -135,8 +135,8 @@ def audit(
 
     With what changed since the period was closed, where it was. The books are read once for all of them.
     """
-    from tieout.reports import differences, unadjusted
-    from tieout.reports.audit import bind
+    from tieout.reports.reconciliation import differences, unadjusted
+    from tieout.reports.review.audit import bind
 
     _pair(asked)
     closed_at = closed_at or _signed_off(asked)
@@ -165,7 +165,8 @@ def _of_books(
     closed_at: datetime | None,
 ) -> list[Report]:
     """The lists that are made of the books alone, all of one reading."""
-    from tieout.reports import aging, cut_off, open_items, roll_forward, subsequent, tie_out, unapplied, write_offs
+    from tieout.reports.receivables import aging, cut_off, open_items, roll_forward, subsequent, unapplied, write_offs
+    from tieout.reports.reconciliation import tie_out
 
     books, as_of = asked.books(), asked.as_of
     last = max(_known(asked).date(), as_of)
@@ -228,7 +229,7 @@ def _past(asked: Asked) -> Past:
 
 
 def _past_of(asked: Asked, store: Store) -> Past:
-    from tieout.reports.differences import Past
+    from tieout.reports.reconciliation.differences import Past
     from tieout.sync import history
 
     pair, until = _pair(asked), _until(asked)
@@ -257,7 +258,7 @@ def _bridge(
     past: Past | None = None,
 ) -> Report:
     from tieout.compare.ledgers import Ledger, compare_ledgers
-    from tieout.reports.bridge import build
+    from tieout.reports.reconciliation.bridge import build
     from tieout.sync.past import explained, standing
 
     if len(asked.files) == 1 or asked.connection:
@@ -326,7 +327,7 @@ def _known_past(asked: Asked) -> Past | None:
 
 
 def _interface(asked: Asked, since: date) -> Report:
-    from tieout.reports.interface import build, period
+    from tieout.reports.review.interface import build, period
     from tieout.sync import history
 
     pair = _pair(asked)
@@ -337,7 +338,7 @@ def _interface(asked: Asked, since: date) -> Report:
 
 
 def _post_close(asked: Asked, closed_at: datetime, then: Sequence[Books] = ()) -> Report:
-    from tieout.reports.post_close import After, build
+    from tieout.reports.review.post_close import After, build
     from tieout.sync import history
 
     if asked.files:

@@ -24,8 +24,8 @@ def cash_suggestions(asked: Asked, *, largest_set: int) -> list[Report] | Report
     By the numbers that the payment names, by amount, less a discount of the terms, by sets of invoices. What fits in
     several ways is listed as such. Nothing is applied.
     """
-    from tieout.reports.subsets import Caps
-    from tieout.reports.suggestions import build
+    from tieout.reports.cash.subsets import Caps
+    from tieout.reports.cash.suggestions import build
 
     caps = Caps(parts=largest_set)
     return _one_or_each([build(b, as_of=asked.as_of, caps=caps) for b in asked.books()])
@@ -39,7 +39,7 @@ def worklist(asked: Asked) -> list[Report] | Report:
     Disputed and promised amounts and money that is already here stand apart; with DSO by two formulas.
     """
     from tieout.cli.report_close import promised
-    from tieout.reports.worklist import build
+    from tieout.reports.cash.worklist import build
 
     return _one_or_each([build(b, as_of=asked.as_of, promises=promised(asked, b.name)) for b in asked.books()])
 
@@ -52,7 +52,7 @@ def cash_forecast(asked: Asked) -> list[Report] | Report:
     Shows how the same method did at the last month ends.
     """
     from tieout.cli.report_close import promised
-    from tieout.reports.forecast import build
+    from tieout.reports.cash.forecast import build
 
     return _one_or_each([build(b, as_of=asked.as_of, promises=promised(asked, b.name)) for b in asked.books()])
 

@@ -19,7 +19,7 @@ from tieout.errors import ConfigError, RefusedError
 if TYPE_CHECKING:
     from tieout.compare import Result
     from tieout.reports import Books, Report
-    from tieout.reports.checklist import Close
+    from tieout.reports.review.checklist import Close
 
 _note = click.option("--note", default="", help="What a reader should know of it.")
 
@@ -31,7 +31,7 @@ def checklist(asked: Asked) -> Report:
 
     Give --pair. Both sides are read anew. A sign-off whose figure has changed since is void, and says so.
     """
-    from tieout.reports.checklist import build
+    from tieout.reports.review.checklist import build
 
     if not asked.pair:
         raise click.UsageError("a checklist is of a pair: give --pair NAME")
@@ -72,7 +72,7 @@ def sign_off(
     Both sides are read anew for it. A step that is not met cannot be signed off; one that nothing tells needs a
     --note. Who prepared a step does not approve it.
     """
-    from tieout.reports.checklist import steps as listed
+    from tieout.reports.review.checklist import steps as listed
     from tieout.sync.signoffs import Figure, sign
 
     asked = Asked(out=out, as_of=as_of.date(), known_on=None, config=config, pair=pair)
@@ -104,7 +104,7 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     """What a close rests on beside the books: their comparison, the state, and what the systems say is closed."""
     from tieout import __version__
     from tieout.config.opening import to_pair
-    from tieout.reports.checklist import Close, Signature
+    from tieout.reports.review.checklist import Close, Signature
     from tieout.sync.close import standing
     from tieout.sync.facts import digest
     from tieout.sync.signoffs import signed
@@ -244,7 +244,7 @@ def promise(
 def promised(asked: Asked, name: str) -> list[Any]:
     """The promises on record for a connection, as the reports take them; none for files, and none without a state."""
     from tieout.model import from_micros
-    from tieout.reports.promises import Promise
+    from tieout.reports.cash.promises import Promise
     from tieout.sync.promises import kept
 
     if asked.files or not has_state(asked.settings()):

@@ -45,7 +45,7 @@ def aging(asked: Asked, *, buckets: tuple[int, ...], by: Any, detail: bool | Non
 
     Unapplied money and credits stand in a column of their own.
     """
-    from tieout.reports.aging import build
+    from tieout.reports.receivables.aging import build
 
     shown = asked.in_full if detail is None else detail
     return build(asked.books(), as_of=asked.as_of, buckets=buckets, by=by, detail=shown)
@@ -55,7 +55,7 @@ def aging(asked: Asked, *, buckets: tuple[int, ...], by: Any, detail: bool | Non
 @reporting
 def open_items(asked: Asked) -> Report:
     """Every document that is not settled: invoices, credits, payments on account, adjustments."""
-    from tieout.reports.open_items import build
+    from tieout.reports.receivables.open_items import build
 
     return build(asked.books(), as_of=asked.as_of)
 
@@ -82,7 +82,7 @@ def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...
 
     With --out, a folder.
     """
-    from tieout.reports.statement import build
+    from tieout.reports.receivables.statement import build
 
     first = _first(asked, since)
     try:
@@ -104,7 +104,7 @@ def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...
 @reporting
 def roll_forward(asked: Asked, *, since: datetime | None, opening_known_on: datetime | None) -> Report:
     """Opening, invoices, credits, payments and all else that moved, closing."""
-    from tieout.reports.roll_forward import build
+    from tieout.reports.receivables.roll_forward import build
 
     first = _first(asked, since)
     then = asked.books(opening_known_on) if opening_known_on else ()
@@ -115,7 +115,7 @@ def roll_forward(asked: Asked, *, since: datetime | None, opening_known_on: date
 @reporting
 def unapplied(asked: Asked) -> Report:
     """Money and credit that stand against no invoice, and customers whose balance is a credit."""
-    from tieout.reports.unapplied import build
+    from tieout.reports.receivables.unapplied import build
 
     return build(asked.books(), as_of=asked.as_of)
 
@@ -125,7 +125,7 @@ def unapplied(asked: Asked) -> Report:
 @reporting
 def credits_(asked: Asked, *, since: datetime | None) -> Report:
     """Credit memos, write-offs, discounts and the like of a period, with reason and approver."""
-    from tieout.reports.write_offs import build
+    from tieout.reports.receivables.write_offs import build
 
     return build(asked.books(), as_of=asked.as_of, since=_first(asked, since))
 
@@ -135,7 +135,7 @@ def credits_(asked: Asked, *, since: datetime | None) -> Report:
 @reporting
 def cut_off(asked: Asked, *, days: int) -> Report:
     """The documents posted around a day, both ledgers beside each other."""
-    from tieout.reports.cut_off import build
+    from tieout.reports.receivables.cut_off import build
 
     return build(asked.books(), as_of=asked.as_of, days=days)
 
@@ -145,7 +145,7 @@ def cut_off(asked: Asked, *, days: int) -> Report:
 @reporting
 def subsequent(asked: Asked, *, until: datetime | None) -> Report:
     """What came in after a day against what was open on it."""
-    from tieout.reports.subsequent import build
+    from tieout.reports.receivables.subsequent import build
 
     last = until.date() if until else max(clock().date(), asked.as_of)
     if last < asked.as_of:

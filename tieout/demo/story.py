@@ -22,8 +22,9 @@ from tieout.demo.cast import TARGET, Cast
 from tieout.demo.sage import Branch, joined
 from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
-from tieout.reports import comparison, page
+from tieout.reports.forms import page
 from tieout.reports.provenance import beside, provenance, sheet
+from tieout.reports.reconciliation import comparison
 from tieout.sync import differences, plans
 from tieout.sync.engine import Report, sync
 from tieout.sync.facts import canonical

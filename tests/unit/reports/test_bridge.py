@@ -15,9 +15,10 @@ from tieout.compare.base import ONE_RATE, ROUNDED
 from tieout.compare.ledgers import Compared, Ledger, compare_ledgers
 from tieout.compare.result import Explained
 from tieout.model import ControlBalance
-from tieout.reports import Report, Table, bridge, bridge_lines, tie_out
+from tieout.reports import Report, Table
 from tieout.reports.books import Books
-from tieout.reports.bridge_lines import line_of
+from tieout.reports.reconciliation import bridge, bridge_lines, tie_out
+from tieout.reports.reconciliation.bridge_lines import line_of
 
 PEOPLE = [customer("1", "Ada", "1"), customer("2", "Bob", "2")]
 LEFT = [

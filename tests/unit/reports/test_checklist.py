@@ -10,7 +10,7 @@ from ledgers import JAN31, D, compared, day, invoice, payment
 
 from tieout.model import ControlBalance
 from tieout.reports import Books
-from tieout.reports.checklist import Close, Signature, build, signed, steps
+from tieout.reports.review.checklist import Close, Signature, build, signed, steps
 
 BILL = invoice("A", "C1", "100", "2026-01-10")
 AT = datetime(2026, 2, 1, 9, tzinfo=UTC)

@@ -10,11 +10,11 @@ from ledgers import JAN31, D, applied, credit, day, invoice, payment
 
 from tieout.model import Instalment
 from tieout.reports import Books
-from tieout.reports.expected import History, divided, expect, histories
-from tieout.reports.forecast import AHEAD, WEEKS, backtest, build, weeks
+from tieout.reports.cash.expected import History, divided, expect, histories
+from tieout.reports.cash.forecast import AHEAD, WEEKS, backtest, build, weeks
+from tieout.reports.cash.paying import day as end_of
+from tieout.reports.cash.promises import Promise
 from tieout.reports.ledger import Ledger
-from tieout.reports.paying import day as end_of
-from tieout.reports.promises import Promise
 
 
 def paid(who, *late, total="10", due="2025-11-30"):

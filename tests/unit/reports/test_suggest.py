@@ -7,10 +7,10 @@ from ledgers import JAN31, D, adjustment, applied, credit, customer, invoice, pa
 
 from tieout.model import Method
 from tieout.reports import Books
+from tieout.reports.cash.paying import day
+from tieout.reports.cash.subsets import Caps
+from tieout.reports.cash.suggest import suggest
 from tieout.reports.ledger import Ledger, number_of
-from tieout.reports.paying import day
-from tieout.reports.subsets import Caps
-from tieout.reports.suggest import suggest
 
 C1 = customer("C1", "One Ltd")
 

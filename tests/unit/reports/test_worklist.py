@@ -6,12 +6,12 @@ from ledgers import JAN31, D, adjustment, applied, credit, customer, day, invoic
 
 from tieout.model import Instalment
 from tieout.reports import Books
-from tieout.reports.dso import dso
+from tieout.reports.cash.dso import dso
+from tieout.reports.cash.paying import day as end_of
+from tieout.reports.cash.paying import days_late
+from tieout.reports.cash.promises import Promise
+from tieout.reports.cash.worklist import accounts, average, build
 from tieout.reports.ledger import Ledger, dues
-from tieout.reports.paying import day as end_of
-from tieout.reports.paying import days_late
-from tieout.reports.promises import Promise
-from tieout.reports.worklist import accounts, average, build
 
 
 def books(*records, **more):

@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import Any
 
 from tieout.errors import ConfigError
-from tieout.reports import shown, sums
+from tieout.reports.forms import shown, sums
+from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Report, Row, Table
-from tieout.reports.shown import NUMBERS, one_line, visible
 
 MOST_ROWS = 1_048_576  # of a sheet
 DIGITS = 15  # that a spreadsheet keeps of a number

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from tieout.model import ZERO, tidy
-from tieout.reports.differences import moment
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
+from tieout.reports.reconciliation.differences import moment
 from tieout.sync.past import Interface, Sent
 
 _NO_APPROVAL = "no approval known"

@@ -10,10 +10,11 @@ from decimal import Decimal
 
 from tieout.mapping.balances import standing
 from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, tidy
-from tieout.reports import aging, layout, ledger
+from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Item, Ledger, Party
+from tieout.reports.receivables import aging
 
 _Period = tuple[date, date]
 _BASIS = aging.Basis("due", aging.BUCKETS)

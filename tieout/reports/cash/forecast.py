@@ -10,12 +10,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from tieout.model import ZERO, Entity, Invoice, tidy
 from tieout.reports.books import Books
-from tieout.reports.expected import EARLY, ENOUGH, LATE, Basis, Expected, Histories, expect, histories, paid_within
+from tieout.reports.cash.expected import EARLY, ENOUGH, LATE, Basis, Expected, Histories, expect, histories, paid_within
+from tieout.reports.cash.paying import Day, counted, day, paid
+from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
 from tieout.reports.ledger import Ledger, dues, notes, proofs
-from tieout.reports.paying import Day, counted, day, paid
-from tieout.reports.promises import Promise, standing
 
 WEEKS = 13
 MONTHS = 6  # of the back-test

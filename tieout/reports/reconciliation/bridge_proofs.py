@@ -12,10 +12,11 @@ from decimal import Decimal
 from tieout.compare.base import RATES
 from tieout.compare.ledgers import Compared, Placed
 from tieout.model import ZERO, as_json, tidy
-from tieout.reports import layout, ledger, tie_out
+from tieout.reports import layout, ledger
 from tieout.reports.books import Books
-from tieout.reports.bridge_lines import Bridged
 from tieout.reports.frame import Cell, Column, Proof, Table
+from tieout.reports.reconciliation import tie_out
+from tieout.reports.reconciliation.bridge_lines import Bridged
 
 # How one matched pair is classified, as it is printed.
 PRECEDENCE = (

@@ -10,12 +10,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from tieout.model import ZERO, Adjustment, CreditMemo, Document, Invoice, Payment, tidy
 from tieout.reports.books import Books
-from tieout.reports.dso import DAYS, Dso, dso
+from tieout.reports.cash.dso import DAYS, Dso, dso
+from tieout.reports.cash.paying import Day, day, days_late
+from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
 from tieout.reports.ledger import Item, Ledger, day_of, dues, kind_of, notes, number_of, proofs
-from tieout.reports.paying import Day, day, days_late
-from tieout.reports.promises import Promise, standing
 
 _TENTH = Decimal("0.1")
 _CUSTOMERS = (

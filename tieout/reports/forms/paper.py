@@ -17,10 +17,10 @@ from typing import Any
 
 from tieout.errors import ConfigError, FatalError
 from tieout.model import ZERO
-from tieout.reports import shown
-from tieout.reports.drawing import axis_start, points, strips
+from tieout.reports.forms import shown
+from tieout.reports.forms.drawing import axis_start, points, strips
+from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Chart, Column, Report, Row, Table
-from tieout.reports.shown import NUMBERS, one_line, visible
 
 MOST_ROWS = 10_000  # of a table on paper
 _TEMPLATE = (files(__package__) / "paper.typ").read_bytes()

@@ -18,8 +18,8 @@ from itertools import accumulate
 from typing import Literal
 
 from tieout.model import ZERO, Invoice, exponent, from_micros, micros
+from tieout.reports.cash.paying import Day, Paid, days_late
 from tieout.reports.ledger import dues
-from tieout.reports.paying import Day, Paid, days_late
 
 ENOUGH = 5  # paid invoices that a pattern needs, inclusive
 EARLY, LATE = 20, 80  # the quantiles of the range, in percent, by nearest rank

@@ -10,13 +10,13 @@ from decimal import Decimal
 from tieout.mapping.balances import counts
 from tieout.model import ZERO, Invoice, Payment
 from tieout.reports.books import Books
+from tieout.reports.cash.paying import Day, day
+from tieout.reports.cash.remittance import SHORTEST, SURE
+from tieout.reports.cash.subsets import Caps
+from tieout.reports.cash.suggest import Fit, Suggestion, suggest
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
 from tieout.reports.ledger import Ledger, notes, number_of, proofs
-from tieout.reports.paying import Day, day
-from tieout.reports.remittance import SHORTEST, SURE
-from tieout.reports.subsets import Caps
-from tieout.reports.suggest import Fit, Suggestion, suggest
 
 RULES = {
     "named": "reference or memo names the documents, or a purchase order of theirs; spoken for first",

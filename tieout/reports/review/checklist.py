@@ -18,10 +18,10 @@ from typing import Any, Literal
 from tieout.compare import Result
 from tieout.model import ZERO, CreditMemo, Payment, tidy
 from tieout.reports.books import Books
-from tieout.reports.cut_off import DAYS as CUT_OFF
+from tieout.reports.cash.paying import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Ledger, kind_of, ledgers, notes, number_of, proofs
-from tieout.reports.paying import counted
+from tieout.reports.receivables.cut_off import DAYS as CUT_OFF
 
 State = Literal["met", "not met", "to review", "not known"]
 SOON = 31  # days within which an acceptance that ends is named

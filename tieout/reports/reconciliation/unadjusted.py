@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from tieout.model import ZERO, tidy
 from tieout.reports import layout
-from tieout.reports.differences import DELTA, Past, by_currency, moment, proofs, what
 from tieout.reports.frame import Column, Proof, Report, Table
+from tieout.reports.reconciliation.differences import DELTA, Past, by_currency, moment, proofs, what
 from tieout.sync.past import Standing, Story
 
 _WHAT = (

@@ -25,10 +25,10 @@ from typing import Literal
 
 from tieout.mapping.balances import Key
 from tieout.model import ZERO, CreditMemo, Entity, Invoice, Payment
+from tieout.reports.cash.paying import Day, by_due, counted
+from tieout.reports.cash.remittance import Named, Numbers, discount, named, numbers
+from tieout.reports.cash.subsets import Caps, subsets
 from tieout.reports.ledger import number_of
-from tieout.reports.paying import Day, by_due, counted
-from tieout.reports.remittance import Named, Numbers, discount, named, numbers
-from tieout.reports.subsets import Caps, subsets
 
 Billed = Invoice | CreditMemo
 Verdict = Literal["suggested", "ambiguous", "ask", "none"]

@@ -8,9 +8,10 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.model import ZERO, ControlBalance, Customer, tidy
-from tieout.reports import aging, layout, ledger
+from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
+from tieout.reports.receivables import aging
 from tieout.sync.control import CODE, own_documents
 
 

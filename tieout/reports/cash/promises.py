@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.model import ZERO
-from tieout.reports.paying import Day
+from tieout.reports.cash.paying import Day
 
 
 @dataclass(frozen=True, slots=True)

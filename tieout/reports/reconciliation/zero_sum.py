@@ -14,8 +14,9 @@ from decimal import Decimal
 
 from tieout.compare.ledgers import Compared, Placed
 from tieout.model import ZERO, Document, Entity, Invoice, magnitude, sign, tidy
-from tieout.reports import aging, layout, ledger
+from tieout.reports import layout, ledger
 from tieout.reports.frame import Cell, Column, Table
+from tieout.reports.receivables import aging
 
 Place = str | None
 

@@ -9,10 +9,10 @@ from html import escape
 from importlib.resources import files
 
 from tieout.model import ZERO
-from tieout.reports import shown
-from tieout.reports.drawing import axis_start, svg
+from tieout.reports.forms import shown
+from tieout.reports.forms.drawing import axis_start, svg
+from tieout.reports.forms.shown import NUMBERS, visible
 from tieout.reports.frame import Chart, Column, Report, Row, Table
-from tieout.reports.shown import NUMBERS, visible
 
 _STYLE = (files(__package__) / "page.css").read_text("utf-8")
 _POLICY = (

@@ -9,8 +9,8 @@ from html import escape
 from itertools import pairwise
 
 from tieout.model import ZERO
+from tieout.reports.forms.shown import money, one_line
 from tieout.reports.frame import Bar, Chart
-from tieout.reports.shown import money, one_line
 
 _LETTERS = 40  # of a label, beside its amount on a telephone
 _STEP, _THICK = 40, 11  # pixels from bar to bar, and of a bar

@@ -15,10 +15,11 @@ from decimal import Decimal
 from tieout.compare.base import Based, in_base
 from tieout.compare.ledgers import Compared
 from tieout.model import ZERO, tidy
-from tieout.reports import bridge_proofs, layout, ledger, tie_out, zero_sum
+from tieout.reports import layout, ledger
 from tieout.reports.books import Books
-from tieout.reports.bridge_lines import Amounts, Bridged, Line, Step, bridged, line_of
 from tieout.reports.frame import Bar, Cell, Chart, Column, Report, Row, Style, Table
+from tieout.reports.reconciliation import bridge_proofs, tie_out, zero_sum
+from tieout.reports.reconciliation.bridge_lines import Amounts, Bridged, Line, Step, bridged, line_of
 from tieout.sync.control import CODE as UNTRACED
 from tieout.sync.past import Standing
 

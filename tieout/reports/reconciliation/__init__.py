@@ -1,0 +1,1 @@
+"""From one ledger to the other, and to its own control account, with nothing left over."""
