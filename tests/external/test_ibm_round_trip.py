@@ -60,6 +60,8 @@ cutover = 2012-01-01
 stated_settlements = "create"
 [pair.books.codes.items]
 "" = "1"
+[pair.books.checks]
+stale_after_days = "never"
 """
 
 

@@ -72,7 +72,7 @@ def damaged(doc, fault, draw, n):
     return [type(doc).model_validate(doc.model_dump() | new)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(ledger_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_closes_and_every_document_is_listed_once(pair, as_of):
     result = compared(*pair, as_of=as_of)  # asserts remainder 0
@@ -92,7 +92,7 @@ def test_the_bridge_closes_and_every_document_is_listed_once(pair, as_of):
     assert all(d.delta == 0 for d in result.discrepancies if d.class_ in "ZN")
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(ledger_pair(), st.sampled_from([None, AS_OF]))
 def test_swapping_the_sides_negates_the_bridge(pair, as_of):
     left, right = pair
