@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop spark golden docs setup clean
+.PHONY: demo test check bench interop spark deep golden docs setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,6 +35,9 @@ spark: $(STAMP)
 	@java -version 2>/dev/null || { echo "Spark needs Java 17 or newer: apt install openjdk-17-jre-headless"; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[spark]'
 	$(BIN)/python -m pytest -q --timeout 1800 tests/spark/same.py
+
+deep: $(STAMP)
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 3600 tests/property tests/external
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)
