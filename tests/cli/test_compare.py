@@ -221,6 +221,15 @@ def test_ledgers_in_parquet_need_no_profile(tieout: Run, tmp_path: Path) -> None
     assert "needs no profile" in tieout("compare", *args, "--left-profile", "documents").stderr
 
 
+def test_a_column_that_no_ledger_has_is_said_not_to_be_compared(tieout: Run, tmp_path: Path) -> None:
+    """It may be a misspelt one."""
+    row = "SELECT 'I' AS id, 'invoice' AS kind, DATE '2026-01-02' AS issued, 'EUR' AS currency, 7::DECIMAL(9,2) AS total"
+    duckdb.connect().execute(f"COPY ({row}, 'N-1' AS numer) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
+    ran = tieout("compare", "--left", "a.parquet", "--right", "a.parquet")
+    assert ran.returncode == 0
+    assert ran.stderr.count("a.parquet: not compared, as it is no column of a ledger: numer\n") == 2
+
+
 def test_an_output_never_replaces_a_ledger(tieout: Run, ledgers: tuple[str, ...], tmp_path: Path) -> None:
     for option, name in (("--csv", "left.csv"), ("--html", "./right.csv")):
         ran = tieout("compare", *ledgers, option, name)

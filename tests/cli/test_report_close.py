@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,9 @@ def test_four_eyes(tieout: Run, synced: Path) -> None:
 
 
 def test_what_is_not_met_or_not_known_is_not_waved_through(tieout: Run, synced: Path) -> None:
+    listed = tieout("report", "checklist", "--pair", "main", "--as-of", "2026-01-31")
+    assert re.search("does not hold: .*(closed).*", listed.stderr)
+    assert "None" not in listed.stderr, "a step has no second figure"
     ran = sign(tieout, "bridge", "closed", "--by", "Grace")
     assert (ran.returncode, "closed is not met" in ran.stderr) == (4, True)
     assert steps(tieout)["bridge"]["sign_off"] is None, "all or none"

@@ -243,7 +243,7 @@ def compare(
     if out.json:
         out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
-    _warn_of_rejected(out, result, {"left": left_profile or "", "right": right_profile or ""})
+    _warn_of_left_out(out, result, {"left": left_profile or "", "right": right_profile or ""})
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
@@ -269,8 +269,12 @@ def _apart(inputs: tuple[Path, ...], pages: Sequence[Path | None], tables: Seque
             raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")
 
 
-def _warn_of_rejected(out: Out, result: Result, profiles: dict[str, str]) -> None:
+def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> None:
+    """Rows that were rejected, and columns of Parquet that no ledger has: one may be misspelt."""
     for side, read in result.provenance.items():
+        if isinstance(read, dict) and read.get("not_compared"):
+            named = ", ".join(read["not_compared"])
+            out.warn(clean(f"{read['file']}: not compared, as it is no column of a ledger: {named}"))
         if isinstance(read, dict) and read.get("rejected"):
             again = f"tieout profile check {quote(str(read['file']))} --profile {quote(profiles[side])}"
             were = "row was" if read["rejected"] == 1 else "rows were"

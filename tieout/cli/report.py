@@ -281,7 +281,8 @@ def _tell(out: Out, reports: Sequence[Report], *, fail: bool) -> int:
     """Say on stderr what does not hold, so that nobody has to find it in the report."""
     broken = [p for r in reports for p in r.proofs if p.held is False]
     for p in broken[:20]:
-        out.warn(clean(f"does not hold: {p.claim}: {p.ours} against {p.theirs}"))
+        beside = "" if p.theirs is None else f" against {p.theirs}"
+        out.warn(clean(f"does not hold: {p.claim}: {p.ours}{beside}"))
     if len(broken) > 20:
         out.warn(f"… and {count(len(broken) - 20, 'more proof')} that do not hold")
     return 1 if fail and broken else 0
