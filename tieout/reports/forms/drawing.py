@@ -33,13 +33,21 @@ def svg(chart: Chart) -> str:
     if not chart.bars:
         return ""
     drawn = _trend(chart) if chart.kind == "trend" else _bars(chart)
-    name = f"{escape(one_line(chart.title))}, {escape(one_line(chart.currency))}"
+    name = ", ".join(escape(one_line(part)) for part in caption(chart) if part)
     told = "; ".join(f"{one_line(b.label)}: {money(b.amount, chart.currency)}" for b in chart.bars)
     height = _HIGH + 44 if chart.kind == "trend" else _STEP * len(chart.bars) + 4
     return (
         f'<svg role="img" width="100%" height="{height}"><title>{name}</title><desc>{escape(told)}</desc>'
         f"{''.join(drawn)}</svg>"
     )
+
+
+def caption(chart: Chart) -> tuple[str, str]:
+    """What stands above the drawing: its title, and what a reader has to know of it, "" for nothing."""
+    start = axis_start(chart) if chart.kind == "waterfall" else ZERO
+    where = f"bars start at {money(start, chart.currency)}, not at zero" if start > 0 else ""
+    unit = "" if chart.currency in chart.title else f"in {chart.currency}"
+    return chart.title, "; ".join(x for x in (unit, where) if x)
 
 
 def spans(chart: Chart) -> list[Span]:

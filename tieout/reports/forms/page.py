@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
-from tieout.model import ZERO
 from tieout.reports.forms import shown
-from tieout.reports.forms.drawing import axis_start, svg
+from tieout.reports.forms.drawing import caption, svg
 from tieout.reports.forms.shown import NUMBERS, visible
 from tieout.reports.frame import Chart, Column, Report, Row, Table
 
@@ -87,11 +86,8 @@ def _figure(chart: Chart) -> str:
     drawn = svg(chart)
     if not drawn:
         return ""
-    start = axis_start(chart) if chart.kind == "waterfall" else ZERO
-    where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
-    unit = "" if chart.currency in chart.title else f"in {_text(chart.currency)}"
-    said = f"{_text(chart.title)} <span>{'; '.join(x for x in (unit, where) if x)}</span>"
-    return f"<figure><figcaption>{said}</figcaption>{drawn}</figure>"
+    title, remark = map(_text, caption(chart))
+    return f"<figure><figcaption>{title} <span>{remark}</span></figcaption>{drawn}</figure>"
 
 
 def _table(table: Table, anchor: str) -> Iterator[str]:

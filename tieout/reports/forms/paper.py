@@ -16,9 +16,8 @@ from importlib.resources import files
 from typing import Any
 
 from tieout.errors import ConfigError, FatalError
-from tieout.model import ZERO
 from tieout.reports.forms import shown
-from tieout.reports.forms.drawing import axis_start, points, strips
+from tieout.reports.forms.drawing import caption, points, strips
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Chart, Column, Report, Row, Table
 
@@ -219,12 +218,10 @@ def _proofs(report: Report, say: _Letters) -> dict[str, Any]:
 
 
 def _chart(chart: Chart, say: _Letters) -> dict[str, Any]:
-    start = axis_start(chart) if chart.kind == "waterfall" else ZERO
-    unit = "" if chart.currency in chart.title else f"in {chart.currency}"
-    where = f"bars start at {shown.money(start, chart.currency)}, not at zero" if start > 0 else ""
+    title, remark = caption(chart)
     made: dict[str, Any] = {
-        "title": say(one_line(chart.title)),
-        "where": say("".join(f" {x}" for x in ("; ".join(x for x in (unit, where) if x),) if x)),
+        "title": say(one_line(title)),
+        "where": say(f" {remark}" if remark else ""),
         "kind": chart.kind,
     }
     if chart.kind == "trend":
