@@ -36,6 +36,13 @@ def test_every_public_error_has_its_section() -> None:
     assert set(NEXT) == set(public)
 
 
+def test_every_target_of_make_is_told() -> None:
+    targets = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert targets
+    told = re.findall(r"^make (\w+) ", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(told) == sorted(targets[1].split())
+
+
 def emitted() -> set[str]:
     """Every code that stands in a text of comparison or sync (SQL included), outside the catalogue."""
     known = set(CODES) | set(OF_SYNC)
