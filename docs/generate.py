@@ -66,22 +66,53 @@ def cli_page() -> str:
             "file of sign-ins (32 bytes in base64).\n"
         ),
     ]
+    shared = of_every_report()
+    told = False
     for path, command in leaves(cli):
-        parts.append(command_section(path, command))
+        if path[0] == "report" and not told:
+            parts.append(reports_section(shared))
+            told = True
+        parts.append(command_section(path, command, shared))
     return "\n".join(parts)
 
 
-def command_section(path: tuple[str, ...], command: click.Command) -> str:
-    context = click.Context(command, info_name="tieout " + " ".join(path))
-    usage = " ".join(["tieout", *path, *command.collect_usage_pieces(context)])
-    text = cleandoc((command.help or "").replace("\b\n", ""))
+def of_every_report() -> Rows:
+    """The options that every report takes that is of books: told once."""
+    reports = [options(command) for path, command in leaves(cli) if path[0] == "report"]
+    books = [rows for rows in reports if any("--known-on" in option for option, _ in rows)]
+    return [row for row in books[0] if all(row in rows for rows in books)]
+
+
+def reports_section(shared: Rows) -> str:
+    group = cli.get_command(click.Context(cli), "report")
+    assert group is not None
+    return (
+        f"## tieout report\n\n{cleandoc(group.help or '')} Of all but `promise` and `sign-off`, which write into the "
+        f"state database only:\n\n{table(('option', 'meaning'), shared)}"
+    )
+
+
+def options(command: click.Command) -> Rows:
+    """The options of a command and what they mean, without those of every command."""
+    context = click.Context(command)
     rows: Rows = []
     for parameter in command.params:
         record = parameter.get_help_record(context)
         if record and not {"--json", "--quiet", "--debug", "--help"} & set(parameter.opts):
             rows.append((f"`{record[0]}`", record[1]))
-    options = "\n" + table(("option", "meaning"), rows) if rows else ""
-    return f"## tieout {' '.join(path)}\n\n```\n{usage}\n```\n\n{text}\n{options}"
+    return rows
+
+
+def command_section(path: tuple[str, ...], command: click.Command, shared: Rows) -> str:
+    """shared: options that are told elsewhere, where a command has all of them"""
+    usage = " ".join(["tieout", *path, *command.collect_usage_pieces(click.Context(command))])
+    text = cleandoc((command.help or "").replace("\b\n", ""))
+    rows = options(command)
+    if set(shared) <= set(rows):
+        rows = [row for row in rows if row not in shared]
+        text += "\n\nIt takes the [options of every report](#tieout-report)" + (", and:" if rows else ".")
+    told = "\n" + table(("option", "meaning"), rows) if rows else ""
+    return f"## tieout {' '.join(path)}\n\n```\n{usage}\n```\n\n{text}\n{told}"
 
 
 # ── the configuration ────────────────────────────────────────────────────────────────────────────────────────────────

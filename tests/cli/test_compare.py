@@ -223,7 +223,9 @@ def test_ledgers_in_parquet_need_no_profile(tieout: Run, tmp_path: Path) -> None
 
 def test_a_column_that_no_ledger_has_is_said_not_to_be_compared(tieout: Run, tmp_path: Path) -> None:
     """It may be a misspelt one."""
-    row = "SELECT 'I' AS id, 'invoice' AS kind, DATE '2026-01-02' AS issued, 'EUR' AS currency, 7::DECIMAL(9,2) AS total"
+    row = (
+        "SELECT 'I' AS id, 'invoice' AS kind, DATE '2026-01-02' AS issued, 'EUR' AS currency, 7::DECIMAL(9,2) AS total"
+    )
     duckdb.connect().execute(f"COPY ({row}, 'N-1' AS numer) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
     ran = tieout("compare", "--left", "a.parquet", "--right", "a.parquet")
     assert ran.returncode == 0

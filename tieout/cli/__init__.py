@@ -23,7 +23,7 @@ _COMMANDS = {
     "plan": ("books", "Look at a plan, approve it or reject it."),
     "profile": ("files", "How the files of one ERP are read."),
     "pull": ("books", "Fetch and normalise the records of a connection, or of all."),
-    "report": ("report", "Reports on open receivables, as of any day."),
+    "report": ("report", "Reports on receivables, cash, the month end, an audit."),
     "sandbox": ("stand_ins", "Stand-ins for trying things out."),
     "sync": ("books", "Keep one pair in step, or all of them."),
 }

@@ -86,7 +86,7 @@ class _Reports(click.Group):
 
 @click.group(cls=_Reports)
 def report() -> None:
-    """Reports on open receivables, as of any day.
+    """Reports on receivables, cash, the month end, an audit.
 
     Of one connection of tieout.toml, of both of a pair side by side, or of exported files.
     """
@@ -111,6 +111,9 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click
 
 MOMENT = _Moment()
 DAY = click.DateTime(["%Y-%m-%d"])
+SINCE = click.option(
+    "--from", "since", type=DAY, help="First day of the period; default: the first of the month of --as-of."
+)
 _OPTIONS = (
     click.argument("connection", required=False),
     click.option("--pair", metavar="NAME", help="Both connections of a pair, side by side."),
@@ -129,6 +132,14 @@ _OPTIONS = (
     click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if a proof of the report does not hold."),
     config_option,
 )
+
+
+def first_day(asked: Asked, since: datetime | None) -> date:
+    """The first day of a period that ends with --as-of. Raises ConfigError where it is after the last."""
+    first = since.date() if since else asked.as_of.replace(day=1)
+    if first > asked.as_of:
+        raise ConfigError(f"the period would begin on {first}, after it ends on {asked.as_of}", hint="see --from")
+    return first
 
 
 def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.report import DAY, MOMENT, reporting
+from tieout.cli.report import MOMENT, SINCE, first_day, reporting
 from tieout.cli.state import clock
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ _threshold = click.option(
 _base = click.option(
     "--base-currency", "base", metavar="CUR", help="Default: the one that both ledgers say they are kept in."
 )
-_since = click.option("--from", "since", type=DAY, help="First day; default: the first of the month of --as-of.")
 _aged = click.option(
     "--aged-after", type=click.IntRange(0), default=30, show_default=True, metavar="DAYS", help="Days until it is aged."
 )
@@ -75,40 +74,52 @@ def tie_out(asked: Asked) -> Report:
 
 
 @click.command("discrepancy-history")
-@_since
+@SINCE
 @_aged
 @click.option("--by-run", is_flag=True, help="A point of the trend for each run, rather than for each day.")
 @reporting
 def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool) -> Report:
-    """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when."""
+    """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when.
+
+    Give --pair.
+    """
     from tieout.reports.reconciliation.differences import build
 
-    return build(_past(asked), as_of=asked.as_of, since=_from(asked, since), aged_after=aged_after, by_run=by_run)
+    return build(_past(asked), as_of=asked.as_of, since=first_day(asked, since), aged_after=aged_after, by_run=by_run)
 
 
 @click.command()
 @_threshold
 @reporting
 def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Report:
-    """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold."""
+    """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold.
+
+    Give --pair.
+    """
     from tieout.reports.reconciliation.unadjusted import build
 
     return build(_past(asked), as_of=asked.as_of, thresholds=dict(thresholds))
 
 
 @click.command("interface-log")
-@_since
+@SINCE
 @reporting
 def interface_log(asked: Asked, *, since: datetime | None) -> Report:
-    """Every write of a period: plan, approval, outcome, the vendor's id, and what was read back."""
-    return _interface(asked, _from(asked, since))
+    """Every write of a period: plan, approval, outcome, the vendor's id, and what was read back.
+
+    Give --pair.
+    """
+    return _interface(asked, first_day(asked, since))
 
 
 @click.command("post-close")
 @_closed
 @reporting
 def post_close(asked: Asked, *, closed_at: datetime | None) -> Report:
-    """What changed in the period up to --as-of after it was closed or signed off."""
+    """What changed in the period up to --as-of after it was closed or signed off.
+
+    Of a pair, or with --closed-at of one connection; files say nothing of when something became known.
+    """
     since = closed_at or _signed_off(asked)
     if since is None:
         raise click.UsageError("nobody signed this period off in tieout: say when it was closed, with --closed-at")
@@ -116,7 +127,7 @@ def post_close(asked: Asked, *, closed_at: datetime | None) -> Report:
 
 
 @click.command()
-@_since
+@SINCE
 @_threshold
 @_base
 @_aged
@@ -133,7 +144,7 @@ def audit(
 ) -> Report:
     """All the lists of a period that an auditor requests, of a pair, in one report.
 
-    With what changed since the period was closed, where it was. The books are read once for all of them.
+    Give --pair. With what changed since the period was closed, where it was. The books are read once for all of them.
     """
     from tieout.reports.reconciliation import differences, unadjusted
     from tieout.reports.review.audit import bind
@@ -141,7 +152,7 @@ def audit(
     _pair(asked)
     closed_at = closed_at or _signed_off(asked)
 
-    first = _from(asked, since)
+    first = first_day(asked, since)
     past = _past(asked)
     then = asked.books(known_on=closed_at) if closed_at else ()
     made = [
@@ -184,13 +195,6 @@ def _of_books(
 
 
 # ── what they are made of ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _from(asked: Asked, since: datetime | None) -> date:
-    first = since.date() if since else asked.as_of.replace(day=1)
-    if first > asked.as_of:
-        raise click.UsageError("--from lies after --as-of")
-    return first
 
 
 def _until(asked: Asked) -> datetime:

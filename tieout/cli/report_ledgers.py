@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.report import DAY, MOMENT, reporting
+from tieout.cli.report import DAY, MOMENT, SINCE, first_day, reporting
 from tieout.cli.state import clock
 from tieout.errors import ConfigError
 
@@ -60,21 +60,8 @@ def open_items(asked: Asked) -> Report:
     return build(asked.books(), as_of=asked.as_of)
 
 
-_since = click.option(
-    "--from", "since", type=DAY, help="First day of the period; default: the first of the month of --as-of."
-)
-
-
-def _first(asked: Asked, since: datetime | None) -> date:
-    """The first day of the period. Raises ConfigError where it is after the last."""
-    first = since.date() if since else asked.as_of.replace(day=1)
-    if first > asked.as_of:
-        raise ConfigError(f"the period would begin on {first}, after it ends on {asked.as_of}", hint="see --from")
-    return first
-
-
 @click.command()
-@_since
+@SINCE
 @click.option("--customer", "customers", multiple=True, help="Only this one, by number, name or id; repeatable.")
 @reporting
 def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...]) -> list[Report]:
@@ -84,7 +71,7 @@ def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...
     """
     from tieout.reports.receivables.statement import build
 
-    first = _first(asked, since)
+    first = first_day(asked, since)
     try:
         return build(asked.books(), as_of=asked.as_of, since=first, customers=customers)
     except LookupError as unknown:
@@ -95,7 +82,7 @@ def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...
 
 
 @click.command("roll-forward")
-@_since
+@SINCE
 @click.option(
     "--opening-known-on",
     type=MOMENT,
@@ -106,7 +93,7 @@ def roll_forward(asked: Asked, *, since: datetime | None, opening_known_on: date
     """Opening, invoices, credits, payments and all else that moved, closing."""
     from tieout.reports.receivables.roll_forward import build
 
-    first = _first(asked, since)
+    first = first_day(asked, since)
     then = asked.books(opening_known_on) if opening_known_on else ()
     return build(asked.books(), as_of=asked.as_of, since=first, then=then, then_known_on=opening_known_on)
 
@@ -121,13 +108,13 @@ def unapplied(asked: Asked) -> Report:
 
 
 @click.command()
-@_since
+@SINCE
 @reporting
 def credits_(asked: Asked, *, since: datetime | None) -> Report:
     """Credit memos, write-offs, discounts and the like of a period, with reason and approver."""
     from tieout.reports.receivables.write_offs import build
 
-    return build(asked.books(), as_of=asked.as_of, since=_first(asked, since))
+    return build(asked.books(), as_of=asked.as_of, since=first_day(asked, since))
 
 
 @click.command("cut-off")
