@@ -15,6 +15,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.compare import Checks
 from tieout.compare.codes import CODES, OF_SYNC, of
 from tieout.connectors.memory import Fault, FaultKind
+from tieout.errors import FatalError, RetriableError, TieoutError
 from tieout.model import Entity, Line
 from tieout.sync import differences
 
@@ -161,6 +162,15 @@ def test_an_export_that_is_not_renewed_is_named_and_closes_by_a_new_one(tmp_path
     [one] = world.sync_again().discrepancies
     assert (one.code, one.left, one.right) == ("STALE_SNAPSHOT", "left", None)
     assert one.cause.startswith(f"the newest export of left is of {one.left_value}, 9 days ago")
+    pull = world.left.pull
+
+    def refused(*_: Any) -> Any:
+        raise RetriableError("the newest export is older than the last one")
+
+    world.left.pull = refused
+    assert world.sync_again().failures
+    assert [d["id"] for d in listed(world, "STALE_SNAPSHOT")] == [one.id]  # what was not read is no newer
+    world.left.pull = pull
     world.pair = replace(world.pair, stale_after=None)
     assert world.sync_again().discrepancies == []
     world.pair = replace(world.pair, stale_after=timedelta(days=8))
@@ -200,6 +210,8 @@ def test_much_that_is_gone_at_once_is_named_and_believed_by_nobody() -> None:
     [one] = found(report, "FALSE_DELETE_SUSPECTED")
     assert one.cause == "left/invoice: 5 of 7 records are missing at once"
     assert report.operations == []
+    assert world.run().fetched["left"]["invoice"] < 2  # only what changed, which says nothing of what is gone
+    assert [d["id"] for d in listed(world, "FALSE_DELETE_SUSPECTED")] == [one.id]
 
 
 def test_a_change_that_the_feed_left_out_is_named_until_the_next_sweep() -> None:
@@ -220,6 +232,40 @@ def test_a_change_that_the_feed_left_out_is_named_until_the_next_sweep() -> None
     assert len(listed(world, "MISSED_CHANGE")) == 1  # nothing was looked for, so nothing is taken back
     world.run(sweep=True)
     assert listed(world, "MISSED_CHANGE") == []
+
+
+def test_a_missed_change_is_settled_by_a_look_at_its_own_connection_only() -> None:
+    world, _ = synced()
+    stored = world.l.stored(Entity.INVOICE, world.l.all(Entity.INVOICE)[0].ref.id)
+    world.clock.tick(WEEK // 14)
+    world.run()
+    long_ago = stored.changed
+    world.l.edit(Entity.INVOICE, stored.record.ref.id, memo="quietly")
+    world.l.stored(Entity.INVOICE, stored.record.ref.id).changed = long_ago
+    [one] = found(world.run(sweep=True), "MISSED_CHANGE")
+    world.left.faults.arm(Fault(FaultKind.LOSE_REQUEST, op="pull", entity=Entity.INVOICE))
+    assert world.run(sweep=True).failures
+    assert [d["id"] for d in listed(world, "MISSED_CHANGE")] == [one.id]
+    world.run(sweep=True)
+    assert listed(world, "MISSED_CHANGE") == []
+
+
+@pytest.mark.parametrize("error", [FatalError("no such cursor"), RetriableError("busy")])
+def test_a_feed_that_fails_takes_nothing_from_a_read_of_everything(error: TieoutError) -> None:
+    world, ada = synced()
+    world.l.put(invoice(ada, "11.00", number="L-9"))
+    pull = world.left.pull
+
+    def broken(entity: Entity, cursor: str | None = None) -> Any:
+        if cursor is not None:
+            raise error
+        return pull(entity, cursor)
+
+    world.left.pull = broken
+    report = world.run(sweep=True)
+    assert (report.failures, report.applied["done"]) == ([], 1)
+    world.left.pull = pull
+    assert world.run().operations == []
 
 
 def test_a_change_that_the_feed_shows_too_is_no_missed_one() -> None:
@@ -322,6 +368,23 @@ def test_a_difference_of_money_that_nobody_cared_for_is_marked_as_old() -> None:
     world.clock.tick(2 * 86_400)
     world.run()
     assert [d["secondary"] for d in differences.listed(world.store)] == [["MISSING_IN_B", "AGED_RECON_ITEM"]]
+
+
+def test_a_difference_that_was_settled_and_is_there_again_is_as_old_as_its_return() -> None:
+    world, ada = synced()
+    world.set(mode="link")
+    [bill] = world.l.all(Entity.INVOICE)
+    for total in ("130.00", "100.00"):
+        world.l.edit(Entity.INVOICE, bill.ref.id, subtotal=D(total), total=D(total))
+        world.run()
+    assert differences.listed(world.store) == []
+    world.clock.tick(60 * 86_400)
+    world.l.edit(Entity.INVOICE, bill.ref.id, subtotal=D("130.00"), total=D("130.00"))
+    for days, aged in ((0, False), (29, False), (2, True)):
+        world.clock.tick(days * 86_400)
+        world.run()
+        [row] = [d for d in differences.listed(world.store) if D(d["delta"])]
+        assert ("AGED_RECON_ITEM" in row["secondary"]) is aged, days
 
 
 @pytest.mark.parametrize("code", [*OF_SYNC, *CODES])

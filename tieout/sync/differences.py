@@ -32,6 +32,7 @@ OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
 DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
 OPENED, REOPENED, CHANGED, CLOSED, DECIDED = "opened", "re-opened", "changed", "closed", "decided"
+THERE_AGAIN = "it is there again"
 _REASONED = frozenset({"accept", "recreate", "release"})
 
 
@@ -251,13 +252,14 @@ def record(
 ) -> Changes:
     """Bring the pair's list to what was found: open, re-open, carry on, close. Part of the caller's transaction.
 
-    unseen: codes that this run did not look for; what is listed under them stays as it is
-    aged_before: differences of money that were seen before this instant and are open still are marked as old
+    unseen: codes, and ids, that this run did not look for; what is listed under them stays as it is
+    aged_before: differences of money that have stood since before this instant are marked as old
     """
     t = schema.discrepancy
     known = {r["id"]: r for r in tx.all(sa.select(t).where(t.c.pair == pair))}
     opened = closed = still = 0
     current: dict[str, Discrepancy] = {d.id: d for d in found}
+    returned = _returned(tx, pair, (id for id in current if id in known and known[id]["first_seen_at"] < aged_before))
     rows = []
     for d in current.values():
         before = known.get(d.id)
@@ -268,14 +270,15 @@ def record(
         row = _row(d, pair, run, tx.at, before=before, state=state, values=values)
         if state == "open" and row["accepted_until"] and row["accepted_until"] < tx.at:
             d = replace(d, secondary=(*d.secondary, "EXPIRED_ACKNOWLEDGEMENT"))
-        if d.delta and state != "accepted" and row["first_seen_at"] < aged_before:
+        stands_since = tx.at if why == THERE_AGAIN else returned.get(d.id, row["first_seen_at"])
+        if d.delta and state != "accepted" and stands_since < aged_before:
             d = replace(d, secondary=(*d.secondary, "AGED_RECON_ITEM"))
         rows.append(row | {"body": canonical(_body(d))})
         if event:
             tx.audit(event, "discrepancy", d.id, _told(d, pair, values, why))
     tx.put_all(t, rows)
     for id, row in known.items():
-        if id not in current and row["state"] in OPEN_STATES and row["code"] in unseen:
+        if id not in current and row["state"] in OPEN_STATES and not unseen.isdisjoint((id, row["code"])):
             still += row["state"] != "accepted"
         elif id not in current and row["state"] in OPEN_STATES:
             tx.db.execute(
@@ -287,12 +290,27 @@ def record(
     return Changes(opened, still, closed)
 
 
+def _returned(tx: Tx, pair: str, ids: Iterable[str]) -> dict[str, str]:
+    """When those of the discrepancies that had been closed were there again, the last time, by id."""
+    a = schema.audit_event
+    found: dict[str, str] = {}
+    for some in batched(ids, 500):
+        query = sa.select(a.c.object_id, a.c.at, a.c.payload).where(
+            schema.ABOUT_DIFFERENCES, a.c.object_id.in_(some), a.c.action == REOPENED
+        )
+        for event in tx.all(query.order_by(a.c.seq)):
+            told = loads(event["payload"])
+            if told.get("pair") == pair and told.get("why") == THERE_AGAIN:
+                found[event["object_id"]] = event["at"]
+    return found
+
+
 def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tuple[str, str, str]:
     """The state a discrepancy has now, the event that brought it there and why ("" for no event)."""
     if before is None:
         return "open", OPENED, ""
     if before["state"] == "closed":
-        return "open", REOPENED, "it is there again"
+        return "open", REOPENED, THERE_AGAIN
     if before["state"] == "accepted" and before["accepted_hash"] != values:
         return "open", REOPENED, "a value changed since it was accepted"
     if before["state"] == "accepted" and _lapsed(before, now):

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from tieout.compare import Discrepancy
-from tieout.sync.differences import noted
+from tieout.model import Entity
+from tieout.sync.differences import id_of, noted
 from tieout.sync.facts import Which
 from tieout.sync.fetch import Fetched
 
 FEW = 5  # ids that a cause names
+_AS_OF, _ROWS, _ABSENT, _CHANGES = "as_of", "rows", "absent", "changes"  # fields, of which ids are made
 
 
 def of_reads(
@@ -32,9 +34,26 @@ def of_reads(
     return out
 
 
-def looked_for_missed(reads: Mapping[Which, Sequence[Fetched]]) -> bool:
-    """Whether any read of the run held its feed of changes against everything there is."""
-    return any(one.census for read in reads.values() for one in read)
+def unlooked(
+    names: Mapping[Which, str], entities: Mapping[Which, Sequence[Entity]], reads: Mapping[Which, Sequence[Fetched]]
+) -> frozenset[str]:
+    """The ids of what `of_reads` would say of reads that did not happen: it was not looked for, and stands as it did.
+
+    What changed says nothing of what is gone; only a read that was held against the feed says what the feed lacks.
+    entities: what is read of each side
+    """
+    kept: set[str] = set()
+    for which, name in names.items():
+        done = {one.entity: one for one in reads.get(which, ())}
+        if not done.keys() >= set(entities[which]):
+            kept |= {id_of("STALE_SNAPSHOT", name, _AS_OF), id_of("TRUNCATED_EXTRACT", name, _ROWS)}
+        for entity in entities[which]:
+            about, one = f"{name}/{entity}", done.get(entity)
+            if one is None or not one.full:
+                kept |= {id_of(code, about, _ABSENT) for code in ("FALSE_DELETE_SUSPECTED", "TRUNCATED_EXTRACT")}
+            if one is None or not one.census:
+                kept.add(id_of("MISSED_CHANGE", about, _CHANGES))
+    return frozenset(kept)
 
 
 def _stale(which: Which, read: Sequence[Fetched], today: date, after: timedelta | None) -> Iterable[Discrepancy]:
@@ -45,7 +64,7 @@ def _stale(which: Which, read: Sequence[Fetched], today: date, after: timedelta 
     cause = (
         f"the newest export of {name} is of {newest}, {(today - newest).days} days ago: nothing later is known of it"
     )
-    return [noted("STALE_SNAPSHOT", name, which=which, kind="ledger", field="as_of", value=str(newest), cause=cause)]
+    return [noted("STALE_SNAPSHOT", name, which=which, kind="ledger", field=_AS_OF, value=str(newest), cause=cause)]
 
 
 def _cut_short(which: Which, read: Sequence[Fetched]) -> Iterable[Discrepancy]:
@@ -54,18 +73,18 @@ def _cut_short(which: Which, read: Sequence[Fetched]) -> Iterable[Discrepancy]:
         return []
     name = read[0].connection
     cause = f"{name}: {'; '.join(doubts)}"
-    return [noted("TRUNCATED_EXTRACT", name, which=which, kind="ledger", field="rows", value=None, cause=cause)]
+    return [noted("TRUNCATED_EXTRACT", name, which=which, kind="ledger", field=_ROWS, value=None, cause=cause)]
 
 
 def _lost(which: Which, one: Fetched) -> Discrepancy:
     cause = f"{one.connection}/{one.entity}: {one.suspicious}"
     about = f"{one.connection}/{one.entity}"
     code = "FALSE_DELETE_SUSPECTED" if one.complete else "TRUNCATED_EXTRACT"
-    return noted(code, about, which=which, kind=one.entity, field="absent", value=None, cause=cause)
+    return noted(code, about, which=which, kind=one.entity, field=_ABSENT, value=None, cause=cause)
 
 
 def _missed(which: Which, one: Fetched) -> Discrepancy:
     some = ", ".join(one.missed[:FEW]) + (" …" if len(one.missed) > FEW else "")
     cause = f"{one.connection} did not show {one.entity} {some} among its changes; reading everything did"
     about, many = f"{one.connection}/{one.entity}", str(len(one.missed))
-    return noted("MISSED_CHANGE", about, which=which, kind=one.entity, field="changes", value=many, cause=cause)
+    return noted("MISSED_CHANGE", about, which=which, kind=one.entity, field=_CHANGES, value=many, cause=cause)

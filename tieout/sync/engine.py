@@ -27,7 +27,7 @@ from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
 from tieout.sync.control import CODE as CONTROL
 from tieout.sync.control import as_discrepancy, untied
-from tieout.sync.doubts import looked_for_missed, of_reads
+from tieout.sync.doubts import of_reads, unlooked
 from tieout.sync.facts import (
     LEFT,
     RIGHT,
@@ -56,7 +56,6 @@ __all__ = ["Pair", "Report", "sync"]
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 TOGETHER = 400  # subjects whose bases move in one transaction
 _ENDED = UNDER_WAY | {"rejected"}
-OF_CENSUS = frozenset({"MISSED_CHANGE"})  # what only a run that reads everything looks for
 # What a comparison without reported balances does not look for: they are stale once something was written.
 OF_REPORTED_BALANCES = frozenset({"BALANCE_MISMATCH_INTERNAL", "OVER_APPLIED"})
 
@@ -550,7 +549,7 @@ class _Run:
         found += of_reads(self.reads, today=self.store.clock().date(), stale_after=self.pair.stale_after)
         # Figures that could not be held against the documents in this run say nothing new.
         unseen = frozenset({CONTROL} if control is None else ()) | (frozenset() if fresh else OF_REPORTED_BALANCES)
-        unseen |= frozenset() if looked_for_missed(self.reads) else OF_CENSUS
+        unseen |= unlooked(self.names, {w: self._entities(w) for w in self.names}, self.reads)
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:
                 aged = self.pair.aged_after

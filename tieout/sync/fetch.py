@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import Connector, Observation, Pull
-from tieout.errors import NotFoundError, RecordError, RetriableError
+from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
 from tieout.model import AnyRecord, Customer, Entity, Existence, as_json, from_json
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
@@ -137,8 +137,8 @@ def _missed(reading: _Reading, pull: Pull) -> tuple[str, ...] | None:
     try:
         feed = connector.pull(reading.entity, before[0]["watermark"])
         shown = {o.id for o in feed} if not feed.full else None
-    except RetriableError:
-        # The feed is no part of this read; it is held against it another time.
+    except (RetriableError, FatalError):
+        # The feed is no part of this read, which may be what mends its cursor; it is held against it another time.
         return None
     return None if shown is None else tuple(id for id in changed if id not in shown)
 
