@@ -371,7 +371,7 @@ def test_a_difference_of_money_that_nobody_cared_for_is_marked_as_old() -> None:
 
 
 def test_a_difference_that_was_settled_and_is_there_again_is_as_old_as_its_return() -> None:
-    world, ada = synced()
+    world, _ = synced()
     world.set(mode="link")
     [bill] = world.l.all(Entity.INVOICE)
     for total in ("130.00", "100.00"):
