@@ -390,7 +390,19 @@ def _postgresql(url: sa.URL) -> Engine:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the tables to this version with Alembic. Two processes at once wait for each other."""
+    """Bring the tables to this version with Alembic. Two processes at once wait for each other, and two threads.
+
+    Raises ConfigError for the state of a newer tieout.
+    """
+    with _UPGRADING:
+        _upgrade(engine)
+
+
+# Alembic hands the database to its migrations through names of its own module: one at a time.
+_UPGRADING = threading.Lock()
+
+
+def _upgrade(engine: Engine) -> None:
     from alembic import command  # noqa: PLC0415  slow to import, needed once
     from alembic.config import Config  # noqa: PLC0415
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415

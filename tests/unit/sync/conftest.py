@@ -1,10 +1,11 @@
-"""A PostgreSQL for the state: the one named in TIEOUT_TEST_PG, else one of our own, started and stopped here."""
+"""Databases for the state: SQLite and PostgreSQL, which is the one named in TIEOUT_TEST_PG, else one of our own, started and stopped here."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -38,3 +39,10 @@ def pg_url(pg_server: str) -> Iterator[str]:
         with admin.connect() as db:
             db.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    return str(request.getfixturevalue("pg_url"))

@@ -34,13 +34,6 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    return str(request.getfixturevalue("pg_url"))
-
-
 @pytest.fixture
 def store(url: str, clock: ManualClock) -> Iterator[Store]:
     store = open_store(url, clock=clock)
@@ -152,6 +145,29 @@ def test_many_takers_at_once_get_one_lease(store: Store) -> None:
         thread.join()
     assert len(got) == 4
     assert sum(bool(owner) for owner in got) == 1
+
+
+def test_many_threads_at_once_open_states_of_their_own(tmp_path: Path, clock: ManualClock) -> None:
+    """Three new databases by name and three in memory: each gets its tables, none another one's."""
+    urls = [f"sqlite:///{tmp_path / str(n)}" for n in range(3)] + ["sqlite://"] * 3
+    got: list[Any] = []
+    gate = threading.Barrier(len(urls))
+
+    def work(url: str) -> None:
+        gate.wait()
+        try:
+            store = open_store(url, clock=clock)
+            got.append(store.take(["pair:p"]).epoch)
+            store.close()
+        except BaseException as error:
+            got.append(error)
+
+    threads = [threading.Thread(target=work, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [1] * len(urls)
 
 
 def test_the_migrations_make_the_very_tables_of_the_schema(store: Store) -> None:
