@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -18,11 +19,13 @@ FIGURE = Figure("bridge", "0.00 USD", "hash-1", "rules-1")
 
 
 @pytest.fixture
-def world() -> World:
-    world = World(mode="propose")
+def world(url: str) -> Iterator[World]:
+    """On SQLite and on PostgreSQL."""
+    world = World(mode="propose", url=url)
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
-    return world
+    yield world
+    world.store.close()
 
 
 def test_what_waits_is_said_until_it_is_written(world: World) -> None:
