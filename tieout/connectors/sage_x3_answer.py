@@ -51,7 +51,8 @@ def harmless(body: bytes) -> None:
     envelope = _parsed(body)
     if envelope is None:
         return
-    ids = {element.get("id"): element for element in envelope.iter() if element.get("id") is not None}
+    # What zeep takes for them: the children of the first body; of several of one id, the last.
+    ids = {element.get("id"): element for element in envelope.findall(f"{_SOAP}Body[1]/*[@id]")}
     sizes: dict[str, int] = {}
 
     def size(element: etree._Element, above: frozenset[str]) -> int:

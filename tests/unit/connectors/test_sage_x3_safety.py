@@ -130,6 +130,9 @@ HOSTILE = {
     "a chain": "".join(f'<multiRef id="n{n}"><x href="#n{n + 1}"/></multiRef>' for n in range(3000)),
     "a depth": f'<multiRef id="n0">{"<x>" * 1500}{"</x>" * 1500}</multiRef>',
 }
+_DECOYS = "".join(f'<x id="n{n}"/>' for n in range(13))
+HOSTILE["a bomb with decoys"] = f"{HOSTILE['a bomb']}<x>{_DECOYS}</x>"
+HOSTILE["a bomb with decoys in a second body"] = f"{HOSTILE['a bomb']}</soapenv:Body><soapenv:Body>{_DECOYS}"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
