@@ -112,7 +112,10 @@ def _together(live: Mapping[Key, Document], as_of: date) -> Iterator[tuple[Key, 
 
 
 def _mixed(payment: Payment, live: Mapping[Key, Document], as_of: date) -> Iterator[tuple[Key, Decimal]]:
-    """The parts of a payment that settles invoices together with credits: what they do not take, the money paid."""
+    """The parts of a payment that settles invoices together with credits: what they do not take, the money paid.
+
+    Where one of the credits does not count, the payment shows more applied than it has: what it settled is stated.
+    """
     paid = [
         a
         for a in payment.applications
