@@ -266,7 +266,7 @@ class Profile(_Strict):
             if name == "kind":
                 meanings = [*column.values.values(), *([column.value] if column.value else [])]
                 found += [f"[columns.kind]: {m!r}: {why}" for m in meanings if (why := _kind_problem(m))]
-            elif type_ is not None and (why := self._constant_problem(name, type_, column)):
+            if type_ is not None and (why := self._constant_problem(name, type_, column)):
                 found.append(f"[columns.{name}] {why}")
             if name in MEANINGS and (bad := sorted(set(column.values.values()) - MEANINGS[name])):
                 found.append(

@@ -51,6 +51,11 @@ def test_the_shipped_profiles_load() -> None:
         ('kind = { value = "invoice|credit_memo" }', 'kind = { value = "bill" }', "[columns.kind]"),
         ('kind = { value = "invoice|credit_memo" }', 'kind = { value = "adjustment:gift" }', "[columns.kind]"),
         ('kind = { value = "invoice|credit_memo" }', "", "[columns.kind]"),
+        (
+            'kind = { value = "invoice|credit_memo" }',
+            'kind = { names = ["Type"], values = { I = "invoice" }, empty = "invoice" }',
+            "[columns.kind] empty",
+        ),
         ("[dates]", '[file]\nencoding = "klingon"\n[dates]', "file.encoding"),
         ("[dates]", '[file]\ndelimiter = "ab"\n[dates]', "file.delimiter"),
         ("[dates]", '[amounts]\ndecimal = ","\ngroup = ","\n[dates]', "amounts"),
