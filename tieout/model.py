@@ -241,8 +241,10 @@ class TaxLine(Record):
 
 
 class Instalment(Record):
+    """What of an invoice falls due on a day. Signed: a deduction may have a day of its own."""
+
     due: date
-    amount: Money
+    amount: Signed
 
 
 class Application(Record):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from tieout.mapping import relation, tabular_records
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
-from tieout.model import CreditMemo, Customer, Invoice, Payment
+from tieout.model import CreditMemo, Customer, Invoice, Line, Payment
 
 MANY = 80
 HEADINGS = (
@@ -76,6 +77,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         del columns["total"]
     elif draw(st.booleans()):
         columns["tax"]["unsigned"] = True
+    if "line_net" in columns and draw(st.booleans()):
+        columns["line_net"]["unsigned"] = True
     columns["kind"] = {"names": ["Kind"], "values": KINDS} if draw(st.booleans()) else {"value": "invoice|credit_memo"}
     if not summed and draw(st.booleans()):
         columns["total"]["per"] = "document"
@@ -171,7 +174,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
             _print(p, way * (cents - tax)) if split == 1 else "", _print(p, (1 if unsigned else way) * tax) if split else "",
             _print(p, way * (cents // 2)) if split == 2 else "", invoice, _print(p, cents // 2) if invoice and not repeat else "",
             draw(st.sampled_from(["", "text", "long, text"])), side, *draw(_clearing(p)),
-            account, draw(st.sampled_from(["", "S", "Z"])), draw(st.sampled_from(["", _print(p, 100)])),
+            account, draw(st.sampled_from(["", "S", "Z"])), draw(st.sampled_from(["", _print(p, 100), _print(p, way * 100), _print(p, -way * 100)])),
         ])  # fmt: skip
     for row in rows:
         if draw(st.integers(0, 5)) == 0:
@@ -249,6 +252,17 @@ def _same(path: Path, profile: Profile, observations: list[Observation], single:
     assert {(o.entity.value, o.id) for o in good} == {(d.kind, d.id) for d in made}
     for o, d in zip(good, made, strict=True):
         assert tabular_records.signed_total(o.record) == d.sign * d.total
+        if isinstance(o.record, Invoice | CreditMemo) and o.record.lines:
+            _held_to(o.record.lines, d)
+
+
+def _held_to(lines: Sequence[Line], doc: docs.Doc) -> None:
+    """Lines of which the file states only the document's amounts make these; stated ones are those of its columns."""
+    if not any(part.stated for part in doc.parts):
+        assert sum(line.net for line in lines) == doc.total - (doc.tax or 0) + (doc.discount or 0)
+        event("lines left over")
+    else:
+        event("lines stated")
 
 
 @st.composite

@@ -24,9 +24,9 @@ FROM ({said}) AS g
 JOIN {books} AS d ON d.{own} = g.at
 WHERE account IS NOT NULL OR {billed} AND (codes IS NOT NULL OR line_sum IS NOT NULL)
 """
-_SAID = "SELECT n AS at, {net} AS line_sum, {account} AS account, {code} AS codes FROM {typed} AS t"
+_SAID = "SELECT n AS at, {way} * {net} AS line_sum, {account} AS account, {code} AS codes FROM {typed} AS t"
 _SAID_IN_LINES = """
-  SELECT t.key AS at, CASE WHEN count({net}) = count(*) THEN sum({net}) END AS line_sum,
+  SELECT t.key AS at, CASE WHEN count({net}) = count(*) THEN {way} * sum({net}) END AS line_sum,
          arg_min({account}, t.n) FILTER ({account} IS NOT NULL) AS account,
          string_agg(DISTINCT {code}, ', ' ORDER BY {code}) AS codes
   FROM {typed} AS t GROUP BY t.key
@@ -43,12 +43,21 @@ def gather(con: Any, staged: Staged, books: str) -> None:
     profile = staged.table.profile
     con.execute(f"CREATE OR REPLACE TABLE {_name(books)} ({', '.join(f'{n} {t}' for n, t in _ROWS)})")
     lines = profile.rows == "lines"
-    names = {"net": "line_net", "account": "ar_account", "code": "tax_code"}
+    names = {"account": "ar_account", "code": "tax_code"}
     said = (_SAID_IN_LINES if lines else _SAID).format(
-        typed=staged.typed, **{key: sql.column(profile, name, "t.") for key, name in names.items()}
+        typed=staged.typed,
+        way=_way(profile, sql.whole(profile) if lines else "effect"),
+        net=sql.turned(profile, "line_net") if "line_net" in profile.columns else sql.column(profile, "line_net"),
+        **{key: sql.column(profile, name, "t.") for key, name in names.items()},
     )
     own = "id" if lines else "first_row"
     con.execute(_GATHER.format(billed=_BILLED, rows=_name(books), said=said, books=books, own=own))
+
+
+def _way(profile: Profile, effect: str) -> str:
+    """What makes amounts of lines positive where they add to the document's: see `tabular_documents.Part`."""
+    line_net = profile.columns.get("line_net")
+    return "1" if line_net is None or line_net.unsigned else f"CASE WHEN {effect} < 0 THEN -1 ELSE 1 END"
 
 
 def finish(con: Any, side: str, books: str, made: Iterable[Doc]) -> None:

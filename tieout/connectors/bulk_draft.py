@@ -89,6 +89,11 @@ def turned(profile: Profile, name: str) -> str:
     return f"-({v})" if profile.amounts.direction == "credit_positive" else v
 
 
+def whole(profile: Profile) -> str:
+    """The effect of a document, of its rows together."""
+    return "any_value(effect)" if docs.per(profile, "total") == "document" else "sum(effect)"
+
+
 def _part(profile: Profile, name: str) -> str:
     """A partial amount of a document as a magnitude; negative where its sign is not its total's."""
     if name not in profile.columns:
@@ -115,7 +120,6 @@ def grouped(profile: Profile) -> str:
         f"{'any_value' if docs.per(profile, c) == 'document' else 'sum'}({turned(profile, c)}) AS p_{c}"
         for c in parts(profile)
     ]
-    whole = "any_value(effect)" if docs.per(profile, "total") == "document" else "sum(effect)"
     applied_sum, sound = "CAST(0 AS DECIMAL(38,6))", "true"
     if "invoice" in profile.columns:
         each = applied(profile, "")
@@ -126,7 +130,7 @@ def grouped(profile: Profile) -> str:
             "min(n) AS n",
             "count(*) AS row_count",
             "key",
-            f"{whole} AS effect",
+            f"{whole(profile)} AS effect",
             f"({' AND '.join(agree) or 'true'}) AS agree",
             f"{applied_sum} AS applied_sum",
             f"{sound} AS applied_sound",

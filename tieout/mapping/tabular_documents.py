@@ -28,10 +28,22 @@ _SIGN = {"invoice": 1, "credit_memo": -1, "payment": -1}
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one row is of its document: positive where it adds to the document's amount, whichever way that goes.
+
+    net: None where nothing says it · stated: whether the row has a column of it, rather than what is left of its total
+    """
+
+    net: Decimal | None
+    tax: Decimal | None
+    stated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Doc:
     """One document of a file. sign: +1 raises receivables · amounts are magnitudes; None = not stated
 
-    rows: its rows in file order · applied: (reference as printed, amount, on, reversed on)
+    rows: its rows in file order, with the part of each · applied: (reference as printed, amount, on, reversed on)
     group: a settlement in which its part is not known
     """
 
@@ -46,6 +58,7 @@ class Doc:
     tax: Decimal | None
     discount: Decimal | None
     rows: tuple[Row, ...]
+    parts: tuple[Part, ...]
     applied: tuple[tuple[str, Decimal, date | None, date | None], ...]
     concerns: str | None
     group: Group | None = None
@@ -171,6 +184,7 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
         tax=tax,
         discount=discount,
         rows=tuple(rows),
+        parts=_row_parts(profile, rows, total, (size - (tax or ZERO) + (discount or ZERO), tax)),
         applied=applied,
         concerns=str(concerns) if concerns else None,
     )
@@ -215,15 +229,11 @@ def _parts(
     found: dict[str, Decimal | None] = {}
     for name in ("net", "tax", "discount", "open"):
         plain = name in profile.columns and profile.columns[name].unsigned
-        stated = [
-            cast("Decimal", v) if plain else _turned(profile, r, cast("Decimal", v))
-            for r in rows
-            if (v := r.values.get(name)) is not None
-        ]
-        part = _sum(profile, name, stated) if stated else None
-        found[name] = -part if part and total < 0 and not plain else part
-        if part and (found[name] or ZERO) < 0:
-            return Problem(name, str(part), f"its sign is not that of the total of {total}")
+        stated = [v for r in rows if (v := _as_total(profile, r, name, total)) is not None]
+        found[name] = part = _sum(profile, name, stated) if stated else None
+        if part and part < 0:
+            shown = -part if total < 0 and not plain else part
+            return Problem(name, str(shown), f"its sign is not that of the total of {total}")
     size = abs(total)
     net, tax, discount, opened = (found[n] for n in ("net", "tax", "discount", "open"))
     if net is None and tax is not None:
@@ -235,6 +245,40 @@ def _parts(
     if opened is not None and opened > size:
         return Problem("open", f"{opened}", f"more is open than the total of {size}")
     return net, tax, discount, opened
+
+
+def _row_parts(
+    profile: Profile, rows: Sequence[Row], total: Decimal, whole: tuple[Decimal, Decimal | None]
+) -> tuple[Part, ...]:
+    """The part of each row. whole: net, before any discount, and tax of the document, which its rows add up to"""
+    if len(rows) == 1 and rows[0].values.get("line_net") is None:
+        return (Part(*whole, stated=False),)
+    parts = tuple(_row_part(profile, row, total) for row in rows)
+    left_over = not any(p.stated for p in parts)
+    if left_over and sum((p.net for p in parts if p.net is not None), ZERO) != whole[0]:
+        return tuple(replace(p, net=None) for p in parts)
+    return parts
+
+
+def _row_part(profile: Profile, row: Row, total: Decimal) -> Part:
+    """One row. What it does not state is left of its total, where that and all that it holds are its own."""
+    line_net, line_tax, net, tax, taken_off = (
+        _as_total(profile, row, name, total) for name in ("line_net", "line_tax", "net", "tax", "discount")
+    )
+    if line_net is not None or any(per(profile, n) == "document" for n in ("total", "net", "tax", "discount")):
+        return Part(line_net, line_tax, stated=line_net is not None)
+    own = -row.effect if total < 0 else row.effect
+    taxed = next((t for t in (line_tax, tax, None if net is None else own - net) if t is not None), None)
+    return Part(own - (taxed or ZERO) + (taken_off or ZERO), taxed, stated=False)
+
+
+def _as_total(profile: Profile, row: Row, name: str, total: Decimal) -> Decimal | None:
+    """An amount of a row, positive where it adds to its document's; None where the row states none."""
+    found = row.values.get(name)
+    if not isinstance(found, Decimal) or profile.columns[name].unsigned:
+        return cast("Decimal | None", found)
+    found = _turned(profile, row, found)
+    return -found if total < 0 else found
 
 
 def _turned(profile: Profile, row: Row, amount: Decimal) -> Decimal:

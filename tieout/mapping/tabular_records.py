@@ -93,8 +93,8 @@ def application_rows(doc: Doc) -> list[relation.Row]:
 def detail_row(doc: Doc) -> relation.Row | None:
     """What the document says beyond that, as a row of `relation.DETAILS`; None if it says nothing of it."""
     billed = doc.kind in ("invoice", "credit_memo")
-    nets = [cast("Decimal | None", r.values.get("line_net")) for r in doc.rows] if billed else []
-    line_sum = sum((n for n in nets if n is not None), ZERO) if nets and None not in nets else None
+    nets = [part.net for part in doc.parts if part.stated and part.net is not None]
+    line_sum = sum(nets, ZERO) if billed and len(nets) == len(doc.parts) else None
     codes = relation.tax_codes(cast("str | None", r.values.get("tax_code")) for r in doc.rows) if billed else None
     account = doc.text("ar_account")
     if account is None and codes is None and line_sum is None:
@@ -179,31 +179,26 @@ def _billed(doc: Doc, connection: str) -> dict[str, Any]:
 
 
 def _lines(doc: Doc) -> tuple[Line, ...]:
-    """The lines that the file states; none where it states only the whole document."""
+    """The lines that the file states; none where it states only the whole document, or not what each is worth."""
     if not any(
         {"item", "description", "line_net", "tax_code", "revenue_account", "unit_price"} & set(r.values)
         for r in doc.rows
     ):
         return ()
     lines = []
-    for row in doc.rows:
+    for row, part in zip(doc.rows, doc.parts, strict=True):
+        if part.net is None:
+            return ()
         v: dict[str, Any] = row.values
-        net = v.get("line_net")
-        tax = v.get("line_tax")
-        if net is None and len(doc.rows) == 1:
-            net, tax = doc.total - (doc.tax or ZERO) + (doc.discount or ZERO), doc.tax
-        elif net is None:
-            tax = tax if tax is not None else v.get("tax")
-            net = abs(row.effect) - (tax or ZERO)
         lines.append(
             Line(
                 item=v.get("item"),
                 description=v.get("description"),
                 quantity=v.get("quantity"),
                 unit_price=v.get("unit_price"),
-                net=net,
+                net=part.net,
                 tax_code=v.get("tax_code"),
-                tax=tax,
+                tax=part.tax,
                 revenue_account=v.get("revenue_account"),
             )
         )
@@ -218,12 +213,14 @@ def _applied(doc: Doc) -> tuple[Application, ...]:
 
 
 def _invoice(doc: Doc, connection: str) -> Invoice:
-    dues = {cast("date", d) for r in doc.rows if (d := r.values.get("due")) is not None}
-    parts = [(r.values.get("due"), abs(r.effect)) for r in doc.rows] if len(dues) > 1 else []
+    dues: dict[date, Decimal] = {}
+    for row in doc.rows:
+        if (due := cast("date | None", row.values.get("due"))) is not None:
+            dues[due] = dues.get(due, ZERO) + row.effect
     return Invoice(
         **_billed(doc, connection),
         due=doc.day("due"),
-        instalments=tuple(Instalment(due=cast("date", d), amount=a) for d, a in parts if d is not None),
+        instalments=tuple(Instalment(due=d, amount=a) for d, a in dues.items()) if len(dues) > 1 else (),
         deposit_applied=ZERO,
         po_number=doc.text("po_number"),
         disputed=bool(doc.get("disputed")),

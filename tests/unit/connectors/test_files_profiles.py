@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import openpyxl
@@ -12,7 +14,7 @@ import pytest
 
 from tieout.connectors.files import customers, load, records
 from tieout.errors import RecordError
-from tieout.mapping.tabular import load_profile
+from tieout.mapping.tabular import Profile, load_profile
 from tieout.model import Adjustment, AdjustmentKind, CreditMemo, Customer, Invoice, Payment
 
 EN = "Company Code\tDocument Number\tFiscal Year\tItem\tDocument Type\tAccount\tName 1\tReference\tAssignment\tDocument Date\tPosting Date\tNet due date\tDocument currency\tAmount in doc. curr.\tTax Code\tTax amount\tInvoice reference\tClearing Document\tText"
@@ -256,3 +258,75 @@ def test_customers(tmp_path: Path) -> None:
         ("0001", "acme ltd", "1", D("12.50")),
         ("0002", "müller", "2", None),
     ]
+
+
+LINES = """
+name = "lines"
+entity = "documents"
+rows = "lines"
+key = ["number"]
+[dates]
+format = "%Y-%m-%d"
+[amounts]
+direction = "debit_positive"
+[columns]
+kind = { value = "invoice|credit_memo" }
+number = { names = ["Number"] }
+customer = { names = ["Customer"] }
+issued = { names = ["Date"] }
+currency = { names = ["Currency"] }
+total = { names = ["Amount"] }
+tax = { names = ["Tax"] }
+line_net = { names = ["Net of the line"] }
+item = { names = ["Item"] }
+"""
+
+
+def _of_lines(path: Path, rows: str, without: str = "") -> tuple[dict[str, list[D]], list[Any]]:
+    """(what the lines of each document are worth, its subtotal and sum of lines as compared)"""
+    left = [line for line in LINES.splitlines() if not (without and line.startswith(without))]
+    profile = Profile.model_validate(tomllib.loads("\n".join(left)))
+    path.write_text("Number,Customer,Date,Currency,Amount,Tax,Net of the line,Item\n" + rows, "utf-8")
+    found, report = records(path, profile, "erp")
+    assert not report.rejected
+    con = duckdb.connect()
+    load(con, path, profile, side="left")
+    compared = con.execute("SELECT subtotal, line_sum FROM left_details ORDER BY id").fetchall()
+    return {o.id: [line.net for line in o.record.lines] for o in found}, compared
+
+
+def test_the_lines_of_a_credit_memo_and_a_deduction_add_up_to_their_document(tmp_path: Path) -> None:
+    """A file that signs its amounts: a credit memo's lines are negative there, and a deduction goes the other way."""
+    rows = (
+        "1,C1,2026-01-05,USD,110.00,10.00,100.00,goods\n1,C1,2026-01-05,USD,-22.00,-2.00,-20.00,rebate\n"
+        "2,C1,2026-01-06,USD,-55.00,-5.00,-50.00,back\n2,C1,2026-01-06,USD,11.00,1.00,10.00,fee\n"
+        "3,C1,2026-01-06,USD,-33.00,-3.00,-30.00,back\n"
+    )
+    worth = {"1": [100, -20], "2": [50, -10], "3": [30]}
+    assert _of_lines(tmp_path / "f.csv", rows) == (worth, [(80, 80), (40, 40), (30, 30)])
+    assert _of_lines(tmp_path / "g.csv", rows, without="line_net") == (worth, [])
+
+
+def test_a_document_that_states_only_its_whole_amount_has_no_lines_of_that_amount(tmp_path: Path) -> None:
+    rows = "1,C1,2026-01-05,USD,110.00,10.00,,goods\n1,C1,2026-01-05,USD,110.00,10.00,,more\n"
+    path = tmp_path / "f.csv"
+    profile = Profile.model_validate(
+        tomllib.loads(LINES.replace('{ names = ["Amount"] }', '{ names = ["Amount"], per = "document" }'))
+    )
+    path.write_text("Number,Customer,Date,Currency,Amount,Tax,Net of the line,Item\n" + rows, "utf-8")
+    [found], _ = records(path, profile, "erp")
+    assert isinstance(found.record, Invoice)
+    assert (found.record.total, found.record.subtotal, found.record.lines) == (110, 100, ())
+
+
+def test_a_deduction_with_a_day_of_its_own_is_taken_off_the_instalments(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    profile = Profile.model_validate(tomllib.loads(LINES.replace("item =", "due =")))
+    path.write_text(
+        "Number,Customer,Date,Currency,Amount,Tax,Net of the line,Item\n"
+        "1,C1,2026-01-05,USD,100.00,,,2026-01-31\n1,C1,2026-01-05,USD,-10.00,,,2026-02-28\n",
+        "utf-8",
+    )
+    [found], _ = records(path, profile, "erp")
+    assert isinstance(found.record, Invoice)
+    assert [(i.due, i.amount) for i in found.record.instalments] == [(date(2026, 1, 31), 100), (date(2026, 2, 28), -10)]
