@@ -62,8 +62,10 @@ FROM (SELECT a.left_source, a.right_source, sum(a.l_amount) AS l_sum, sum(a.r_am
       FROM cmp_app AS a JOIN cmp_left AS i ON i.rid = a.left_invoice GROUP BY a.left_source, a.right_source) AS g
 JOIN cmp_left AS l ON l.rid = g.left_source JOIN cmp_right AS r ON r.rid = g.right_source
 WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0)
-  AND NOT EXISTS (SELECT 1 FROM left_applications AS o WHERE o.source_kind = 'group:' || l.kind AND o.source_id = l.id)
-  AND NOT EXISTS (SELECT 1 FROM right_applications AS o WHERE o.source_kind = 'group:' || r.kind AND o.source_id = r.id)
+  AND NOT EXISTS (SELECT 1 FROM left_applications AS o WHERE o.source_kind = 'group:' || l.kind AND o.source_id = l.id
+                  AND (o.reversed_on IS NULL OR CAST(? AS DATE) < o.reversed_on))
+  AND NOT EXISTS (SELECT 1 FROM right_applications AS o WHERE o.source_kind = 'group:' || r.kind AND o.source_id = r.id
+                  AND (o.reversed_on IS NULL OR CAST(? AS DATE) < o.reversed_on))
 """
 
 # Money that one ledger settled in a group and the other holds unapplied: which invoices it paid is not known there.
@@ -106,7 +108,7 @@ FROM (
     ON j.kind = d.kind AND j.id = d.id
   WHERE d.state = 'posted' AND d.kind <> 'adjustment' AND d.settled_on IS NULL
     AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
-                    WHERE g.source_kind = 'group:' || d.kind AND g.source_id = d.id)) AS f
+                    WHERE g.source_kind = 'group:' || d.kind AND g.source_id = d.id AND g.reversed_on IS NULL)) AS f
 WHERE excess > 0 OR derived <> open
 """
 
@@ -199,7 +201,7 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> Non
             con.execute(_STANDING.format(side=side), [as_of])
             con.execute(_GROUPED.format(side=side), [as_of])
         con.execute(_BOTH)
-        con.execute(_DIFFER)
+        con.execute(_DIFFER, [as_of, as_of])
         for side, other in (SIDES, SIDES[::-1]):
             values = {f"{side}_value": "CAST(g.amount AS VARCHAR)", f"{other}_value": "'0'"}
             con.execute(_GROUP_ALONE.format(side=side, other=other, **values))

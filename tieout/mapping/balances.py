@@ -146,6 +146,29 @@ def standing(record: Document, as_of: date) -> Iterable[Settlement]:
     ]
 
 
+def told(record: Document) -> tuple[Settlement, ...] | None:
+    """`model.settlements`, each with the days on which it counts by what carries it; None if a group leaves it open.
+
+    What a payment says of a credit memo counts from the payment's posting until its void; a draft says nothing of it.
+    """
+    stated = settlements(record)
+    if not isinstance(record, Payment) or not record.credits or stated is None:
+        return stated
+    gone = ended(record)
+    found = []
+    for s in stated:
+        if s.source is Entity.PAYMENT:
+            found.append(s)
+        elif record.state is not PostingState.DRAFT:
+            a = s.application
+            days = {
+                "applied_on": max(a.applied_on, record.posted),
+                "reversed_on": min((d for d in (a.reversed_on, gone) if d is not None), default=None),
+            }
+            found.append(Settlement(s.source, s.source_id, a.model_copy(update=days)))
+    return tuple(found)
+
+
 def open_items(ledger: Iterable[AnyRecord], as_of: date) -> list[OpenItem]:
     """The documents with an open amount, end of day `as_of`, by customer, date and id."""
     kept = list(ledger)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tieout.mapping.balances import Key, counts, ended, open_amounts, open_receivables, standing
+from tieout.mapping.balances import Key, counts, ended, open_amounts, open_receivables, standing, told
 from tieout.mapping.keys import number_key
 from tieout.model import (
     ZERO,
@@ -116,7 +116,7 @@ def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str]) -
 
     I7 is said of the payment or credit memo that is applied, I8 of the end that is voided.
     """
-    for s in settlements(r) or ():
+    for s in told(r) or ():
         a = s.application
         source = ledger.get((s.source, s.source_id))
         target = ledger.get((Entity.INVOICE, a.invoice))

@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 
+from tieout.mapping.balances import ended, told
 from tieout.mapping.keys import customer_number_key, name_key, number_key
 from tieout.model import (
     ZERO,
@@ -27,7 +28,6 @@ from tieout.model import (
     Payment,
     PostingState,
     magnitude,
-    settlements,
     sign,
 )
 
@@ -292,9 +292,10 @@ def application_rows(record: Document) -> Iterator[Row]:
     """The rows of `applications` that one record states, in its own order; none for invoices and adjustments.
 
     A group of money and credits that leaves open which paid which invoice gives rows of source kind `group:payment`
-    or `group:credit_memo`, with the invoices and without: their targets are not compared.
+    or `group:credit_memo`, with the invoices and without: their targets are not compared. What a payment says of a
+    credit memo ends with the payment.
     """
-    stated = settlements(record)
+    stated = told(record)
     if stated is not None:
         for s in stated:
             yield _application(s.source.value, s.source_id, s.application)
@@ -302,8 +303,8 @@ def application_rows(record: Document) -> Iterator[Row]:
         standing = [a for a in record.applications if a.reversed_on is None]
         for a in record.applications:
             yield _application("group:payment", record.ref.id, a)
-        for c in record.credits:
-            yield ("group:credit_memo", c.credit_memo, None, c.amount, None, record.posted, None)
+        for c in record.credits if record.state is not PostingState.DRAFT else ():
+            yield ("group:credit_memo", c.credit_memo, None, c.amount, None, record.posted, ended(record))
         own = sum((a.amount for a in standing), ZERO) - sum((c.amount for c in record.credits), ZERO)
         if own > 0:
             yield ("group:payment", record.ref.id, None, own, None, record.posted, None)
