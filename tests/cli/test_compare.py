@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from hashlib import sha256
@@ -258,6 +259,68 @@ def test_what_a_ledger_lacks_may_be_a_row_that_could_not_be_read(
     assert "1 of A&#x27;s rows" in page or "1 of A's rows" in page
     for fact in ("extracted at", "program", "totals › USD › count</th><td>2<", "totals › USD › sum"):
         assert fact in page
+
+
+def one(folder: Path, name: str, id: str) -> None:
+    """A ledger of one document in Parquet, written under any name."""
+    row = f"SELECT '{id}' AS id, 'invoice' AS kind, DATE '2026-01-02' AS issued, 'EUR' AS currency, 1::DECIMAL(9,2) AS total"
+    duckdb.connect().execute(f"COPY ({row}) TO '{folder}/made.parquet' (FORMAT parquet)")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "made.parquet").rename(folder / name)
+
+
+def test_an_output_never_replaces_a_part_of_a_ledger(tieout: Run, tmp_path: Path) -> None:
+    one(tmp_path, "books/documents.parquet", "I1")
+    before = (tmp_path / "books/documents.parquet").read_bytes()
+    for option in ("--matches", "--parquet"):
+        asked = ("compare", "--left", "books", "--right", "books", option, "books/documents.parquet")
+        assert "name another file" in tieout(*asked).stderr
+    assert (tmp_path / "books/documents.parquet").read_bytes() == before
+
+
+def test_what_cannot_be_written_or_does_not_fit_is_a_mistake_to_mend(tieout: Run, tmp_path: Path) -> None:
+    one(tmp_path, "a.parquet", "I1")
+    asked = ("compare", "--left", "a.parquet", "--right", "a.parquet")
+    for more, says in (
+        (("--matches", "nowhere/m.parquet"), "nowhere is no folder"),
+        (("--parquet", "nowhere/m.parquet"), "nowhere is no folder"),
+        (("--memory", "plenty"), "'plenty' is no size of memory"),
+        (("--memory", "1MB"), "the work does not fit into 1MB of memory"),
+    ):
+        ran = tieout(*asked, *more)
+        assert (ran.returncode, says in ran.stderr) == (2, True), ran.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]  # nothing that went to disk stays, least of all here
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--memory", "2GB"),
+        ("--matches", "m.parquet"),
+        ("--unique-numbers", "left"),
+        ("--gapless-numbers", "both"),
+        ("--negative-balances",),
+        ("--unused-credit", "30"),
+    ],
+)
+def test_what_spark_cannot_do_is_refused_before_anything_is_read(
+    tieout: Run, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    asked = ("compare", "--left", "absent.parquet", "--right", "absent.parquet", "--engine", "spark")
+    ran = tieout(*asked, *more)
+    assert ran.returncode == 2
+    assert "or compare with --engine duckdb" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_spark_it_is_said_how_to_get_it(tieout: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.delitem(sys.modules, "tieout.compare.spark", raising=False)
+    asked = ("compare", "--left", "absent.parquet", "--right", "absent.parquet")
+    ran = tieout(*asked, "--engine", "spark")
+    assert ran.returncode == 2
+    assert "pip install 'tieout[spark]', and Java 17 or newer" in ran.stderr
+    assert "--master goes with --engine spark" in tieout(*asked, "--master", "local[2]").stderr
 
 
 CONTROLLED = HEAD + (

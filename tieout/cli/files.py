@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from hashlib import file_digest
@@ -191,27 +191,22 @@ def compare(
     """
     from tieout.compare import Checks, render
     from tieout.compare.files import compare_files
-    from tieout.reports.forms import page, workbook
-    from tieout.reports.reconciliation import comparison
 
     if master and engine != "spark":
         raise click.UsageError("--master goes with --engine spark")
-    if memory and engine == "spark":
-        raise click.UsageError("--memory is DuckDB's; Spark's is set in its own configuration")
-    if matches and engine == "spark":
-        raise click.UsageError("--matches is written by DuckDB; Spark lists the differences")
+    spark = (master or "local[*]") if engine == "spark" else None
     asked = {
         name: value
         for name, value in (
+            ("key", key),
             ("unique_numbers", unique_numbers),
             ("gapless_numbers", gapless_numbers),
             ("negative_balances", negative_balances or None),
             ("unused_credit_days", unused_credit),
+            ("engine", f"spark {spark}" if spark else None),
         )
         if value is not None
     }
-    if asked and engine == "spark":
-        raise click.UsageError("numbers, balances and unused credit are looked into by DuckDB only")
     checks = Checks(_SIDES[unique_numbers], _SIDES[gapless_numbers], negative_balances, unused_credit)
     _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx, matches), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
@@ -228,18 +223,11 @@ def compare(
                 matches=under,
                 checks=checks,
                 today=clock().date(),
-                spark=(master or "local[*]") if engine == "spark" else None,
+                spark=spark,
             )
     said = provenance("compare", {"as_of": result.as_of} | asked, at=clock()) | {"read": dict(result.provenance)}
-    shown = {k: v for k, v in said.items() if k != "read"}
-    if html:
-        _write(out, html, page.write(comparison.report(result, said=shown)).encode())
-    if xlsx:
-        _write(out, xlsx, workbook.write(comparison.report(result, said=shown, keys=True)))
-    if csv:
-        _table(out, csv, render.write_csv, result, said)
-    if parquet:
-        _table(out, parquet, render.write_parquet, result, said)
+    _reports(out, result, said, html=html, xlsx=xlsx)
+    _tables(out, result, said, csv=csv, parquet=parquet)
     if out.json:
         out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
@@ -247,26 +235,43 @@ def compare(
     return 1 if fail_on_differences and result.discrepancies else 0
 
 
-def _table(out: Out, path: Path, write: Callable[[Result, Path], None], result: Result, said: dict[str, Any]) -> None:
-    """Write all discrepancies to a file, and beside it where they came from."""
-    with writing_whole(path) as under:
-        write(result, under)
-    out.note(f"wrote {path}")
-    with path.open("rb") as stream:
-        sheet = {
-            "path": str(path),
-            "rows": len(result.discrepancies),
-            "sha256": file_digest(stream, "sha256").hexdigest(),
-        }
-    _write(out, Path(f"{path}.provenance.json"), f"{encode(sheet | said)}\n".encode())
+def _reports(out: Out, result: Result, said: dict[str, Any], *, html: Path | None, xlsx: Path | None) -> None:
+    """Write the comparison as a report, in each form that was asked for."""
+    from tieout.reports.forms import page, workbook
+    from tieout.reports.reconciliation import comparison
+
+    shown = {k: v for k, v in said.items() if k != "read"}
+    if html:
+        _write(out, html, page.write(comparison.report(result, said=shown)).encode())
+    if xlsx:
+        _write(out, xlsx, workbook.write(comparison.report(result, said=shown, keys=True)))
+
+
+def _tables(out: Out, result: Result, said: dict[str, Any], *, csv: Path | None, parquet: Path | None) -> None:
+    """Write all discrepancies to each file that was asked for, and beside it where they came from."""
+    from tieout.compare import render
+
+    for path, write in ((csv, render.write_csv), (parquet, render.write_parquet)):
+        if path is None:
+            continue
+        with writing_whole(path) as under:
+            write(result, under)
+        out.note(f"wrote {path}")
+        with path.open("rb") as stream:
+            digest = file_digest(stream, "sha256").hexdigest()
+        sheet = {"path": str(path), "rows": len(result.discrepancies), "sha256": digest}
+        _write(out, Path(f"{path}.provenance.json"), f"{encode(sheet | said)}\n".encode())
 
 
 def _apart(inputs: tuple[Path, ...], pages: Sequence[Path | None], tables: Sequence[Path | None]) -> None:
-    """Raises ConfigError where an output would fall on an input or on another output."""
+    """Raises ConfigError where an output would fall on an input or on another output, or into no folder."""
+    read = {f.resolve() for p in inputs for f in (p, *(p.glob("*.parquet") if p.is_dir() else ()))}
     outputs = [*(p for p in pages if p), *(p for t in tables if t for p in (t, Path(f"{t}.provenance.json")))]
     for n, path in enumerate(outputs):
-        if path.resolve() in {other.resolve() for other in (*inputs, *outputs[:n])}:
+        if path.resolve() in read | {other.resolve() for other in outputs[:n]}:
             raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path.parent} is no folder", hint="make it, or name another file")
 
 
 def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> None:

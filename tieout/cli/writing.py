@@ -24,12 +24,16 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def writing_whole(path: Path) -> Iterator[Path]:
-    """The path to write to during the block; what was written replaces an earlier file once all is on the disk."""
+    """The path to write to during the block; what was written replaces an earlier file once all is on the disk.
+
+    Raises OSError that names the file where it cannot be written, before the block begins.
+    """
     if path.exists() and not path.is_file():
         yield path
         return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        _write(temporary, "xb", b"", path)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tieout.compare import parquet
 from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
 from tieout.compare.result import Result, Rounding
+from tieout.compare.tables import Connection, database
 from tieout.connectors import files
 from tieout.errors import ConfigError
 from tieout.mapping.relation import SIDES
@@ -43,14 +45,14 @@ def compare_files(
     checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
     key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
     spark: the master of a Spark cluster (`local[2]`, `spark://host:7077`) that compares instead of DuckDB, which reads
-    Raises ProfileError where a file does not fit its profile, ConfigError where one of Parquet is not as it must be.
+    Raises ProfileError where a file does not fit its profile, ConfigError where one of Parquet is not as it must be, or
+    where Spark is asked for and absent, or asked for with `memory`, `checks` or `matches`.
     The provenance of the result names both files with hash, profile, row counts and totals.
     """
+    on_spark = _on_spark(spark, memory=memory, checks=checks, matches=matches) if spark else None
     profiles = _profile(left, left_profile), _profile(right, right_profile)
-    given = {"memory_limit": memory} if memory else {}
     # The order of rows says nothing in a relation; a file that is read by a profile counts its rows.
-    con = duckdb.connect(config={**given, "preserve_insertion_order": any(profiles)})
-    try:
+    with database(memory, ordered=any(profiles)) as con:
         read = [
             _load(con, Path(path), profile, side)
             for path, profile, side in zip((left, right), profiles, SIDES, strict=True)
@@ -70,14 +72,26 @@ def compare_files(
             today=today,
             extracts=True,
         )
-        if spark is None:
+        if on_spark is None:
             return compared(con, spool_from=SPOOL_FROM, matches=matches)
-        from tieout.compare.spark import handed_over  # noqa: PLC0415  the extra `spark`: not everybody has it
-
-        with handed_over(con, spark) as there:
+        with on_spark(con) as there:
             return compared(there)
-    finally:
-        con.close()
+
+
+def _on_spark(
+    master: str, *, memory: str | None, checks: Checks, matches: Path | None
+) -> Callable[[Connection], AbstractContextManager[Connection]]:
+    """`spark.handed_over` to that master. Raises ConfigError where Spark is absent, or cannot do what is asked."""
+    for asked, what in (
+        (memory, "a limit of memory is DuckDB's: Spark has its own configuration"),
+        (matches, "the list of matches is written by DuckDB: Spark lists the differences"),
+        (checks != NOTHING, "numbers, balances and unused credit are looked into by DuckDB only"),
+    ):
+        if asked:
+            raise ConfigError(what, hint="leave that away, or compare with --engine duckdb")
+    from tieout.compare.spark import handed_over  # noqa: PLC0415  the extra `spark`: not everybody has it
+
+    return partial(handed_over, master=master)
 
 
 def _scope(profile: Profile | None) -> str:

@@ -14,11 +14,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-import duckdb
-
 from tieout.compare.engine import run
 from tieout.compare.result import Explained, Result, Rounding
-from tieout.compare.tables import Connection, load_records
+from tieout.compare.tables import Connection, database, load_records
 from tieout.mapping.relation import SIDES
 from tieout.model import AnyRecord, Entity, tidy
 
@@ -116,8 +114,7 @@ def _once(
     same_ids: bool,
     memory: str | None,
 ) -> tuple[Result, tuple[Cluster, ...]]:
-    con = duckdb.connect(config={"memory_limit": memory} if memory else {})
-    try:
+    with database(memory) as con:
         for side, ledger in zip(SIDES, (left, right), strict=True):
             load_records(
                 con,
@@ -140,8 +137,6 @@ def _once(
             bulk_from=sys.maxsize,  # every document is asked for, the equal ones too
         )
         return result, clusters(con)
-    finally:
-        con.close()
 
 
 def clusters(con: Connection) -> tuple[Cluster, ...]:

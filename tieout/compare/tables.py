@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 
+from tieout.errors import ConfigError
 from tieout.mapping.keys import number_key, plain_sql
 from tieout.mapping.relation import (
     SIDES,
@@ -32,6 +35,31 @@ from tieout.mapping.relation import (
 from tieout.model import AnyRecord, Customer, Entity
 
 Connection = Any  # a DuckDB connection; only `execute`, `fetchall` and `description` of it are used
+
+
+@contextmanager
+def database(memory: str | None, *, ordered: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in memory, for as long as the block lasts.
+
+    memory: limit such as `2GB`; beyond it the work goes to a folder of this user's alone, under TMPDIR
+    ordered: whether rows keep their order · Raises ConfigError where `memory` is no size, or not enough
+    """
+    with tempfile.TemporaryDirectory(prefix="tieout-") as folder:
+        given = {"memory_limit": memory} if memory else {}
+        try:
+            con = duckdb.connect(config={"temp_directory": folder, "preserve_insertion_order": ordered, **given})
+        except duckdb.ParserException as error:
+            raise ConfigError(f"{memory!r} is no size of memory", hint="name one as 2GB or 500MB") from error
+        try:
+            yield con
+        except duckdb.OutOfMemoryException as error:
+            within = f"{memory} of memory and" if memory else "the memory of this machine and"
+            raise ConfigError(
+                f"the work does not fit into {within} the free disk space under {Path(folder).parent}",
+                hint="allow more memory, or let TMPDIR name a disk with more room",
+            ) from error
+        finally:
+            con.close()
 
 
 def load_records(
