@@ -269,6 +269,23 @@ def one(folder: Path, name: str, id: str) -> None:
     (folder / "made.parquet").rename(folder / name)
 
 
+def test_a_file_is_read_by_its_own_name_whatever_it_is(tieout: Run, tmp_path: Path) -> None:
+    """Brackets and stars are no pattern that finds other files; `id=7` in a path is no value of a column."""
+    for name in ("ledger[1].parquet", "ledger1.parquet", "l*.parquet", "id=7/currency=USD.parquet"):
+        one(tmp_path, name, name)
+    for name in ("ledger[1].parquet", "l*.parquet", "id=7/currency=USD.parquet"):
+        ran = tieout("compare", "--left", name, "--right", "ledger1.parquet", "--json", "--key", "id")
+        assert ran.returncode == 0, ran.stderr
+        found = json.loads(ran.stdout)
+        assert [d["left"] for d in found["discrepancies"] if d["code"] == "MISSING_IN_B"] == [name]
+        assert found["left"]["totals"] == {"EUR": {"documents": 1, "total": "1.00", "open": "1.00"}}
+        assert found["provenance"]["parameters"]["key"] == "id"
+    (tmp_path / "l[1].csv").write_text(LEFT)
+    (tmp_path / "l1.csv").write_text(RIGHT)
+    ran = tieout("profile", "check", "l[1].csv", "--profile", "documents", "--json")
+    assert json.loads(ran.stdout)["totals"] == {"USD": {"count": 3, "sum": "258.00"}}
+
+
 def test_an_output_never_replaces_a_part_of_a_ledger(tieout: Run, tmp_path: Path) -> None:
     one(tmp_path, "books/documents.parquet", "I1")
     before = (tmp_path / "books/documents.parquet").read_bytes()

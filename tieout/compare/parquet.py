@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     given = _columns(con, documents)
     _check_columns(documents, given)
     unknown = sorted(set(given) - set(DOCUMENTS))
-    source = f"read_parquet('{_quoted(documents)}', file_row_number=true)"
+    source = _file(documents, numbered=True)
     con.execute(f"CREATE OR REPLACE VIEW {side}_documents AS SELECT {_chosen(given)} FROM {source}")
     rows = _check_rows(con, documents, side)
     _parties(con, side, given, source)
@@ -117,14 +118,16 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     return facts | ({"not_compared": unknown} if unknown else {})
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _file(path: Path, *, numbered: bool = False) -> str:
+    """This one file, as SQL: no brackets or stars of its name are a pattern, and no folder's name is a column."""
+    name = escape(str(path)).replace("'", "''")
+    return f"read_parquet('{name}', hive_partitioning=false, file_row_number={numbered})"
 
 
 def _columns(con: Connection, path: Path) -> dict[str, str]:
     """Name and type of each column. Raises ConfigError where the file cannot be read."""
     try:
-        rows = con.execute(f"DESCRIBE SELECT * FROM read_parquet('{_quoted(path)}')").fetchall()
+        rows = con.execute(f"DESCRIBE SELECT * FROM {_file(path)}").fetchall()
     except duckdb.Error as error:
         raise ConfigError(
             f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}", hint="name a Parquet file"
@@ -236,7 +239,7 @@ def _copied(con: Connection, side: str, table: str, path: Path | None) -> dict[s
     if table == "applications":
         told.setdefault("amount_invoice", told["amount"])
     columns = ", ".join(f'{told.get(name, "NULL")} AS "{name}"' for name, _ in TABLES[table])
-    con.execute(f"INSERT INTO {side}_{table} SELECT {columns} FROM read_parquet('{_quoted(path)}')")
+    con.execute(f"INSERT INTO {side}_{table} SELECT {columns} FROM {_file(path)}")
     if table == "customers":
         rows = con.execute(f"SELECT id, name, number FROM {side}_customers").fetchall()
         kind = "VARCHAR"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,13 @@ def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
 
 
 def _read_csv(path: Path, columns: str, delimiter: str, quote: str, how: str) -> str:
+    """This one file, as SQL: no brackets or stars of its name are a pattern, and no folder's name is a column."""
     q = sql.literal(quote)
     return (
-        f"read_csv({sql.literal(str(path))}, auto_detect=false, header=false, columns={{{columns}}}, "
-        f"delim={sql.literal(delimiter)}, quote={q}, escape={q}, nullstr='\x01\x02', allow_quoted_nulls=false, "
-        f"strict_mode=true, null_padding=false, compression='none', encoding='utf-8', {how})"
+        f"read_csv({sql.literal(escape(str(path)))}, hive_partitioning=false, auto_detect=false, header=false, "
+        f"columns={{{columns}}}, delim={sql.literal(delimiter)}, quote={q}, escape={q}, "
+        "nullstr='\x01\x02', allow_quoted_nulls=false, strict_mode=true, "
+        f"null_padding=false, compression='none', encoding='utf-8', {how})"
     )
 
 
