@@ -74,10 +74,12 @@ DOCUMENTS: Mapping[str, Column] = {
     "memo": Column(TEXT),
     "method": Column(TEXT),
 }
+_SOURCES = ("payment", "credit_memo", "group:payment", "group:credit_memo")
 _OF_KIND = "CASE kind WHEN 'invoice' THEN 1 WHEN 'adjustment' THEN {sign} ELSE -1 END"
 _STATES = tuple(s.value for s in PostingState)
 # What must hold of every row: the condition that breaks it, and what is said then.
-_RULES: tuple[tuple[str, str], ...] = (
+Rules = tuple[tuple[str, str], ...]
+_RULES: Rules = (
     ("id IS NULL OR id = ''", "have no id"),
     (f"kind IS NULL OR kind NOT IN {KINDS}", f"are of a kind that is none of {', '.join(KINDS)}"),
     ("kind = 'adjustment' AND (sign IS NULL OR sign NOT IN (1, -1))", "are adjustments without a sign of 1 or -1"),
@@ -107,7 +109,7 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     unknown = sorted(set(given) - set(DOCUMENTS))
     source = _file(documents, numbered=True)
     con.execute(f"CREATE OR REPLACE VIEW {side}_documents AS SELECT {_chosen(given)} FROM {source}")
-    rows = _check_rows(con, documents, side)
+    rows = _check_rows(con, documents, f"{side}_documents", _RULES, place="rid", key="id")
     _parties(con, side, given, source)
     with documents.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
@@ -182,18 +184,21 @@ def _chosen(given: Mapping[str, str]) -> str:
     return ", ".join(["file_row_number AS rid", *columns])
 
 
-def _check_rows(con: Connection, path: Path, side: str) -> int:
-    """How many there are. Raises ConfigError where one of them breaks a rule, and names the first."""
-    counts = ", ".join(f"count(CASE WHEN {broken} THEN 1 END)" for broken, _ in _RULES)
-    rows, *found = con.execute(f"SELECT count(*), {counts} FROM {side}_documents").fetchall()[0]
-    for n, (broken, said) in zip(found, _RULES, strict=True):
+def _check_rows(con: Connection, path: Path, rows: str, rules: Rules, *, place: str, key: str) -> int:
+    """How many there are. Raises ConfigError where one of them breaks a rule, and names the first.
+
+    rows: table or query · place: what numbers them, from 0 · key: what names one
+    """
+    counts = ", ".join(f"count(CASE WHEN {broken} THEN 1 END)" for broken, _ in rules)
+    every, *found = con.execute(f"SELECT count(*), {counts} FROM {rows}").fetchall()[0]
+    for n, (broken, said) in zip(found, rules, strict=True):
         if n:
-            first = con.execute(f"SELECT rid, id FROM {side}_documents WHERE {broken} ORDER BY rid LIMIT 1").fetchall()
+            first = con.execute(f"SELECT {place}, {key} FROM {rows} WHERE {broken} ORDER BY 1 LIMIT 1").fetchall()
             raise ConfigError(
-                f"{path}: {n:,} of {rows:,} rows {said}; the first is row {first[0][0] + 1:,}, id {first[0][1]!r}",
+                f"{path}: {n:,} of {every:,} rows {said}; the first is row {first[0][0] + 1:,}, {key} {first[0][1]!r}",
                 hint="mend what writes the file; nothing was compared",
             )
-    return int(rows)
+    return int(every)
 
 
 def _parties(con: Connection, side: str, given: Mapping[str, str], source: str) -> None:
@@ -219,6 +224,29 @@ _REQUIRED = {
     "applications": ("source_kind", "source_id", "invoice", "amount", "applied_on"),
     "details": ("kind", "id"),
 }
+# What is stated twice would be found twice, and what names no kind would be in nothing.
+_OF: Mapping[str, Rules] = {
+    "customers": (("id IS NULL OR id = ''", "have no id"), ("n > 1", "are of a customer that stands more than once")),
+    "applications": (
+        (
+            f"source_kind IS NULL OR source_kind NOT IN {_SOURCES}",
+            f"have a source_kind that is none of {', '.join(_SOURCES)}",
+        ),
+        ("source_id IS NULL OR source_id = ''", "have no source_id"),
+        ("invoice IS NULL AND source_kind NOT LIKE 'group:%'", "have no invoice"),
+        ("amount IS NULL OR amount_invoice IS NULL AND invoice IS NOT NULL", "have no amount"),
+        ("amount < 0 OR amount_invoice < 0", "have an amount below zero: what is taken back has a reversed_on"),
+        ("applied_on IS NULL", "have no applied_on"),
+    ),
+    "details": (
+        (f"kind IS NULL OR kind NOT IN {KINDS}", f"are of a kind that is none of {', '.join(KINDS)}"),
+        ("id IS NULL OR id = ''", "have no id"),
+        ("n > 1", "are of a document that stands more than once"),
+    ),
+}
+# What names a row of each, and what may stand once only.
+_NAMED = {"customers": "id", "applications": "source_id", "details": "id"}
+_ONCE = {"customers": "id", "details": "kind, id"}
 _KINDS = {"VARCHAR": TEXT, "DATE": "date"}
 
 
@@ -239,7 +267,11 @@ def _copied(con: Connection, side: str, table: str, path: Path | None) -> dict[s
     if table == "applications":
         told.setdefault("amount_invoice", told["amount"])
     columns = ", ".join(f'{told.get(name, "NULL")} AS "{name}"' for name, _ in TABLES[table])
-    con.execute(f"INSERT INTO {side}_{table} SELECT {columns} FROM {_file(path)}")
+    alike = f", count(*) OVER (PARTITION BY {_ONCE[table]}) AS n" if table in _ONCE else ""
+    found = f"(SELECT {columns}, file_row_number AS place FROM {_file(path, numbered=True)}) AS t"
+    checked = f"(SELECT *{alike} FROM {found}) AS c"
+    count = _check_rows(con, path, checked, _OF[table], place="place", key=_NAMED[table])
+    con.execute(f"INSERT INTO {side}_{table} SELECT * EXCLUDE (place) FROM {found}")
     if table == "customers":
         rows = con.execute(f"SELECT id, name, number FROM {side}_customers").fetchall()
         kind = "VARCHAR"
@@ -254,4 +286,4 @@ def _copied(con: Connection, side: str, table: str, path: Path | None) -> dict[s
             f"UPDATE {side}_customers AS c SET name_key = k.name_key, number_key = k.number_key FROM keyed AS k "
             "WHERE k.id = c.id"
         )
-    return {table: con.execute(f"SELECT count(*) FROM {side}_{table}").fetchall()[0][0]}
+    return {table: count}

@@ -86,6 +86,52 @@ def test_a_file_that_is_not_as_it_must_be_is_refused_with_the_place(tmp_path, qu
         parquet.attach(duckdb.connect(), written(tmp_path, query), side="left")
 
 
+APPLIED = (
+    "SELECT 'payment' AS source_kind, 'P' AS source_id, 'I' AS invoice, 1.00 AS amount, DATE '2026-01-02' AS applied_on"
+)
+DETAIL = "SELECT 'invoice' AS kind, 'I' AS id, 1.00 AS subtotal"
+ONE = "SELECT 'C' AS id, 'Ada' AS name"
+
+
+@pytest.mark.parametrize(
+    ("table", "query", "says"),
+    [
+        (
+            "applications",
+            f"SELECT * REPLACE ('Payment' AS source_kind) FROM ({APPLIED})",
+            "a source_kind that is none of",
+        ),
+        ("applications", f"SELECT * REPLACE ('' AS source_id) FROM ({APPLIED})", "no source_id"),
+        ("applications", f"SELECT * REPLACE (NULL::VARCHAR AS invoice) FROM ({APPLIED})", "no invoice; .*row 1,.*'P'"),
+        ("applications", f"SELECT *, NULL::DECIMAL(9,2) AS amount_invoice FROM ({APPLIED})", "have no amount"),
+        ("applications", f"SELECT * REPLACE (-amount AS amount) FROM ({APPLIED})", "below zero"),
+        ("applications", f"SELECT * REPLACE (NULL::DATE AS applied_on) FROM ({APPLIED})", "no applied_on"),
+        ("details", f"SELECT * REPLACE ('bill' AS kind) FROM ({DETAIL})", "of a kind"),
+        ("details", f"SELECT * REPLACE (NULL::VARCHAR AS id) FROM ({DETAIL})", "have no id"),
+        ("details", f"{DETAIL} UNION ALL {DETAIL}", "2 of 2 rows are of a document that stands more than once"),
+        ("customers", f"SELECT * REPLACE ('' AS id) FROM ({ONE})", "have no id"),
+        (
+            "customers",
+            f"SELECT 'D' AS id, 'Bo' AS name UNION ALL {ONE} UNION ALL {ONE}",
+            "more than once; .*row 2, id 'C'",
+        ),
+    ],
+)
+def test_what_lies_beside_the_documents_is_held_to_its_form_too(tmp_path, table, query, says):
+    """An application of no known kind would pay nothing, one that stands twice would be two: neither is said by chance."""
+    written(tmp_path, BARE, "documents.parquet")
+    written(tmp_path, query, f"{table}.parquet")
+    with pytest.raises(ConfigError, match=f"{table}.parquet: .*{says}"):
+        parquet.attach(duckdb.connect(), tmp_path, side="left")
+
+
+def test_a_group_need_not_say_what_it_paid(tmp_path):
+    written(tmp_path, BARE, "documents.parquet")
+    group = f"SELECT * REPLACE ('group:payment' AS source_kind, NULL::VARCHAR AS invoice) FROM ({APPLIED})"
+    written(tmp_path, f"{APPLIED} UNION ALL {APPLIED} UNION ALL {group}", "applications.parquet")
+    assert parquet.attach(duckdb.connect(), tmp_path, side="left")["applications"] == 3
+
+
 def test_what_is_no_parquet_and_what_is_not_known_is_said(tmp_path):
     (tmp_path / "b.parquet").write_text("id,total\n")
     with pytest.raises(ConfigError, match="cannot be read as Parquet"):
