@@ -110,7 +110,7 @@ def together(draw):
 
 
 def books(records, name="erp", **more):
-    return Books(name, records, {"system": name}, home="USD", **more)
+    return Books(name, records, {"system": name}, **{"home": "USD"} | more)
 
 
 def every(held, as_of, since):
@@ -436,6 +436,29 @@ def test_home_currency_stands_beside_the_documents_own_and_is_not_made_up():
     listed = items.build([books(bare)], as_of=date(2026, 1, 31))
     assert cells(listed, "items", "base", "total") == [None, D("7.00"), None]
     assert any("no rate" in note for note in listed.notes)
+
+
+def test_each_side_is_shown_in_its_own_home_currency():
+    """Two companies may keep their books in two currencies, and one may not say in which."""
+    euro = invoice("I", "C1", "100", "2026-01-05", currency="EUR", exchange_rate=D("1.10"))
+    dollar = invoice("J", "C1", "50", "2026-01-05", exchange_rate=D("0.90"))
+    side = [customer("C1", "One"), euro, dollar]
+    american, european, silent = (books(side, str(home), home=home) for home in ("USD", "EUR", None))
+
+    def told(report, key):
+        return [(c.title, c.currency) for c in table(report, key).columns if c.key.endswith("base")]
+
+    for sides, columns in (
+        ((american, european), [("in USD", "USD"), ("in EUR", "EUR")]),
+        ((silent, european), [("in home currency", ""), ("in EUR", "EUR")]),
+    ):
+        aged = aging.build(sides, as_of=date(2026, 1, 31))
+        assert told(aged, "customers") == columns
+        assert told(roll_forward.build(sides, **JANUARY), "roll_forward") == columns
+        assert cells(aged, "customers", "right.base", "total")[-1] == D(145)
+    both = aging.build((american, european), as_of=date(2026, 1, 31))
+    assert cells(both, "customers", "number", "total")[-1] == "Total in USD and EUR"
+    assert cells(both, "customers", "left.base", "total")[-1] == D(160)
 
 
 def test_a_customers_money_that_paid_for_another_is_on_both_statements():

@@ -12,6 +12,7 @@ from tieout.reports.ledger import Ledger
 
 SIDES = ("left", "right")
 CURRENCY = Column("currency", "currency", width=8)
+_BASE = "base"
 
 
 def keys(sides: Sequence[Ledger]) -> tuple[str, ...]:
@@ -20,11 +21,14 @@ def keys(sides: Sequence[Ledger]) -> tuple[str, ...]:
 
 
 def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, ...]:
-    """The columns once for each side: `left.total`, under the side's name; for one side as they are."""
+    """The columns once for each side: `left.total`, under the side's name; for one side as they are.
+
+    A column of amounts in home currency (see `base`) is in each side's own.
+    """
     if len(sides) == 1:
         return tuple(columns)
     return tuple(
-        replace(c, key=f"{side}.{c.key}", group=ledger.name)
+        replace(base(ledger.home) if c.key == _BASE else c, key=f"{side}.{c.key}", group=ledger.name)
         for side, ledger in zip(SIDES, sides, strict=True)
         for c in columns
     )
@@ -35,9 +39,9 @@ def titled(title: str, side: Ledger, sides: Sequence[Ledger]) -> str:
     return title if len(sides) == 1 else f"{title}: {side.name}"
 
 
-def base(title: str, home: str | None) -> Column:
-    """The column of amounts in home currency."""
-    return Column("base", f"{title} {home}", "money", currency=home or "")
+def base(home: str | None, title: str = "in") -> Column:
+    """The column of amounts in home currency; a side that does not say which has none."""
+    return Column(_BASE, f"{title} {home or 'home currency'}", "money", currency=home or "")
 
 
 def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
@@ -48,7 +52,6 @@ def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
 def totalled(
     columns: Sequence[Column],
     details: Sequence[tuple[Cell, ...]],
-    home: str | None = None,
     summed: Collection[str] | None = None,
 ) -> tuple[Row, ...]:
     """The details, sorted by currency by the caller, with a total of every amount and number after each currency.
@@ -79,8 +82,9 @@ def totalled(
         pending.append(cells)
     close()
     based = [n for n, c in enumerate(columns) if c.currency]
-    if based and home and len(ranges) > 1:
-        made = _total(columns, details, f"Total in {home}", {}, tuple(ranges))
+    if based and len(ranges) > 1:
+        homes = dict.fromkeys(columns[n].currency for n in based)
+        made = _total(columns, details, f"Total in {' and '.join(homes)}", {}, tuple(ranges))
         kept = tuple(c if n in based or isinstance(c, str) else None for n, c in enumerate(made.cells))
         rows.append(replace(made, cells=kept))
     return tuple(rows)

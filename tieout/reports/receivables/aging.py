@@ -145,7 +145,7 @@ def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Seque
     of_side = (
         *(Column(key, title, "money") for key, title in places.items()),
         Column("total", "total", "money"),
-        *((layout.base("in", sides[0].home),) if foreign else ()),
+        *((layout.base(sides[0].home),) if foreign else ()),
     )
     columns = (
         *_PARTY,
@@ -164,7 +164,7 @@ def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Seque
         totals = [sum((p.amount for p in own), ZERO) for own in both]
         gap = (tidy(totals[1] - totals[0]),) if two else ()
         details.append((parties[key].number, parties[key].name, currency, *(c for g in cells for c in g), *gap))
-    return Table("customers", "By customer", columns, layout.totalled(columns, details, sides[0].home))
+    return Table("customers", "By customer", columns, layout.totalled(columns, details))
 
 
 def group(places: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:

@@ -74,11 +74,11 @@ def balances(key: str, title: str, sides: Sequence[Ledger], items: Sequence[Sequ
 def _tables(sides: Sequence[Ledger], as_of: date) -> list[Table]:
     found = []
     for n, side in enumerate(sides):
-        based = (layout.base("open in", side.home),) if side.foreign else ()
+        based = (layout.base(side.home, "open in"),) if side.foreign else ()
         columns = (*_COLUMNS, *based)
         details = [(*_cells(i), *([i.base] if based else [])) for i in side.items(as_of)]
         title = layout.titled("Open items", side, sides)
-        rows = layout.totalled(columns, details, side.home)
+        rows = layout.totalled(columns, details)
         found.append(Table(layout.keyed("items", n, sides), title, columns, rows))
     return found
 

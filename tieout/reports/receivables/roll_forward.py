@@ -162,7 +162,7 @@ def _table(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], openin
     group = (
         Column("count", "documents", "count"),
         Column("amount", "amount", "money"),
-        *((layout.base("in", sides[0].home),) if foreign else ()),
+        *((layout.base(sides[0].home),) if foreign else ()),
     )
     columns = (
         Column("line", "line", width=34),

@@ -93,7 +93,7 @@ def _items(number: int, side: Ledger, sides: Sequence[Ledger], items: Sequence[I
         Column("amount", "full amount", "money"),
         Column("cash", "unapplied cash", "money"),
         Column("credits", "open credits", "money"),
-        *((layout.base("in", side.home),) if side.foreign else ()),
+        *((layout.base(side.home),) if side.foreign else ()),
     )
     details: list[tuple[Cell, ...]] = [
         (
@@ -114,7 +114,7 @@ def _items(number: int, side: Ledger, sides: Sequence[Ledger], items: Sequence[I
         if i.unapplied
     ]
     title = layout.titled("Unapplied items", side, sides)
-    return Table(layout.keyed("items", number, sides), title, columns, layout.totalled(columns, details, side.home))
+    return Table(layout.keyed("items", number, sides), title, columns, layout.totalled(columns, details))
 
 
 def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> list[Proof]:

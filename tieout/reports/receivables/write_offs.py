@@ -85,7 +85,7 @@ def _documents(number: int, side: Ledger, sides: Sequence[Ledger], own: Sequence
         Column("posted", "posted", "date"),
         Column("full", "full amount", "money"),
         Column("amount", "counts for", "money"),
-        *((layout.base("in", side.home),) if side.foreign else ()),
+        *((layout.base(side.home),) if side.foreign else ()),
         Column("concerns", "concerns", width=18),
         Column("reason", "reason", width=40),
         Column("approver", "approver", width=20),
@@ -113,7 +113,7 @@ def _documents(number: int, side: Ledger, sides: Sequence[Ledger], own: Sequence
             )
         )
     title = layout.titled("Credits and write-offs", side, sides)
-    return Table(layout.keyed("documents", number, sides), title, columns, layout.totalled(columns, details, side.home))
+    return Table(layout.keyed("documents", number, sides), title, columns, layout.totalled(columns, details))
 
 
 def _concerns(side: Ledger, r: Document) -> str:

@@ -260,7 +260,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
             )
         )  # fmt: skip
     # What moves nothing has nothing to add up.
-    rows = layout.totalled(columns, details, base) if moves else tuple(map(Row, details))
+    rows = layout.totalled(columns, details) if moves else tuple(map(Row, details))
     return Table(key, title, columns, rows)
 
 
