@@ -13,6 +13,7 @@ from docs import generate
 from docs.catalogue import MEANING, NEXT
 from tests.architecture.source import ROOT, modules
 from tieout import errors
+from tieout.compare import codes
 from tieout.compare.codes import CODES, OF_SYNC
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,14 +45,17 @@ def test_every_target_of_make_is_told() -> None:
 
 
 def emitted() -> set[str]:
-    """Every code that stands in a text of comparison or sync (SQL included), outside the catalogue."""
+    """Every code that stands in a text of comparison or sync (SQL included), or is used by its name there."""
     known = set(CODES) | set(OF_SYNC)
+    named = {name: code for name, code in vars(codes).items() if isinstance(code, str) and code in known}
     found: set[str] = set()
     for path, tree in modules().items():
         if path.startswith(("compare/", "sync/")) and path != "compare/codes.py":
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found |= set(_CODE.findall(node.value)) & known
+                elif isinstance(node, ast.Name) and node.id in named:
+                    found.add(named[node.id])
     # Two that SQL puts together: MISSING_IN_{absent}.
     return found | {"MISSING_IN_A", "MISSING_IN_B"}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from hashlib import sha256
@@ -152,3 +154,20 @@ def test_files_know_nothing_of_what_was_known_when(tieout: Run, books: Path) -> 
     ran = tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--known-on", "2026-03-31")
     assert ran.returncode == 2
     assert "state database" in ran.stderr
+
+
+def test_files_need_no_state_database(books: Path) -> None:
+    """Neither the database nor what speaks to it is loaded for a report that is made of files alone."""
+    asked = ["report", "aging", *FILES, "--as-of", "2026-03-01"]
+    loads = f"""
+import sys
+from click.testing import CliRunner
+from tieout.cli import cli
+ran = CliRunner().invoke(cli, {asked!r})
+assert ran.exit_code == 0, ran.output
+print("sqlalchemy" in sys.modules)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", loads], cwd=books, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.strip() == "False", ran.stdout + ran.stderr

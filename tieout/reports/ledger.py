@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from tieout.mapping.balances import Key, counts, effect, ended, open_amounts, open_receivables
+from tieout.mapping.balances import Key, counts, effect, ended, open_amounts
 from tieout.model import (
     ZERO,
     Adjustment,
@@ -24,11 +24,10 @@ from tieout.model import (
     exponent,
     magnitude,
     sign,
-    tidy,
 )
+from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Proof
-from tieout.sync.control import own_documents
 
 KINDS = {
     Entity.INVOICE: "invoice",
@@ -159,12 +158,11 @@ class Ledger:
 
         The figure that a sum over items has to give, found another way.
         """
-        if self.books.open_only:
-            return _summed((e.currency, e.amount) for r in self.documents for e in self.moves(r) if e.on <= as_of)
-        found = defaultdict(lambda: ZERO, open_receivables(self.documents, as_of))
-        for currency, amount in self.crossing(as_of).items():
-            found[currency] += amount
-        return dict(found)
+        return _summed((*self.by_effects(as_of).items(), *self.crossing(as_of).items()))
+
+    def by_effects(self, as_of: date) -> dict[str, Decimal]:
+        """The same without what applications across currencies move, which no effect of a document shows."""
+        return _summed((e.currency, e.amount) for r in self.documents for e in self.moves(r) if e.on <= as_of)
 
     def crossing(self, as_of: date) -> dict[str, Decimal]:
         """What applications across currencies add to each, end of day `as_of`: no effect of a document shows it."""
@@ -320,27 +318,8 @@ def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
             )
             for c in sorted({*by_items, *by_effects})
         ]
-        found += _stated(side, as_of)
+        found += stated.proofs(side, as_of)
     return tuple(found)
-
-
-def _stated(side: Ledger, as_of: date) -> Iterator[Proof]:
-    """The documents of an account against what the system's own report states for it."""
-    balances = [b for b in side.books.controls if b.as_of == as_of]
-    if not balances:
-        yield Proof(f"{side.name}: no total of its own is to be had for {as_of}", None, None, None)
-    for b in balances:
-        claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
-        own = own_documents(b, balances, side.documents)
-        if own is None:
-            yield Proof(f"{claim} (which documents it is about cannot be told)", None, b.amount, None)
-            continue
-        moves = [e for r in own if not isinstance(r, Customer) for e in side.moves(r)]
-        ours, whole = (sum((e.amount for e in moves if e.on <= day), ZERO) for day in (as_of, date.max))
-        # A figure that names no day of its own is the system's of now, and counts what is dated later, too.
-        if ours != b.amount == whole and as_of.isoformat() not in b.parameters.values():
-            claim, ours = f"{claim}, whatever their date", whole
-        yield Proof(claim, tidy(ours), tidy(b.amount), ours == b.amount)
 
 
 def notes(sides: Sequence[Ledger], as_of: date) -> tuple[str, ...]:
@@ -364,10 +343,10 @@ def _notes(side: Ledger, as_of: date) -> Iterator[str]:
         yield f"{side.name} speaks for {books.dated}: what happened from then to {as_of} is not in it."
     if books.dated and books.dated > as_of and books.open_only:
         yield f"{side.name} was listed on {books.dated}: what was open on {as_of} and settled since is not in it."
-    stated = sum(isinstance(r, Payment) and r.stated_by_source for r in side.documents)
-    if stated:
+    told = sum(isinstance(r, Payment) and r.stated_by_source for r in side.documents)
+    if told:
         yield (
-            f"{side.name} states of {stated:,} {'invoice' if stated == 1 else 'invoices'} only that and when they were "
+            f"{side.name} states of {told:,} {'invoice' if told == 1 else 'invoices'} only that and when they were "
             "settled: they count as paid in full from that day; who paid, and how, it does not say."
         )
     if not (books.open_only or any(isinstance(r, Payment) for r in side.documents)):

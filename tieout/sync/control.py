@@ -13,12 +13,11 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.compare import Discrepancy
-from tieout.compare.codes import of
+from tieout.compare.codes import UNTRACED, of
+from tieout.mapping.control import of_now, own_documents
 from tieout.model import ZERO, AnyRecord, ControlBalance, effects, tidy
 from tieout.sync.differences import id_of
 from tieout.sync.facts import LEFT, Which
-
-CODE = "UNTRACED_TIE_OUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Untied:
 def untied(balances: Sequence[ControlBalance], records: Sequence[AnyRecord]) -> list[Untied]:
     """The balances that the documents do not add up to; first report first, one per account and currency.
 
-    A balance of which it cannot be told which documents are its own (see `own_documents`) is left out.
+    A balance of which it cannot be told which documents are its own (see `mapping.control`) is left out.
     """
     found: dict[tuple[str, str], Untied] = {}
     for balance in balances:
@@ -40,45 +39,9 @@ def untied(balances: Sequence[ControlBalance], records: Sequence[AnyRecord]) -> 
         if held is None:
             continue
         total = _sum(held, balance.as_of)
-        # A figure without a day of its own counts what is dated later, too, where the system posts ahead.
-        dated = balance.as_of.isoformat() in balance.parameters.values()
-        if balance.amount != total and (dated or balance.amount != _sum(held, date.max)):
+        if balance.amount != total and not of_now(balance, total, _sum(held, date.max)):
             found.setdefault((balance.account, balance.currency), Untied(balance, tidy(total)))
     return list(found.values())
-
-
-def own_documents(
-    balance: ControlBalance, balances: Sequence[ControlBalance], records: Iterable[AnyRecord]
-) -> list[AnyRecord] | None:
-    """The documents that a stated balance is about; None where that cannot be told.
-
-    It cannot with another account of its currency beside it and documents that name none, or with documents in a
-    currency for which the report states nothing.
-    """
-    own = [r for r in records if _account(r) in (None, *_accounts(balance))]
-    if not _tellable(balance, balances, own):
-        return None
-    return [r for r in own if getattr(r, "currency", None) == balance.currency]
-
-
-def _tellable(balance: ControlBalance, balances: Sequence[ControlBalance], own: Iterable[AnyRecord]) -> bool:
-    same = [b for b in balances if b.report == balance.report]
-    covered = {b.currency for b in same}
-    rivals = [b for b in same if b.currency == balance.currency and b.account != balance.account]
-    return not any(
-        getattr(r, "currency", None) not in covered or (rivals and _account(r) is None)
-        for r in own
-        if any(e.amount for e in effects(r))
-    )
-
-
-def _account(record: AnyRecord) -> str | None:
-    return getattr(record, "ar_account", None)
-
-
-def _accounts(balance: ControlBalance) -> list[str]:
-    """A report over several accounts names them with commas between."""
-    return balance.account.split(",")
 
 
 def _sum(records: Iterable[AnyRecord], until: date) -> Decimal:
@@ -91,7 +54,7 @@ def as_discrepancy(found: Untied, which: Which, unread: int) -> Discrepancy:
 
     unread: how many records of the system could not be read, which may be all of it
     """
-    b, entry = found.balance, of(CODE)
+    b, entry = found.balance, of(UNTRACED)
     rest = b.amount - found.documents
     asked = ", ".join(f"{name} {value}" for name, value in sorted(b.parameters.items()))
     cause = f"{b.report}{f' ({asked})' if asked else ''} of {b.connection} states {tidy(b.amount)} {b.currency} on"
@@ -100,8 +63,8 @@ def as_discrepancy(found: Untied, which: Which, unread: int) -> Discrepancy:
         cause += f"; {unread} record{'' if unread == 1 else 's'} of it could not be read"
     left = which == LEFT
     return Discrepancy(
-        id=id_of(CODE, b.connection, b.account, b.currency),
-        code=CODE,
+        id=id_of(UNTRACED, b.connection, b.account, b.currency),
+        code=UNTRACED,
         secondary=(),
         class_=entry.class_,
         severity=entry.severity,

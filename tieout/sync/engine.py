@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained
+from tieout.compare.codes import UNTRACED
 from tieout.connectors import Connector
 from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, ControlBalance, Entity
@@ -25,7 +26,6 @@ from tieout.sync import closings, differences, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
-from tieout.sync.control import CODE as CONTROL
 from tieout.sync.control import as_discrepancy, untied
 from tieout.sync.doubts import of_reads, unlooked
 from tieout.sync.facts import (
@@ -548,7 +548,7 @@ class _Run:
         found += control or []
         found += of_reads(self.reads, today=self.store.clock().date(), stale_after=self.pair.stale_after)
         # Figures that could not be held against the documents in this run say nothing new.
-        unseen = frozenset({CONTROL} if control is None else ()) | (frozenset() if fresh else OF_REPORTED_BALANCES)
+        unseen = frozenset({UNTRACED} if control is None else ()) | (frozenset() if fresh else OF_REPORTED_BALANCES)
         unseen |= unlooked(self.names, {w: self._entities(w) for w in self.names}, self.reads)
         with self.store.writing(self.lease, run=self.id) as tx:
             if self.as_of == self.pair.as_of:

@@ -13,14 +13,15 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tieout.compare.base import Based, in_base
+from tieout.compare.codes import UNTRACED
 from tieout.compare.ledgers import Compared
 from tieout.model import ZERO, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Report, Row, Style, Table
-from tieout.reports.reconciliation import bridge_proofs, tie_out, zero_sum
+from tieout.reports.reconciliation import bridge_proofs, zero_sum
 from tieout.reports.reconciliation.bridge_lines import Amounts, Bridged, Line, Step, bridged, line_of
-from tieout.sync.control import CODE as UNTRACED
+from tieout.reports.stated import Tie, ties
 from tieout.sync.past import Standing
 
 
@@ -49,7 +50,7 @@ def build(
         as_of=as_of,
         known_on=None,
         tables=(
-            _statement(bridge, [tie_out.ties(side, as_of) for side in sides]),
+            _statement(bridge, [ties(side, as_of) for side in sides]),
             *([_base_bridge(bridge.based, bridge.steps)] if bridge.based else []),
             zero_sum.table(sides, compared, as_of),
             bridge_proofs.records(compared, sides),
@@ -59,7 +60,7 @@ def build(
         ),
         charts=tuple(_charts(bridge)),
         proofs=tuple(bridge_proofs.proofs(bridge, sides, as_of)),
-        notes=(*bridge_proofs.notes(books, bridge, as_of), *ledger.notes(sides, as_of)),
+        notes=(*bridge_proofs.notes(sides, bridge, as_of), *ledger.notes(sides, as_of)),
         parameters=_parameters(bridge),
         provenance={"hashes": bridge_proofs.hashes(books, compared)},
     )
@@ -86,7 +87,7 @@ def _columns(base: str | None) -> tuple[Column, ...]:
     )
 
 
-def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
+def _statement(bridge: Bridged, stated: Sequence[Sequence[Tie]]) -> Table:
     """Control account, subledger and lines of A, then of B; for each currency."""
     base, result = bridge.base, bridge.compared.result
     rows: list[Row] = []
@@ -94,7 +95,7 @@ def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
         own = bridge.of(currency)
         left, right = bridge.ends(currency)
         rows += [
-            _row(line, currency, base) for tie in ties[0] if tie.balance.currency == currency
+            _row(line, currency, base) for tie in stated[0] if tie.balance.currency == currency
             for line in _control(tie, "A", result.left.name, left[0])
         ]  # fmt: skip
         first = len(rows)
@@ -109,7 +110,7 @@ def _statement(bridge: Bridged, ties: Sequence[Sequence[tie_out.Tie]]) -> Table:
         rows.append(replace(rest, formula=formula))
         rows.append(_end("SL B", f"open receivables per {result.right.name}", currency, right, "closing"))
         rows += [
-            _row(line, currency, base) for tie in ties[1] if tie.balance.currency == currency
+            _row(line, currency, base) for tie in stated[1] if tie.balance.currency == currency
             for line in reversed(_control(tie, "B", result.right.name, right[0]))
         ]  # fmt: skip
     note = "A line's amount leads from A to B. Each line is listed document by document in the table of differences."
@@ -147,7 +148,7 @@ def _cells(line: Line, currency: str, some: Sequence[Step], base: str | None) ->
 Told = tuple[str, str, str, Decimal | None]
 
 
-def _control(tie: tie_out.Tie, letter: str, name: str, subledger: Decimal) -> list[Told]:
+def _control(tie: Tie, letter: str, name: str, subledger: Decimal) -> list[Told]:
     """What the source states for an account, and the way from there to the subledger, in the order of A.
 
     The lines of B lead the other way, and are read from the last.

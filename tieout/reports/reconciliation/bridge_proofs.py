@@ -7,15 +7,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
 
 from tieout.compare.base import RATES
 from tieout.compare.ledgers import Compared, Placed
 from tieout.model import ZERO, as_json, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Table
-from tieout.reports.reconciliation import tie_out
 from tieout.reports.reconciliation.bridge_lines import Bridged
 
 # How one matched pair is classified, as it is printed.
@@ -80,7 +78,7 @@ def proofs(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Iter
     yield from _counted(bridge.compared, sides)
     yield from _valued(bridge, sides, as_of)
     yield _turned(bridge.compared)
-    yield from (p for side in sides for p in tie_out.proofs(side, as_of))
+    yield from (p for side in sides for p in stated.proofs(side, as_of))
 
 
 def _counted(compared: Compared, sides: Sequence[ledger.Ledger]) -> Iterator[Proof]:
@@ -98,22 +96,12 @@ def _valued(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Ite
     """The comparison's totals against the effects of the documents, found without it."""
     result = bridge.compared.result
     for which, side in zip((result.left, result.right), sides, strict=True):
-        by_effects = _by_effects(side, as_of)
+        by_effects = side.by_effects(as_of)
         for c in bridge.currencies:
             ours = tidy(which.totals[c].open if c in which.totals else ZERO)
             theirs = tidy(by_effects.get(c, ZERO))
             claim = f"{side.name}: the bridge's end in {c} is the sum of the documents' effects"
             yield Proof(claim, ours, theirs, ours == theirs)
-
-
-def _by_effects(side: ledger.Ledger, as_of: date) -> dict[str, Decimal]:
-    """Without what applications across currencies move, which no effect of a document shows."""
-    sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
-    for r in side.documents:
-        for e in side.moves(r):
-            if e.on <= as_of:
-                sums[e.currency] += e.amount
-    return dict(sums)
 
 
 def _turned(compared: Compared) -> Proof:
@@ -135,7 +123,7 @@ def hashes(books: Sequence[Books], compared: Compared) -> dict[str, str]:
     return out | {"differences": hashlib.sha256("\n".join(listed).encode()).hexdigest()}
 
 
-def notes(books: Sequence[Books], bridge: Bridged, as_of: date) -> Iterator[str]:
+def notes(sides: Sequence[ledger.Ledger], bridge: Bridged, as_of: date) -> Iterator[str]:
     """What the reader of a bridge must know."""
     compared, based = bridge.compared, bridge.based
     yield (
@@ -149,11 +137,9 @@ def notes(books: Sequence[Books], bridge: Bridged, as_of: date) -> Iterator[str]
         small = [d for d in compared.result.discrepancies if d.currency == currency and 0 < abs(d.delta) < most]
         if small:
             yield f"{len(small):,} below {tidy(most)} {currency} stand in one line; the table of differences has each."
-    yield from _of_base(books, bridge)
-    for side in ledger.ledgers(books):
-        if {c: v for c, v in side.totals(as_of).items() if v} != {
-            c: v for c, v in _by_effects(side, as_of).items() if v
-        }:
+    yield from _of_base(sides, bridge)
+    for side in sides:
+        if side.crossing(as_of):
             yield (
                 f"{side.name} sets money of one currency against invoices of another: its open items count that, the "
                 "bridge does not."
@@ -162,8 +148,8 @@ def notes(books: Sequence[Books], bridge: Bridged, as_of: date) -> Iterator[str]
         yield "Exchange rates differ; without a base currency that moves nothing here."
 
 
-def _of_base(books: Sequence[Books], bridge: Bridged) -> Iterator[str]:
-    homes = [b.home for b in books]
+def _of_base(sides: Sequence[ledger.Ledger], bridge: Bridged) -> Iterator[str]:
+    homes = [side.home for side in sides]
     if bridge.based is None and None not in homes and homes[0] != homes[1]:
         yield (
             f"The books are kept in {homes[0]} and in {homes[1]}: their rates lead to different currencies, so there "

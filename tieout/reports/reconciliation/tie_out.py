@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tieout.model import ZERO, ControlBalance, Customer, tidy
+from tieout.compare.codes import UNTRACED
+from tieout.model import ZERO, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.receivables import aging
-from tieout.sync.control import CODE, own_documents
-
-
-@dataclass(frozen=True, slots=True)
-class Tie:
-    """A figure that the system states itself.
-
-    documents: what its documents add up to; None where it cannot be told which they are
-    on_day: the same, of what is dated up to the day; another sum where the figure is of now and counts later documents
-    """
-
-    balance: ControlBalance
-    documents: Decimal | None
-    on_day: Decimal | None
-
-    @property
-    def difference(self) -> Decimal | None:
-        """What the documents do not show of the stated figure: stated − documents."""
-        return None if self.documents is None else self.balance.amount - self.documents
-
-
-def ties(side: ledger.Ledger, as_of: date) -> list[Tie]:
-    """Each figure that the side's system states for the day, with its documents; by currency, account, report."""
-    stated = [b for b in side.books.controls if b.as_of == as_of]
-    found = []
-    for b in sorted(stated, key=lambda b: (b.currency, b.account, b.report)):
-        own = own_documents(b, stated, side.documents)
-        if own is None:
-            found.append(Tie(b, None, None))
-            continue
-        moves = [e for r in own if not isinstance(r, Customer) for e in side.moves(r)]
-        on_day, whole = (tidy(sum((e.amount for e in moves if e.on <= day), ZERO)) for day in (as_of, date.max))
-        # A figure that names no day of its own is the system's of now, and counts what is dated later, too.
-        of_now = on_day != b.amount == whole and as_of.isoformat() not in b.parameters.values()
-        found.append(Tie(b, whole if of_now else on_day, on_day))
-    return found
+from tieout.reports.stated import ties
 
 
 def build(books: Sequence[Books], *, as_of: date) -> Report:
@@ -63,15 +28,6 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
         proofs=(*ledger.proofs(sides, as_of), *(p for side in sides for p in _aged(side, as_of))),
         notes=(*_notes(sides, as_of), *ledger.notes(sides, as_of)),
     )
-
-
-def proofs(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
-    """Each stated figure against the documents."""
-    for tie in ties(side, as_of):
-        b = tie.balance
-        claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
-        held = None if tie.documents is None else tie.documents == b.amount
-        yield Proof(claim, tie.documents, tidy(b.amount), held)
 
 
 def _aged_totals(side: ledger.Ledger, as_of: date) -> dict[str, Decimal]:
@@ -131,7 +87,7 @@ def _stated(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
         for tie in ties(side, as_of):
             b, gap = tie.balance, tie.difference
             asked = ", ".join(f"{k} {v}" for k, v in sorted(b.parameters.items()))
-            code = "cannot be told" if gap is None else CODE if gap else "ties out"
+            code = "cannot be told" if gap is None else UNTRACED if gap else "ties out"
             amounts = (tidy(b.amount), tie.documents, None if gap is None else tidy(gap))
             rows.append(Row((side.name, b.report, asked, b.account, b.currency, *amounts, code)))
     note = "Difference: what is stated less what the documents show. It must be nothing before a period is signed off."
