@@ -108,6 +108,26 @@ def test_what_differs_is_not_met_and_an_unreadable_row_neither(tieout: Run, sync
     assert "No unreadable records" in ran.stderr
 
 
+def test_what_the_sync_knows_is_no_difference_without_a_cause_here_nor_in_the_bridge(
+    tieout: Run, company: Path
+) -> None:
+    """An invoice that waits for approval: the checklist and the bridge are of one comparison."""
+    (company / "erp" / "documents-1.csv").write_text(
+        BILLS + "invoice,R-10003,C1,Ada Ltd,2026-01-12,2026-02-09,USD,7.00,0.00,7.00,\n"
+    )
+    (company / "out").mkdir()
+    config = (company / "tieout.toml").read_text().replace('mode = "observe"', 'mode = "propose"')
+    outbox = 'outbox = "out"\nimports = { invoice = "import-documents" }\n'
+    (company / "tieout.toml").write_text(config.replace('folder = "books"\n', f'folder = "books"\n{outbox}'))
+    tieout("sync", "main")
+    found = steps(tieout)["unconfirmed"]
+    ran = tieout("report", "bridge", *WHEN, "--json")
+    [bridge] = [t["rows"] for t in json.loads(ran.stdout)["tables"] if t["key"] == "bridge"]
+    [line] = [r for r in bridge if r["line"] and r["style"] == "detail"]
+    assert (line["code"], line["amount"], line["unconfirmed"]) == ("SYNC_IN_FLIGHT", "-7.00", "0.00")
+    assert (found["state"], found["figure"]) == ("met", "none")
+
+
 def test_four_eyes(tieout: Run, synced: Path) -> None:
     assert sign(tieout, "bridge", "unapplied", "--role", "prepared", "--by", "Ada").returncode == 0
     ran = sign(tieout, "bridge", "--by", " ADA ")

@@ -12,7 +12,7 @@ from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity
 from tieout.reports import Books, Report, Table
 from tieout.reports.reconciliation import differences, unadjusted
-from tieout.reports.reconciliation.differences import Past
+from tieout.reports.reconciliation.past import Past
 from tieout.reports.review import audit, interface, post_close
 from tieout.sync import differences as listed
 from tieout.sync import history

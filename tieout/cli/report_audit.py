@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tieout.cli import pairs
 from tieout.cli.report import MOMENT, SINCE, first_day, reporting
 from tieout.cli.state import clock
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from tieout.cli.ledgers import Asked
     from tieout.reports import Books, Report
-    from tieout.reports.reconciliation.differences import Past
-    from tieout.sync.store import Store
 
 
 class _Amounts(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -85,7 +84,13 @@ def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int
     """
     from tieout.reports.reconciliation.differences import build
 
-    return build(_past(asked), as_of=asked.as_of, since=first_day(asked, since), aged_after=aged_after, by_run=by_run)
+    return build(
+        pairs.past(asked, _until(asked)),
+        as_of=asked.as_of,
+        since=first_day(asked, since),
+        aged_after=aged_after,
+        by_run=by_run,
+    )
 
 
 @click.command()
@@ -98,7 +103,7 @@ def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Re
     """
     from tieout.reports.reconciliation.unadjusted import build
 
-    return build(_past(asked), as_of=asked.as_of, thresholds=dict(thresholds))
+    return build(pairs.past(asked, _until(asked)), as_of=asked.as_of, thresholds=dict(thresholds))
 
 
 @click.command("interface-log")
@@ -149,14 +154,14 @@ def audit(
     from tieout.reports.reconciliation import differences, unadjusted
     from tieout.reports.review.audit import bind
 
-    _pair(asked)
+    pairs.pair_of(asked)
     closed_at = closed_at or _signed_off(asked)
 
     first = first_day(asked, since)
-    past = _past(asked)
+    past = pairs.past(asked, _until(asked))
     then = asked.books(known_on=closed_at) if closed_at else ()
     made = [
-        *_of_books(asked, first, thresholds, base, past=past, then=then, closed_at=closed_at),
+        *_of_books(asked, first, thresholds, base, then=then, closed_at=closed_at),
         differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
         unadjusted.build(past, as_of=asked.as_of, thresholds=dict(thresholds)),
         _interface(asked, first),
@@ -171,7 +176,6 @@ def _of_books(
     thresholds: Sequence[tuple[str, Decimal]],
     base: str | None,
     *,
-    past: Past,
     then: Sequence[Books],
     closed_at: datetime | None,
 ) -> list[Report]:
@@ -180,10 +184,10 @@ def _of_books(
     from tieout.reports.reconciliation import tie_out
 
     books, as_of = asked.books(), asked.as_of
-    last = max(_known(asked).date(), as_of)
+    last = max(pairs.known_until(asked).date(), as_of)
     return [
         tie_out.build(books, as_of=as_of),
-        _bridge(asked, thresholds, base, books=books, past=past),
+        _bridge(asked, thresholds, base, books=books),
         aging.build(books, as_of=as_of, detail=False),
         open_items.build(books, as_of=as_of),
         roll_forward.build(books, as_of=as_of, since=first, then=then, then_known_on=closed_at),
@@ -203,11 +207,6 @@ def _until(asked: Asked) -> datetime:
     return min(end, clock(), asked.known_on or end)
 
 
-def _known(asked: Asked) -> datetime:
-    """The last moment of which anything may be known."""
-    return asked.known_on or clock()
-
-
 def _signed_off(asked: Asked) -> datetime | None:
     """When the close of the pair as of the day was approved last; None where nobody did."""
     from tieout.sync.signoffs import signed
@@ -220,86 +219,29 @@ def _signed_off(asked: Asked) -> datetime | None:
     return max((instant(r["at"]) for r in rows if r["role"] == "approved"), default=None)
 
 
-def _pair(asked: Asked) -> str:
-    if asked.pair is None:
-        raise click.UsageError("this report is of a pair: --pair NAME")
-    return asked.pair
-
-
-def _past(asked: Asked) -> Past:
-    _pair(asked)
-    with asked.store() as store:
-        return _past_of(asked, store)
-
-
-def _past_of(asked: Asked, store: Store) -> Past:
-    from tieout.reports.reconciliation.differences import Past
-    from tieout.sync import history
-
-    pair, until = _pair(asked), _until(asked)
-    left, right = asked.names
-    # A moment before now has no list of its own to be held against.
-    now = asked.known_on is None and asked.as_of >= clock().date()
-    return Past(
-        pair=pair,
-        left=left,
-        right=right,
-        at=until,
-        stories=history.stories(store, pair, until=until),
-        runs=history.runs(store, pair, until=until),
-        listed=history.listed(store, pair) if now else None,
-        breaks=store.audit_breaks(),
-        events=history.events(store),
-    )
-
-
 def _bridge(
     asked: Asked,
     thresholds: Sequence[tuple[str, Decimal]],
     base: str | None,
     *,
     books: Sequence[Books] | None = None,
-    past: Past | None = None,
 ) -> Report:
-    from tieout.compare.ledgers import Ledger, compare_ledgers
     from tieout.reports.reconciliation.bridge import build
-    from tieout.sync.past import explained, standing
+    from tieout.sync.past import standing
 
     if len(asked.files) == 1 or asked.connection:
         raise click.UsageError("a bridge leads from one ledger to another: --pair, or --left and --right")
     held = books or asked.books()
-    past = past or _known_past(asked)
-    # Files are matched by their own keys, as `tieout compare` does; of a pair the sync knows what belongs together.
-    sides = [
-        Ledger(b.name, b.records, {} if asked.files else b.links, b.open_only, _disputes(b), b.unreadable) for b in held
-    ]
-    compared = compare_ledgers(
-        *sides,
-        as_of=asked.as_of,
-        rounding=_rounding(asked),
-        explained=explained(past.stories, past.at) if past else (),
-        same_ids=_one_layout(asked),
-    )
-    known = {s.id: now for s in past.stories if (now := standing(s, past.at))} if past else {}
+    known = pairs.known(asked)
     return build(
         held,
-        compared,
+        pairs.compared(asked, held, known),
         as_of=asked.as_of,
         base=base or _common_base(held),
         threshold=dict(thresholds),
-        known=known,
-        at=past.at if past else None,
+        known={s.id: now for s in known.stories if (now := standing(s, known.at))} if known else {},
+        at=known.at if known else None,
     )
-
-
-def _one_layout(asked: Asked) -> bool:
-    """Whether both ledgers are exports of one layout that names its documents, so that an id tells them apart."""
-    from tieout.mapping.tabular import load_profile
-
-    profiles = [[profile for _, profile in side] for side in asked.files]
-    if len(profiles) != 2 or profiles[0] != profiles[1]:
-        return False
-    return all("document" in load_profile(p).columns for p in profiles[0])
 
 
 def _common_base(books: Sequence[Books]) -> str | None:
@@ -310,31 +252,11 @@ def _common_base(books: Sequence[Books]) -> str | None:
     return home if foreign else None
 
 
-def _disputes(books: Books) -> bool:
-    """Whether the ledger says of an invoice that it is disputed: one that never does is not held against it."""
-    return any(getattr(r, "disputed", False) for r in books.records)
-
-
-def _rounding(asked: Asked) -> Any:
-    from tieout.config.opening import to_pair
-
-    return to_pair(asked.settings(), asked.pair).rounding if asked.pair else None
-
-
-def _known_past(asked: Asked) -> Past | None:
-    """The pair's history where there is a state database; a bridge can be made without."""
-    if not asked.pair:
-        return None
-    from tieout.cli.ledgers import has_state
-
-    return _past(asked) if has_state(asked.settings()) else None
-
-
 def _interface(asked: Asked, since: date) -> Report:
     from tieout.reports.review.interface import build, period
     from tieout.sync import history
 
-    pair = _pair(asked)
+    pair = pairs.pair_of(asked)
     first, _ = period(since, asked.as_of)
     with asked.store() as store:
         log = history.interface(store, pair, since=first, until=_until(asked))
@@ -347,7 +269,7 @@ def _post_close(asked: Asked, closed_at: datetime, then: Sequence[Books] = ()) -
 
     if asked.files:
         raise click.UsageError("files say nothing of when something became known: name a connection, or --pair")
-    until = _known(asked)
+    until = pairs.known_until(asked)
     if closed_at > until:
         raise click.UsageError("--closed-at lies after what is known")
     before, after = then or asked.books(known_on=closed_at), asked.books(known_on=until)

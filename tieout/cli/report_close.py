@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.ledgers import SIDES, Asked, has_state
+from tieout.cli import pairs
+from tieout.cli.ledgers import Asked, has_state
 from tieout.cli.output import Out, common, money
 from tieout.cli.report import DAY, reporting
 from tieout.cli.state import by_option, clock, config_option, opened
 from tieout.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
-    from tieout.compare import Result
     from tieout.reports import Books, Report
     from tieout.reports.review.checklist import Close
 
@@ -120,7 +120,7 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     rounding = [small.per_document, small.total] if small else []
     return Close(
         pair=pair.name,
-        comparison=_compared(books, asked.as_of, pair),
+        comparison=pairs.compared(asked, books, pairs.known(asked)).result,
         listed=state.listed,
         ran_at=state.ran_at,
         waiting=state.waiting,
@@ -137,26 +137,6 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
         ],
         rules=digest([pair.config_hash, [str(limit) for limit in rounding], __version__]),
     )
-
-
-def _compared(books: Sequence[Books], as_of: date, pair: Any) -> Result:
-    import duckdb
-
-    from tieout import compare
-
-    with duckdb.connect(":memory:") as con:
-        for side, b in zip(SIDES, books, strict=True):
-            compare.load_records(con, side, b.records, links=dict(b.links), open_items=b.open_only)
-        left, right = books
-        return compare.run(
-            con,
-            as_of=as_of,
-            left_name=left.name,
-            right_name=right.name,
-            rounding=pair.rounding,
-            rejected=(left.unreadable, right.unreadable),
-            scopes=("open" if left.open_only else "all", "open" if right.open_only else "all"),
-        )
 
 
 def _closed_through(asked: Asked, name: str) -> date | None:

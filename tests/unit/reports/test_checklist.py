@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from ledgers import JAN31, D, compared, day, invoice, payment
+from ledgers import JAN31, D, adjustment, applied, compared, day, invoice, payment
 
 from tieout.model import ControlBalance
 from tieout.reports import Books
+from tieout.reports.receivables import unapplied
 from tieout.reports.review.checklist import Close, Signature, build, signed, steps
 
 BILL = invoice("A", "C1", "100", "2026-01-10")
@@ -115,3 +116,21 @@ def test_a_step_that_was_met_and_no_longer_is_is_void():
         == "void (the figure changed): approved by Grace for l: 2026-01-31; r: 2026-02-28"
     )
     assert replace(was, next="else").hash == was.hash
+
+
+def test_what_is_to_be_reviewed_as_unapplied_is_what_the_report_on_it_lists():
+    """Money and credit of every kind: also a deposit, a refund beyond it, and an invoice settled beyond its amount."""
+    side = books(
+        "l",
+        invoice("A", "C1", "100", "2026-01-10"),
+        payment("P", "C1", "130", "2026-01-11", apps=[applied("A", "120", "2026-01-11")]),
+        adjustment("D", "C1", "deposit", "7", "2026-01-12"),
+        adjustment("W", "C1", "write_off", "2", "2026-01-12"),
+        adjustment("R", "C1", "refund", "5", "2026-01-13"),
+    )
+    listed = unapplied.build([side, books("r")], as_of=JAN31)
+    [total] = [r for t in listed.tables if t.key == "customers" for r in t.rows if r.style == "total"]
+    cash, credits = total.cells[4:6]
+    step = stands(left=side)["unapplied"]
+    assert step.figure == f"{cash + credits:,f} USD in l"
+    assert len(step.evidence) == 5

@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from tieout.model import ZERO, tidy
 from tieout.reports import layout
-from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
-from tieout.sync.past import UNRESOLVED, PastRun, Standing, Step, Story, standing
+from tieout.reports.frame import Bar, Chart, Column, Report, Row, Table
+from tieout.reports.reconciliation.past import (
+    CODE,
+    DELTA,
+    ID,
+    WHAT,
+    Past,
+    before,
+    by_currency,
+    moment,
+    proofs,
+    state_of,
+    what,
+)
+from tieout.sync.past import UNRESOLVED, Standing, Story, standing
 
 AGED = "AGED_RECON_ITEM"
 _AGES = ((7, "0–7 days"), (30, "8–30 days"), (90, "31–90 days"), (None, "over 90 days"))
-ID, CODE = Column("id", "difference", width=18), Column("code", "code", width=24)
-DELTA = Column("delta", "moves A to B by", "money")
-_WHAT = (
-    ID,
-    CODE,
-    Column("kind", "what", width=14),
-    Column("left", "in A", width=18),
-    Column("right", "in B", width=18),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the state database kept of a pair up to a moment.
-
-    left, right: names of the connections · stories: of every discrepancy seen by then · runs: oldest first
-    at: the moment, inclusive · listed: how many the list itself holds unresolved; None if the moment is not now
-    breaks: what is wrong with the audit log, empty if nothing · events: how many it has in all
-    """
-
-    pair: str
-    left: str
-    right: str
-    at: datetime
-    stories: Sequence[Story]
-    runs: Sequence[PastRun]
-    listed: int | None
-    breaks: Sequence[str]
-    events: int
-
-    def standings(self, at: datetime | None = None) -> list[tuple[Story, Standing]]:
-        """How each stood at that moment (default: the last), those seen by then."""
-        found = ((story, standing(story, at or self.at)) for story in self.stories)
-        return [(story, now) for story, now in found if now is not None]
-
-    def unresolved(self, at: datetime | None = None) -> list[tuple[Story, Standing]]:
-        return [(s, now) for s, now in self.standings(at) if now.state in UNRESOLVED]
 
 
 def build(past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run: bool = False) -> Report:
@@ -84,25 +59,6 @@ def build(past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run:
     )
 
 
-def moment(at: datetime | None) -> str | None:
-    """A UTC instant for people, to the second."""
-    return at.strftime("%Y-%m-%d %H:%M:%S") if at else None
-
-
-def what(story: Story) -> tuple[Cell, ...]:
-    """Its id, code, kind, and what the two ledgers call it."""
-    left, right = story.left_label or story.left, story.right_label or story.right
-    return story.id, story.code, story.kind.replace("_", " "), left, right
-
-
-def by_currency(columns: Sequence[Column], details: Iterable[tuple[Cell, ...]]) -> tuple[Row, ...]:
-    """The rows with a total for each currency; those without any amount at the end."""
-    at = next(n for n, c in enumerate(columns) if c.key == "currency")
-    kept = list(details)
-    priced = sorted((d for d in kept if d[at]), key=lambda d: str(d[at]))
-    return (*layout.totalled(columns, priced), *(Row(d) for d in kept if not d[at]))
-
-
 def _age(now: Standing, at: datetime) -> int:
     """Days since it last opened."""
     return (at - now.open_since).days
@@ -117,16 +73,16 @@ def _largest(some: Iterable[tuple[Story, Standing]]) -> list[tuple[Story, Standi
 
 def _summary(past: Past, first: datetime) -> Table:
     """How many there were, what happened since, and how many there are."""
-    before = past.unresolved(first - timedelta(microseconds=1))
+    earlier = past.unresolved(first - timedelta(microseconds=1))
     happened = [(story, step) for story in past.stories for step in story.steps if step.at >= first]
     new = [s for s, step in happened if step.happened == "opened"]
-    again = [s for s, step in happened if step.happened == "re-opened" and _was(s, step) == "closed"]
-    lapsed = [s for s, step in happened if step.happened == "re-opened" and _was(s, step) != "closed"]
+    again = [s for s, step in happened if step.happened == "re-opened" and before(s, step) == "closed"]
+    lapsed = [s for s, step in happened if step.happened == "re-opened" and before(s, step) != "closed"]
     closed = [s for s, step in happened if step.happened == "closed"]
     now = past.unresolved()
     states = [sum(n.state == state for _, n in now) for state in UNRESOLVED]
     rows = (
-        ("unresolved before", len(before), "opening"),
+        ("unresolved before", len(earlier), "opening"),
         ("new", len(new), "detail"),
         ("there again after they were resolved", len(again), "detail"),
         ("resolved", -len(closed), "detail"),
@@ -143,11 +99,6 @@ def _summary(past: Past, first: datetime) -> Table:
         for label, n, style in rows
     )
     return Table("summary", "What became of them", columns, made)
-
-
-def _was(story: Story, step: Step) -> str:
-    before = standing(story, step.at - timedelta(microseconds=1))
-    return before.state if before else ""
 
 
 def _points(past: Past, first: datetime, *, by_run: bool) -> list[tuple[str, datetime, datetime]]:
@@ -213,7 +164,7 @@ def _ages(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table:
 
 def _unresolved(past: Past, unresolved: Sequence[tuple[Story, Standing]], aged_after: int) -> Table:
     columns = (
-        *_WHAT,
+        *WHAT,
         layout.CURRENCY,
         DELTA,
         Column("state", "state", width=12),
@@ -233,7 +184,7 @@ def _unresolved(past: Past, unresolved: Sequence[tuple[Story, Standing]], aged_a
                 *what(s),
                 s.currency,
                 tidy(now.delta) if s.currency else None,
-                _state(now),
+                state_of(now),
                 now.opened.date(),
                 now.open_since.date(),
                 days,
@@ -246,13 +197,9 @@ def _unresolved(past: Past, unresolved: Sequence[tuple[Story, Standing]], aged_a
     return Table("unresolved", "Not resolved", columns, by_currency(columns, details))
 
 
-def _state(now: Standing) -> str:
-    return "acceptance ended" if now.expired else now.state
-
-
 def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table:
     columns = (
-        *_WHAT,
+        *WHAT,
         layout.CURRENCY,
         DELTA,
         Column("by", "accepted by", width=16),
@@ -272,7 +219,7 @@ def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table
             now.reason,
             now.until.date() if now.until else None,
             (now.until.date() - past.at.date()).days if now.until else None,
-            _state(now),
+            state_of(now),
         )
         for s, now in _largest(unresolved)
         if now.state == "accepted"
@@ -283,7 +230,7 @@ def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table
 
 def _resolved(past: Past, first: datetime) -> Table:
     columns = (
-        *_WHAT,
+        *WHAT,
         layout.CURRENCY,
         Column("delta", "moved A to B by", "money"),
         Column("opened", "first seen", "date"),
@@ -366,27 +313,6 @@ def _events(past: Past, first: datetime) -> Table:
         for step, s in sorted(found, key=lambda f: (f[0].at, f[1].id))
     ]
     return Table("events", "Everything that happened to them", columns, tuple(rows))
-
-
-# ── what is proved ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def proofs(past: Past) -> Iterator[Proof]:
-    """The events against the list, and against being altered."""
-    came = sum(step.happened == "opened" for s in past.stories for step in s.steps)
-    came += sum(step.happened == "re-opened" and _was(s, step) == "closed" for s in past.stories for step in s.steps)
-    went = sum(step.happened == "closed" for s in past.stories for step in s.steps)
-    now = len(past.unresolved())
-    yield Proof(
-        "differences that came, less those that were resolved, are the unresolved ones",
-        now,
-        came - went,
-        now == came - went,
-    )
-    if past.listed is not None:
-        yield Proof("the log of events gives the list as it stands", now, past.listed, now == past.listed)
-    broken = len(past.breaks)
-    yield Proof(f"the audit log of {past.events:,} events is whole: breaks found", broken, 0, not broken)
 
 
 def _notes(past: Past, aged: Sequence[tuple[Story, Standing]], aged_after: int) -> Iterator[str]:

@@ -9,16 +9,8 @@ from decimal import Decimal
 from tieout.model import ZERO, tidy
 from tieout.reports import layout
 from tieout.reports.frame import Column, Proof, Report, Table
-from tieout.reports.reconciliation.differences import DELTA, Past, by_currency, moment, proofs, what
+from tieout.reports.reconciliation.past import DELTA, WHAT, Past, by_currency, moment, proofs, state_of, what
 from tieout.sync.past import Standing, Story
-
-_WHAT = (
-    Column("id", "difference", width=18),
-    Column("code", "code", width=24),
-    Column("kind", "what", width=14),
-    Column("left", "in A", width=18),
-    Column("right", "in B", width=18),
-)
 
 
 def build(past: Past, *, as_of: date, thresholds: Mapping[str, Decimal]) -> Report:
@@ -75,7 +67,7 @@ def _currencies(moving: Sequence[tuple[Story, Standing]]) -> list[str]:
 
 def _listed(key: str, title: str, held: Sequence[tuple[Story, Standing]]) -> Table:
     columns = (
-        *_WHAT,
+        *WHAT,
         layout.CURRENCY,
         DELTA,
         Column("state", "state", width=14),
@@ -92,7 +84,7 @@ def _listed(key: str, title: str, held: Sequence[tuple[Story, Standing]]) -> Tab
             *what(s),
             s.currency,
             tidy(now.delta) if s.currency else None,
-            "acceptance ended" if now.expired else now.state,
+            state_of(now),
             now.open_since.date(),
             "yes" if s.confirmed else "no",
             s.cause,

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from tieout.compare import Result
-from tieout.model import ZERO, CreditMemo, Payment, tidy
+from tieout.model import ZERO, tidy
 from tieout.reports.books import Books
 from tieout.reports.cash.paying import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
@@ -28,7 +28,7 @@ SOON = 31  # days within which an acceptance that ends is named
 # Steps that no figure can prove: a person looks at them.
 _REVIEWED = frozenset({"unconfirmed", "unapplied", "cut_off", "accepted"})
 # Steps whose figure rests on documents dated up to the day of the close, and on nothing else that moves.
-_BY_DOCUMENTS = frozenset({"control", "bridge", "unconfirmed", "unapplied"})
+_BY_DOCUMENTS = frozenset({"control", "bridge", "unapplied"})
 _STEPS = (
     Column("number", "no.", "count"),
     Column("step", "step"),
@@ -189,11 +189,12 @@ def _unconfirmed(result: Result) -> Step:
 
 
 def _unapplied(sides: Sequence[Ledger], as_of: date) -> Step:
+    """What the report `unapplied` lists."""
     lines: list[str] = []
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for side in sides:
         for i in side.items(as_of):
-            if isinstance(i.document, Payment | CreditMemo) and i.amount < 0:
+            if i.unapplied:
                 number = f"{number_of(i.document)} ({i.document.ref.id})"
                 lines.append(f"{side.name}: {kind_of(i.document)} {number} {i.amount} {i.currency}")
                 sums[f"{i.currency} in {side.name}"] += i.amount

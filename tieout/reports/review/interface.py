@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.reconciliation.differences import moment
+from tieout.reports.reconciliation.past import moment
 from tieout.sync.past import Interface, Sent
 
 _NO_APPROVAL = "no approval known"

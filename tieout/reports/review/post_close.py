@@ -13,7 +13,7 @@ from tieout.model import ZERO, AnyRecord, Customer, Document, Entity, as_json, t
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Table
-from tieout.reports.reconciliation.differences import moment
+from tieout.reports.reconciliation.past import moment
 from tieout.sync.past import Revised, Version
 
 _SHOWN = 60  # characters of one value
