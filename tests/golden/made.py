@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from tests.reports import samples
+from tests.unit.reports.forms import samples
 from tieout import compare
 from tieout.compare import render
 from tieout.compare.files import compare_files

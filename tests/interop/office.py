@@ -13,7 +13,7 @@ from pathlib import Path
 import openpyxl
 
 from tests.interop.parts import Part
-from tests.reports import samples
+from tests.unit.reports.forms import samples
 from tieout.reports.forms import workbook
 
 _ALWAYS = """<?xml version="1.0" encoding="UTF-8"?>

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
-from tests.reports import samples
+from tests.unit.reports.forms import samples
 from tieout.reports import Column, Report, Row, Table
 from tieout.reports.forms import shown, sums, workbook
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reports import samples
+from tests.unit.reports.forms import samples
 from tieout.errors import ConfigError
 from tieout.reports import Column, Report, Row, Table
 from tieout.reports.forms import paper, shown

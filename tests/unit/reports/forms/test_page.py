@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import JAN31, compared, customer, invoice, payment
 
-from tests.reports import samples
+from tests.unit.reports.forms import samples
 from tieout.reports import Bar, Chart, Column, Report, Row, Table
 from tieout.reports.forms import page, shown
 from tieout.reports.forms.drawing import axis_start, spans, svg
