@@ -160,6 +160,18 @@ def test_nothing_to_list_is_said():
     assert "Nothing to list." in page.write(samples.empty())
 
 
+def test_a_column_in_which_nothing_stands_is_left_out_and_named():
+    columns = (
+        Column("currency", "currency"), Column("disputed", "disputed"), Column("amount", "amount", "money", group="erp"),
+        Column("open", "still open", "money", group="erp"),
+    )  # fmt: skip
+    table = Table("t", "T", columns, (Row(("USD", "", D(1), None)),), "As listed.")
+    made = page.write(replace(samples.empty(), tables=(table,)))
+    assert "As listed. Nothing stands under: disputed, still open (erp).</p>" in made
+    assert Read(made).rows[-1] == ["USD", "1.00"]
+    assert "Nothing stands under" not in page.write(samples.empty())
+
+
 def test_an_amount_has_the_places_of_its_currency_and_a_zero_stands_back():
     rows = Read(page.write(samples.aging())).rows
     yen = next(row for row in rows if "Total JPY" in row)
