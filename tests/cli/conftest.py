@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,16 +38,18 @@ def installed(tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
+def here(folder: Path, *args: str | Path, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
+    """`tieout ARGS` in this process, as from `folder`; `env` adds variables. What is no exit of the program is raised."""
+    words = [str(a) for a in args]
+    with chdir(folder):
+        result = CliRunner().invoke(cli, words, env=env, input=stdin, prog_name="tieout")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(words, result.exit_code, result.stdout, result.stderr)
+
+
 @pytest.fixture
 def tieout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     """Run `tieout ARGS` in this process, in a fresh folder; `env` adds variables."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*args: str | Path, env: dict[str, str] | None = None, stdin: str = "") -> Ran:
-        words = [str(a) for a in args]
-        result = CliRunner().invoke(cli, words, env=env, input=stdin, prog_name="tieout")
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Ran(words, result.exit_code, result.stdout, result.stderr)
-
-    return run
+    return partial(here, tmp_path)

@@ -1,4 +1,4 @@
-"""A finance office on this machine: QuickBooks on loopback, an ERP that speaks in files, and `tieout` as real processes."""
+"""A finance office on this machine: QuickBooks on loopback, an ERP that speaks in files, and `tieout`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import PROGRAM, Ran
+from tests.cli.conftest import PROGRAM, Ran, here
 from tieout.sandbox.file_erp import serve_folder
 from tieout.sandbox.quickbooks import Books, Running, Switches, running
 
@@ -88,15 +88,19 @@ class Office:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
         )  # fmt: skip
 
-    def run(self, *words: str | Path, stdin: str = "", limits: Callable[[], None] | None = None) -> Ran:
+    def process(self, *words: str | Path, limits: Callable[[], None] | None = None) -> Ran:
         """`tieout WORDS` as a process of its own; `limits` is called in it before it starts."""
         program = self.start(*words, preexec_fn=limits)
-        out, err = program.communicate(stdin, timeout=120)
+        out, err = program.communicate(timeout=120)
         return Ran(list(map(str, words)), program.returncode, out, err)
 
-    def sync(self, *words: str, **more: Any) -> Any:
+    def run(self, *words: str | Path, stdin: str = "") -> Ran:
+        """The same without a new process."""
+        return here(self.folder, *words, env=self.env, stdin=stdin)
+
+    def sync(self, *words: str) -> Any:
         """What one `tieout sync --apply` reports of the pair."""
-        ran = self.run("sync", "--apply", "--json", *words, **more)
+        ran = self.run("sync", "--apply", "--json", *words)
         found = json.loads(ran.stdout)
         assert found["runs"], ran.stderr
         return found["runs"][0]

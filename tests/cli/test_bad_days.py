@@ -1,4 +1,4 @@
-"""Bad days, with real processes: what goes wrong is named with its exit code, nothing is lost, the next run goes on."""
+"""Bad days: what goes wrong is named with its exit code, nothing is lost, the next run goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, Ran
+from tests.cli.conftest import PROGRAM, Ran, here
 from tests.cli.office import Office, office
 
 EMPTY = {"seed": "empty", "sample": 3}
@@ -74,7 +74,7 @@ def test_a_file_that_may_not_be_used_is_named_and_the_next_run_goes_on(desk: Off
     before = path.stat().st_mode
     path.chmod(mode)
     try:
-        ran = desk.run("sync", "--apply", "--quiet", limits=mortal)
+        ran = desk.process("sync", "--apply", "--quiet", limits=mortal)
     finally:
         path.chmod(before)
     told(ran)
@@ -87,7 +87,7 @@ def test_a_file_that_may_not_be_used_is_named_and_the_next_run_goes_on(desk: Off
 def test_a_disk_that_fills_while_the_state_is_written_is_temporary_and_nothing_is_written_twice(desk: Office) -> None:
     codes = []
     for size in (0, 200_000, 300_000, 400_000):
-        ran = desk.run("sync", "--apply", "--quiet", limits=files_up_to(size))
+        ran = desk.process("sync", "--apply", "--quiet", limits=files_up_to(size))
         if ran.returncode:
             told(ran)
             assert "nothing was lost" in ran.stderr
@@ -106,14 +106,14 @@ def test_a_disk_that_fills_while_a_report_is_written_costs_no_earlier_report(des
     asked += ("--right-profile", "documents", "--csv", "c.csv", "--html", "c.html")
     assert desk.run(*asked).returncode == 0
     before = {p.name: p.read_bytes() for p in desk.folder.glob("c.*")}
-    ran = desk.run(*asked, limits=files_up_to(1000))
+    ran = desk.process(*asked, limits=files_up_to(1000))
     told(ran)
     assert ran.returncode == 3
     assert "c.html" in ran.stderr
     assert {p.name: p.read_bytes() for p in desk.folder.glob("c.*")} == before
     assert not [p for p in desk.folder.iterdir() if p.name.endswith(".tmp")]
     proposed = ("profile", "infer", "ledger.csv", "--output", "p.toml")
-    assert desk.run(*proposed, limits=files_up_to(10)).returncode == 3
+    assert desk.process(*proposed, limits=files_up_to(10)).returncode == 3
     assert desk.run(*proposed).returncode == 0, "nothing is left that would be in the way"
 
 
@@ -261,7 +261,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_a_write_loses_and_doubles_nothin
 
 
 def test_nohup_is_honoured(desk: Office) -> None:
-    ran = desk.run("check", limits=lambda: (signal.signal(signal.SIGHUP, signal.SIG_IGN), None)[1])
+    ran = desk.process("check", limits=lambda: (signal.signal(signal.SIGHUP, signal.SIG_IGN), None)[1])
     assert ran.returncode == 0
 
 
@@ -302,7 +302,7 @@ def test_output_that_nobody_takes_ends_no_run(tmp_path: Path, where: str, code: 
     assert b"Traceback" not in ran.stderr
     if code:
         assert b"what was to be printed is lost" in ran.stderr
-    listed = json.loads(shell("$T sync --json", tmp_path).stdout)
+    listed = json.loads(here(tmp_path, "sync", "--json").stdout)
     assert [r["pair"] for r in listed["runs"]] == ["one", "two"]
     assert shell(f"$T discrepancies export {where}", tmp_path).returncode == code
     assert shell(f"$T --help {where}", tmp_path).returncode == code

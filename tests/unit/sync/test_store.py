@@ -177,6 +177,21 @@ def test_the_migrations_make_the_very_tables_of_the_schema(store: Store) -> None
     upgrade(store.engine)
 
 
+def test_a_state_of_this_version_is_opened_without_alembic_and_an_older_one_with_it(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(url, clock=clock).close()
+    brought: list[sa.Engine] = []
+    monkeypatch.setattr("tieout.sync.store.upgrade", brought.append)
+    again = open_store(url, clock=clock)
+    assert brought == []
+    with again.engine.begin() as db:
+        db.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    again.close()
+    open_store(url, clock=clock).close()
+    assert len(brought) == 1
+
+
 def _back_to(engine: sa.Engine, revision: str) -> None:
     """Take the tables of a state back to what they were under an older revision."""
     with engine.begin() as db:
