@@ -395,3 +395,9 @@ def test_two_extracts_of_different_months_are_said_to_be_so(tieout: Run, tmp_pat
     found = json.loads(tieout("compare", *files, "--json").stdout)
     [one] = [d for d in found["discrepancies"] if d["code"] == "NON_OVERLAP"]
     assert (one["left_value"], one["right_value"]) == ("2026-01-01 to 2026-01-12", "2026-03-01 to 2026-03-12")
+
+
+def test_which_of_two_files_does_not_fit_its_profile_is_said(tieout: Run, ledgers: tuple[str, ...]) -> None:
+    Path("short.csv").write_text("kind,number,customer,issued,due,currency\ninvoice,1,C1,2026-01-05,,USD\n", "utf-8")
+    ran = tieout("compare", *ledgers[:4], "--right", "short.csv", "--right-profile", "documents")
+    assert (ran.returncode, "error: short.csv does not fit profile documents\n" in ran.stderr) == (2, True), ran.stderr

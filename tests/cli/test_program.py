@@ -156,3 +156,17 @@ def test_a_full_disk_behind_stdout_is_temporary(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 3
     assert "full" in ran.stderr
+
+
+def test_what_fails_takes_one_line_of_the_check_and_its_reasons_one_line_each(tieout: Run, tmp_path: Path) -> None:
+    """A table as wide as the longest reason is not to be read."""
+    tieout("init")
+    ran = tieout("check", env={"QBO_CLIENT_ID": "", "QBO_CLIENT_SECRET": ""})
+    assert "connection quickbooks lacks secrets\n" in ran.stdout
+    assert ran.stderr.count("\n  - client_") == 2
+
+
+def test_a_day_is_asked_for_and_refused_in_words(tieout: Run) -> None:
+    assert "--as-of YYYY-MM-DD" in tieout("compare", "--help").stdout
+    ran = tieout("report", "aging", "books", "--as-of", "31.01.2026")
+    assert (ran.returncode, "'31.01.2026' is no day; write it as in 2026-01-31" in ran.stderr) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -143,3 +144,12 @@ def test_the_quickbooks_stand_in_takes_strangers_only_when_told(tmp_path: Path, 
     finally:
         program.kill()
         program.communicate()
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(tieout: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ran = tieout("sandbox", "quickbooks", "--port", str(taken))
+    assert ran.returncode == 2
+    assert f"port {taken} of 127.0.0.1 cannot be used: Address already in use\n" in ran.stderr
+    assert "choose another --port; 0 takes a free one" in ran.stderr

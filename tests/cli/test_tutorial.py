@@ -128,6 +128,9 @@ def test_the_tutorial(reader: Reader) -> None:
             assert server.stdout is not None
             server.stdout.close()
     assert 2 <= rounds <= 5
+    [plan] = [a.stdout for a in answers if "apply   credit memo" in a.stdout]
+    assert re.search(r"applications: nothing → 2,160\.36 to \d+$", plan, re.MULTILINE), "money goes to a number"
+    assert re.search(r"create  payment .*, applications 150\.00 to 1001$", plan, re.MULTILINE)
     assert "accepted" in answers[-1].stdout
     totals = [set(re.findall(r"^ +[AB]  .* ([\d,.]+)$", a.stdout, re.MULTILINE)) for a in answers]
     told = [t for t in totals if t]

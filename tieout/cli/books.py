@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, count, document, gravest, money, table, when
 from tieout.cli.state import by_option, clock, config_option, opened
 
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from tieout.sync.engine import Report
     from tieout.sync.store import Store
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _OUTCOMES = {
     "pending": "pending until an export shows them",
     "blocked": "blocked, each for a reason that is listed",
     "unknown": "not known yet",
 }
-_TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo")
+_TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo", "applications")
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def _failure(out: Out, name: str, error: Exception) -> dict[str, Any]:
 @click.command()
 @click.argument("pair", required=False)
 @click.option("--apply", is_flag=True, help="Write what is approved, or within the limits in mode auto; plan the rest.")
-@click.option("--as-of", type=_DAY, help="Compare the books for this day, inclusive.")
+@click.option("--as-of", type=DAY, help="Compare the books for this day, inclusive.")
 @click.option("--full", is_flag=True, help="Read everything, not only what changed.")
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if differences are open.")
 @config_option
@@ -282,25 +282,41 @@ def show(out: Out, *, id: str | None, everything: bool, config: str | None) -> N
             out.lines(table(("id", "pair", "status", "operations", "made", "expires"), rows, right=(3,)))
             return
         one = plans.show(store, id)
-        customers = {f["after"] for o in one["operations"] for f in o["fields"] if _names_customer(o, f)}
-        known = names.of_subjects(store, customers)
+        known = names.of_subjects(store, _named(one["operations"]))
     out.data(one)
     _show_plan(out, one, known)
+
+
+def _named(operations: list[dict[str, Any]]) -> set[str]:
+    """The subjects that a plan shows by name: customers, and what money is applied to."""
+    changes = [(o, f) for o in operations for f in o["fields"]]
+    customers = {f["after"] for o, f in changes if _names_customer(o, f)}
+    applied = [v or () for _, f in changes if f["name"] == "applications" for v in (f["before"], f["after"])]
+    return customers.union(*applied)
 
 
 def _names_customer(operation: dict[str, Any], change: dict[str, Any]) -> bool:
     return operation["entity"] != "customer" and change["name"] == "customer" and isinstance(change["after"], str)
 
 
-def _show_plan(out: Out, one: dict[str, Any], customers: dict[str, str]) -> None:
-    """One plan for the person who approves it; `customers`: names by subject."""
+def _show_plan(out: Out, one: dict[str, Any], known: dict[str, str]) -> None:
+    """One plan for the person who approves it; `known`: names and numbers by subject."""
     out.line(f"plan {one['id']} of pair {one['pair']}: {one['status']}, expires {when(one['expires_at'])}")
     out.line(f"hash {one['hash']}")
     for approval in one["approvals"]:
         lifted = f", accepting {', '.join(approval['guards'])}" if approval["guards"] else ""
         out.line(f"approved by {clean(approval['by'])} at {when(approval['at'])}{lifted}")
     rows = [
-        (i, o["op"], _words(o["entity"]), o["connection"], o["label"], _customer(o, customers), *_delta(o), _fields(o))
+        (
+            i,
+            o["op"],
+            _words(o["entity"]),
+            o["connection"],
+            o["label"],
+            _customer(o, known),
+            *_delta(o),
+            _fields(o, known),
+        )
         for i, o in enumerate(one["operations"], start=1)
     ]
     out.line()
@@ -334,16 +350,24 @@ def _moved(operations: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
     return sums
 
 
-def _fields(operation: dict[str, Any]) -> str:
+def _fields(operation: dict[str, Any], known: dict[str, str]) -> str:
     """What changes; of a new record what tells it from others."""
     if operation["op"] == "create":
         told = {f["name"]: f["after"] for f in operation["fields"]}
-        shown = [n for n in _TELLING if told.get(n) not in (None, "", []) and told[n] != operation["label"]]
-        return ", ".join(f"{_words(name)} {_value(told[name])}" for name in shown)
-    return "; ".join(f"{_words(f['name'])}: {_value(f['before'])} → {_value(f['after'])}" for f in operation["fields"])
+        shown = [n for n in _TELLING if told.get(n) not in (None, "", [], {}) and told[n] != operation["label"]]
+        return ", ".join(f"{_words(name)} {_value(name, told[name], known)}" for name in shown)
+    return "; ".join(
+        f"{_words(f['name'])}: {_value(f['name'], f['before'], known)} → {_value(f['name'], f['after'], known)}"
+        for f in operation["fields"]
+    )
 
 
-def _value(value: Any) -> str:
+def _value(name: str, value: Any, known: dict[str, str]) -> str:
+    """A field's value for people; of money that is applied, how much to which document."""
+    if name == "applications" and value:
+        applied = sorted((known.get(id, id), money(amount)) for id, amount in value.items())
+        more = f" and {len(applied) - 5:,} more" if len(applied) > 5 else ""
+        return ", ".join(f"{amount} to {document}" for document, amount in applied[:5]) + more
     text = "nothing" if value in (None, "", [], {}) else str(value)
     return text if len(text) <= 40 else text[:39] + "…"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, count, encode, money, table, when
 from tieout.cli.state import by_option, clock, config_option, opened
 from tieout.cli.writing import write_whole
@@ -216,7 +217,7 @@ def _told(story: Story) -> dict[str, Any]:
 @by_option
 @click.option("--reason", default="", help="Why; needed to accept, recreate and release.")
 @click.option("--owner", help="Who works on it from now on.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Accept up to this day, inclusive (UTC).")
+@click.option("--until", type=DAY, help="Accept up to this day, inclusive (UTC).")
 @click.option("--pair", help="Where several pairs share the difference.")
 @config_option
 @common

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, encode, money, table
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock
@@ -136,7 +137,7 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 @click.option(
     "--key", type=click.Choice(["id", "number"]), help="Pair documents by this alone: it is known to be right."
 )
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count documents up to this day, inclusive.")
+@click.option("--as-of", type=DAY, help="Count documents up to this day, inclusive.")
 @click.option("--unique-numbers", type=_sides, help="Where an invoice number is used once (INVARIANT_BROKEN).")
 @click.option("--gapless-numbers", type=_sides, help="Where numbers may have no gap (SEQUENCE_GAP).")
 @click.option("--negative-balances", is_flag=True, help="Name customers whose balance is a credit (NEGATIVE_BALANCE).")

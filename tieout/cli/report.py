@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from functools import wraps
 from hashlib import sha256
 from importlib import import_module
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tieout.cli.days import DAY, MOMENT
 from tieout.cli.ledgers import Asked
 from tieout.cli.output import Out, clean, common, count, encode
 from tieout.cli.provenance import provenance
@@ -92,25 +93,6 @@ def report() -> None:
     """
 
 
-class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """A day (all of it, UTC) or a moment (UTC)."""
-
-    name = "day or moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            if len(value) == len("2026-01-31"):
-                return datetime.combine(date.fromisoformat(value), time.max, UTC)
-            told = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a day (2026-01-31) nor a moment (2026-01-31T17:30)", param, ctx)
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
-
-
-MOMENT = _Moment()
-DAY = click.DateTime(["%Y-%m-%d"])
 SINCE = click.option(
     "--from", "since", type=DAY, help="First day of the period; default: the first of the month of --as-of."
 )

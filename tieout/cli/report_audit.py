@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli import pairs
-from tieout.cli.report import MOMENT, SINCE, first_day, reporting
+from tieout.cli.days import MOMENT
+from tieout.cli.report import SINCE, first_day, reporting
 from tieout.cli.state import clock
 
 if TYPE_CHECKING:

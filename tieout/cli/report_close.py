@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli import pairs
+from tieout.cli.days import DAY
 from tieout.cli.ledgers import Asked, has_state
 from tieout.cli.output import Out, common, money
-from tieout.cli.report import DAY, reporting
+from tieout.cli.report import reporting
 from tieout.cli.state import by_option, clock, config_option, opened
 from tieout.errors import ConfigError, RefusedError
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.report import DAY, MOMENT, SINCE, first_day, reporting
+from tieout.cli.days import DAY, MOMENT
+from tieout.cli.report import SINCE, first_day, reporting
 from tieout.cli.state import clock
 from tieout.errors import ConfigError
 

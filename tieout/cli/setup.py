@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ def connect(out: Out, *, name: str, no_browser: bool, token_stdin: bool, config:
         company = connector.company()
     found = {"id": company.id, "name": company.name, "home_currency": company.home_currency}
     out.data({"connection": name, "kind": kind, "company": found})
-    out.line(f"{name}: connected to {clean(company.name)} ({clean(company.id)}), {company.home_currency}")
+    called = "" if company.id == company.name else f" ({clean(company.id)})"
+    out.line(f"{name}: connected to {clean(company.name)}{called}, {company.home_currency}")
 
 
 def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
@@ -139,21 +140,32 @@ def check(out: Out, config: str | None) -> int:
     found += [_check_pair(settings, name, companies) for name in settings.pairs]
     code = gravest(f["exit"] for f in found)
     out.data({"ok": code == 0, "checks": found})
-    out.lines(table(("", "check", "name", "found"), [(_mark(f), f["check"], f["name"], f["detail"]) for f in found]))
+    rows = [(_mark(f), f["check"], f["name"], _heading(f)) for f in found]
+    out.lines(table(("", "check", "name", "found"), rows))
     for f in found:
         if f["exit"]:
             named = f"{f['check']} {f['name']}"
-            says = f["detail"] if f["detail"].startswith(named) else f"{named}: {f['detail']}"
-            out.warn(clean(says) + (f"\n  → {clean(f['hint'])}" if f["hint"] else ""))
+            says = _heading(f) if f["detail"].startswith(named) else f"{named}: {_heading(f)}"
+            listed = "".join(f"\n  - {clean(problem)}" for problem in f["problems"])
+            out.warn(clean(says) + listed + (f"\n  → {clean(f['hint'])}" if f["hint"] else ""))
     return code
+
+
+def _heading(found: dict[str, Any]) -> str:
+    """What was found, without the list of problems that stands below it."""
+    return str(found["detail"]).removesuffix("; ".join(("", *found["problems"])) if found["problems"] else "")
 
 
 def _mark(found: dict[str, Any]) -> str:
     return "✗" if found["exit"] else "–" if found["detail"].startswith("not checked") else "✓"
 
 
-def _check(check: str, name: str, detail: str, *, exit_code: int = 0, hint: str = "") -> dict[str, Any]:
-    return {"check": check, "name": name, "exit": exit_code, "detail": detail, "hint": hint}
+def _check(
+    check: str, name: str, detail: str, *, exit_code: int = 0, problems: Sequence[str] = (), hint: str = ""
+) -> dict[str, Any]:
+    """detail: all that was found; problems: those of its parts that stand in a line each"""
+    told = {"check": check, "name": name, "exit": exit_code, "detail": detail}
+    return told | {"problems": list(problems), "hint": hint}
 
 
 def _failed(check: str, name: str, error: Exception) -> dict[str, Any]:
@@ -161,7 +173,7 @@ def _failed(check: str, name: str, error: Exception) -> dict[str, Any]:
 
     told = explain(error)
     detail = "; ".join((told.message, *told.problems))
-    return _check(check, name, detail, exit_code=told.exit, hint=told.hint)
+    return _check(check, name, detail, exit_code=told.exit, problems=told.problems, hint=told.hint)
 
 
 def _check_state(settings: Settings) -> dict[str, Any]:

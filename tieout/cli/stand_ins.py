@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tieout.cli.days import DAY
 from tieout.cli.output import Out, common
 
 _LAYOUTS = ("customers", "sap-fbl5n-en", "sap-fbl5n-de")
@@ -24,7 +25,7 @@ def sandbox() -> None:
 @sandbox.command("file-erp")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(_LAYOUTS), help="What to export; repeatable.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day exports speak for; default today.")
+@click.option("--as-of", type=DAY, help="The day exports speak for; default today.")
 @click.option("--every", type=click.IntRange(1), default=30, show_default=True, help="Seconds between rounds.")
 @click.option("--once", is_flag=True, help="One round: load the outbox, export, stop.")
 @click.option("--sample", type=click.IntRange(0), default=0, help="New books begin with so many sample invoices.")

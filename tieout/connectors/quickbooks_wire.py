@@ -160,7 +160,10 @@ def read_error(fault: Fault) -> Exception:
     if fault.code == DENIED:
         return AuthError(f"{fault}", hint=_NO_PERMISSION)
     if fault.status == 403:
-        return AuthError(f"{fault}", hint="the sign-in does not open this company; run: tieout connect")
+        return AuthError(
+            f"{fault}",
+            hint="the sign-in does not open this company: check company_id, or sign in to it: tieout connect NAME",
+        )
     if fault.code == "6190":
         return RefusedError(f"{fault}", hint="the QuickBooks subscription has ended")
     return FatalError(str(fault))

@@ -172,7 +172,7 @@ def check_date_orders(
             )
         if fits:
             report.warnings.append(
-                f"{column}: {len(fits)} rejected values, such as {fits[0]!r}, fit only {other}: the column mixes day "
+                f"{column}: rejected values ({len(fits)}), such as {fits[0]!r}, fit only {other}: the column mixes day "
                 "and month first, and accepted values with days up to 12 may be wrong"
             )
 

@@ -148,7 +148,7 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     _, delimiter, at, headings = max(tried, key=lambda t: t[0])
     table = Table(
         path=path,
-        binding=bind(profile, headings),
+        binding=bind(profile, headings, path),
         sha256=text.sha256,
         encoding=text.encoding,
         delimiter=delimiter,
@@ -256,7 +256,7 @@ def _open_list(path: Path, profile: Profile, text: decode.Text) -> Table:
     at, headings = found
     return Table(
         path=path,
-        binding=bind(profile, headings),
+        binding=bind(profile, headings, path),
         sha256=text.sha256,
         encoding=text.encoding,
         delimiter=saplist.NAME,
@@ -274,7 +274,7 @@ def _open_workbook(path: Path, profile: Profile) -> Table:
     at, headings = found
     return Table(
         path=path,
-        binding=bind(profile, headings),
+        binding=bind(profile, headings, path),
         sha256=decode.digest(path),
         encoding="xlsx",
         delimiter="",

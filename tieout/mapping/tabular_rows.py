@@ -76,7 +76,7 @@ def headers_needed(profile: Profile) -> int:
     return max(1, min(must, 3))
 
 
-def bind(profile: Profile, headings: Sequence[str]) -> Binding:
+def bind(profile: Profile, headings: Sequence[str], named: object = "the file") -> Binding:
     """Match a profile's columns to the headings of a file; wholly empty trailing headings are not counted.
 
     Raises ProfileError naming every column that is missing or stands twice.
@@ -99,7 +99,7 @@ def bind(profile: Profile, headings: Sequence[str]) -> Binding:
     if problems:
         shown = ", ".join(repr(fields.strip(h)[:40]) for h in headings[:30])
         raise ProfileError(
-            f"the file does not fit profile {profile.name}",
+            f"{named} does not fit profile {profile.name}",
             problems=tuple(problems),
             hint=f"headings in the file: {shown}",
         )

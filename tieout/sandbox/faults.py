@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import socket
 import threading
@@ -326,7 +327,11 @@ def listening(app: App, *, port: int = 0) -> Iterator[int]:
     try:
         sock = socket.create_server(("127.0.0.1", port), backlog=256)
     except OSError as error:
-        raise ConfigError(f"port {port} cannot be used: {error.strerror}", hint="choose another port") from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            f"port {port} of 127.0.0.1 cannot be used: {why}",
+            hint="end what uses it, or choose another --port; 0 takes a free one",
+        ) from error
     # Head and body of an answer go out as two packets; without this the second waits 40 ms for the first one's receipt.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(

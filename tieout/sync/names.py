@@ -1,4 +1,4 @@
-"""Who a plan or a difference is about: the customer's name, for people who read ids last."""
+"""Who and what a plan or a difference is about: names and numbers, for people who read ids last."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from tieout.sync import schema
 from tieout.sync.store import Store, loads
 
 _AT_ONCE = 500
+_NAMED = ("name", "number", "reference")  # of a customer, of a document, of a payment
 Native = tuple[str, str, str]  # connection, entity, native id
 
 
 def of_subjects(store: Store, ids: Iterable[str]) -> dict[str, str]:
-    """Subject of a customer -> its name in the book where it was born; without those that were never read."""
+    """Subject -> a customer's name, a document's number, in the book where it was born; without what was never read."""
     s, n = schema.subject, schema.seen
     born = sa.and_(n.c.connection == s.c.origin_connection, n.c.entity == s.c.entity, n.c.native_id == s.c.origin_id)
     found: dict[str, str] = {}
     for some in _parts(sorted(set(ids))):
-        query = sa.select(s.c.id, n.c.record).join(n, born).where(s.c.id.in_(some), s.c.entity == Entity.CUSTOMER.value)
-        found |= {row["id"]: str((loads(row["record"]) or {}).get("name") or "") for row in store.rows(query)}
+        query = sa.select(s.c.id, n.c.record).join(n, born).where(s.c.id.in_(some))
+        for row in store.rows(query):
+            record = loads(row["record"]) or {}
+            found[row["id"]] = str(next((record[k] for k in _NAMED if record.get(k)), ""))
     return {id: name for id, name in found.items() if name}
 
 

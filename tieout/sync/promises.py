@@ -33,7 +33,8 @@ def invoice(store: Store, connection: str, name: str) -> Invoice:
     if len(found) != 1:
         ids = ", ".join(sorted(i.ref.id for i in found)[:5])
         raise ConfigError(
-            f"{len(found) or 'no'} invoices of {connection} are {name!r}" + (f" (ids {ids})" if ids else ""),
+            f"{connection} has {len(found) or 'no'} invoice{'s' if found else ''} {name!r}"
+            + (f" (ids {ids})" if ids else ""),
             hint="name it by its id" if found else f"tieout pull {connection} reads what is new",
         )
     return found[0]
