@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-NAMES = ("start", "quickbooks", "sage_x3", "state", "sync", "ledgers", "files", "workbook")
+NAMES = ("start", "quickbooks", "sage_x3", "state", "sync", "ledgers", "files", "workbook", "compare")
 
 
 def main(wanted: list[str]) -> int:

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from tieout.compare.invariants import UNKNOWN, Ledger, breaches
 from tieout.compare.match import NEAR_DAYS
 from tieout.compare.tables import Connection
+from tieout.compare.totals import Sums
 from tieout.mapping.relation import SIDES
 
 
@@ -220,9 +221,6 @@ SELECT l.id AS left_id, r.id AS right_id FROM cmp_customer_match AS m
 JOIN cmp_customer_left AS l ON l.cid = m.left_cid JOIN cmp_customer_right AS r ON r.cid = m.right_cid
 WHERE l.ids = 1 AND r.ids = 1
 """
-_RANGE = """
-SELECT min(posted), max(posted), count(*) FROM cmp_every_{side} WHERE counts AND posted IS NOT NULL
-"""
 _OUTSIDE = """
 SELECT count(*), min(posted), max(posted) FROM cmp_every_{side}
 WHERE counts AND (posted < CAST(? AS DATE) OR posted > CAST(? AS DATE))
@@ -241,14 +239,14 @@ def find(
     as_of: date | None,
     today: date | None = None,
     ledgers: Sequence[Ledger] = BOTH_UNKNOWN,
-    extracts: bool = False,
+    extracts: Sequence[Sequence[Sums]] | None = None,
     in_step: bool = False,
     taken_off: bool = False,
 ) -> None:
     """Add the findings of control to `cmp_found`. Needs `rules.find`.
 
     today: the day from which credit is old, if nothing is said of `as_of`
-    extracts: both sides are files, each with a range of dates of its own
+    extracts: where both sides are files, each with a range of dates of its own, the sums of each; else None
     in_step: what one side has of the other carries our mark
     taken_off: pairs that are equal in all else were taken off first (`equal.take_off`)
     """
@@ -279,7 +277,7 @@ def find(
     if in_step:
         con.execute(_CROSSED.format(near=NEAR_DAYS))
     if extracts:
-        _ranges(con)
+        _ranges(con, extracts)
 
 
 def _own(side: str, id: str, value: str) -> dict[str, str]:
@@ -328,25 +326,30 @@ def _credit(
         con.execute(_BY_CUSTOMER.format(code="CREDIT_UNUSED", field="unapplied", **sides), asked)
 
 
-def _ranges(con: Connection) -> None:
+def _ranges(con: Connection, sums: Sequence[Sequence[Sums]]) -> None:
     """Say where two extracts cover different times, so that documents are missing by the dozen for no other reason."""
-    ranges = {side: con.execute(_RANGE.format(side=side)).fetchall()[0] for side in SIDES}
-    if not all(n for _, _, n in ranges.values()):
-        return
+    ranges: dict[str, tuple[date, date]] = {}
+    for side, of in zip(SIDES, sums, strict=True):
+        days = [day for s in of for day in (s.first, s.last) if day]
+        if not days:
+            return
+        ranges[side] = min(days), max(days)
     outside = 0
     for side, other in (SIDES, SIDES[::-1]):
-        first, last, _ = ranges[other]
+        first, last = ranges[other]
+        if first <= ranges[side][0] and ranges[side][1] <= last:
+            continue
         many, low, high = con.execute(_OUTSIDE.format(side=side), [first, last]).fetchall()[0]
         far = many and max((first - low).days, (high - last).days) >= BEYOND_DAYS
         outside += many if far and (many >= OUTSIDE or _apart(ranges)) else 0
     if outside:
-        said = {side: f"{first} to {last}" for side, (first, last, _) in ranges.items()}
+        said = {side: f"{first} to {last}" for side, (first, last) in ranges.items()}
         con.execute(
             _INTO + "VALUES ('NON_OVERLAP', '', 'ledger', NULL, NULL, NULL, NULL, 'posted', ?, ?, 0, NULL, ?)",
             [said["left"], said["right"], f"outside={outside}"],
         )
 
 
-def _apart(ranges: dict[str, tuple[date, date, int]]) -> bool:
-    (first, last, _), (start, end, _) = ranges["left"], ranges["right"]
+def _apart(ranges: dict[str, tuple[date, date]]) -> bool:
+    (first, last), (start, end) = ranges["left"], ranges["right"]
     return bool(last < start or end < first)

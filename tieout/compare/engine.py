@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.compare import cash, codes, control, listed, rules, tables
+from tieout.compare import cash, codes, control, listed, rules, tables, totals
 from tieout.compare.causes import cause, clues, value
 from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
 from tieout.compare.equal import FROM_ROWS, take_off
@@ -29,6 +29,7 @@ from tieout.compare.result import (
     identity,
 )
 from tieout.compare.tables import Connection, explain
+from tieout.compare.totals import Sums
 from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy
 
@@ -74,7 +75,8 @@ def run(
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
-    equal = take_off(con, known, same_ids=same_ids, key=key, from_rows=bulk_from)
+    told = tables.told(con)
+    equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from)
     tables.documents(con, known, as_of=as_of, rest=equal > 0)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):
@@ -84,22 +86,20 @@ def run(
     explain(con, {key: x.code for key, x in reasons.items()})
     free = ladder(con, same_ids=same_ids, key=key, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
-    rules.find(con, free, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
+    rules.find(con, free, told, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     cash.find(con, as_of=as_of, reported_balances=reported_balances)
+    sums = [totals.of_all(con, side, as_of=as_of, rest=equal > 0) for side in SIDES]
     control.find(
         con,
         checks,
         as_of=as_of,
         today=today,
         ledgers=ledgers,
-        extracts=extracts,
+        extracts=sums if extracts else None,
         in_step=in_step,
         taken_off=equal > 0,
     )
-    left, right = (
-        _side(name, bad, tables.totals(con, side, as_of=as_of, rest=equal > 0))
-        for side, name, bad in zip(SIDES, (left_name, right_name), rejected, strict=True)
-    )
+    left, right = map(_side, (left_name, right_name), rejected, sums)
     if matches:
         rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
         listed.write_matches(con, matches, taken_off=rule if equal else None)
@@ -122,9 +122,9 @@ def run(
     )
 
 
-def _side(name: str, rejected: int, rows: list[tuple[Any, ...]]) -> Side:
-    totals = {c: Totals(n, tidy(total), tidy(open)) for c, n, total, open, _ in rows}
-    return Side(name, sum(r[4] for r in rows), rejected, totals)
+def _side(name: str, rejected: int, sums: list[Sums]) -> Side:
+    of = {s.currency: Totals(s.documents, tidy(s.billed), tidy(s.open)) for s in sums}
+    return Side(name, sum(s.rows for s in sums), rejected, of)
 
 
 def _discrepancy(

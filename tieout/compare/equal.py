@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tieout.compare.match import BASE_ID, NEAR_DAYS
-from tieout.compare.tables import Connection, Parties, told
+from tieout.compare.tables import Connection, Parties
 from tieout.mapping.relation import SIDES
 
 FROM_ROWS = 50_000  # rows of the smaller side from which one pass over both is worth its price
@@ -94,12 +94,19 @@ SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued FRO
 
 
 def take_off(
-    con: Connection, parties: Parties, *, same_ids: bool = False, key: str | None = None, from_rows: int = FROM_ROWS
+    con: Connection,
+    parties: Parties,
+    told: Sequence[str],
+    *,
+    same_ids: bool = False,
+    key: str | None = None,
+    from_rows: int = FROM_ROWS,
 ) -> int:
     """How many pairs need no further look. They are `cmp_equal` (left_rid, right_rid, same), where `same`.
 
     Otherwise 0, and nothing is made. `cmp_rest_left`, `cmp_rest_right` (rid) are the rows that are left to look at; of
     these `cmp_twin` (left_rid, right_rid) are equal pairs that another row may be a twin of. Needs `tables.parties`.
+    told: see `tables.told`
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     same_ids: as in `engine.run` · from_rows: rows of the smaller side below which this is not tried
     """
@@ -111,7 +118,7 @@ def take_off(
         return 0
     cash = bool(left["applications"] or right["applications"])
     quiet = [_quiet(side, cash=cash, concerned=s["concerns"] > 0) for side, s in zip(SIDES, (left, right), strict=True)]
-    same = _same(con, left, right)
+    same = _same(left, right, told)
     if parties.comparable:
         same.append("l.pair = r.pair")
     if same_ids:
@@ -132,7 +139,7 @@ def take_off(
     return 0
 
 
-def _same(con: Connection, left: Mapping[str, int], right: Mapping[str, int]) -> list[str]:
+def _same(left: Mapping[str, int], right: Mapping[str, int], told: Sequence[str]) -> list[str]:
     """What must hold of a pair. left, right: how many rows say something in each column"""
     either = {c for c in left if left[c] or right[c]}
     both = {c for c in left if left[c] and right[c]}
@@ -143,7 +150,7 @@ def _same(con: Connection, left: Mapping[str, int], right: Mapping[str, int]) ->
         *(["l.posted IS NOT DISTINCT FROM r.posted"] if "posted" in either else []),
         *(f"l.{c} IS NOT DISTINCT FROM r.{c}" for c in _STRICT if c in either),
         *(f"coalesce(l.{c} = r.{c}, TRUE)" for c in (*_LENIENT,) if c in both),
-        *(f"coalesce(l.{c} = r.{c}, TRUE)" for c in told(con)),
+        *(f"coalesce(l.{c} = r.{c}, TRUE)" for c in told),
         *([_SAME_EFFECT] if "ar" in either else []),
     ]
 

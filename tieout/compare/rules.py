@@ -7,10 +7,12 @@ whose effect differs is in exactly one finding with a delta, or in split ones th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tieout.compare import several, tables
+from tieout.compare import several
 from tieout.compare.match import BASE_ID, Free
+from tieout.compare.pairs import occurring, unequal
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
@@ -24,14 +26,6 @@ _INTO = (
     "INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, "
     "currency, clue) "
 )
-_COMPARED = (
-    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
-    "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead", "settled",
-    "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
-)  # fmt: skip
-# A memo that says that the bank returned the payment.
-NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
-
 # Rates are compared crosswise and to the cent: a product of full amounts would not fit a decimal.
 _CENTS = {
     f"cents_{s}_{name}": f"TRY_CAST({amount.format(s=s)} AS DECIMAL(18,2))"
@@ -46,43 +40,6 @@ _PAYS_FOR_ANOTHER = {
       AND a.reversed_on IS NULL AND i.who <> p.{side[0]}_who"""
     for side in SIDES
 }
-
-# Only pairs in which something differs go further. `main` is the one code that takes the effect; see the module's head.
-_PAIR = f"""
-CREATE OR REPLACE TEMP TABLE cmp_pair AS
-SELECT p.*, CASE
-         WHEN l_draft <> r_draft THEN 'DRAFT_VS_POSTED'
-         WHEN l_draft THEN NULL
-         WHEN l_dead <> r_dead THEN
-           CASE WHEN l_state = 'voided' AND r_state = 'voided' THEN 'VOID_DATE_DIFF'
-                WHEN l_kind = 'payment'
-                     AND regexp_matches(lower(coalesce(CASE WHEN l_dead THEN l_memo ELSE r_memo END, '')), '{NSF}')
-                  THEN 'CHARGEBACK_NSF'
-                ELSE 'VOID_VS_OPEN' END
-         WHEN l_dead THEN NULL
-         WHEN l_currency <> r_currency THEN 'CURRENCY_MISMATCH'
-         WHEN l_sign <> r_sign THEN 'AMOUNT_SIGN'
-         WHEN l_due_by <> r_due_by THEN 'CUTOFF'
-         WHEN l_settled <> r_settled THEN 'PAID_VS_OPEN'
-         WHEN l_eff <> r_eff OR NOT {{by_open}} AND (l_total <> r_total OR l_tax <> r_tax) THEN 'AMOUNT'
-       END AS main
-FROM (
-  SELECT m.rung, m.rule, l.state = 'draft' AS l_draft, r.state = 'draft' AS r_draft,
-         {", ".join(f"{s[0]}.{c} AS {s[0]}_{c}" for s in SIDES for c in _COMPARED)}
-  FROM cmp_unequal AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid) AS p
-"""
-# Found first with few columns: joining all of them for pairs that are equal is what costs.
-_UNEQUAL = f"""
-CREATE OR REPLACE TEMP TABLE cmp_unequal AS
-SELECT m.left_rid, m.right_rid, m.rung, m.rule
-FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
-WHERE l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign
-   OR l.state <> r.state OR l.issued <> r.issued OR l.posted <> r.posted OR l.due <> r.due
-   OR l.number_key <> r.number_key OR l.who <> r.who OR l.rate <> r.rate OR l.disputed <> r.disputed
-   OR {{same_ids}} AND {BASE_ID.format(id="l.id")} <> {BASE_ID.format(id="r.id")}
-   OR l.voided_on <> r.voided_on OR l.settled_on IS DISTINCT FROM r.settled_on OR l.dead <> r.dead
-   OR {{discounts}} AND l.discount <> r.discount OR {{entities}} AND l.entity_code <> r.entity_code
-"""
 
 # Documents of one ledger that undo a matched document which the other ledger voided: they belong to that pair.
 _OFFSET = """
@@ -163,10 +120,12 @@ _AMOUNT = """
 CREATE OR REPLACE TEMP TABLE cmp_amount AS
 SELECT a.*, {rounds} AS rounds
 FROM (
-  SELECT p.*, l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
-         whole AND l_tax <> 0 AND r_tax <> 0 AND (l_total = r_total - r_tax OR r_total = l_total - l_tax)
-           AND coalesce(abs({cents_l_tax} * {cents_r_net} - {cents_r_tax} * {cents_l_net})
-                        <= CAST(0.01 AS DECIMAL(4,2)) * ({cents_l_net} + {cents_r_net}), FALSE) AS inclusive,
+  SELECT l_kind, l_subkind, l_id, r_id, l_rid, r_rid, l_currency, l_total, r_total, l_tax, r_tax, l_eff, r_eff,
+         l_eff <> 0 OR r_eff <> 0 AS live, r_eff - l_eff AS d,
+         CASE WHEN whole AND l_tax <> 0 AND r_tax <> 0 AND (l_total = r_total - r_tax OR r_total = l_total - l_tax)
+              THEN coalesce(abs({cents_l_tax} * {cents_r_net} - {cents_r_tax} * {cents_l_net})
+                            <= CAST(0.01 AS DECIMAL(4,2)) * ({cents_l_net} + {cents_r_net}), FALSE)
+              ELSE FALSE END AS inclusive,
          CASE WHEN whole THEN coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END AS tax_part,
          CASE WHEN whole THEN l_sign * (r_total - l_total) - coalesce(l_sign * (r_tax - l_tax), 0) ELSE 0 END
            AS net_part,
@@ -216,49 +175,92 @@ SELECT 'PAID_VS_OPEN', '', l_kind, l_rid, r_rid, 'open', CAST(abs(l_eff) AS VARC
 _FIELDS = (
     _INTO
     + """
-SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM (
-  SELECT p.*, 'DATE_DIFF' AS code, CASE WHEN l_issued <> r_issued THEN 'issued' ELSE 'posted' END AS field,
-         CAST(CASE WHEN l_issued <> r_issued THEN l_issued ELSE l_posted END AS VARCHAR) AS lv,
-         CAST(CASE WHEN l_issued <> r_issued THEN r_issued ELSE r_posted END AS VARCHAR) AS rv, '' AS clue
-  FROM cmp_pair AS p WHERE (l_issued <> r_issued OR l_posted <> r_posted) AND l_due_by = r_due_by
-  UNION ALL
-  SELECT p.*, 'DATE_DIFF', 'settled_on', CAST(l_settled_on AS VARCHAR), CAST(r_settled_on AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE l_settled_on IS DISTINCT FROM r_settled_on AND l_settled = r_settled
-  UNION ALL
-  SELECT p.*, 'VOID_DATE_DIFF', 'voided_on', CAST(l_voided_on AS VARCHAR), CAST(r_voided_on AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE l_dead AND r_dead AND coalesce(l_voided_on, l_posted) <> coalesce(r_voided_on, r_posted)
-  UNION ALL
-  SELECT p.*, 'DUE_DATE_DIFF', 'due', CAST(l_due AS VARCHAR), CAST(r_due AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE l_due <> r_due
-  UNION ALL
-  SELECT p.*, 'NUMBER_MISMATCH', 'number', l_number, r_number, 'rule=' || rule
-  FROM cmp_pair AS p WHERE l_number_key <> r_number_key AND l_kind <> 'adjustment'
-  UNION ALL
-  SELECT p.*, 'ID_REPLACED', 'id', l_id, r_id, ''
-  FROM cmp_pair AS p WHERE {same_ids} AND {base_left} <> {base_right} AND l_kind = r_kind
-  UNION ALL
-  SELECT p.*, CASE WHEN (l_rate = 1) <> (r_rate = 1) THEN 'FX_RATE_DEFAULTED' ELSE 'FX_RATE' END, 'rate',
-         CAST(l_rate AS VARCHAR), CAST(r_rate AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE l_rate <> r_rate AND l_currency = r_currency
-  UNION ALL
-  SELECT p.*, 'STATUS_MISMATCH', 'disputed', CAST(l_disputed AS VARCHAR), CAST(r_disputed AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE l_disputed <> r_disputed
-  UNION ALL
-  SELECT p.*, 'DISCOUNT_DIFF', 'discount', CAST(l_discount AS VARCHAR), CAST(r_discount AS VARCHAR), ''
-  FROM cmp_pair AS p WHERE {discounts} AND l_discount <> r_discount AND l_currency = r_currency
-  UNION ALL
-  SELECT p.*, 'ENTITY_DIFF', 'entity_code', l_entity_code, r_entity_code, ''
-  FROM cmp_pair AS p WHERE {entities} AND l_entity_code <> r_entity_code
-    AND l_entity_code IN (SELECT entity_code FROM right_documents)
-    AND r_entity_code IN (SELECT entity_code FROM left_documents)
-  UNION ALL
-  SELECT p.*, CASE WHEN EXISTS ({pays_left}) OR EXISTS ({pays_right}) THEN 'CROSS_CUSTOMER'
-                   ELSE 'CUSTOMER_MISMATCH' END, 'customer', coalesce(l_customer_name, l_who),
-         coalesce(r_customer_name, r_who), 'rule=' || rule
-  FROM cmp_pair AS p WHERE l_who <> r_who AND coalesce(l_party_name <> r_party_name, TRUE)
-    AND NOT EXISTS (SELECT 1 FROM cmp_alias AS a WHERE a.left_who = l_who AND a.right_who = r_who)
-) AS f WHERE main IS NULL OR main = 'AMOUNT'
+SELECT code, '', l_kind, l_rid, r_rid, field, lv, rv, 0, l_currency, clue FROM ({found}) AS f
+WHERE main IS NULL OR main = 'AMOUNT'
 """
+)
+_FIELD = """
+SELECT {code} AS code, {field} AS field, {left} AS lv, {right} AS rv, {clue} AS clue, main, l_kind, l_rid, r_rid,
+       l_currency
+FROM cmp_pair AS p WHERE {where}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One kind of difference. flag: one of `pairs.occurring`, without which it cannot occur
+
+    code, field, clue: expressions · left, right: what is said of each side; by default `column` of it
+    """
+
+    flag: str
+    code: str
+    column: str
+    where: str
+    field: str = ""
+    left: str = ""
+    right: str = ""
+    clue: str = "''"
+
+    def sql(self) -> str:
+        left, right = (getattr(self, side) or f"CAST({side[0]}_{self.column} AS VARCHAR)" for side in SIDES)
+        field = self.field or f"'{self.column}'"
+        return _FIELD.format(code=self.code, field=field, left=left, right=right, clue=self.clue, where=self.where)
+
+
+_FX = "CASE WHEN (l_rate = 1) <> (r_rate = 1) THEN 'FX_RATE_DEFAULTED' ELSE 'FX_RATE' END"
+_BY_RULE = "'rule=' || rule"
+_FIELD_RULES = (
+    _Field(
+        "dates",
+        "'DATE_DIFF'",
+        "issued",
+        "(l_issued <> r_issued OR l_posted <> r_posted) AND l_due_by = r_due_by",
+        "CASE WHEN l_issued <> r_issued THEN 'issued' ELSE 'posted' END",
+        "CAST(CASE WHEN l_issued <> r_issued THEN l_issued ELSE l_posted END AS VARCHAR)",
+        "CAST(CASE WHEN l_issued <> r_issued THEN r_issued ELSE r_posted END AS VARCHAR)",
+    ),
+    _Field(
+        "settling", "'DATE_DIFF'", "settled_on", "l_settled_on IS DISTINCT FROM r_settled_on AND l_settled = r_settled"
+    ),
+    _Field(
+        "dead",
+        "'VOID_DATE_DIFF'",
+        "voided_on",
+        "l_dead AND r_dead AND coalesce(l_voided_on, l_posted) <> coalesce(r_voided_on, r_posted)",
+    ),
+    _Field("due", "'DUE_DATE_DIFF'", "due", "l_due <> r_due"),
+    _Field(
+        "number",
+        "'NUMBER_MISMATCH'",
+        "number",
+        "l_number_key <> r_number_key AND l_kind <> 'adjustment'",
+        clue=_BY_RULE,
+    ),
+    _Field(
+        "id", "'ID_REPLACED'", "id", f"{BASE_ID.format(id='l_id')} <> {BASE_ID.format(id='r_id')} AND l_kind = r_kind"
+    ),
+    _Field("rate", _FX, "rate", "l_rate <> r_rate AND l_currency = r_currency"),
+    _Field("disputed", "'STATUS_MISMATCH'", "disputed", "l_disputed <> r_disputed"),
+    _Field("discount", "'DISCOUNT_DIFF'", "discount", "l_discount <> r_discount AND l_currency = r_currency"),
+    _Field(
+        "entity",
+        "'ENTITY_DIFF'",
+        "entity_code",
+        "l_entity_code <> r_entity_code AND l_entity_code IN (SELECT entity_code FROM right_documents) "
+        "AND r_entity_code IN (SELECT entity_code FROM left_documents)",
+    ),
+    _Field(
+        "customer",
+        "CASE WHEN EXISTS ({pays_left}) OR EXISTS ({pays_right}) THEN 'CROSS_CUSTOMER' "
+        "ELSE 'CUSTOMER_MISMATCH' END".format(**_PAYS_FOR_ANOTHER),
+        "customer",
+        "l_who <> r_who AND coalesce(l_party_name <> r_party_name, TRUE) AND NOT EXISTS "
+        "(SELECT 1 FROM cmp_alias AS a WHERE a.left_who = l_who AND a.right_who = r_who)",
+        left="coalesce(l_customer_name, l_who)",
+        right="coalesce(r_customer_name, r_who)",
+        clue=_BY_RULE,
+    ),
 )
 
 # Two unmatched customers whose documents pair with each other, at least twice and with nobody else's, are one under two
@@ -328,22 +330,25 @@ WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
 
 
 def find(
-    con: Connection, free: Free, *, customers: int, rounding: Rounding | None, by_open: bool, same_ids: bool
+    con: Connection,
+    free: Free,
+    told: Sequence[str],
+    *,
+    customers: int,
+    rounding: Rounding | None,
+    by_open: bool,
+    same_ids: bool,
 ) -> None:
     """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
 
-    free: what the ladder left over · customers: how many are matched
+    free: what the ladder left over · told: see `tables.told` · customers: how many are matched
     by_open: one side lists open items only, so that documents are compared by what is open of them
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
-    both = tables.told(con)
-    told = {"discounts": "discount" in both, "entities": "entity_code" in both}
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
-    if con.execute(_UNEQUAL.format(same_ids=same_ids, **told)).fetchall()[0][0]:
-        con.execute(_PAIR.format(by_open=by_open))
-        mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_pair").fetchall()}
-        _differing(con, mains, told, rounding=rounding, by_open=by_open, same_ids=same_ids)
+    if unequal(con, told, same_ids=same_ids, by_open=by_open):
+        _differing(con, rounding=rounding, by_open=by_open)
     if customers:
         con.execute(_CUSTOMER_FIELDS)
     if not same_ids:
@@ -358,16 +363,9 @@ def find(
         several.find(con)
 
 
-def _differing(
-    con: Connection,
-    mains: set[str | None],
-    told: Mapping[str, bool],
-    *,
-    rounding: Rounding | None,
-    by_open: bool,
-    same_ids: bool,
-) -> None:
-    """Findings of the pairs that differ; `mains` (codes that occur) spares statements. told: see `tables.told`."""
+def _differing(con: Connection, *, rounding: Rounding | None, by_open: bool) -> None:
+    """Findings of the pairs that differ: only the statements that could have something to say are asked."""
+    mains, some = occurring(con)
     if mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"}:
         for side in SIDES:
             con.execute(_OFFSET.format(side=side, s=side[0]))
@@ -379,9 +377,9 @@ def _differing(
         limits = [rounding.per_document, rounding.per_document, rounding.total] if rounding else []
         con.execute(_AMOUNT.format(by_open=by_open, rounds=_ROUNDS if rounding else "FALSE", **_CENTS), limits)
         con.execute(_AMOUNT_PARTS)
-    con.execute(_ALIAS)
-    base_left, base_right = BASE_ID.format(id="l_id"), BASE_ID.format(id="r_id")
-    con.execute(
-        _FIELDS.format(same_ids=same_ids, base_left=base_left, base_right=base_right, **told, **_PAYS_FOR_ANOTHER)
-    )
-    con.execute(_ALIAS_FOUND)
+    if "customer" in some:
+        con.execute(_ALIAS)
+    if found := [f.sql() for f in _FIELD_RULES if f.flag in some]:
+        con.execute(_FIELDS.format(found=" UNION ALL ".join(found)))
+    if "customer" in some:
+        con.execute(_ALIAS_FOUND)

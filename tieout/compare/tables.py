@@ -224,9 +224,7 @@ def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool
     as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*`
     """
     for side in SIDES:
-        if rest:
-            con.execute(_SOME.format(side=side))
-        source = f"cmp_some_{side}" if rest else f"cmp_rows_{side}"
+        source = _SOME.format(side=side) if rest else f"cmp_rows_{side}"
         con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, source)}")
         if side in known.in_place:
             complete_numbers(con, f"cmp_{side}")
@@ -236,10 +234,7 @@ def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool
             con.execute(_SHOWN.format(side=side))
 
 
-_SOME = """
-CREATE OR REPLACE TEMP TABLE cmp_some_{side} AS
-SELECT b.* FROM cmp_rows_{side} AS b WHERE b.rid IN (SELECT rid FROM cmp_rest_{side})
-"""
+_SOME = "(SELECT * FROM cmp_rows_{side} WHERE rid IN (SELECT rid FROM cmp_rest_{side}))"
 
 
 def complete_numbers(con: Connection, table: str) -> None:
@@ -283,42 +278,30 @@ def every(con: Connection, known: Parties, *, as_of: date | None, rest: bool = F
         con.execute(f"CREATE OR REPLACE TEMP VIEW cmp_every_{side} AS {rows}")
 
 
-def totals(con: Connection, side: str, *, as_of: date | None, rest: bool = False) -> list[tuple[Any, ...]]:
-    """Currency, how many count, signed amount, open and number of all rows of a side, in order of currency.
-
-    as_of, rest: as in `every`
-    """
-    # Where some rows are looked at closely, these replace themselves in the sum of all.
-    parts = [(f"cmp_{side}", 1)]
-    if rest:
-        parts += [
-            (f"({_counted(side, None, as_of, f'cmp_{name}_{side}')})", n) for name, n in (("rows", 1), ("some", -1))
-        ]
-    sums = " UNION ALL ".join(
-        f"SELECT currency, {n} * count(CASE WHEN counts THEN 1 END) AS n, {n} * sum(billed) AS billed, "
-        f"{n} * sum(eff) AS eff, {n} * count(*) AS every FROM {rows} AS t GROUP BY currency"
-        for rows, n in parts
-    )
-    return list(
-        con.execute(
-            "SELECT currency, CAST(sum(n) AS BIGINT), sum(billed), sum(eff), CAST(sum(every) AS BIGINT) "
-            f"FROM ({sums}) AS u GROUP BY currency ORDER BY currency"
-        ).fetchall()
-    )
-
-
-def _counted(side: str, known: Parties | None, as_of: date | None, source: str) -> str:
-    """known: None where it does not matter whose the documents are"""
+def _counted(side: str, known: Parties, as_of: date | None, source: str) -> str:
     return _COUNTED.format(
         dated=_DATED.format(
             side=side,
-            who=_KNOWN_PARTY.format(who=known.who("p")) if known else "NULL",
-            party=_PARTY_OF.format(side=side, id=known.id_of(side, "b")) if known else "",
+            who=_KNOWN_PARTY.format(who=known.who("p")),
+            party=_PARTY_OF.format(side=side, id=known.id_of(side, "b")),
             amounts=_AMOUNTS,
-            day=f"DATE '{as_of.isoformat()}'" if as_of else "CAST(NULL AS DATE)",
             source=source,
+            **conditions(as_of),
         )
     )
+
+
+def conditions(as_of: date | None) -> dict[str, str]:
+    """What holds of a document on the day, as expressions over `b`: a row of a side's documents."""
+    dead = "b.state = 'voided'"
+    settled, due_by = "b.settled_on IS NOT NULL", "TRUE"
+    if as_of:
+        day = f"CAST('{as_of.isoformat()}' AS DATE)"
+        dead = f"({dead} AND (b.voided_on IS NULL OR b.voided_on <= {day}))"
+        settled = f"({settled} AND b.settled_on <= {day})"
+        due_by = f"(b.posted IS NULL OR b.posted <= {day})"
+    counts = f"(b.state <> 'draft' AND {due_by} AND NOT {dead})"
+    return {"dead": dead, "settled": settled, "due_by": due_by, "counts": counts}
 
 
 def told(con: Connection) -> list[str]:
@@ -458,13 +441,8 @@ SELECT b.rid, b.id, b.kind, b.subkind,
        {amounts}, b.state, b.voided_on, b.disputed, b.settled_on, b.entity_code, b.concerns, b.memo,
        b.sign * CAST(b.total AS DECIMAL(24,6)) AS gross,
        coalesce(CAST(b.ar AS DECIMAL(24,6)), b.sign * CAST(b.total AS DECIMAL(24,6))) AS full_ar,
-       b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day) AS dead,
-       b.settled_on IS NOT NULL AND (a.day IS NULL OR b.settled_on <= a.day) AS settled,
-       a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day AS due_by,
-       b.state <> 'draft' AND (a.day IS NULL OR b.posted IS NULL OR b.posted <= a.day)
-         AND NOT (b.state = 'voided' AND (b.voided_on IS NULL OR a.day IS NULL OR b.voided_on <= a.day)) AS counts
-FROM {source} AS b
-CROSS JOIN (SELECT {day} AS day) AS a{party}
+       {dead} AS dead, {settled} AS settled, {due_by} AS due_by, {counts} AS counts
+FROM {source} AS b{party}
 """
 _EVERY = (
     "rid", "id", "kind", "subkind", "kk", "sign", "customer", "customer_name", "party_name", "who", "known", "number",
@@ -474,10 +452,10 @@ _EVERY = (
 )  # fmt: skip
 _AMOUNTS = ", ".join(f"CAST(b.{c} AS DECIMAL(24,6)) AS {c}" for c in ("net", "tax", "discount", "total", "open"))
 _COUNTED = """
-SELECT d.*, CASE WHEN d.counts THEN d.gross ELSE 0 END AS billed,
-       CASE WHEN d.counts AND NOT d.settled THEN d.full_ar ELSE 0 END AS eff,
-       d.counts AS listed
-FROM ({dated}) AS d
+SELECT d.*, d.stated_eff AS eff, d.counts AS listed
+FROM (SELECT t.*, CASE WHEN t.counts THEN t.gross ELSE 0 END AS billed,
+             CASE WHEN t.counts AND NOT t.settled THEN t.full_ar ELSE 0 END AS stated_eff
+      FROM ({dated}) AS t) AS d
 """
 _KNOWN_PARTY = "p.name_key AS party_name, {who} AS who, coalesce(p.known, FALSE) AS known"
 _PARTY_OF = " LEFT JOIN cmp_party_{side} AS p ON p.id = {id}"

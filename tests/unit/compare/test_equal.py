@@ -15,7 +15,7 @@ BILLS = [invoice(f"I{n}", "12"[n % 2], f"{n + 1}00", "2026-01-02") for n in rang
 
 def taken(left, right, *, key=None, **links):
     con = load([*WHO, *left], [*WHO, *right], **links)
-    return equal.take_off(con, tables.parties(con), key=key, from_rows=1), con
+    return equal.take_off(con, tables.parties(con), tables.told(con), key=key, from_rows=1), con
 
 
 def changed(doc, **new):
@@ -98,4 +98,4 @@ def test_a_link_has_a_stronger_claim():
 
 def test_few_rows_are_not_worth_it():
     con = load([*WHO, *BILLS], [*WHO, *BILLS])
-    assert equal.take_off(con, tables.parties(con)) == 0
+    assert equal.take_off(con, tables.parties(con), tables.told(con)) == 0

@@ -1,0 +1,90 @@
+"""The matched pairs in which anything differs: what differs in each, and the code that takes the effect.
+
+Such pairs are few beside those that are equal. What they are made of stays where it lies (`cmp_left`, `cmp_right`), and
+is read by the few statements that have something to say of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tieout.compare.match import BASE_ID
+from tieout.compare.tables import Connection
+from tieout.mapping.relation import SIDES
+
+_COMPARED = (
+    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
+    "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead", "settled",
+    "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
+)  # fmt: skip
+# A memo that says that the bank returned the payment.
+NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
+
+# What may differ in a pair, by the flag that says so. No value on one side is a difference of `settling` alone.
+_DIFFERS: Mapping[str, str] = {
+    "amounts": "l.total <> r.total OR l.eff <> r.eff OR l.tax <> r.tax OR l.currency <> r.currency OR l.sign <> r.sign",
+    "states": "l.state <> r.state OR l.dead <> r.dead",
+    "dates": "l.issued <> r.issued OR l.posted <> r.posted",
+    "settling": "l.settled_on IS DISTINCT FROM r.settled_on",
+    "voiding": "l.voided_on <> r.voided_on",
+    "due": "l.due <> r.due",
+    "number": "l.number_key <> r.number_key",
+    "id": f"{{same_ids}} AND {BASE_ID.format(id='l.id')} <> {BASE_ID.format(id='r.id')}",
+    "rate": "l.rate <> r.rate",
+    "disputed": "l.disputed <> r.disputed",
+    "discount": "{discounts} AND l.discount <> r.discount",
+    "entity": "{entities} AND l.entity_code <> r.entity_code",
+    "customer": "l.who <> r.who",
+}
+# Only pairs in which something differs go further. `main` is the one code that takes the effect; see `rules`.
+_UNEQUAL = f"""
+CREATE OR REPLACE TEMP TABLE cmp_unequal AS
+SELECT * FROM (
+  SELECT m.left_rid, m.right_rid, m.rung, m.rule,
+         {", ".join(f"coalesce({differs}, FALSE) AS differs_{name}" for name, differs in _DIFFERS.items())},
+         CASE
+           WHEN (l.state = 'draft') <> (r.state = 'draft') THEN 'DRAFT_VS_POSTED'
+           WHEN l.state = 'draft' THEN NULL
+           WHEN l.dead <> r.dead THEN
+             CASE WHEN l.state = 'voided' AND r.state = 'voided' THEN 'VOID_DATE_DIFF'
+                  WHEN l.kind = 'payment'
+                       AND regexp_matches(lower(coalesce(CASE WHEN l.dead THEN l.memo ELSE r.memo END, '')), '{NSF}')
+                    THEN 'CHARGEBACK_NSF'
+                  ELSE 'VOID_VS_OPEN' END
+           WHEN l.dead THEN NULL
+           WHEN l.currency <> r.currency THEN 'CURRENCY_MISMATCH'
+           WHEN l.sign <> r.sign THEN 'AMOUNT_SIGN'
+           WHEN l.due_by <> r.due_by THEN 'CUTOFF'
+           WHEN l.settled <> r.settled THEN 'PAID_VS_OPEN'
+           WHEN l.eff <> r.eff OR NOT {{by_open}} AND (l.total <> r.total OR l.tax <> r.tax) THEN 'AMOUNT'
+         END AS main
+  FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid) AS p
+WHERE {" OR ".join(f"differs_{name}" for name in _DIFFERS)}
+"""
+# Read where they lie by the few statements that have something to say: each needs few of the columns.
+_PAIR = f"""
+CREATE OR REPLACE TEMP VIEW cmp_pair AS
+SELECT u.*, {", ".join(f"{s[0]}.{c} AS {s[0]}_{c}" for s in SIDES for c in _COMPARED)}
+FROM cmp_unequal AS u JOIN cmp_left AS l ON l.rid = u.left_rid JOIN cmp_right AS r ON r.rid = u.right_rid
+"""
+_OCCURS = f"SELECT {', '.join(f'bool_or(differs_{name})' for name in _DIFFERS)} FROM cmp_unequal"
+
+
+def unequal(con: Connection, told: Sequence[str], *, same_ids: bool, by_open: bool) -> int:
+    """Fill `cmp_unequal`, and let `cmp_pair` show these pairs with the columns of both sides; how many there are.
+
+    told: see `tables.told` · same_ids, by_open: as in `rules.find`
+    """
+    compared = {"discounts": "discount" in told, "entities": "entity_code" in told}
+    found = con.execute(_UNEQUAL.format(same_ids=same_ids, by_open=by_open, **compared)).fetchall()[0][0]
+    if found:
+        con.execute(_PAIR)
+    return int(found)
+
+
+def occurring(con: Connection) -> tuple[set[str | None], set[str]]:
+    """The codes (`main`) that occur, and what differs: names of `_DIFFERS`, and `dead` where a pair is void twice."""
+    mains = {row[0] for row in con.execute("SELECT DISTINCT main FROM cmp_unequal").fetchall()}
+    flags = con.execute(_OCCURS).fetchall()[0]
+    dead = ["dead"] if None in mains else []
+    return mains, {*dead, *(name for name, occurs in zip(_DIFFERS, flags, strict=True) if occurs)}

@@ -1,0 +1,60 @@
+"""What all documents of a side add up to, by currency: summed from the documents themselves, once, with their dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from tieout.compare.tables import Connection, conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """All rows of a side in one currency. documents: those that count · billed, open: their signed amounts
+
+    rows: those that count nothing too · first, last: accounting dates of those that count, None if none has one
+    """
+
+    currency: str
+    documents: int
+    billed: Decimal
+    open: Decimal
+    rows: int
+    first: date | None
+    last: date | None
+
+
+def of_all(con: Connection, side: str, *, as_of: date | None, rest: bool = False) -> list[Sums]:
+    """In order of currency. as_of, rest: as in `tables.every`"""
+    # Where only some rows were looked at closely, what that changed of them comes on top of all as they are stated.
+    sums = _SUMS_OF_ALL.format(side=side, **conditions(as_of)) if rest else _SUMS.format(side=side)
+    rows = con.execute(f"SELECT * FROM ({sums}) AS s ORDER BY currency").fetchall()
+    return [Sums(*row) for row in rows]
+
+
+_SUMS = """
+SELECT currency, count(CASE WHEN counts THEN 1 END) AS n, sum(billed) AS billed, sum(eff) AS eff, count(*) AS n_rows,
+       min(CASE WHEN counts THEN posted END) AS first, max(CASE WHEN counts THEN posted END) AS last
+FROM cmp_{side} GROUP BY currency
+"""
+# Amounts are summed as they are stored, by sign, and only the sums are cast: to cast each of them is what costs.
+_SUMS_OF_ALL = (
+    "SELECT s.currency, n, raised - lowered AS billed, open_raised - open_lowered + ar + coalesce(changed, 0) AS eff, "
+    "n_rows, first, last FROM (SELECT coalesce(b.currency, '') AS currency, count(CASE WHEN {counts} THEN 1 END) AS n, "
+    + "".join(
+        f"coalesce(CAST(sum(CASE WHEN {{counts}}{condition} THEN b.{column} END) AS DECIMAL(38,6)), 0) AS {name}, "
+        for name, column, condition in (
+            ("raised", "total", " AND b.sign > 0"),
+            ("lowered", "total", " AND b.sign < 0"),
+            ("open_raised", "total", " AND b.sign > 0 AND b.ar IS NULL AND NOT {settled}"),
+            ("open_lowered", "total", " AND b.sign < 0 AND b.ar IS NULL AND NOT {settled}"),
+            ("ar", "ar", " AND NOT {settled}"),
+        )
+    )
+    + """count(*) AS n_rows, min(CASE WHEN {counts} THEN b.posted END) AS first,
+  max(CASE WHEN {counts} THEN b.posted END) AS last FROM cmp_rows_{side} AS b GROUP BY coalesce(b.currency, '')) AS s
+LEFT JOIN (SELECT currency, sum(eff - stated_eff) AS changed FROM cmp_{side} GROUP BY currency) AS c
+  ON c.currency = s.currency
+"""
+)
