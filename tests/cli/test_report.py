@@ -146,8 +146,9 @@ def test_the_screen_shows_so_many_rows_and_the_totals_of_all(tieout: Run, books:
     assert "Total USD" in out
     assert "120.00" in out
     assert ("R-3" in out, "R-2" in out) == (True, False)
+    assert "… 1 more row;" in tieout(*words, "--limit", "2").stdout
     tieout(*words, "--limit", "1", "--out", "whole.txt")
-    assert "more rows" not in (books / "whole.txt").read_text()
+    assert "more row" not in (books / "whole.txt").read_text()
 
 
 def test_files_know_nothing_of_what_was_known_when(tieout: Run, books: Path) -> None:

@@ -59,7 +59,8 @@ def _left_out(table: Table, most: int | None) -> list[str]:
     details = sum(row.style == "detail" for row in table.rows)
     if most is None or details <= most:
         return []
-    return [f"… {details - most:,} more rows; --limit shows more, a file (--out) has them all"]
+    rows = "row" if details - most == 1 else "rows"
+    return [f"… {details - most:,} more {rows}; --limit shows more, a file (--out) has them all"]
 
 
 def _table(table: Table) -> list[str]:
