@@ -140,7 +140,7 @@ def _stage_split(con: Connection, table: Table, staged: Staged) -> None:
                 else:
                     write([number, *cells[:width]])
         columns = "'n': 'BIGINT', " + ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-        source = _read_csv(path, columns, ",", '"', f"max_line_size={_ROW_LIMIT}, parallel=false")
+        source = _read_csv(path, columns, ",", '"', f"max_line_size={_ROW_LIMIT}, new_line='\\n', parallel=false")
         con.execute(_stage_statement(table, staged.cut, source, number="n, "))
 
 

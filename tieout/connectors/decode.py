@@ -28,6 +28,7 @@ _BOMS = (
 )
 _MAGIC = (
     (b"PK\x03\x04", "xlsx"),
+    (b"PK\x05\x06", "xlsx"),
     (b"\xd0\xcf\x11\xe0", "xls"),
     (b"%PDF", "pdf"),
     (b"\x1f\x8b", "gzip"),
@@ -36,7 +37,7 @@ _MAGIC = (
     (b"<!DOCTYPE html", "html"),
 )
 _NOT_TABLES = {
-    "xls": "an old Excel workbook: save it as .xlsx or as CSV",
+    "xls": "an old Excel workbook, or one with a password: save it as .xlsx without it, or as CSV",
     "pdf": "a PDF: export the list as CSV or Excel",
     "gzip": "compressed: unpack it first",
     "xml": "XML: export the list as CSV or .xlsx",

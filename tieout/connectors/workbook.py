@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from importlib import import_module
@@ -20,6 +22,20 @@ MOST_BYTES = 2 << 30  # unpacked size of a workbook
 MOST_PARTS = 10_000
 MOST_RATIO = 200  # unpacked to packed, for parts beyond 50 MB
 _LARGEST_ID = 10**15  # a spreadsheet keeps 15 digits
+_FINEST = Decimal("0.000001")  # what amounts are read to
+_MOST_ROWS = 1 << 20  # of a sheet
+# What openpyxl raises for a workbook that is damaged: SyntaxError is that of XML.
+_UNREADABLE = (
+    KeyError,
+    IndexError,
+    ValueError,
+    OSError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def _refuse_bombs(path: Path) -> None:
@@ -36,19 +52,52 @@ def _refuse_bombs(path: Path) -> None:
                     with archive.open(part) as f:
                         if b"<!DOCTYPE" in f.read(4096):
                             raise ProfileError(f"{path}: {part.filename} declares a document type: refused")
+            if "[Content_Types].xml" not in archive.namelist():
+                raise ProfileError(f"{path}: an archive, but no Excel workbook: unpack it first")
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise ProfileError(f"{path}: not a readable workbook: {error}") from None
 
 
-def _open(path: Path, *, values: bool) -> Any:
+@contextmanager
+def _opened(path: Path, wanted: str | None, *, values: bool) -> Iterator[Any]:
+    """The sheet of a workbook. values: with what its formulas came to, instead of the formulas"""
     try:
         openpyxl: Any = import_module("openpyxl")  # an extra: only who reads Excel needs it
     except ImportError:
         raise ProfileError(f"{path}: reading Excel needs openpyxl", hint="pip install 'tieout[excel]'") from None
+    with path.open("rb") as file:  # opened here, for openpyxl refuses a workbook by its name
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=values)
+        except _UNREADABLE as error:
+            raise _damaged(path, error) from None
+        with closing(book):
+            yield _sheet(path, book, wanted)
+
+
+def _damaged(path: Path, error: Exception) -> ProfileError:
+    return ProfileError(f"{path}: not a readable workbook: {error}")
+
+
+def _rows(path: Path, sheet: Any, *, values_only: bool) -> Iterator[Sequence[Any]]:
+    """Every row of a sheet. Raises ProfileError where the sheet is damaged."""
+    sheet.reset_dimensions()  # the size that a sheet states is what some programs guessed: rows beyond it are real
     try:
-        return openpyxl.load_workbook(path, read_only=True, data_only=values)
-    except (KeyError, ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
-        raise ProfileError(f"{path}: not a readable workbook: {error}") from None
+        for number, row in enumerate(sheet.iter_rows(values_only=values_only), start=1):
+            if number > _MOST_ROWS:
+                raise ValueError(f"more than {_MOST_ROWS:,} rows")
+            yield row
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def _uncalculated(path: Path) -> bool:
+    """Whether the program that wrote the workbook left its formulas to be calculated, with 0 for what they come to."""
+    with zipfile.ZipFile(path) as archive:
+        try:
+            book = archive.read("xl/workbook.xml")
+        except KeyError:
+            return False
+    return re.search(rb"<(?:\w+:)?calcPr\b[^>]*\bfullCalcOnLoad\s*=\s*[\"'](?:1|true)[\"']", book) is not None
 
 
 def _sheet(path: Path, book: Any, wanted: str | None) -> Any:
@@ -69,44 +118,51 @@ def _sheet(path: Path, book: Any, wanted: str | None) -> Any:
 def head(path: Path, sheet_name: str | None, count: int) -> list[list[str]]:
     """The first rows, for finding the headings."""
     _refuse_bombs(path)
-    book = _open(path, values=True)
-    try:
-        sheet = _sheet(path, book, sheet_name)
-        return [["" if c is None else str(c) for c in row] for row in islice(sheet.iter_rows(values_only=True), count)]
-    finally:
-        book.close()
+    with _opened(path, sheet_name, values=True) as sheet:
+        first = islice(_rows(path, sheet, values_only=True), count)
+        return [["" if c is None else str(c) for c in row] for row in first]
 
 
 def records(path: Path, profile: Profile, binding: Binding) -> Iterator[tuple[int, Sequence[str] | Problem]]:
     """(row number, cells) of every row of the sheet. Numbers come in the profile's separators, dates in its format.
 
-    A formula without a stored value, a number too long for an identifier: a problem, for the row cannot be trusted.
+    A formula without a stored value, a number of more digits than a spreadsheet keeps: a problem, for the row cannot
+    be trusted.
     """
-    values, formulas = _open(path, values=True), _open(path, values=False)
-    try:
-        sheets = [_sheet(path, b, profile.file.sheet) for b in (values, formulas)]
-        columns = {at: name for name, at in binding.index.items()}
-        both = zip_longest(*(s.iter_rows(values_only=True) for s in sheets), fillvalue=())
+    wanted, uncalculated = profile.file.sheet, _uncalculated(path)
+    columns = {at: name for name, at in binding.index.items()}
+    with _opened(path, wanted, values=True) as values, _opened(path, wanted, values=False) as formulas:
+        both = zip_longest(
+            _rows(path, values, values_only=False), _rows(path, formulas, values_only=True), fillvalue=()
+        )
         for number, (row, raw) in enumerate(both, start=1):
-            yield number, _row(profile, columns, binding.width, row, raw)
-    finally:
-        values.close()
-        formulas.close()
+            formula = next((p for p in _formulas(columns, row, raw, uncalculated=uncalculated)), None)
+            yield number, formula or _row(profile, columns, binding.width, row)
 
 
-def _row(
-    profile: Profile, columns: dict[int, str], width: int, row: Sequence[Any], raw: Sequence[Any]
-) -> list[str] | Problem:
+def _formulas(
+    columns: Mapping[int, str], row: Sequence[Any], raw: Sequence[Any], *, uncalculated: bool
+) -> Iterator[Problem]:
+    """The formulas of a row of which nobody knows what they come to. raw: its values, with formulas as they are"""
+    for at, formula in enumerate(raw):
+        cell = row[at] if at < len(row) else None
+        if at not in columns or formula is None or cell is None:
+            continue
+        text = formula if isinstance(formula, str) else str(getattr(formula, "text", "") or "a formula")
+        if cell.value is None and cell.data_type != "str":  # `str`: text, and an empty one
+            yield Problem(columns[at], text[:80], "a formula without a stored value: open and save the file in Excel")
+        elif uncalculated and cell.value != formula:
+            yield Problem(columns[at], text[:80], "a formula never calculated: open and save the file in Excel")
+
+
+def _row(profile: Profile, columns: Mapping[int, str], width: int, row: Sequence[Any]) -> list[str] | Problem:
     cells: list[str] = []
-    for at, value in enumerate(row):
-        formula = raw[at] if at < len(raw) else None
+    for at, cell in enumerate(row):
         name = columns.get(at)
-        if value is None and isinstance(formula, str) and formula.startswith("=") and name is not None:
-            return Problem(name, formula[:80], "a formula without a stored value: open and save the file in Excel")
         try:
-            cells.append(_text(profile, name, value))
+            cells.append(_text(profile, name, cell.value))
         except ValueError as error:
-            return Problem(str(name), str(value)[:80], str(error))
+            return Problem(str(name), str(cell.value)[:80], str(error))
     return cells + [""] * (width - len(cells))
 
 
@@ -143,8 +199,7 @@ def _number_text(profile: Profile, name: str | None, value: float) -> str:
     type_ = profile.type_of(name) if name else "text"
     exact = Decimal(value) if isinstance(value, int) else Decimal(format(value, ".15g"))
     plain = format(exact, "f")
-    if type_ == "id":
-        if abs(exact) >= _LARGEST_ID:
-            raise ValueError("a number of more than 15 digits: the spreadsheet has lost the others; store it as text")
-        return plain
+    lost = abs(Decimal(repr(value)) - exact) >= _FINEST if type_ == "decimal" else False
+    if lost or (type_ == "id" and abs(exact) >= _LARGEST_ID):
+        raise ValueError("a number of more than 15 digits: the spreadsheet has lost the others; store it as text")
     return plain.replace(".", profile.amounts.decimal) if type_ == "decimal" else plain
