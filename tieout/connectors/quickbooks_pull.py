@@ -173,12 +173,10 @@ def _parsed(cursor: str) -> datetime | None:
 
 def _cdc_rows(answer: Native, entity: str) -> list[Native]:
     """The rows of the one entity asked for. Raises FatalError for an answer of another shape."""
-    found: list[Native] = []
     held = answer.get("CDCResponse")
-    if not isinstance(held, list) or not held:
+    parts = (
+        [part.get("QueryResponse", []) for part in held if isinstance(part, Mapping)] if isinstance(held, list) else []
+    )
+    if not parts or not all(isinstance(part, list) for part in parts):
         raise FatalError("QuickBooks' answer holds no changes")
-    for part in held:
-        for response in part.get("QueryResponse", []) if isinstance(part, Mapping) else []:
-            if isinstance(response, Mapping) and isinstance(response.get(entity), list):
-                found.extend(row for row in response[entity] if isinstance(row, Mapping))
-    return found
+    return [row for part in parts for response in part for row in rows({"QueryResponse": response}, entity)]

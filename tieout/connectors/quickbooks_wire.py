@@ -7,7 +7,7 @@ writes: sync.md §4.13.5.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,11 +113,11 @@ def trace_id(answer: Answer) -> str:
 def fault_of(answer: Answer, parsed: Any) -> Fault | None:
     """The first fault of an answer, in any form: JSON `Fault`, gateway `fault`, XML, or none of them but a bad status.
 
-    None for a good answer.
+    A part of a good answer may be one, too. None for a good answer.
     """
     found: tuple[str, str, str, str] | None = None
     if isinstance(parsed, dict):
-        held = parsed.get("Fault") or parsed.get("fault")
+        held = next((held for part in _parts(parsed) if (held := part.get("Fault") or part.get("fault"))), None)
         if held:
             found = _json_fault(held)
     elif b"<Fault" in answer.body[:20_000] or b"<Error" in answer.body[:20_000]:
@@ -127,6 +127,18 @@ def fault_of(answer: Answer, parsed: Any) -> Fault | None:
             return None
         found = ("", "an answer that cannot be read", answer.text[:200] if parsed is None else "", "")
     return Fault(answer.status, *found, trace_id(answer), answer.retry_after)
+
+
+def _parts(answer: Native) -> Iterator[Native]:
+    """An answer, and the parts of it that QuickBooks' schema lets hold a fault in the place of rows."""
+    yield answer
+    changes = answer.get("CDCResponse")
+    held = [answer.get("QueryResponse"), *(changes if isinstance(changes, list) else ())]
+    for part in held:
+        if isinstance(part, Mapping):
+            yield part
+            inner = part.get("QueryResponse")
+            yield from (p for p in (inner if isinstance(inner, list) else ()) if isinstance(p, Mapping))
 
 
 def _json_fault(held: Any) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ from quickbooks_bench import bench, customer
 
 from tieout.connectors import quickbooks_pull
 from tieout.connectors.http import Transport
-from tieout.errors import RetriableError
+from tieout.errors import FatalError, RetriableError
 from tieout.mapping.quickbooks import NAMES
 from tieout.model import Entity, Existence
 
@@ -140,6 +140,38 @@ def test_a_delta_costs_one_request_and_shows_each_change_once(qb):
     assert [(o.id, o.existence) for o in seen] == [(ids[2], Existence.INACTIVE)]
     assert delta.complete
     assert not delta.full
+
+
+FAULT = '{"Error": [{"Message": "System Failure", "code": "10000"}], "type": "SERVICE"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (f'[{{"QueryResponse": [{{"Fault": {FAULT}}}]}}]', RetriableError),
+        (f'[{{"Fault": {FAULT}}}]', RetriableError),
+        ('[{"QueryResponse": [{"Fault": {"Error": [{"code": "4000", "Message": "no"}]}}]}]', FatalError),
+        ('[{"QueryResponse": [{"Customer": ["1"]}]}]', FatalError),
+        ('[{"QueryResponse": [{"Customer": {"Id": "1"}}]}]', FatalError),
+        ('[{"QueryResponse": {"Customer": []}}]', FatalError),
+        ("[7]", FatalError),
+        ("[]", FatalError),
+    ],
+)
+def test_a_feed_that_failed_within_its_answer_is_not_called_quiet(qb, said, kind):
+    """The cursor would move on, and what changed would be seen by nobody until everything is read again."""
+    add(qb.books, 3)
+    connector = opened(qb, 5)
+    qb.time.sleep(3600)
+    pull = connector.pull(Entity.CUSTOMER)
+    list(pull)
+    body = f'{{"CDCResponse": {said}, "time": "2026-01-31T10:00:00Z"}}'
+    qb.live.faults.arm("answer", path="cdc", status=200, body=body, content_type="application/json", times=0)
+    delta = connector.pull(Entity.CUSTOMER, pull.cursor)
+    with pytest.raises(kind):
+        list(delta)
+    assert not delta.complete
+    assert delta.cursor is None
 
 
 def test_the_cursor_is_the_servers_time_with_overlap(qb):
