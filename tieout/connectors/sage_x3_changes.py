@@ -130,19 +130,22 @@ class Exports:
         yield from self._read(export, self._file(export, least))
 
     def _read(self, export: Export, file: str) -> Iterator[tuple[str, datetime]]:
-        most = max(export.key, export.changed, export.type or 0)
+        most, others = max(export.key, export.changed, export.type or 0), set[str]()
+        own = 0
         for record in split(file):
             if record[0] != export.mark:
+                others.add(record[0])
                 continue
-            at = _moment(record[export.changed].strip().ljust(14, "0")) if len(record) > most else None
+            own += 1
+            told = [value.strip() for value in record] + [""] * most
+            at, key = _moment(told[export.changed].ljust(14, "0")), told[export.key]
             if at is None:
-                raise FatalError(
-                    f"template {export.template} has no time of a change in place {export.changed} of record"
-                    f" {export.mark}",
-                    hint="correct `exports` of the connection after the template's fields",
-                )
-            key = record[export.key].strip()
-            yield (f"{record[export.type].strip()}~{key}" if export.type else key), at
+                raise _misplaced(export, f"no time of a change in place {export.changed} of record {export.mark}")
+            if not key or (export.type and not told[export.type]):
+                raise _misplaced(export, f"no key in place {export.key if not key else export.type}")
+            yield (f"{told[export.type]}~{key}" if export.type else key), at
+        if others and not own:
+            raise _misplaced(export, f"no record {export.mark}, but {redact(', '.join(sorted(others)), 40)}")
 
     def _file(self, export: Export, least: datetime) -> str:
         """The export file, waited for where it is made in a batch. Raises RetriableError where it does not come."""
@@ -186,6 +189,12 @@ class Exports:
                 f"the export of {export.template} gives no file: {redact(told.get('O_MESSA', ''), 200)}"
             )
         return file
+
+
+def _misplaced(export: Export, what: str) -> FatalError:
+    return FatalError(
+        f"template {export.template} has {what}", hint="correct `exports` of the connection after the template's fields"
+    )
 
 
 def split(file: str) -> Iterator[list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from lxml import etree
 
+from tieout.connectors.http import redact
 from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, described, native, parsed, program, rows, values
 from tieout.connectors.sage_x3_wire import Refused, Wire
 from tieout.errors import FatalError, NotFoundError, NotServedError, RetriableError
@@ -24,7 +25,8 @@ JOURNALS = "GAS"
 KEYS = {"BPC": "BPCNUM", "SIH": "NUM", "BIC": "NUM", "PAY": "NUM"}
 PASSES = 3
 PAGE = 2000
-_YES = "2"
+_NO, _YES = "1", "2"
+_SET_UP = "publish it with the columns and parameters that the how-to on Sage names"
 _WILD = frozenset("*?%")
 
 
@@ -59,6 +61,7 @@ class Objects:
     def listed(self, kind: str, key: str = "") -> list[Row]:
         """The left list, or its lines of a key. Raises RetriableError for one that is cut short.
 
+        Raises FatalError for a line without its key: each site sets up what its left lists show.
         Only the key is asked for: whether X3 heeds a condition on another column is not certain, and a document that a
         list leaves out would be taken for lost.
         """
@@ -71,6 +74,7 @@ class Objects:
                 f"the list of {self.services[kind]} is not whole: {len(found)} lines, {told or 'more'} told",
                 hint="raise `list_limit` of the connection",
             )
+        self._complete(kind, found, KEYS[kind])
         return found
 
     def refused(self) -> Iterator[str]:
@@ -175,10 +179,11 @@ class Objects:
         while True:
             asked = {"I_BPR": customer, "I_AFTER": after, "I_SIZE": str(PAGE)}
             result = self._asked("run", "open_items", inputXml=program(GRP1=asked))
-            yield from rows(result)
-            told = values(result)
+            items, told = list(rows(result)), values(result)
+            self._complete("open_items", items, "TYP", "NUM")
+            yield from items
             last = told.get("O_LAST", "")
-            if told.get("O_MORE") != _YES:
+            if not self._goes_on("open_items", told):
                 return
             if not last or last == after:
                 raise FatalError(f"{self.services['open_items']} does not say where its list goes on")
@@ -189,8 +194,9 @@ class Objects:
         keys: dict[tuple[str, str], bool] = {}
         tick = since
         for result, tick in self._feed(since):  # noqa: B007  the last one counts
-            for row in rows(result):
-                keys[(row.get("OBJECT", ""), row.get("KEY", ""))] = row.get("GONE") == _YES
+            named = list(rows(result))
+            self._complete("changes", named, "OBJECT", "KEY", "GONE")
+            keys |= {(row["OBJECT"], row["KEY"]): row["GONE"] == _YES for row in named}
         live = tuple(key for key, gone in keys.items() if not gone)
         return Changed(live, tuple(key for key, gone in keys.items() if gone), tick)
 
@@ -215,7 +221,23 @@ class Objects:
                     hint="if X3 was restored from a backup, read everything anew: tieout sync --full",
                 )
             yield result, then
-            more, since = told.get("O_MORE") == _YES and then > since, then
+            more, since = self._goes_on("changes", told) and then > since, then
+
+    def _goes_on(self, service: str, told: Mapping[str, str]) -> bool:
+        """Whether a list has another page. An answer that does not say so may be of another program, or of none."""
+        more = told.get("O_MORE", "")
+        if more not in (_YES, _NO):
+            raise FatalError(
+                f"{self.services[service]} does not say in O_MORE whether its list goes on: {redact(more, 40)!r}",
+                hint=_SET_UP,
+            )
+        return more == _YES
+
+    def _complete(self, service: str, found: Iterable[Row], *columns: str) -> None:
+        for row in found:
+            for column in columns:
+                if not row.get(column, "").strip():
+                    raise FatalError(f"{self.services[service]} shows a line without {column}", hint=_SET_UP)
 
     def called(self, service: str, inputs: str) -> dict[str, str]:
         """The single fields of what a sub-program answers."""

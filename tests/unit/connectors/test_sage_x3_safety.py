@@ -13,6 +13,7 @@ from tieout.errors import (
     DuplicateNumber,
     FatalError,
     NotProcessed,
+    NotSent,
     NotServedError,
     RecordError,
     Rejected,
@@ -544,6 +545,110 @@ def test_open_items_without_a_column_are_not_taken_for_zero(x3, connector):
     assert "TMPCUR" in str(seen.record)
     with pytest.raises(FatalError, match="TMPCUR"):
         connector.control_balances(x3.time().date())
+
+
+def answered(x3, operation, text, **where):
+    """X3 answers calls with this resultXml, for as long as it is asked."""
+    told(x3, rendered(operation, Result(1, text, (), TECHNICAL)), operation=operation, times=0, **where)
+
+
+def test_a_left_list_that_does_not_show_the_key_is_not_empty(x3, connector):
+    """What a left list shows is set up at each site; without the key every invoice would be taken for gone."""
+    brook(x3)
+    sale(x3)
+    answered(x3, "query", '<RESULT DIM="30" SIZE="1"><LIN NUM="1"><FLD NAME="SALFCY">HLS01</FLD></LIN></RESULT>')
+    pull = connector.pull(Entity.INVOICE)
+    with pytest.raises(FatalError, match="shows a line without NUM"):
+        list(pull)
+    assert not pull.complete
+    with pytest.raises((NotSent, UnknownOutcome), match="shows a line without NUM"):
+        connector.create(bill(), key="K", marker="TM1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    {
+        "nothing": "<RESULT/>",
+        "no word of more": '<RESULT><TAB ID="GRP2"/></RESULT>',
+        "neither yes nor no": '<RESULT><GRP ID="GRP1"><FLD NAME="O_MORE"></FLD></GRP></RESULT>',
+        "an item of no document": '<RESULT><GRP ID="GRP1"><FLD NAME="O_MORE">1</FLD></GRP><TAB ID="GRP2"><LIN NUM="1">'
+        '<FLD NAME="TYP">INV</FLD><FLD NAME="AMTCUR">5</FLD></LIN></TAB></RESULT>',
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_open_items_that_do_not_say_whether_they_are_all_are_not_none(x3, connector, answer):
+    """Without items an invoice counts as settled."""
+    brook(x3)
+    sale(x3)
+    answered(x3, "run", answer[1], entity="ZARDUD")
+    with pytest.raises(FatalError, match="ZARDUD"):
+        list(connector.pull(Entity.INVOICE))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        '<LIN NUM="1"><FLD NAME="KEY">C0001</FLD><FLD NAME="GONE">1</FLD></LIN>',
+        '<LIN NUM="1"><FLD NAME="OBJECT">BPC</FLD><FLD NAME="GONE">1</FLD></LIN>',
+        '<LIN NUM="1"><FLD NAME="OBJECT">BPC</FLD><FLD NAME="KEY">C0001</FLD></LIN>',
+    ],
+)
+def test_a_change_that_does_not_say_of_what_is_not_passed_over(x3, lines):
+    connector = x3.open(strategy="subprogram", services=SERVICES)
+    connector.company()
+    brook(x3)
+    pull = connector.pull(Entity.CUSTOMER)
+    list(pull)
+    answered(
+        x3,
+        "run",
+        '<RESULT><GRP ID="GRP1"><FLD NAME="O_TICK">99</FLD><FLD NAME="O_MORE">1</FLD></GRP>'
+        f'<TAB ID="GRP2">{lines}</TAB></RESULT>',
+        entity="ZARDELTA",
+    )
+    delta = connector.pull(Entity.CUSTOMER, pull.cursor)
+    with pytest.raises(FatalError, match="ZARDELTA"):
+        list(delta)
+    assert not delta.complete
+
+
+@pytest.mark.parametrize("wrong", [{"mark": "X"}, {"key": 41}, {"changed": 41}])
+def test_a_template_that_is_set_up_wrongly_does_not_hide_what_changed(x3, wrong):
+    """A record of another indicator was passed over, and one without a key was nobody's."""
+    brook(x3)
+    good = x3.open(strategy="export_template")
+    good.company()
+    pull = good.pull(Entity.CUSTOMER)
+    list(pull)
+    x3.time.sleep(3600)
+    brook(x3, "C0002")
+    connector = x3.open(strategy="export_template", exports=TEMPLATES | {"BPC": TEMPLATES["BPC"] | wrong})
+    connector.company()
+    delta = connector.pull(Entity.CUSTOMER, pull.cursor)
+    with pytest.raises(FatalError, match=TEMPLATES["BPC"]["template"]):
+        list(delta)
+    assert not delta.complete
+
+
+def test_a_template_whose_place_of_the_key_is_empty_names_it(x3):
+    """Everything it shows would be nobody's."""
+    brook(x3)
+    connector = x3.open(strategy="export_template")
+    connector.company()
+    pull = connector.pull(Entity.CUSTOMER)
+    list(pull)
+    values = [TEMPLATES["BPC"]["mark"]] + [""] * 60
+    values[TEMPLATES["BPC"]["changed"]] = "20260202090000"
+    text = "|".join(";".join(f'"{v}"' for v in values[:61]) for _ in range(2)) + "|END|"
+    answered(
+        x3,
+        "run",
+        f'<RESULT><GRP ID="GRP3"><FLD NAME="O_FILE">{text}</FLD></GRP></RESULT>',
+        contains=TEMPLATES["BPC"]["template"],
+    )
+    delta = connector.pull(Entity.CUSTOMER, pull.cursor)
+    with pytest.raises(FatalError, match="no key in place"):
+        list(delta)
 
 
 # ── several companies in one folder ──────────────────────────────────────────────────────────────────────────────
