@@ -76,7 +76,7 @@ def run(
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
     told = tables.told(con)
-    equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from)
+    equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from, listed=matches is not None)
     tables.documents(con, known, as_of=as_of, rest=equal > 0)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):

@@ -32,7 +32,7 @@ _SAME_EFFECT = "coalesce(l.ar, l.sign * l.total) = coalesce(r.ar, r.sign * r.tot
 # The join is given up beyond `most` rows: numbers repeat so often that it would grow without bounds.
 _PAIRS = """
 CREATE OR REPLACE TEMP TABLE cmp_equal AS
-SELECT l.rid AS left_rid, r.rid AS right_rid, {same} AS same
+SELECT l.rid AS left_rid, r.rid AS right_rid, {same} AS same{more}
 FROM ({left}) AS l FULL JOIN ({right}) AS r ON l.k = r.k LIMIT {most}
 """
 # One row per document; `k` is NULL where it is not to be taken. `pair` is one number on both sides for one customer.
@@ -65,13 +65,16 @@ SELECT DISTINCT {side}_rid AS rid FROM cmp_equal WHERE {side}_rid IS NOT NULL AN
 # Where one row met several, none of these is the one: all of them are left to the ladder.
 _SEVERAL = """
 CREATE OR REPLACE TEMP TABLE cmp_equal AS
-SELECT left_rid, right_rid,
+SELECT e.* EXCLUDE (same),
        same AND left_rid NOT IN (SELECT left_rid FROM cmp_equal WHERE left_rid IS NOT NULL
                                  GROUP BY left_rid HAVING count(*) > 1)
             AND right_rid NOT IN (SELECT right_rid FROM cmp_equal WHERE right_rid IS NOT NULL
                                   GROUP BY right_rid HAVING count(*) > 1) AS same
-FROM cmp_equal
+FROM cmp_equal AS e
 """
+# What the list of matches says of the other row: taken along, for to find that row again would cost a join.
+_RIGHT_ID = ", r.id AS right_id"
+_RIGHT_NUMBER = ", CASE WHEN r.number <> l.number THEN r.number END AS right_number"
 # Numbers that stand more than once on a side, where a join on all of them would grow beyond bounds.
 _REPEATED = """
 CREATE OR REPLACE TEMP TABLE cmp_repeated AS
@@ -101,6 +104,7 @@ def take_off(
     same_ids: bool = False,
     key: str | None = None,
     from_rows: int = FROM_ROWS,
+    listed: bool = False,
 ) -> int:
     """How many pairs need no further look. They are `cmp_equal` (left_rid, right_rid, same), where `same`.
 
@@ -109,6 +113,7 @@ def take_off(
     told: see `tables.told`
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     same_ids: as in `engine.run` · from_rows: rows of the smaller side below which this is not tried
+    listed: `cmp_equal` says what `listed.write_matches` needs of the right row, too
     """
     left, right = (
         dict(zip(_STATED_OF, con.execute(_STATED.format(side=side)).fetchall()[0], strict=True)) for side in SIDES
@@ -123,12 +128,14 @@ def take_off(
         same.append("l.pair = r.pair")
     if same_ids:
         same.append(f"{BASE_ID.format(id='l.id')} = {BASE_ID.format(id='r.id')}")
+    rows = left["n"], right["n"]
     for column in (key,) if key == "id" else parties.numbers:
+        more = _RIGHT_ID + ("" if column == "number" else _RIGHT_NUMBER) if listed else ""
         keyed = [f"CASE WHEN {' AND '.join(q)} THEN b.{column} END" if q else f"b.{column}" for q in quiet]
-        if not _join(con, parties, same, keyed, (left["n"], right["n"])):
+        if not _join(con, parties, same, keyed, rows, more=more):
             con.execute(_REPEATED.format(key=column))
             keyed = [f"CASE WHEN b.{column} NOT IN (SELECT k FROM cmp_repeated) THEN {k} END" for k in keyed]
-            _join(con, parties, same, keyed, (left["n"], right["n"]))
+            _join(con, parties, same, keyed, rows, more=more)
         if pairs := con.execute(_COUNTS).fetchall()[0][3]:
             for side in SIDES:
                 con.execute(_REST.format(side=side))
@@ -166,8 +173,10 @@ def _quiet(side: str, *, cash: bool, concerned: bool) -> list[str]:
     return [f"({c})" for c in conditions]
 
 
-def _join(con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int]) -> bool:
-    """Fill `cmp_equal`; False where numbers repeat so often that it was given up."""
+def _join(
+    con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int], *, more: str
+) -> bool:
+    """Fill `cmp_equal`; False where numbers repeat so often that it was given up. more: further columns of it"""
     sides = {
         side: _KEYED.format(
             side=side,
@@ -178,7 +187,7 @@ def _join(con: Connection, parties: Parties, same: Sequence[str], keyed: Sequenc
         for side, key in zip(SIDES, keyed, strict=True)
     }
     most = MOST_PAIRS * sum(rows)
-    con.execute(_PAIRS.format(same=" AND ".join(same), most=most + 1, **sides))
+    con.execute(_PAIRS.format(same=" AND ".join(same), more=more, most=most + 1, **sides))
     every, left, right, _ = con.execute(_COUNTS).fetchall()[0]
     if every > most:
         return False

@@ -31,6 +31,8 @@ SILENT = frozenset(
     }
 )  # fmt: skip
 _AT_ONCE = 10_000
+# A dictionary of values that hardly recur (ids, numbers) costs more than it saves.
+FORM = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1000"
 # Of the list, in the order of the file: what `Discrepancy` holds.
 COLUMNS = (
     ("id", "VARCHAR"), ("code", "VARCHAR"), ("secondary", "VARCHAR"), ("class", "VARCHAR"), ("severity", "VARCHAR"),
@@ -81,7 +83,7 @@ _WRITE = f"""
 COPY (SELECT {_NAMES} FROM (
         SELECT d.*, c.place FROM (SELECT {_NAMES} FROM ({_MADE}) AS m UNION ALL SELECT {_NAMES} FROM cmp_spoken) AS d
         LEFT JOIN cmp_place AS c ON c.code = d.code) AS o
-      ORDER BY {_ORDER}) TO '{{path}}' (FORMAT parquet)
+      ORDER BY {_ORDER}) TO '{{path}}' ({FORM})
 """
 _TALLY = """
 SELECT code, currency, count(*), sum(delta), sum(CASE WHEN confirmed THEN 0 ELSE abs(delta) END)
@@ -182,22 +184,27 @@ COPY (SELECT m.rung, m.rule, m.automatic, l.kind, l.id AS "left", r.id AS "right
              CASE WHEN r.total <> l.total THEN r.total END AS right_total,
              CASE WHEN r.issued <> l.issued THEN r.issued END AS right_issued
       FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
-      {equal}) TO '{path}' (FORMAT parquet)
+      {equal}) TO '{path}' ({form})
 """
 # Pairs that were taken off are equal in what is shown, but for the way a number is printed.
 _EQUAL = """
 UNION ALL
-SELECT {rung}, '{rule}', TRUE, l.kind, l.id, r.id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
-       CASE WHEN r.number <> l.number THEN r.number END, NULL, NULL
-FROM (SELECT left_rid, right_rid FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT rid FROM cmp_rest_left)) AS m
-JOIN cmp_rows_left AS l ON l.rid = m.left_rid JOIN cmp_rows_right AS r ON r.rid = m.right_rid
+SELECT {rung}, '{rule}', TRUE, l.kind, l.id, m.right_id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
+       {right_number}, NULL, NULL
+FROM (SELECT * FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT rid FROM cmp_rest_left)) AS m
+JOIN cmp_rows_left AS l ON l.rid = m.left_rid
 """
 
 
 def write_matches(con: Connection, path: Path, *, taken_off: tuple[int, str] | None) -> None:
     """Every match with its rule and evidence, as Parquet, in no order. taken_off: rung and rule of the equal pairs"""
-    equal = _EQUAL.format(rung=taken_off[0], rule=taken_off[1]) if taken_off else ""
-    con.execute(_MATCHES.format(equal=equal, path=_quoted(path)))
+    equal = ""
+    if taken_off:
+        rung, rule = taken_off
+        told = {column[0] for column in con.execute("SELECT * FROM cmp_equal LIMIT 0").description}
+        number = "m.right_number" if "right_number" in told else "NULL"
+        equal = _EQUAL.format(rung=rung, rule=rule, right_number=number)
+    con.execute(_MATCHES.format(equal=equal, path=_quoted(path), form=FORM))
 
 
 def write(found: Sequence[Discrepancy], path: Path) -> None:
