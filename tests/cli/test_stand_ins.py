@@ -25,6 +25,15 @@ def test_the_file_erp_exports_what_a_connection_reads(tieout: Run, tmp_path: Pat
     assert tieout("sandbox", "file-erp", "erp", "--layout", "no-such").returncode == 2
 
 
+@pytest.mark.parametrize("seed", ["large", "generate:1:2", "generate:1:2:3:4", "generate:1:-2:3"])
+@pytest.mark.parametrize("system", ["quickbooks", "sage-x3"])
+def test_books_that_there_are_not_are_refused_with_those_that_there_are(tieout: Run, system: str, seed: str) -> None:
+    ran = tieout("sandbox", system, "--port", "0", "--seed", seed)
+    assert ran.returncode == 2
+    assert f"there are no books '{seed}'" in ran.stderr
+    assert "generate:CUSTOMERS:INVOICES:SEED" in ran.stderr
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_quickbooks_stand_in_says_where_it_is_and_stops_cleanly(
     tieout: Run, tmp_path: Path, ending: signal.Signals

@@ -1,9 +1,10 @@
 """A whole file into the canonical relation, in columns: SQL for plain rows and documents, Python for all others.
 
-1. stage: every row typed (`bulk_stage`).   2. assemble: plain documents by SQL, the others by
-`mapping.tabular_documents`, which alone rejects, into one table of the columns that the file fills.   3. finish: ids
-and references there, then the side's customers, applications and details, and `{side}_documents`, a view of that table
-with the columns that follow from it: a million rows are written once, and only what they say.
+1. stage: every row typed (`bulk_stage`; `bulk_sql` has the SQL of cells).   2. assemble: plain documents by SQL
+(`bulk_draft`), the others by `mapping.tabular_documents`, which alone rejects, into one table of the columns that the
+file fills.   3. finish: ids and references there, then the side's customers, applications (`bulk_clearing`) and details
+(`bulk_details`), and `{side}_documents`, a view of that table with the columns that follow from it: a million rows are
+written once, and only what they say. `bulk_check` does no more of it than `tieout profile check` needs.
 """
 
 from __future__ import annotations

@@ -371,6 +371,9 @@ def _numbers(sheet: _Sheet, roles: dict[str, int]) -> _Numbers:
     if not values:
         return _Numbers(None, "", ("leading",), 0, "no amounts")
     amounts = [v for v in values if re.search(r"\d", v)]
+    if not amounts:
+        sheet.questions.append(f"amounts: no value has a digit, such as {values[0]!r}. Which column holds them?")
+        return _Numbers(None, "", ("leading",), 0, "asked")
     fits = [(d, g) for d, g in _NUMBERS if all(_number(v, d, g) is not None for v in amounts)]
     signs = tuple(s for s in _SIGNS if any(_SIGN_SHAPES[s](v) for v in amounts)) or ("leading",)
     negatives = sum(1 for v in amounts if any(_SIGN_SHAPES[s](v) for s in _SIGNS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +66,8 @@ def _opened(path: Path, wanted: str | None, *, values: bool) -> Iterator[Any]:
         openpyxl: Any = import_module("openpyxl")  # an extra: only who reads Excel needs it
     except ImportError:
         raise ProfileError(f"{path}: reading Excel needs openpyxl", hint="pip install 'tieout[excel]'") from None
+    # It warns of what a reader of exports need not know: a missing style, or a date that becomes an error cell here.
+    warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
     with path.open("rb") as file:  # opened here, for openpyxl refuses a workbook by its name
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=values)

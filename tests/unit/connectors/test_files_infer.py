@@ -175,3 +175,8 @@ def test_net_and_tax_that_make_the_total_do_so_row_by_row(tmp_path: Path, more: 
     line = next(line for line in toml.splitlines() if line.startswith("tax = "))
     with pytest.raises(ProfileError, match="row by row"):
         parse_profile(toml.replace(line, line.replace("{", "{ " + more + ",", 1)), source="p", name="p")
+
+
+def test_amounts_of_which_none_is_a_number_are_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path, "number,customer,date,currency,total\n1,C1,2026-01-31,USD,n/a\n2,C1,2026-01-31,USD,open\n")
+    assert any(q.startswith("amounts") and "'n/a'" in q for q in infer(path).questions)

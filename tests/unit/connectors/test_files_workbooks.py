@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable
 from datetime import date
@@ -138,6 +139,17 @@ def test_a_formula_that_came_to_no_text_is_none(tmp_path: Path) -> None:
     _edited(path, SHEET, lambda xml: xml.replace(b"</row>", cell, 2).replace(cell, b"</row>", 1))
     _edited(path, "xl/workbook.xml", lambda xml: xml.replace(b' fullCalcOnLoad="1"', b""))  # as Excel saves it
     assert _read(path)["accepted"] == 2
+
+
+def test_a_day_that_is_none_rejects_its_row_and_nothing_else_is_printed(tmp_path: Path) -> None:
+    path = _edited(
+        _book(tmp_path / "f.xlsx", _row("1"), _row("2")), SHEET, lambda x: x.replace(b">46027<", b">9999999<", 1)
+    )
+    with warnings.catch_warnings(record=True) as printed:
+        warnings.simplefilter("always")
+        found = _read(path)
+    assert [(r["row"], r["column"]) for r in found["rejected"]] == [(2, "issued")]
+    assert printed == []
 
 
 def test_an_amount_that_a_spreadsheet_cannot_hold_to_the_cent_is_refused(tmp_path: Path) -> None:

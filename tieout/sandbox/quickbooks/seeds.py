@@ -23,12 +23,9 @@ SEEDS = "small, empty, bare, generate:CUSTOMERS:INVOICES:SEED"
 def plant(books: Books, seed: str) -> None:
     """Fills fresh books. Raises ConfigError for a seed that is none of SEEDS."""
     kind, *sizes = seed.split(":")
-    if kind not in {"small", "empty", "bare", "generate"} or (kind == "generate") != bool(sizes):
+    known = kind in {"small", "empty", "bare", "generate"} and len(sizes) == (3 if kind == "generate" else 0)
+    if not known or not all(size.isascii() and size.isdecimal() for size in sizes):
         raise ConfigError(f"there are no books {seed!r}", hint=f"one of: {SEEDS}")
-    try:
-        numbers = [int(size) for size in sizes]
-    except ValueError as error:
-        raise ConfigError(f"there are no books {seed!r}", hint=f"one of: {SEEDS}") from error
     now = books.now()
     books.pin(now - timedelta(days=500))
     books.reserve("attachable", 5 * 10**18)
@@ -36,7 +33,7 @@ def plant(books: Books, seed: str) -> None:
     if kind == "small":
         _small(books, now)
     elif kind == "generate":
-        generate_into(books, *numbers)
+        generate_into(books, *map(int, sizes))
     books.pin(None)
     books.effects.clear()
 
