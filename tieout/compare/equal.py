@@ -64,14 +64,16 @@ SELECT DISTINCT {side}_rid AS rid FROM cmp_equal WHERE {side}_rid IS NOT NULL AN
 """
 # Where one row met several, none of these is the one: all of them are left to the ladder.
 _SEVERAL = """
-CREATE OR REPLACE TEMP TABLE cmp_equal AS
-SELECT e.* EXCLUDE (same),
-       same AND left_rid NOT IN (SELECT left_rid FROM cmp_equal WHERE left_rid IS NOT NULL
-                                 GROUP BY left_rid HAVING count(*) > 1)
-            AND right_rid NOT IN (SELECT right_rid FROM cmp_equal WHERE right_rid IS NOT NULL
-                                  GROUP BY right_rid HAVING count(*) > 1) AS same
-FROM cmp_equal AS e
+UPDATE cmp_equal AS e SET same = FALSE
+FROM (SELECT {side}_rid AS rid FROM cmp_equal WHERE {side}_rid IS NOT NULL{among} GROUP BY {side}_rid
+      HAVING count(*) > 1) AS s
+WHERE e.{side}_rid = s.rid
 """
+# Looked for among those of 64 neighbours that are more than 64: true where the numbers of rows have no gaps.
+_AMONG = """ AND {side}_rid - {side}_rid % 64 IN (
+  SELECT {side}_rid - {side}_rid % 64 AS nth FROM cmp_equal WHERE {side}_rid IS NOT NULL GROUP BY 1
+  HAVING count(*) > max({side}_rid) - min({side}_rid) + 1)"""
+_SPAN = "SELECT max({side}_rid) - min({side}_rid) + 1 FROM cmp_equal"
 # What the list of matches says of the other row: taken along, for to find that row again would cost a join.
 _RIGHT_ID = ", r.id AS right_id"
 _RIGHT_NUMBER = ", CASE WHEN r.number <> l.number THEN r.number END AS right_number"
@@ -191,8 +193,10 @@ def _join(
     every, left, right, _ = con.execute(_COUNTS).fetchall()[0]
     if every > most:
         return False
-    if (left, right) != rows:
-        con.execute(_SEVERAL)
+    for side, met, has in zip(SIDES, (left, right), rows, strict=True):
+        if met != has:
+            gapless = con.execute(_SPAN.format(side=side)).fetchall()[0][0] == has
+            con.execute(_SEVERAL.format(side=side, among=_AMONG.format(side=side) if gapless else ""))
     return True
 
 

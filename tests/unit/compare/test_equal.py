@@ -65,6 +65,22 @@ def test_a_number_that_repeats_is_left_to_the_ladder_and_multiplies_nothing():
     assert rest == [2, 1]
 
 
+def test_what_repeats_among_many_is_found_whether_or_not_the_rows_are_numbered_without_gaps():
+    many = [invoice(f"I{n}", "12"[n % 2], f"{n + 1}00", "2026-01-02", number=f"N{n}") for n in range(200)]
+    again = [changed(many[n], ref=many[n].ref.model_copy(update={"id": f"I{n}d"})) for n in (3, 63, 64, 199)]
+    for gone in ([], [0, 70, 71, 150]):
+        con = load([*WHO, *many, again[0]], [*WHO, *again[1:], *many])
+        for n in gone:
+            con.execute("DELETE FROM left_documents WHERE id = ?", [f"I{n}"])
+        pairs = equal.take_off(con, tables.parties(con), tables.told(con), from_rows=1)
+        kept = [id for (id,) in con.execute("SELECT id FROM left_documents ORDER BY id").fetchall()]
+        assert pairs == len(kept) - len({"I3", "I3d", "I63", "I64", "I199"} & set(kept))
+        rest = con.execute(
+            "SELECT d.id FROM cmp_rest_left AS x JOIN left_documents AS d ON d.rowid = x.rid ORDER BY d.id"
+        ).fetchall()
+        assert [id for (id,) in rest] == ["I199", "I3", "I3d", "I63", "I64"]
+
+
 def test_numbers_that_repeat_very_often_are_not_joined():
     many = [invoice(f"M{n}", "1", "77", "2026-01-02", number="SAME") for n in range(20)]
     pairs, con = taken([*BILLS, *many], [*BILLS, *many])
