@@ -37,7 +37,7 @@ spark: $(STAMP)
 	$(BIN)/python -m pytest -q --timeout 1800 tests/spark/same.py
 
 deep: $(STAMP)
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 3600 tests/property tests/external
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/external tests/faults tests/scenarios/test_chains.py
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)

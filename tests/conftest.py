@@ -6,8 +6,11 @@ import logging
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -25,7 +28,22 @@ def data_root() -> Path:
     return Path(os.environ.get("TIEOUT_DATA") or ROOT.parent / "shared" / "data")
 
 
-_ran: dict[str, int] = {}
+# A comparison is some eighty statements, of which DuckDB takes longer to parse many than to run them on a few records.
+# Over the thousands of comparisons of the tests each text is parsed once: a parsed statement is copied when it is run.
+_execute = duckdb.DuckDBPyConnection.execute
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    statements = duckdb.extract_statements(text)
+    return statements[0] if len(statements) == 1 else text
+
+
+def _execute_parsed(con: duckdb.DuckDBPyConnection, query: Any, *more: Any, **named: Any) -> Any:
+    return _execute(con, _parsed(query) if isinstance(query, str) else query, *more, **named)
+
+
+duckdb.DuckDBPyConnection.execute = _execute_parsed
 
 
 @pytest.fixture

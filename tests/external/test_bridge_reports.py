@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from test_compare_ledgers import LEDGERS, PROFILES, damage, found, profile
 
+from tests.deep import DEEP
 from tieout.cli.ledgers import linked, of_files
 from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.reports.reconciliation import bridge
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.external
 
 
 # The largest two take half a minute: `make deep` runs them too.
-RUN = [x for x in LEDGERS if settings().max_examples > 500 or x.profile not in ("sheffield", "tfl")]
+RUN = [x for x in LEDGERS if DEEP or x.profile not in ("sheffield", "tfl")]
 
 
 @pytest.mark.parametrize("ledger", RUN, ids=lambda x: x.profile)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.deep import DEEP
 from tieout.cli import cli
 from tieout.cli.ledgers import of_files
 from tieout.reports.forms import plain, text
@@ -58,6 +59,11 @@ FAMILIES = (
 )
 
 
+# Those of ten thousand documents and more: `make deep` runs them too.
+LARGE = ("highradius-dmy", "leeds-2010-12", "sheffield", "tfl")
+RUN = [f for f in FAMILIES if DEEP or f.profile not in LARGE]
+
+
 def found(data_dir: Path, file: str) -> Path:
     path = data_dir / file
     if not path.is_file():
@@ -76,7 +82,7 @@ def totals(report: dict, table: str, column: str) -> dict[str, Decimal]:
     return {r["currency"]: Decimal(r[column]) for r in held["rows"] if r["style"] == "total" and r["currency"]}
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.profile)
+@pytest.mark.parametrize("family", RUN, ids=lambda f: f.profile)
 def test_every_family_gives_every_report_or_says_what_it_cannot_tell(family: Family, data_dir: Path) -> None:
     path = found(data_dir, family.file)
     profile = str(PROFILES / f"{family.profile}.toml")

@@ -1,4 +1,7 @@
-"""One fault at every call of a reference run: whatever fails, nothing is doubled and nothing is lost."""
+"""One fault at every call of a reference run: whatever fails, nothing is doubled and nothing is lost.
+
+`make test` shows every pair of target, kind of fault and call, `make deep` all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.deep import combined
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
@@ -59,9 +63,7 @@ def check(world: World) -> None:
     assert world.store.audit_breaks() == []
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", WRITES)
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize(("nth", "kind", "target"), combined((1, 2, 3), WRITES, TARGETS))
 def test_a_write_that_fails_is_settled_once(target: str, kind: FaultKind, nth: int) -> None:
     world = books(target)
     world.fail("right", Fault(kind, op="write", nth=nth))
@@ -70,9 +72,7 @@ def test_a_write_that_fails_is_settled_once(target: str, kind: FaultKind, nth: i
     check(world)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", READS)
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize(("nth", "kind", "target"), combined((1, 2, 3), READS, TARGETS))
 def test_a_read_that_fails_loses_nothing(target: str, kind: FaultKind, nth: int) -> None:
     world = books(target)
     for op in ("get", "pull"):

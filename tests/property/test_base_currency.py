@@ -8,10 +8,11 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_compare_bridge import AS_OF, ledger_pair
 
+from tests.deep import examples
 from tieout.compare.base import ONE_RATE, ROUNDED, in_base
 from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.mapping.balances import effect
@@ -45,7 +46,7 @@ def compared(left, right, as_of):
     return compare_ledgers(Ledger("A", left), Ledger("B", right), as_of=as_of)
 
 
-@settings(max_examples=12)
+@examples(10)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of):
     left, right = pair
@@ -73,7 +74,7 @@ def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of)
     assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
 
 
-@settings(max_examples=8)
+@examples(6)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_first(pair, as_of):
     left, right = pair

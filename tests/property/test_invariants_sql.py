@@ -9,9 +9,10 @@ from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
 from ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 
+from tests.deep import examples
 from tieout import compare
 from tieout.compare import invariants, tables
 from tieout.mapping.invariants import broken
@@ -124,7 +125,7 @@ def _plain(text: str) -> str:
         return text
 
 
-@settings(max_examples=80, deadline=None)
+@examples(60)
 @given(ledgers(), st.sampled_from([FAR, date(2026, 1, 25)]))
 def _the_same(records: list[AnyRecord], as_of: date) -> None:
     found = [b for b in broken(records, as_of, home_currency="USD") if b.invariant in TWINS]

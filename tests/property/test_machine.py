@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.deep import DEEP
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
@@ -241,14 +242,13 @@ class TwoBooks(RuleBasedStateMachine):
 
 def test_people_and_runs_in_any_order() -> None:
     REACHED.clear()
-    deep = settings().max_examples > 500
     run_state_machine_as_test(
         TwoBooks,
         settings=settings(
-            max_examples=400 if deep else 20,
-            stateful_step_count=12 if deep else 6,
+            max_examples=400 if DEEP else 20,
+            stateful_step_count=12 if DEEP else 6,
             deadline=None,
-            phases=[Phase.generate, Phase.shrink] if deep else [Phase.generate],
+            phases=[Phase.generate, Phase.shrink] if DEEP else [Phase.generate],
         ),
     )
     assert {"create", "apply", "void", "update"} <= set(REACHED), REACHED

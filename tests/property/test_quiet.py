@@ -11,8 +11,8 @@ from itertools import cycle
 from typing import Any
 
 import sqlalchemy as sa
-from hypothesis import settings
 
+from tests.deep import DEEP
 from tests.property.test_machine import TwoBooks
 from tests.scenarios.world import DAY, World, customer
 from tieout.compare import Rounding
@@ -190,7 +190,7 @@ class Days(TwoBooks):
 
 def test_what_is_quiet_changes_no_plan_no_finding_and_no_list() -> None:
     REACHED.clear()
-    for seed in range(300 if settings().max_examples > 500 else 4):
+    for seed in range(300 if DEEP else 4):
         dice = random.Random(seed)
         days = Days()
         days.start(dice)

@@ -9,10 +9,11 @@ from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 
+from tests.deep import examples
 from tieout.mapping.balances import open_items, open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, Share
 from tieout.reports import Books
@@ -156,7 +157,7 @@ def add_up(report):
                     assert row.cells[n] == made, (report.name, t.key, column.key)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(ledgers(), days, st.integers(1, 60))
 def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
     for report in every([books(ledger)], as_of, as_of - timedelta(days=length)):
@@ -167,7 +168,7 @@ def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
         text.write(report)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(ledgers(), days, st.sampled_from(["due", "document"]))
 def test_aging_is_open_items_is_effects(ledger, as_of, by):
     side = books(ledger)
@@ -213,7 +214,7 @@ def test_the_cases_were_reached():
     assert all(REACHED[k] for k in [*wanted, *(f"open {k}" for k in kinds)]), REACHED
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(ledgers(), days)
 def test_unapplied_money_has_no_age(ledger, as_of):
     aged = table(aging.build([books(ledger)], as_of=as_of), "documents")
@@ -228,7 +229,7 @@ def test_unapplied_money_has_no_age(ledger, as_of):
             assert all(a > 0 for a in in_age), "what is owed is positive; a credit is in no bucket"
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(ledgers(), days, st.integers(1, 40), st.integers(1, 40))
 def test_one_periods_closing_is_the_next_ones_opening(ledger, middle, before, after):
     side = books(ledger)
@@ -239,7 +240,7 @@ def test_one_periods_closing_is_the_next_ones_opening(ledger, middle, before, af
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ledgers(), ledgers(), days)
 def test_two_sides_are_each_side_and_their_difference(left, right, as_of):
     a, b = books(left, "erp"), books(right, "package")
@@ -258,7 +259,7 @@ def test_two_sides_are_each_side_and_their_difference(left, right, as_of):
     assert not by_currency(same, "ages", "difference")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ledgers(), days)
 def test_every_form_has_the_same_figures(ledger, as_of):
     for report in every([books(ledger)], as_of, as_of - timedelta(days=30)):
@@ -271,7 +272,7 @@ def test_every_form_has_the_same_figures(ledger, as_of):
             ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(ledgers(), days)
 def test_statements_are_the_whole_ledger(ledger, as_of):
     closing = Counter()

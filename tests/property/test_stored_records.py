@@ -8,9 +8,10 @@ from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
 from ledgers import adjustment, applied, credit, customer, invoice, payment
 
+from tests.deep import examples
 from tieout import compare
 from tieout.compare import stored
 from tieout.mapping.relation import TABLES
@@ -113,7 +114,7 @@ def rows(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(documents(), st.booleans(), st.booleans(), st.booleans())
 def _the_same(records: list[Document], known: bool, open_items: bool, disputes: bool) -> None:
     customers = [customer("c1", "M\u00fcller & S\u00f6hne", "0007"), customer("c2", "Acme's Ltd.")]

@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from datetime import timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import JAN31, applied, credit, customer, day, invoice, payment
 
+from tests.deep import examples
 from tieout.model import ZERO, Entity
 from tieout.reports import Books
 from tieout.reports.cash.paying import day as day_
@@ -67,7 +68,7 @@ def side(records):
     return day_(Ledger(Books(name="erp", records=records, source={})), JAN31)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(ledgers())
 def test_nothing_is_suggested_beyond_what_is_open_and_unapplied(records):
     books = side(records)

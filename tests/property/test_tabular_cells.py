@@ -7,9 +7,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.deep import examples
 from tieout.connectors import bulk_sql as sql
 from tieout.connectors.decode import Survey
 from tieout.mapping.tabular import Profile
@@ -116,7 +117,7 @@ def _known(texts: list[str]) -> list[sql.Known]:
     return ["nothing", "clean", "usual"] if survey.usual else ["nothing", "clean"]
 
 
-@settings(max_examples=MANY)
+@examples(MANY)
 @given(cells())
 def test_sql_reads_in_a_cell_what_python_reads(case: tuple[Binding, str, list[str], str | None]) -> None:
     binding, name, texts, empty = case

@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.deep import examples
 from tieout.connectors import Observation, reading
 from tieout.connectors.files import FileReport, check, load, records
 from tieout.connectors.tables import open_table
@@ -23,7 +24,7 @@ from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
 from tieout.model import CreditMemo, Customer, Invoice, Line, Payment
 
-MANY = 80
+MANY = 50
 HEADINGS = (
     "Kind",
     "Number",
@@ -201,7 +202,7 @@ def files(draw: st.DrawFn) -> tuple[Profile, str]:
     return profile, out.getvalue()
 
 
-@settings(max_examples=MANY)
+@examples(MANY)
 @given(files())
 def test_both_paths_read_the_same(case: tuple[Profile, str]) -> None:
     profile, text = case
@@ -342,7 +343,7 @@ def test_a_reference_that_names_a_year_means_the_document_of_that_year(tmp_path:
     assert con.execute("SELECT concerns FROM left_documents WHERE kind = 'credit_memo'").fetchall() == [(bills[100],)]
 
 
-@settings(max_examples=MANY)
+@examples(MANY)
 @given(line_items())
 def test_both_paths_know_the_same_clearings(text: str) -> None:
     profile = load_profile("sap-fbl5n-en")
@@ -402,7 +403,7 @@ def customer_files(draw: st.DrawFn) -> tuple[Profile, str]:
     return profile, out.getvalue()
 
 
-@settings(max_examples=MANY)
+@examples(MANY)
 @given(customer_files())
 def test_both_paths_read_the_same_customers(case: tuple[Profile, str]) -> None:
     profile, text = case
