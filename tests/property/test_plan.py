@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieout.model import Entity, Existence
+from tieout.model import Entity, Existence, PostingState
 from tieout.sync import existence as existing_
 from tieout.sync import operations, plan, room
 from tieout.sync.facts import GUARDED_FIELDS, LEFT, RIGHT, Which
@@ -54,6 +54,7 @@ def rules(owner: str | None = None, **changes: Any) -> Rules:
         ),
         linked=lambda _subject, _which: True,
         room=lambda _subject, _which: Decimal(1000),
+        state=lambda _subject, _which: PostingState.POSTED,
         label=lambda subject, _which: subject,
         connections=NAMES,
     )

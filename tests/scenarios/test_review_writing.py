@@ -10,7 +10,7 @@ import pytest
 
 from tests.scenarios.world import DAY, D, World, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
-from tieout.model import Application, Credit, Entity
+from tieout.model import Application, Credit, Entity, PostingState
 from tieout.sync import differences
 from tieout.sync.engine import Pair, sync
 from tieout.sync.facts import Codes
@@ -172,7 +172,26 @@ def test_a_payment_is_not_applied_to_an_invoice_that_is_void_over_there() -> Non
     report = world.run()
     assert len(world.r.received) == sent
     held = next(d for d in report.discrepancies if d.code == "OVER_APPLIED")
-    assert "0.00 open in right" in held.cause
+    assert "invoice L-1 is voided in right, and 100.00 more would be applied to it" in held.cause
+    assert "take back" not in held.remedy
+
+
+def test_a_payment_on_what_is_a_draft_over_there_waits_until_it_is_posted() -> None:
+    world, inv = one_invoice()
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.edit(Entity.INVOICE, mirror.ref.id, state=PostingState.DRAFT)
+    world.l.put(payment(inv.customer, "100.00", on=((inv.ref.id, "100.00"),), reference="p"))
+    sent = len(world.r.received)
+    report = world.run()
+    assert (len(world.r.received), world.counts(Entity.PAYMENT)) == (sent, (1, 0))
+    [held] = [d for d in report.discrepancies if d.kind == "payment"]
+    assert "invoice L-1 is a draft in right, where nothing pays it yet, and 100.00 more would be" in held.cause
+    assert held.remedy.startswith("post the invoice in right; nothing was written, and it follows by itself then")
+    assert "OVER_APPLIED" not in world.codes(report)
+    world.r.edit(Entity.INVOICE, mirror.ref.id, state=PostingState.POSTED)
+    world.run()
+    assert world.counts(Entity.PAYMENT) == (1, 1)
 
 
 def test_a_change_of_a_payment_leaves_the_credit_in_its_group_alone() -> None:

@@ -172,6 +172,7 @@ class Rules:
     linked: whether a subject has a live record on that side · connections: the name of each side
     label: what people call a subject, on that side where it is there
     room: what can still be applied to an invoice on that side, 0 for one that is not there
+    state: how a document stands on that side, None for one that is not there
     stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
@@ -186,6 +187,7 @@ class Rules:
     fields: Callable[[Which, Entity], frozenset[str]]
     linked: Callable[[str, Which], bool]
     room: Callable[[str, Which], Decimal]
+    state: Callable[[str, Which], PostingState | None]
     label: Callable[[str, Which], str]
     connections: Mapping[Which, str]
     applies_later: Callable[[Which], bool] = lambda _which: True

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tieout import compare
 from tieout.connectors import Op
-from tieout.model import ZERO, Company, Customer, Entity, magnitude
+from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
 from tieout.sync.differences import UNKNOWN_MARK, released
@@ -98,6 +98,7 @@ class Permits:
             fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: self.sides.books[which].alive(subject),
             room=self._room(),
+            state=self._state,
             label=self._label,
             connections=self.sides.names,
             applies_later=lambda which: self.sides.connectors[which].capabilities.synchronous,
@@ -118,6 +119,13 @@ class Permits:
             return known[which].get(book.natives.get(subject, ""), ZERO)
 
         return room
+
+    def _state(self, subject: str, which: Which) -> PostingState | None:
+        """How the subject's document stands on that side, None if it is not there or cannot be read."""
+        book = self.sides.books[which]
+        key = book.key_of(subject)
+        held = book.held.get(key) if key is not None else None
+        return getattr(held.record, "state", None) if held is not None else None
 
     def _before_first_list(self, target: Which, held: Held) -> tuple[str, str] | None:
         """A list of open items does not show what was settled before it: what is older may have been there."""

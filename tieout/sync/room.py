@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from tieout.model import ZERO, Entity, tidy
+from tieout.model import ZERO, Entity, PostingState, tidy
 from tieout.sync.facts import LEFT, RIGHT, Shared, Which
 from tieout.sync.operations import Finding, Operation, OpKind, Rules, SubjectState, shown
 
@@ -97,6 +97,7 @@ class _Rooms:
 
     def finding(self, o: Operation, held: Sequence[Operation]) -> Finding:
         """Why an operation is held."""
+        code, remedy = "OVER_APPLIED", "take back what is applied too much, here or there"
         short = self.short(o)
         if not short:
             first = next(h for h in held if h.subject in o.needs and h.op is OpKind.CREATE)
@@ -104,17 +105,25 @@ class _Rooms:
         else:
             place = short[0]
             amount, room = tidy(self.moves(o)[place]), tidy(max(self.left(place), ZERO))
-            cause = f"over_applied: invoice {self._label(place)} has {room} open in {o.connection}, and {amount} more"
-            cause += f" would be applied to it by {o.label}"
+            invoice, more = f"invoice {self._label(place)}", f"{amount} more would be applied to it by {o.label}"
+            match self.rules.state(*place):
+                case PostingState.DRAFT:
+                    code, remedy = "SYNC_BLOCKED", f"post the invoice in {o.connection}"
+                    cause = f"draft: {invoice} is a draft in {o.connection}, where nothing pays it yet, and {more}"
+                case PostingState.VOIDED:
+                    remedy = f"apply it to what is owed instead, or enter the invoice in {o.connection} again"
+                    cause = f"over_applied: {invoice} is voided in {o.connection}, and {more}"
+                case _:
+                    cause = f"over_applied: {invoice} has {room} open in {o.connection}, and {more}"
         source: Which = RIGHT if o.target == LEFT else LEFT
         change = next((f for f in o.fields if f.name == "applications"), None)
         values = (change.before, change.after) if change else (None, None)
         return Finding(
             o.subject,
             o.entity,
-            "OVER_APPLIED",
+            code,
             cause,
-            "take back what is applied too much, here or there; nothing was written, and it follows by itself then",
+            f"{remedy}; nothing was written, and it follows by itself then",
             side=source,
             field="applications",
             left_value=shown(values[0] if o.target == LEFT else values[1]),
