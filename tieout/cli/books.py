@@ -88,10 +88,9 @@ def _pull(store: Store, connector: Connector, *, full: bool, step: Any) -> dict[
     from tieout.sync.fetch import fetch
     from tieout.sync.store import new_id
 
-    lease = store.take([f"connection:{connector.name}"])
     run = new_id()
     entities: dict[str, Any] = {}
-    try:
+    with store.holding([f"connection:{connector.name}"]) as lease:
         company = connector.company()
         for entity in Entity:
             if entity not in connector.capabilities.reads:
@@ -107,8 +106,6 @@ def _pull(store: Store, connector: Connector, *, full: bool, step: Any) -> dict[
                 "gone": list(got.gone),
                 "suspicious": got.suspicious,
             }
-    finally:
-        store.release(lease)
     return {"connection": connector.name, "run": run, "company": company.name, "entities": entities}
 
 

@@ -77,18 +77,12 @@ def sync(
     sweep: read everything, not only what changed · heartbeat: keep the lease alive from a thread of its own
     Raises LeaseHeldError if another run has the pair or one of its connections; other trouble is in the report.
     """
-    lease = store.take(sorted({f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"}))
-    try:
+    day = as_of or pair.as_of
+    with store.holding([f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"]) as lease:
         settle_name(store, lease, pair.name, pair.was, (pair.left, pair.right))
-    except BaseException:
-        store.release(lease)
-        raise
-    run = _Run(store, lease, connectors, pair, apply=apply, as_of=as_of or pair.as_of, sweep=sweep, progress=progress)
-    try:
+        run = _Run(store, lease, connectors, pair, apply=apply, as_of=day, sweep=sweep, progress=progress)
         with _beating(store, lease, heartbeat), _rare_gc():
             return run.go()
-    finally:
-        store.release(lease)
 
 
 @contextlib.contextmanager

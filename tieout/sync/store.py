@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Db
 from sqlalchemy.engine import Engine, make_url
 
-from tieout.errors import ConfigError, LeaseHeldError
+from tieout.errors import ConfigError, LeaseHeldError, TieoutError
 from tieout.sync import schema
 from tieout.sync.facts import canonical
 from tieout.sync.trouble import explained
@@ -155,6 +155,23 @@ class Store:
         with self.writing(lease) as tx:
             for resource in lease.epochs:
                 tx.db.execute(schema.lease.update().where(schema.lease.c.resource == resource).values(expires_at=until))
+
+    @contextlib.contextmanager
+    def holding(self, resources: list[str]) -> Iterator[Lease]:
+        """Hold the lease on the resources for a block; raises as `take`.
+
+        What ended the block is told, and no trouble in giving the lease back: that ends by itself.
+        """
+        lease = self.take(resources)
+        try:
+            yield lease
+        except BaseException as error:
+            try:
+                self.release(lease)
+            except TieoutError as more:
+                error.add_note(f"its lease was not given back: {more.message}")
+            raise
+        self.release(lease)
 
     def release(self, lease: Lease) -> None:
         """Give a lease back; one that was lost meanwhile is left to its new holder."""

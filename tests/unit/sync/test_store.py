@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,24 @@ def test_many_takers_at_once_get_one_lease(store: Store) -> None:
         thread.join()
     assert len(got) == 4
     assert sum(bool(owner) for owner in got) == 1
+
+
+@pytest.mark.parametrize("at", [40, 80, 120])
+def test_who_stops_a_run_is_told_that_and_no_trouble_with_its_lease(at: int) -> None:
+    """A statement that is broken off takes a state in memory with it: the lease cannot be given back."""
+    world = World()
+    ada = world.l.put(customer())
+    world.l.put(invoice(ada.ref.id, number="L-1"))
+    nth = count()
+
+    def stop(*_: Any) -> None:
+        if next(nth) == at:
+            raise KeyboardInterrupt
+
+    sa.event.listen(world.store.engine, "before_cursor_execute", stop)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        world.run()
+    assert any("its lease was not given back" in note for note in caught.value.__notes__)
 
 
 def test_many_threads_at_once_open_states_of_their_own(tmp_path: Path, clock: ManualClock) -> None:
