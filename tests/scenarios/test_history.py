@@ -132,6 +132,8 @@ def test_every_write_of_a_period_is_told_once_with_its_approval_and_what_came_ba
     assert last.native_id
     assert last.read_back == ("tax", "total"), "the server booked another tax than it was sent"
     assert last.approvals[0].at <= last.sent_at
+    asked = {r.request.key: f"m{n}" for n, r in enumerate(world.r.received, 1)}
+    assert (one.reference, last.reference) == (asked[one.key], ""), "what the vendor answered, for it to look up"
     # Nothing of another period, and nothing of another pair.
     later = history.interface(
         world.store, "books", since=world.clock() + timedelta(seconds=1), until=world.clock() + timedelta(days=1)

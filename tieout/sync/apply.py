@@ -333,7 +333,7 @@ def flush(work: Work) -> list[str]:
             )
             for row in waiting:
                 work.set(tx, row, "emitted", {})
-                work.close_attempt(tx, row, "emitted", "", "")
+                work.close_attempt(tx, row, "emitted")
                 tx.audit("emitted", "intent", row["id"], {"key": row["key"]})
         work.counts["pending"] += len(waiting)
     return files

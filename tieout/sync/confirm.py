@@ -127,7 +127,7 @@ def _done(work: Work, tx: Tx, intent: dict[str, Any], held: Held, off: list[str]
         {k: intent[k] for k in ("error_class", "last_error")} if off and intent.get("error_class") in OTHERWISE else {}
     )
     work.set(tx, intent, "done", {"native_id": held.id} | kept)
-    work.close_attempt(tx, intent, "done", "", "")
+    work.close_attempt(tx, intent, "done")
     told = {"key": intent["key"], "native_id": held.id, "op": intent["op"], "read_back_otherwise": off}
     tx.audit("done", "intent", intent["id"], told)
 

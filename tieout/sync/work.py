@@ -102,12 +102,16 @@ class Work:
         tx.db.execute(t.update().where(t.c.id == intent["id"]).values(state=state, updated_at=tx.at, **dict(values)))
         intent["state"] = state
 
-    def close_attempt(self, tx: Tx, intent: dict[str, Any], outcome: str, code: str, request_id: str) -> None:
+    def close_attempt(
+        self, tx: Tx, intent: dict[str, Any], outcome: str, *, code: str = "", request_id: str = ""
+    ) -> None:
+        """Note how a send ended; what the target said of it before stays where nothing is said now."""
         t = schema.intent_attempt
+        said = {k: v for k, v in (("code", code), ("request_id", request_id)) if v}
         tx.db.execute(
             t.update()
             .where(t.c.intent == intent["id"], t.c.attempt == intent["attempt"])
-            .values(ended_at=tx.at, outcome=outcome, code=code, request_id=request_id)
+            .values(ended_at=tx.at, outcome=outcome, **said)
         )
 
     def end(
@@ -127,7 +131,7 @@ class Work:
             if native_id is not None:
                 values["native_id"] = native_id
             self.set(tx, intent, state, values)
-            self.close_attempt(tx, intent, outcome, code, request_id)
+            self.close_attempt(tx, intent, outcome, code=code, request_id=request_id)
             tx.audit(state, "intent", intent["id"], {"key": intent["key"], "outcome": outcome, "message": message})
 
     def stuck(self, intent: dict[str, Any], why: str) -> None:
