@@ -15,13 +15,14 @@ from ledgers import adjustment, applied, compared, credit, customer, invoice, pa
 from tests.deep import examples
 from tieout import compare
 from tieout.compare import invariants, tables
-from tieout.mapping.invariants import broken
+from tieout.mapping.invariants import Closing, broken, into_closed
 from tieout.model import AnyRecord, Credit, Line, PostingState, TaxLine
 
 REACHED: Counter[str] = Counter()
 FAR = date(2027, 1, 1)
 TWINS = ("I1", "I2", "I7", "I8", "I9", "I10", "I11")
 DAYS = st.sampled_from(["2026-01-02", "2026-01-20", "2026-02-28"])
+SINCE = ["2026-01-05T00:00:00.000000Z", "2026-02-05T00:00:00.000000Z", "2026-03-05T00:00:00.000000Z"]
 AMOUNTS = st.sampled_from(["1.00", "2.50", "10.00"])
 RATES = {"USD": (None, Decimal(1)), "EUR": (None, Decimal(1), Decimal("1.1"), Decimal("1.25"))}
 
@@ -99,13 +100,29 @@ def _application(draw: st.DrawFn) -> Any:
     return made.model_copy(update={"amount_invoice": other})
 
 
-def by_sql(records: list[AnyRecord], as_of: date) -> Counter[tuple[str, ...]]:
+@st.composite
+def closings(draw: st.DrawFn) -> tuple[list[AnyRecord], tuple[Closing, ...], dict[tuple[str, str], str]]:
+    """Documents, periods that were known to be closed since some instant, and when each document was first seen."""
+    codes = st.sampled_from([None, "10"])
+    states = st.sampled_from([PostingState.POSTED, PostingState.POSTED, PostingState.DRAFT])
+    records: list[AnyRecord] = [
+        invoice("I0", "C1", "1.00", draw(DAYS), entity_code=draw(codes), state=draw(states)),
+        payment("P0", "C1", "1.00", draw(DAYS), entity_code=draw(codes), state=draw(states)),
+        credit("K0", "C1", "1.00", draw(DAYS), entity_code=draw(codes), state=draw(states)),
+        adjustment("A0", "C1", "write_off", "1.00", draw(DAYS), entity_code=draw(codes)),
+    ]
+    known = st.builds(Closing, DAYS.map(date.fromisoformat), since=st.sampled_from(SINCE), entity_code=codes)
+    keys = st.sampled_from([(str(r.entity), r.ref.id) for r in records])
+    seen = st.dictionaries(keys, st.sampled_from(SINCE), min_size=2)
+    return records, tuple(draw(st.lists(known, min_size=1, max_size=3))), draw(seen)
+
+
+def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Ledger) -> Counter[tuple[str, ...]]:
     con = duckdb.connect(config={"threads": 1})
     for side in ("left", "right"):
         compare.load_records(con, side, records if side == "left" else [])
     tables.every(con, tables.prepare(con, as_of=as_of), as_of=as_of)
-    ledgers_ = (invariants.Ledger(home="USD", whole=True), invariants.UNKNOWN)
-    invariants.breaches(con, ledgers_, as_of=as_of, numbers=frozenset({"left"}))
+    invariants.breaches(con, (ledger, invariants.UNKNOWN), as_of=as_of, numbers=frozenset({"left"}))
     found = con.execute("SELECT invariant, kind, id, field, expected FROM cmp_broken").fetchall()
     con.close()
     return Counter((*row[:4], _plain(row[4])) for row in found)
@@ -130,12 +147,32 @@ def _plain(text: str) -> str:
 def _the_same(records: list[AnyRecord], as_of: date) -> None:
     found = [b for b in broken(records, as_of, home_currency="USD") if b.invariant in TWINS]
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, _plain(b.expected)) for b in found)
-    assert by_sql(records, as_of) == wanted
+    assert by_sql(records, as_of, invariants.Ledger(home="USD", whole=True)) == wanted
     REACHED.update(f"{b.invariant} {b.field}" for b in found)
     if as_of == FAR and any(getattr(r, "applications", ()) for r in records):
         balances = [b for b in broken(records, as_of) if b.invariant in ("I4", "I5", "I6")]
         assert of_balances(records) == {(str(b.entity), b.id) for b in balances}
         REACHED.update(b.invariant for b in balances)
+
+
+@settings(max_examples=40, deadline=None)
+@given(closings())
+def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> None:
+    records, shut, seen = known
+    late = into_closed(records, shut, seen)
+    wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in late)
+    found = by_sql(records, FAR, invariants.Ledger(home=None, whole=True, closings=shut, entered=seen))
+    assert Counter({row: n for row, n in found.items() if row[0] == "I12"}) == wanted
+    REACHED.update(f"{kind} after a closing" for _, kind, *_ in wanted)
+    REACHED["of several closings"] += bool(wanted) and len({c.through for c in shut}) > 1
+    REACHED["in time"] += any(c.since >= at for c in shut for at in seen.values())
+
+
+def test_sql_names_what_came_into_a_closed_period_as_the_pure_function_does() -> None:
+    REACHED.clear()
+    _as_late()
+    kinds = {f"{kind} after a closing" for kind in ("invoice", "payment", "credit_memo", "adjustment")}
+    assert all(REACHED[name] for name in (*kinds, "of several closings", "in time")), REACHED
 
 
 def test_sql_names_what_the_pure_functions_name() -> None:
