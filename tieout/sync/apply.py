@@ -235,11 +235,14 @@ def wish(work: Work, o: Operation, plan: str, record: AnyRecord, before: Observa
     }
 
 
+_BY_KEY = sa.select(schema.intent).where(schema.intent.c.key == sa.bindparam("key"))
+
+
 def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
-    """Make the wish durable, in the transaction that also says it is being sent. False if it is open already."""
+    """Make the wish a row that says that it is being sent. False if it is open already."""
     t = schema.intent
     key = row["key"]
-    known = tx.one(sa.select(t).where(t.c.key == key))
+    known = tx.one(_BY_KEY, key=key)
     if known is not None and known["state"] in OPEN:
         return False
     if known is not None and known["state"] == "done":
@@ -250,44 +253,35 @@ def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
         row["key"] = f"{key[:26]}{digest([key, len(done)])[:6].upper()}"
         if row["op"] != OpKind.CREATE.value:
             row["marker"] = marker_for(row["key"])
-        known = tx.one(sa.select(t).where(t.c.key == row["key"]))
-    row |= {"attempt": known["attempt"] if known else 0, "empty_searches": 0, "updated_at": tx.at}
-    row |= {"first_sent_at": None, "send_by": None, "last_error": None, "error_class": None}
+        known = tx.one(_BY_KEY, key=row["key"])
+    row |= {"empty_searches": 0, "updated_at": tx.at, "last_error": None, "error_class": None}
+    row |= leaving(work, tx, attempts=known["attempt"] if known else 0, first=None) | {"state": "sending"}
     if known is None:
         row["created_at"] = tx.at
-        tx.db.execute(t.insert().values(**row))
+        tx.add(t, [row])
     else:
         row["id"] = known["id"]
-        tx.db.execute(t.update().where(t.c.id == known["id"]).values(**row))
+        tx.change(t, {"id": known["id"]}, row)
     tx.audit("intended", "intent", str(row["id"]), {"key": row["key"], "op": row["op"], "subject": row["subject"]})
     return True
+
+
+def leaving(work: Work, tx: Tx, *, attempts: int, first: str | None) -> dict[str, Any]:
+    """What an intent says once more of itself when it is sent. attempts: so far · first: when it was sent first"""
+    send_by = stamp(work.store.clock() + timedelta(seconds=PERMIT_SECONDS))
+    return {"attempt": attempts + 1, "first_sent_at": first or tx.at, "send_by": send_by, "epoch": work.lease.epoch}
 
 
 def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, before: Observation | None) -> None:
     permit = work.monotonic() + PERMIT_SECONDS
     with work.store.writing(work.lease, run=work.run) as tx:
-        if "attempt" not in intent and not intend(work, tx, intent):
+        if "attempt" in intent:
+            intent |= (now := leaving(work, tx, attempts=intent["attempt"], first=intent["first_sent_at"]))
+            work.set(tx, intent, "sending", now)
+        elif not intend(work, tx, intent):
             return
-        attempt = intent["attempt"] + 1
-        send_by = stamp(work.store.clock() + timedelta(seconds=PERMIT_SECONDS))
-        first = intent.get("first_sent_at") or tx.at
-        work.set(
-            tx,
-            intent,
-            "sending",
-            {"attempt": attempt, "first_sent_at": first, "send_by": send_by, "epoch": work.lease.epoch},
-        )
-        tx.put(
-            schema.intent_attempt,
-            {
-                "intent": intent["id"],
-                "attempt": attempt,
-                "epoch": work.lease.epoch,
-                "sent_at": tx.at,
-                "send_by": send_by,
-            },
-        )
-    intent |= {"attempt": attempt, "first_sent_at": first, "send_by": send_by}
+        sent = {"intent": intent["id"], "sent_at": tx.at} | {k: intent[k] for k in ("attempt", "epoch", "send_by")}
+        tx.put(schema.intent_attempt, sent)
     if work.monotonic() > permit:
         work.end(intent, unsent(intent), "not_sent", "the permit to send ran out")
         return

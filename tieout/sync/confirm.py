@@ -93,17 +93,16 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 
 
+_SEEN = sa.select(schema.seen).where(
+    *(schema.seen.c[k] == sa.bindparam(k) for k in ("connection", "entity", "native_id"))
+)
+
+
 def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation | None = None) -> None:
     entity = held.entity
     with work.store.writing(work.lease, run=work.run) as tx:
         if now is not None:
-            known = tx.one(
-                sa.select(schema.seen).where(
-                    schema.seen.c.connection == target.connector.name,
-                    schema.seen.c.entity == entity.value,
-                    schema.seen.c.native_id == now.id,
-                )
-            )
+            known = tx.one(_SEEN, connection=target.connector.name, entity=entity.value, native_id=now.id)
             save_seen(tx, target.connector.name, [now], intent["id"], {now.id: known} if known else {})
         if intent["op"] == OpKind.CREATE.value:
             link(work, tx, intent, target, held)
@@ -149,7 +148,6 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
     own = book.subjects.get((held.entity, held.id))
     if own == subject:
         return
-    s = schema.subject
     if own is not None:
         source = work.other(target)
         ids = {target.which: held.id, source.which: source.book.natives[subject]}
@@ -157,20 +155,19 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
         born = source.which
         join(tx, books, Link(held.entity, ids["left"], ids["right"], "written by us", {}, born=born))
         return
-    tx.db.execute(
-        schema.xref.insert().values(
-            id=new_id(),
-            subject=subject,
-            connection=target.connector.name,
-            entity=held.entity.value,
-            native_id=held.id,
-            state="active",
-            matched_by="written by us",
-            evidence=canonical({"key": intent["key"], "from": work.other(target).connector.name}),
-            run=work.run,
-        )
-    )
-    tx.db.execute(s.update().where(s.c.id == subject).values(created_by="tieout"))
+    row = {
+        "id": new_id(),
+        "subject": subject,
+        "connection": target.connector.name,
+        "entity": held.entity.value,
+        "native_id": held.id,
+        "state": "active",
+        "matched_by": "written by us",
+        "evidence": canonical({"key": intent["key"], "from": work.other(target).connector.name}),
+        "run": work.run,
+    }
+    tx.add(schema.xref, [row])
+    tx.change(schema.subject, {"id": subject}, {"created_by": "tieout"})
     tx.audit("linked", "subject", subject, {"connection": target.connector.name, "native_id": held.id})
     book.subjects[(held.entity, held.id)] = subject
     book.natives[subject] = held.id
@@ -193,7 +190,7 @@ def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held
     whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
     moved = None if whole else names
     agreed = read if whole else changed(work, tx, intent, target, now=read, operation=operation)
-    set_base(tx, work.pair, intent["subject"], target.connector.name, now=agreed, held=held, names=moved)
+    bases = [moved_base(tx, work.pair, intent["subject"], target.connector.name, now=agreed, held=held, names=moved)]
     if home is not None and home_shared is not None:
         there = facts(held.entity, home_shared, fields)
         if intent["op"] == OpKind.CREATE.value:
@@ -201,7 +198,10 @@ def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held
         elif not whole:
             sent = {f["name"]: f["after"] for f in operation["fields"]}
             there = changed(work, tx, intent, source, now=there | sent, operation=operation)
-        set_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
+        bases.append(
+            moved_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
+        )
+    set_bases(tx, work.pair, bases)
     if intent["op"] == OpKind.VOID.value:
         return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
     if intent["entity"] != held.entity.value:
@@ -226,7 +226,7 @@ def changed(
         return now
     before, after = written["before"] or {}, written["after"] or {}
     touched = {i for i in {*before, *after} if before.get(i) != after.get(i)}
-    kept = _base_of(tx, work.pair, intent["subject"], side.connector.name).get("applications", {})
+    kept = (_base_of(tx, work.pair, intent["subject"], side.connector.name) or {}).get("applications", {})
     merged = {i: a for i, a in kept.items() if i not in touched}
     merged |= {i: a for i, a in now["applications"].items() if i in touched}
     return now | {"applications": dict(sorted(merged.items()))}
@@ -267,24 +267,24 @@ def _as_sent(now: Facts, intent: Mapping[str, Any], operation: Mapping[str, Any]
 _UNSENT: Mapping[str, Any] = {"lines": [], "applications": {}, "state": PostingState.POSTED.value, "active": True}
 
 
-def _base_of(tx: Tx, pair: str, subject: str, connection: str) -> Facts:
-    t = schema.base
-    known = tx.one(sa.select(t.c.facts).where(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection))
-    found: Facts = loads(known["facts"]) if known else {}
-    return found
+def _base_of(tx: Tx, pair: str, subject: str, connection: str) -> Facts | None:
+    """What one side of a subject was when last agreed, None if it never was."""
+    known = tx.one(_BASE, pair=pair, subject=subject, connection=connection)
+    return loads(known["facts"]) if known else None
 
 
-def set_base(
+_BASE = sa.select(schema.base.c.facts).where(
+    *(schema.base.c[k] == sa.bindparam(k) for k in ("pair", "subject", "connection"))
+)
+
+
+def moved_base(
     tx: Tx, pair: str, subject: str, connection: str, *, now: Facts, held: Held, names: set[str] | None
-) -> None:
-    """Move the base of one side of a subject to `now`, in the named fields only (None: in all)."""
-    t = schema.base
-    where = sa.and_(t.c.pair == pair, t.c.subject == subject, t.c.connection == connection)
-    known = tx.one(sa.select(t.c.facts).where(where)) if names is not None else None
-    value = now
-    if names is not None and known is not None:
-        value = loads(known["facts"]) | {n: now[n] for n in names if n in now}
-    set_bases(tx, pair, [Base(subject, connection, value, held.existence, held.version)])
+) -> Base:
+    """The base of one side of a subject, moved to `now` in the named fields only (None: in all)."""
+    known = _base_of(tx, pair, subject, connection) if names is not None else None
+    value = now if names is None or known is None else known | {n: now[n] for n in names if n in now}
+    return Base(subject, connection, value, held.existence, held.version)
 
 
 @dataclass(frozen=True, slots=True)

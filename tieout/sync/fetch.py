@@ -347,7 +347,7 @@ def _save_news(tx: Tx, found: Sequence[News], snapshot: str) -> int:
     past = {"snapshot": snapshot, "seen_at": tx.at}
     for some in batched(found, TOGETHER):
         tx.put_all(schema.seen, [n.columns | seen for n in some], keep=("first_seen_at",))
-        tx.db.execute(schema.observation.insert(), [{k: n.columns[k] for k in _HISTORY} | past for n in some])
+        tx.add(schema.observation, [{k: n.columns[k] for k in _HISTORY} | past for n in some])
         packed = {n.columns["raw_hash"]: n.payload for n in some}
         tx.put_new(schema.blob, [{"hash": h, "body": body, "created_at": tx.at} for h, body in packed.items()])
     return len(found)
@@ -434,8 +434,8 @@ def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> Non
             }
         )
     if subjects:
-        tx.db.execute(schema.subject.insert(), subjects)
-        tx.db.execute(schema.xref.insert(), xrefs)
+        tx.add(schema.subject, subjects)
+        tx.add(schema.xref, xrefs)
 
 
 def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
@@ -456,7 +456,7 @@ def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
         _mark(tx, row, {"existence": Existence.DELETED.value, "changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
         history |= {"existence": Existence.DELETED.value, "snapshot": snapshot, "seen_at": tx.at}
-        tx.db.execute(schema.observation.insert().values(**history))
+        tx.add(schema.observation, [history])
 
 
 def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
@@ -473,16 +473,11 @@ def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
         _mark(tx, row, values | {"changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
         history |= {"existence": Existence.ABSENT.value, "snapshot": snapshot, "seen_at": tx.at}
-        tx.db.execute(schema.observation.insert().values(**history))
+        tx.add(schema.observation, [history])
 
 
 def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
-    t = schema.seen
-    tx.db.execute(
-        t.update()
-        .where(t.c.connection == row["connection"], t.c.entity == row["entity"], t.c.native_id == row["native_id"])
-        .values(**values)
-    )
+    tx.change(schema.seen, {k: row[k] for k in ("connection", "entity", "native_id")}, values)
 
 
 def lists_open_items(store: Store, connection: str) -> bool:

@@ -129,14 +129,18 @@ class Permits:
 
     def _before_first_list(self, target: Which, held: Held) -> tuple[str, str] | None:
         """A list of open items does not show what was settled before it: what is older may have been there."""
+        first = self._first_lists.get(target)
+        if first is None or isinstance(held.record, Customer | None) or held.record.posted.isoformat() >= first:
+            return None
         name = self.sides.names[target]
-        if isinstance(held.record, Customer | None) or not lists_open_items(self.sides.store, name):
-            return None
-        first = first_listed(self.sides.store, name)
-        if held.record.posted.isoformat() >= first:
-            return None
         why = f"dated {held.record.posted}, before the first list of open items of {name} ({first})"
         return "", f"historic_unmatched: {why}; it may have been settled there by then, and is never created"
+
+    @cached_property
+    def _first_lists(self) -> dict[Which, str]:
+        """The day of the first list, of the sides that list open items."""
+        store = self.sides.store
+        return {w: first_listed(store, name) for w, name in self.sides.names.items() if lists_open_items(store, name)}
 
     def _label(self, subject: str, which: Which) -> str:
         """What people call a record: its number (or id) on that side, else on the one that has it."""

@@ -27,12 +27,12 @@ from sqlalchemy.engine import Engine, make_url
 from tieout.errors import ConfigError, LeaseHeldError, TieoutError
 from tieout.sync import schema
 from tieout.sync.facts import canonical
+from tieout.sync.rows import add, add_new, change, replace
 from tieout.sync.trouble import explained
 from tieout.sync.worker import is_gone, this_worker
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
-Row = Mapping[str, Any]
 GENESIS = "0" * 64
 LEASE_SECONDS = 120
 STREAMED = 2_000  # rows that `Store.stream` holds at a time
@@ -132,8 +132,8 @@ class Store:
         t = schema.lease
         with _database_errors(), self.engine.begin() as db:
             for resource in sorted(resources):
-                free = _insert(db, t).values(resource=resource, epoch=0, owner=None, expires_at=None)
-                db.execute(free.on_conflict_do_nothing())
+                free = {"resource": resource, "epoch": 0, "owner": None, "expires_at": None}
+                add_new(db, t, [free])
                 held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().one()
                 if held["owner"] is not None and held["expires_at"] > now and not is_gone(held["worker"]):
                     raise LeaseHeldError(
@@ -215,11 +215,11 @@ class Tx:
         self._events: list[dict[str, Any]] = []
 
     def fence(self, lease: Lease) -> None:
-        t = schema.lease
+        """Go on only while every resource of the lease is still its own. Raises LeaseHeldError."""
+        wanted = {f"r{n}": resource for n, resource in enumerate(lease.epochs)}
+        held = {row.resource: row for row in self.db.execute(_leases(len(wanted)), wanted)}
         for resource, epoch in lease.epochs.items():
-            row = self.db.execute(
-                sa.select(t.c.epoch, t.c.owner).where(t.c.resource == resource).with_for_update()
-            ).first()
+            row = held.get(resource)
             if row is None or row.epoch != epoch or row.owner != lease.owner:
                 raise LeaseHeldError(
                     f"the lease on {resource} passed to another run; nothing more is written by this one",
@@ -231,8 +231,9 @@ class Tx:
         b = schema.base
         self.db.execute(b.update().where(b.c.quiet_hash.is_not(None)).values(quiet_hash=None))
 
-    def one(self, query: sa.Select[Any]) -> dict[str, Any] | None:
-        row = self.db.execute(query).mappings().first()
+    def one(self, query: sa.Select[Any], **values: Any) -> dict[str, Any] | None:
+        """The first row of a query, None if there is none. values: of its parameters."""
+        row = self.db.execute(query, values).mappings().first()
         return dict(row) if row is not None else None
 
     def all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
@@ -244,21 +245,23 @@ class Tx:
 
     def put_all(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: tuple[str, ...] = ()) -> None:
         """`put` for many rows of the same columns."""
-        if rows:
-            _write_all(self.db, table, tuple(rows[0]), keep, rows)
+        replace(self.db, table, rows, keep=keep)
 
     def put_new(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose primary key is not there yet."""
-        if rows:
-            self.db.execute(_insert(self.db, table).on_conflict_do_nothing(), [dict(r) for r in rows])
+        add_new(self.db, table, rows)
+
+    def add(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of the same columns."""
+        add(self.db, table, rows)
+
+    def change(self, table: sa.Table, where: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Set the values in the rows whose columns equal those of `where`."""
+        change(self.db, table, where, values)
 
     def audit(self, action: str, kind: str, id: str, payload: Mapping[str, Any] | None = None) -> None:
         """Append one event to the chain; part of this transaction, at the end of which events are written."""
-        if self._events:
-            last = self._events[-1]
-        else:
-            t = schema.audit_event
-            last = self.one(sa.select(t.c.seq, t.c.hash).order_by(t.c.seq.desc()).limit(1)) or {}
+        last = self._events[-1] if self._events else self.one(_LAST_EVENT) or {}
         event: dict[str, Any] = {
             "seq": last.get("seq", 0) + 1,
             "at": self.at,
@@ -275,9 +278,21 @@ class Tx:
 
     def flush(self) -> None:
         """Write the events of the transaction."""
-        if self._events:
-            self.db.execute(schema.audit_event.insert(), self._events)
-            self._events = []
+        self.add(schema.audit_event, self._events)
+        self._events = []
+
+
+_LAST_EVENT = (
+    sa.select(schema.audit_event.c.seq, schema.audit_event.c.hash).order_by(schema.audit_event.c.seq.desc()).limit(1)
+)
+
+
+@lru_cache(maxsize=8)
+def _leases(count: int) -> sa.Select[Any]:
+    """The leases on so many resources, `r0` and so on."""
+    t = schema.lease
+    where = t.c.resource.in_([sa.bindparam(f"r{n}") for n in range(count)])
+    return sa.select(t.c.resource, t.c.epoch, t.c.owner).where(where).order_by(t.c.resource).with_for_update()
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -298,41 +313,6 @@ def new_id() -> str:
 def _event_hash(event: Mapping[str, Any]) -> str:
     body = {k: event[k] for k in ("seq", "at", "actor", "action", "object_type", "object_id", "run", "payload")}
     return hashlib.sha256((canonical(body) + event["prev_hash"]).encode()).hexdigest()
-
-
-def _insert(db: Db, table: sa.Table) -> Any:
-    if db.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415  only where that database is used
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
-    return insert(table)
-
-
-def _write_all(
-    db: Db, table: sa.Table, names: tuple[str, ...], keep: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Upsert rows by the driver itself, with SQL made once: building a statement costs more than its row."""
-    sql, order = _upsert(db.dialect, table, names, keep)
-    given = [tuple(r[n] for n in order) if order else dict(r) for r in rows]
-    db.exec_driver_sql(sql, given if len(given) > 1 else given[0])
-
-
-@lru_cache(maxsize=64)
-def _upsert(
-    dialect: sa.Dialect, table: sa.Table, names: tuple[str, ...], keep: tuple[str, ...]
-) -> tuple[str, tuple[str, ...]]:
-    """The statement, and the order of its values where the driver counts them; () where it names them."""
-    if dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415  only where that database is used
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
-    statement = insert(table)
-    keys = [c.name for c in table.primary_key.columns]
-    changed = {k: statement.excluded[k] for k in names if k not in keys and k not in keep}
-    compiled = statement.on_conflict_do_update(index_elements=keys, set_=changed).compile(
-        dialect=dialect, column_keys=list(names)
-    )
-    return str(compiled), tuple(compiled.positiontup or ())
 
 
 @contextlib.contextmanager

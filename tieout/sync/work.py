@@ -98,21 +98,16 @@ class Work:
             return None
 
     def set(self, tx: Tx, intent: dict[str, Any], state: str, values: Mapping[str, Any]) -> None:
-        t = schema.intent
-        tx.db.execute(t.update().where(t.c.id == intent["id"]).values(state=state, updated_at=tx.at, **dict(values)))
+        tx.change(schema.intent, {"id": intent["id"]}, {"state": state, "updated_at": tx.at, **values})
         intent["state"] = state
 
     def close_attempt(
         self, tx: Tx, intent: dict[str, Any], outcome: str, *, code: str = "", request_id: str = ""
     ) -> None:
         """Note how a send ended; what the target said of it before stays where nothing is said now."""
-        t = schema.intent_attempt
         said = {k: v for k, v in (("code", code), ("request_id", request_id)) if v}
-        tx.db.execute(
-            t.update()
-            .where(t.c.intent == intent["id"], t.c.attempt == intent["attempt"])
-            .values(ended_at=tx.at, outcome=outcome, **said)
-        )
+        which = {"intent": intent["id"], "attempt": intent["attempt"]}
+        tx.change(schema.intent_attempt, which, {"ended_at": tx.at, "outcome": outcome, **said})
 
     def end(
         self,
