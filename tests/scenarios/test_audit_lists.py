@@ -16,7 +16,7 @@ from tieout.reports.reconciliation.past import Past
 from tieout.reports.review import audit, interface, post_close
 from tieout.sync import differences as listed
 from tieout.sync import history
-from tieout.sync.known import known
+from tieout.sync.as_known import as_known
 
 D = Decimal
 
@@ -197,14 +197,14 @@ def test_a_write_that_waits_is_in_the_log_although_it_was_not_sent() -> None:
 
 
 def after(world: World, name: str, closed_at: datetime) -> post_close.After:
-    def as_known(at: datetime) -> Books:
-        was = known(world.store, name, at)
+    def books_at(at: datetime) -> Books:
+        was = as_known(world.store, name, at)
         return Books(name, was.records, {}, unreadable=was.unreadable)
 
     until = world.clock()
     return post_close.After(
-        then=as_known(closed_at),
-        now=as_known(until),
+        then=books_at(closed_at),
+        now=books_at(until),
         revised=history.revised(world.store, name, since=closed_at, until=until),
         first_read=history.first_read(world.store, name),
     )

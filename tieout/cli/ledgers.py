@@ -104,19 +104,19 @@ class Asked:
             read = anew(connector, self.as_of, step)
         if not has_state(settings):
             return read
-        from tieout.sync.known import first_seen
-        from tieout.sync.known import linked as subjects
+        from tieout.sync.as_known import first_seen
+        from tieout.sync.as_known import linked as subjects
 
         with opened(settings) as store:
             return replace(read, first_seen=first_seen(store, name), links=subjects(store, name))
 
     def _known(self, settings: Settings, name: str, at: datetime) -> Books:
         from tieout.reports import Books
-        from tieout.sync.known import controls, first_seen, home_currency, known
-        from tieout.sync.known import linked as subjects
+        from tieout.sync.as_known import as_known, controls, first_seen, home_currency
+        from tieout.sync.as_known import linked as subjects
 
         with self.store() as store:
-            was = known(store, name, at)
+            was = as_known(store, name, at)
             return Books(
                 name=name,
                 records=was.records,

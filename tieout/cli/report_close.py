@@ -106,15 +106,15 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     from tieout import __version__
     from tieout.config.opening import to_pair
     from tieout.reports.review.checklist import Close, Signature
-    from tieout.sync.close import standing
     from tieout.sync.facts import digest
+    from tieout.sync.readiness import readiness
     from tieout.sync.signoffs import signed
     from tieout.sync.store import instant
 
     settings = asked.settings()
     pair = to_pair(settings, settings.pair(str(asked.pair)).name)
     with asked.store() as store:
-        state = standing(store, pair.name)
+        state = readiness(store, pair.name)
         rows = signed(store, pair.name, asked.as_of, known_on=asked.known_on)
     fields = ("step", "role", "by", "note")
     small = pair.rounding

@@ -22,7 +22,7 @@ from tieout.compare.codes import UNTRACED
 from tieout.connectors import Connector
 from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, ControlBalance, Entity
-from tieout.sync import closings, differences, plans, schema
+from tieout.sync import differences, periods, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
@@ -514,12 +514,12 @@ class _Run:
         """What is known of a side's ledger beside its documents."""
         book = self.books[which]
         whole = reads_whole(self.store, self.names[which], self._entities(which)) and not book.unreadable()
-        closed = closings.known(self.store, self.names[which])
+        closed = periods.closed(self.store, self.names[which])
         return compare.Ledger(home=self.companies[which].home_currency or None, whole=whole, closings=closed)
 
     def _entered(self, which: Which, ledger: compare.Ledger) -> compare.Ledger:
         """The same, with what may have come after its closings: asked only where books are compared anew."""
-        return replace(ledger, entered=closings.entered_since(self.store, self.names[which], ledger.closings))
+        return replace(ledger, entered=periods.entered_since(self.store, self.names[which], ledger.closings))
 
     def _holds(self, which: Which, entity: Entity, name: str) -> bool:
         return name in self.connectors[which].capabilities.fields.get(entity, frozenset())
@@ -559,7 +559,7 @@ class _Run:
             self.listing.control_totals(tx, self.stated_balances)
             for which, company in self.companies.items():
                 if not self.suspicious and not any(side == which for side, _ in self.broken):
-                    closings.note(tx, self.names[which], company)
+                    periods.note(tx, self.names[which], company)
         self.report.comparison, self.report.discrepancies = result, found
         self.report.trips = [t for t in trips if not t.keys or not t.keys <= done]
         self.report.applied, self.report.written = work.counts, work.written

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from tests.scenarios.world import D, World, customer, invoice
 from tieout.errors import ConfigError, RefusedError
 from tieout.model import Entity
-from tieout.sync import close, differences, plans, promises, schema, signoffs
+from tieout.sync import differences, plans, promises, schema, signoffs
+from tieout.sync.readiness import readiness
 from tieout.sync.signoffs import Figure
 
 DAY = date(2026, 1, 31)
@@ -29,16 +30,16 @@ def world(url: str) -> Iterator[World]:
 
 
 def test_what_waits_is_said_until_it_is_written(world: World) -> None:
-    assert close.standing(world.store, "books").ran_at is None
+    assert readiness(world.store, "books").ran_at is None
     first = world.run()
-    waits = close.standing(world.store, "books")
+    waits = readiness(world.store, "books")
     assert waits.ran_at is not None
     assert [w.split(" is ")[1] for w in waits.waiting] == ["draft, with 2 operations"]
     assert [d["code"] for d in waits.listed if d["kind"] == "invoice"] == ["SYNC_IN_FLIGHT"]
     plans.approve(world.store, first.plan_id, by="Grace")
     world.run()
     world.settle()
-    done = close.standing(world.store, "books")
+    done = readiness(world.store, "books")
     assert (done.waiting, done.listed) == ([], [])
 
 
@@ -47,7 +48,7 @@ def test_an_acceptance_tells_when_it_ends(world: World) -> None:
     [held] = [d for d in differences.listed(world.store) if d["kind"] == "invoice"]
     until = "2030-01-31T23:59:59.999999Z"
     differences.decide(world.store, held["id"], action="accept", by="Grace", reason="known", until=until)
-    [told] = [d for d in close.standing(world.store, "books").listed if d["kind"] == "invoice"]
+    [told] = [d for d in readiness(world.store, "books").listed if d["kind"] == "invoice"]
     assert (told["state"], told["reason"], told["accepted_until"]) == ("accepted", "known", until)
 
 

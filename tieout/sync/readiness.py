@@ -1,4 +1,7 @@
-"""What the state of a pair says of a close: what is left to be done, and which differences stand, as answered."""
+"""How ready a pair is to be closed: what is left to be done, and which differences stand, as answered.
+
+Sign-offs of the close itself are in `signoffs`; which periods the systems have closed, in `periods`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _UNSETTLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Readiness:
     """ran_at: end of the last run (UTC), None if there was none · waiting: what is left to be written, in sentences
 
     listed: discrepancies that are not closed: body, `pair`, `state`, `owner`, `reason`, `accepted_until`
@@ -36,8 +39,8 @@ class Standing:
     listed: list[dict[str, Any]]
 
 
-def standing(store: Store, pair: str) -> Standing:
-    """How the pair stands now, after its last run."""
+def readiness(store: Store, pair: str) -> Readiness:
+    """How ready the pair is now, after its last run."""
     with store.reading():
         run = _last_run(store, pair)
         broken = run is not None and run["status"] != "ok"
@@ -47,7 +50,7 @@ def standing(store: Store, pair: str) -> Standing:
             else []
         )
         ran_at = instant(run["finished_at"]) if run else None
-        return Standing(ran_at, [*said, *_waiting(store, pair)], _listed(store, pair))
+        return Readiness(ran_at, [*said, *_waiting(store, pair)], _listed(store, pair))
 
 
 def _last_run(store: Store, pair: str) -> dict[str, Any] | None:

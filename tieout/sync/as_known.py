@@ -1,4 +1,7 @@
-"""What the state knew on a day: each record as it was last read by then."""
+"""What the state knew on a day: each record as it was last read by then, and what was read beside the records.
+
+How records, differences and writes came to be what they are is in `history`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tieout.sync.store import Store, instant, loads, stamp
 
 
 @dataclass(slots=True)
-class Known:
+class AsKnown:
     """The books of one connection as known then.
 
     records: in no order; deleted ones, and those that a list of open items showed no more, are not among them
@@ -34,12 +37,12 @@ class Known:
     incomplete: list[str] = field(default_factory=list)
 
 
-def known(store: Store, connection: str, at: datetime) -> Known:
+def as_known(store: Store, connection: str, at: datetime) -> AsKnown:
     """The connection's records, each in the version last read up to `at`, inclusive.
 
     Raises ConfigError where nothing had been read by then.
     """
-    found = Known()
+    found = AsKnown()
     _snapshots(store, connection, at, found)
     for row in _last(store, connection, at):
         if row["error"] is not None:
@@ -49,7 +52,7 @@ def known(store: Store, connection: str, at: datetime) -> Known:
     return found
 
 
-def _snapshots(store: Store, connection: str, at: datetime, found: Known) -> None:
+def _snapshots(store: Store, connection: str, at: datetime, found: AsKnown) -> None:
     t = schema.snapshot
     query = sa.select(t).where(t.c.connection == connection, t.c.read_at <= stamp(at)).order_by(t.c.read_at, t.c.id)
     last = {row["entity"]: row for row in store.rows(query)}

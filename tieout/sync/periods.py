@@ -1,4 +1,4 @@
-"""Since when the state knows that a period is closed, so that what was entered there afterwards can be named.
+"""Periods that a system has closed, and since when that is known: what was entered there afterwards can be named.
 
 A closing counts from the end of the first whole run that saw it: what that run still read may have been entered before.
 """
@@ -16,7 +16,7 @@ from tieout.sync import schema
 from tieout.sync.store import Store, Tx
 
 
-def known(store: Store, connection: str) -> tuple[Closing, ...]:
+def closed(store: Store, connection: str) -> tuple[Closing, ...]:
     """The closings that still hold, in order."""
     t = schema.closing
     rows = store.rows(sa.select(t).where(t.c.connection == connection).order_by(t.c.through, t.c.entity_code))
