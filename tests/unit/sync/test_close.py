@@ -91,7 +91,7 @@ def test_a_promise_is_of_one_invoice_by_id_or_number_and_is_kept_as_it_was_said(
     world.run()
     of = promises.invoice(world.store, world.l.name, "l 1")
     assert of == promises.invoice(world.store, world.l.name, of.ref.id)
-    with pytest.raises(ConfigError, match="no invoices"):
+    with pytest.raises(ConfigError, match="has no invoice 'L-2'"):
         promises.invoice(world.store, world.l.name, "L-2")
     world.l.put(invoice(of.customer, "7.00", number="L 1"))
     world.run()
