@@ -55,7 +55,7 @@ MEANING: dict[str, str] = {
     "refusal of the target.",
     "PERIOD_LOCKED": "The document belongs into a period that is closed in the other ledger.",
     "AMBIGUOUS_MATCH": "Several documents could be each other's counterpart; none is taken.",
-    "SPLIT_OR_MERGED": "One document of a ledger has the total of several of the other, of its customer and day.",
+    "SPLIT_OR_MERGED": "One document of a ledger, or several, have the total of several of the other, of one customer.",
     "PAYMENT_DUPLICATED": "One receipt stands twice in a ledger.",
     "DUPLICATE_WITHIN_LEDGER": "One document stands twice in a ledger.",
     "PAYMENT_MISSING": "A receipt is in one ledger only.",

@@ -108,6 +108,15 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"{clue['documents']} documents pair up between the two"
         case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
             return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
+        case "SPLIT_OR_MERGED" if "answers" in clue:
+            return (
+                f"{clue['answers']}, {text(Decimal(clue['sum']))} on each side: nothing else of them adds up, "
+                f"among {clue['among']}"
+            )
+        case "AMBIGUOUS_MATCH" if "answers" in clue:
+            if clue["ways"] == "1":
+                return f"{clue['answers']}: it adds up, but so it may by chance, among {clue['among']}"
+            return f"{clue['answers']}: not all can be true; among {clue['among']}"
         case "SPLIT_OR_MERGED":
             return f"{left} against {right}, {text(Decimal(clue['sum']))} on each side"
         case "TAX_INCLUSIVE_CONFUSION":

@@ -51,8 +51,8 @@ CODES: dict[str, Code] = {
     ),
     "SPLIT_OR_MERGED": _t(
         "medium",
-        "one document here, several there, of one customer and day and equal in total: consolidated or split billing, "
-        "receipts entered together",
+        "one document here, several there, or several on both sides, of one customer and equal in total: "
+        "consolidated or split billing, receipts entered together",
         "confirm that they are the same; enter them alike on one side if they are to be kept in step",
         confirmed=False,
     ),

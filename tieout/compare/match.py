@@ -14,13 +14,16 @@ equal in everything the rung looks at are paired in order. What several candidat
  7 other customer  kind, number, currency and total; the same
  8 no number       kind, customer, currency and total on the same or a near date, a number missing on one side
  9 other number    kind, customer, currency, total and date; the numbers differ
+
+What is left is looked through for groups whose sums agree, see `sums`; they are never a match either.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tieout.compare import several
+from tieout.compare import several, sums
+from tieout.compare.causes import clues
 from tieout.compare.result import Match
 from tieout.compare.tables import Connection, explain, prepare
 from tieout.mapping.relation import SIDES
@@ -125,13 +128,15 @@ def match(con: Connection) -> list[Match]:
             _DOCUMENTS
         ).fetchall()
     ]
+    known = {gid: (code, clues(clue)) for gid, code, clue in con.execute("SELECT * FROM cmp_group").fetchall()}
     groups: dict[int, tuple[str, dict[str, list[str]]]] = {}
     for gid, kind, side, id in con.execute(_AMBIGUOUS).fetchall():
         groups.setdefault(gid, (kind, {"left": [], "right": []}))[1][side].append(id)
-    found += [
-        Match(9, "ambiguous", kind, tuple(ids["left"]), tuple(ids["right"]), {}, automatic=False, ambiguous=True)
-        for kind, ids in groups.values()
-    ]
+    for gid, (kind, ids) in groups.items():
+        code, evidence = known.get(gid, ("", {}))
+        rule = "equal sums" if code == "SPLIT_OR_MERGED" else "ambiguous"
+        sides = tuple(ids["left"]), tuple(ids["right"])
+        found.append(Match(9, rule, kind, *sides, evidence, automatic=False, ambiguous=True))
     return found
 
 
@@ -217,6 +222,7 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
     )
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_dup (side VARCHAR, rid BIGINT, twin BIGINT)")
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_ambiguous (gid BIGINT, side VARCHAR, rid BIGINT)")
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_group (gid BIGINT, code VARCHAR, clue VARCHAR)")
     told = [*(f"CAST({c} AS VARCHAR)" for c in _DETAIL), *([BASE_ID.format(id="id")] if same_ids else [])]
     columns = ("rid", "link", "marker", "id", "number")
     counts = ", ".join(f"count({c})" for c in columns)
@@ -253,6 +259,8 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
     _parts(con, free, several.BY_DAY)
     if free.both():
         _ambiguous(con, free, ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")))
+    if free.both() and sums.find(con, {side: free.name(side) for side in SIDES}):
+        _undecided(con, free)
     return free
 
 
@@ -277,9 +285,14 @@ def _by_key(key: str) -> tuple[Rung, ...]:
 def _parts(con: Connection, free: Free, key: tuple[str, ...]) -> None:
     """Set aside each document that the other ledger holds in parts."""
     if free.both() and several.split(con, {side: free.name(side) for side in SIDES}, key):
-        free.ambiguous = True
-        for side in SIDES:
-            free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")
+        _undecided(con, free)
+
+
+def _undecided(con: Connection, free: Free) -> None:
+    """Take off the free rows what is in a group."""
+    free.ambiguous = True
+    for side in SIDES:
+        free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")
 
 
 def _settle(con: Connection, free: Free) -> None:
@@ -408,6 +421,4 @@ def _ambiguous(con: Connection, free: Free, by: tuple[tuple[tuple[str, ...], str
                 ON {" AND ".join(f"f.{c} = g.{c}" for c in key)}"""
         )
         if grouped.fetchall()[0][0]:
-            free.ambiguous = True
-            for side in SIDES:
-                free.take(con, side, f"SELECT rid FROM cmp_ambiguous WHERE side = '{side}'")
+            _undecided(con, free)

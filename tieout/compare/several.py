@@ -31,10 +31,14 @@ BY_NUMBER = ("kk", "sign", "number_key", "who", "currency")
 BY_DAY = ("kk", "sign", "issued", "who", "currency")
 _FOUND = """
 INSERT INTO cmp_found (code, second, kind, left_id, right_id, field, left_value, right_value, delta, currency, clue)
-SELECT CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END, '', kind, left_ids, right_ids,
-       CASE WHEN split THEN 'parts' ELSE 'candidates' END, CAST(left_n AS VARCHAR), CAST(right_n AS VARCHAR), delta,
-       currency, concat_ws(chr(31), 'number=' || replace(number, chr(31), ' '), 'sum=' || CAST(left_total AS VARCHAR))
+SELECT code, '', kind, left_ids, right_ids,
+       CASE WHEN code = 'SPLIT_OR_MERGED' THEN 'parts' ELSE 'candidates' END, CAST(left_n AS VARCHAR),
+       CAST(right_n AS VARCHAR), delta, currency,
+       concat_ws(chr(31), CASE WHEN clue IS NULL THEN 'number=' || replace(number, chr(31), ' ') END,
+                 'sum=' || CAST(left_total AS VARCHAR), clue)
 FROM (
+ SELECT e.*, k.clue,
+        coalesce(k.code, CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END) AS code FROM (
   SELECT *, least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total AS split FROM (
     SELECT gid, currency, min(kind) AS kind, min(number) AS number,
            string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id) AS left_ids,
@@ -45,6 +49,7 @@ FROM (
             UNION ALL SELECT 'right' AS side, rid, kind, id, eff, total, currency, number FROM cmp_right) AS d
           ON d.side = a.side AND d.rid = a.rid) AS g
     GROUP BY gid, currency) AS c) AS e
+  LEFT JOIN cmp_group AS k ON k.gid = e.gid) AS h
 """
 # Customers of one name of whom one ledger has several, and that nothing else tells apart: one finding for each pair.
 # A customer that a file knows by nothing but its name is not another one for being spelled in another way.
@@ -76,13 +81,17 @@ def split(con: Connection, tables: Mapping[str, str], key: tuple[str, ...]) -> b
     tables: the rows that are free, by side. Needs `cmp_explained`.
     """
     known = "f.number_key IS NOT NULL AND f.kind <> 'payment'" if "number_key" in key else "TRUE"
-    columns = ", ".join(f"f.{c}" for c in key)
-    rows = " UNION ALL ".join(
-        _ROWS.format(side=side, table=table, key=columns, known=known) for side, table in tables.items()
-    )
+    rows = free_rows(tables, ", ".join(f"f.{c}" for c in key), known)
     same = " AND ".join(f"f.{c} = s.{c}" for c in key)
     found = con.execute(_SPLIT.format(rows=rows, key=", ".join(key), same=same, columns=_COLUMNS)).fetchall()
     return bool(found[0][0])
+
+
+def free_rows(tables: Mapping[str, str], columns: str, known: str) -> str:
+    """The query of free rows that could be part of a group: side, rid, total and the columns. known: a condition"""
+    return " UNION ALL ".join(
+        _ROWS.format(side=side, table=table, key=columns, known=known) for side, table in tables.items()
+    )
 
 
 def find(con: Connection) -> None:

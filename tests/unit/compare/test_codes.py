@@ -232,7 +232,36 @@ def test_a_day_of_several_on_both_sides_is_not_said_to_be_split():
         *BASE_R,
         *(invoice(f"R{n}", "a", a, "2026-01-10", number=f"Z{n}") for n, a in enumerate(("50", "20", "30.01"))),
     ]
-    assert codes(compared(left, right)) == {"MISSING_IN_A": 3, "MISSING_IN_B": 2}
+    found = compared(left, right)
+    assert codes(found) == {"MISSING_IN_A": 1, "MISSING_IN_B": 1, "AMBIGUOUS_MATCH": 1}
+    (sum_,) = (d for d in found.discrepancies if d.code == "AMBIGUOUS_MATCH")
+    assert (sum_.left, sum_.right, sum_.confirmed) == ("L1", "R0, R1", False)
+    assert sum_.cause.startswith("L1 = R0 + R1: it adds up, but so it may by chance, among 21 pairs of sets within 31 days")
+
+
+def test_a_consolidated_invoice_and_a_batch_of_receipts_are_found_by_their_sums():
+    left = [*BASE_L, invoice("L1", "1", "150.00", "2026-01-31", number="M")]
+    left += [payment("P1", "1", "70.11", "2026-01-09"), payment("P2", "1", "29.89", "2026-01-10")]
+    right = [
+        *BASE_R,
+        invoice("R1", "a", "100.10", "2026-01-20", number="S1"),
+        invoice("R2", "a", "49.90", "2026-01-28", number="S2"),
+        invoice("R3", "a", "33.00", "2026-01-28", number="S3"),
+        payment("Q1", "a", "60", "2026-01-12"),
+        payment("Q2", "a", "40", "2026-01-13"),
+    ]
+    found = compared(left, right)
+    assert [(d.code, d.left, d.right, d.delta) for d in found.discrepancies] == [
+        ("MISSING_IN_A", None, "R3", 33),
+        ("SPLIT_OR_MERGED", "P1, P2", "Q1, Q2", 0),
+        ("SPLIT_OR_MERGED", "L1", "R1, R2", 0),
+    ]
+    assert "L1 = R1 + R2, 150.00 on each side: nothing else of them adds up, among" in found.discrepancies[2].cause
+    # A second set that adds up as well, and nobody knows which it is.
+    more = [invoice(f"R{n}", "a", a, "2026-01-21", number=f"S{n}") for n, a in ((4, "50.10"), (5, "99.90"))]
+    (said,) = (d for d in compared(left, [*right, *more]).discrepancies if d.code == "AMBIGUOUS_MATCH")
+    assert (said.left, said.right) == ("L1", "R1, R2, R4, R5")
+    assert said.cause.startswith("L1 = R1 + R2; L1 = R4 + R5: not all can be true")
 
 
 def test_currency_mismatch_is_in_both_bridges():
