@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from hashlib import file_digest
 from pathlib import Path
 from shlex import quote
@@ -15,12 +16,13 @@ import click
 from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, encode, money, table
 from tieout.cli.provenance import provenance
-from tieout.cli.state import clock
+from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_new, write_whole, writing_whole
 from tieout.errors import ConfigError
 
 if TYPE_CHECKING:
     from tieout.compare import Result
+    from tieout.compare.ledgers import Ledger
 
 _SHOWN = 20
 _sides = click.Choice(["left", "right", "both"])
@@ -31,7 +33,28 @@ _SIDES: dict[str | None, frozenset[str]] = {
     "both": frozenset({"left", "right"}),
 }
 _file = click.Path(path_type=Path, dir_okay=False)
-_ledger = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A side that is what the state database knows of a connection."""
+
+    connection: str
+
+    @property
+    def name(self) -> str:
+        return self.connection
+
+
+class _Side(click.Path):
+    """A file, or `state:CONNECTION`. A file of such a name is given as `./state:…`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        kind, _, connection = str(value).partition(":")
+        return _State(connection) if kind == "state" and connection else super().convert(value, param, ctx)
+
+
+_ledger = _Side(path_type=Path)
 
 
 @click.group()
@@ -130,10 +153,11 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 
 
 @click.command()
-@click.option("--left", required=True, type=_ledger, help="The first ledger; A in discrepancy codes.")
+@click.option("--left", required=True, type=_ledger, help="The first ledger, A: a file, or state:CONNECTION.")
 @click.option("--left-profile", help="How to read it: a shipped profile, or the path of your own. None for Parquet.")
-@click.option("--right", required=True, type=_ledger, help="The second ledger; B.")
+@click.option("--right", required=True, type=_ledger, help="The second ledger, B.")
 @click.option("--right-profile", help="How to read it.")
+@config_option
 @click.option(
     "--key", type=click.Choice(["id", "number"]), help="Pair documents by this alone: it is known to be right."
 )
@@ -165,10 +189,11 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
 def compare(
     out: Out,
     *,
-    left: Path,
+    left: Path | _State,
     left_profile: str | None,
-    right: Path,
+    right: Path | _State,
     right_profile: str | None,
+    config: str | None,
     key: str | None,
     as_of: datetime | None,
     unique_numbers: str | None,
@@ -188,7 +213,7 @@ def compare(
 ) -> int:
     """Compare two exported ledgers and bridge their totals.
 
-    Every difference is listed. No set-up is needed.
+    Every difference is listed. No set-up is needed, but for state:CONNECTION: the books as tieout last read them.
     """
     from tieout.compare import Checks, render
     from tieout.compare.files import compare_files
@@ -209,14 +234,16 @@ def compare(
         if value is not None
     }
     checks = Checks(_SIDES[unique_numbers], _SIDES[gapless_numbers], negative_balances, unused_credit)
-    _apart((left, right, *(Path(p) for p in (left_profile, right_profile) if p)), (html, xlsx, matches), (csv, parquet))
+    inputs = [Path(p) for p in (left, right, left_profile, right_profile) if p and not isinstance(p, _State)]
+    _apart(inputs, (html, xlsx, matches), (csv, parquet))
     with out.progress(f"comparing {left.name} and {right.name}"):
         day = as_of.date() if as_of else None
+        sides = [_kept(out, s, config, day) if isinstance(s, _State) else s for s in (left, right)]
         with writing_whole(matches) if matches else nullcontext() as under:
             result = compare_files(
-                left,
+                sides[0],
                 left_profile,
-                right,
+                sides[1],
                 right_profile,
                 day,
                 memory=memory,
@@ -234,6 +261,27 @@ def compare(
     out.lines(render.to_table(result, most=limit).splitlines())
     _warn_of_left_out(out, result, {"left": left_profile or "", "right": right_profile or ""})
     return 1 if fail_on_differences and result.discrepancies else 0
+
+
+def _kept(out: Out, asked: _State, config: str | None, as_of: date | None) -> Ledger:
+    """The books of a connection as the state database holds them now: what was last read, which may be old."""
+    from tieout.cli.ledgers import Asked
+    from tieout.compare.ledgers import Ledger
+    from tieout.sync.known import linked
+
+    now = clock()
+    held = Asked(out, as_of or now.date(), now, config, connection=asked.connection)
+    (books,) = held.books()
+    with held.store() as store:
+        links = linked(store, asked.connection)
+    plainly = f"what tieout last read, at {books.source['read_at']}; the system itself was not asked"
+    out.warn(clean(f"{books.name}: {plainly}"))
+    source = {"state": books.name, **books.source, "means": plainly}
+    if books.doubts:
+        source["doubts"] = list(books.doubts)
+    return Ledger(
+        books.name, books.records, links, open_items=books.open_only, rejected=books.unreadable, source=source
+    )
 
 
 def _reports(out: Out, result: Result, said: dict[str, Any], *, html: Path | None, xlsx: Path | None) -> None:
@@ -264,7 +312,7 @@ def _tables(out: Out, result: Result, said: dict[str, Any], *, csv: Path | None,
         _write(out, Path(f"{path}.provenance.json"), f"{encode(sheet | said)}\n".encode())
 
 
-def _apart(inputs: tuple[Path, ...], pages: Sequence[Path | None], tables: Sequence[Path | None]) -> None:
+def _apart(inputs: Sequence[Path], pages: Sequence[Path | None], tables: Sequence[Path | None]) -> None:
     """Raises ConfigError where an output would fall on an input or on another output, or into no folder."""
     read = {f.resolve() for p in inputs for f in (p, *(p.glob("*.parquet") if p.is_dir() else ()))}
     outputs = [*(p for p in pages if p), *(p for t in tables if t for p in (t, Path(f"{t}.provenance.json")))]
@@ -281,7 +329,14 @@ def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> Non
         if isinstance(read, dict) and read.get("not_compared"):
             named = ", ".join(read["not_compared"])
             out.warn(clean(f"{read['file']}: not compared, as it is no column of a ledger: {named}"))
-        if isinstance(read, dict) and read.get("rejected"):
+        if isinstance(read, dict) and read.get("rejected") and "state" in read:
+            again = f"tieout pull {quote(read['state'])}"
+            out.warn(
+                clean(
+                    f"{read['state']}: {read['rejected']:,} could not be read when last seen; not compared\n  → {again}"
+                )
+            )
+        elif isinstance(read, dict) and read.get("rejected"):
             again = f"tieout profile check {quote(str(read['file']))} --profile {quote(profiles[side])}"
             were = "row was" if read["rejected"] == 1 else "rows were"
             out.warn(

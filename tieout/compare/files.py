@@ -14,6 +14,7 @@ import duckdb
 from tieout.compare import parquet
 from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
+from tieout.compare.ledgers import Ledger, load_ledger
 from tieout.compare.result import Result, Rounding
 from tieout.compare.tables import Connection, database
 from tieout.connectors import files
@@ -25,9 +26,9 @@ SPOOL_FROM = 5_000  # discrepancies from which they are kept on disk
 
 
 def compare_files(
-    left: str | Path,
+    left: str | Path | Ledger,
     left_profile: Profile | str | Path | None,
-    right: str | Path,
+    right: str | Path | Ledger,
     right_profile: Profile | str | Path | None,
     as_of: date | None = None,
     *,
@@ -41,6 +42,7 @@ def compare_files(
 ) -> Result:
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
+    A `Ledger` stands for a side that is no file, and has no profile.
     Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
     checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
     key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
@@ -54,23 +56,23 @@ def compare_files(
     # The order of rows says nothing in a relation; a file that is read by a profile counts its rows.
     with database(memory, ordered=any(profiles)) as con:
         read = [
-            _load(con, Path(path), profile, side)
-            for path, profile, side in zip((left, right), profiles, SIDES, strict=True)
+            _load(con, given, profile, side)
+            for given, profile, side in zip((left, right), profiles, SIDES, strict=True)
         ]
         compared = partial(
             run,
             as_of=as_of,
-            left_name=Path(left).name,
-            right_name=Path(right).name,
+            left_name=_name(left),
+            right_name=_name(right),
             rounding=rounding,
-            scopes=(_scope(profiles[0]), _scope(profiles[1])),
+            scopes=(_scope(left, profiles[0]), _scope(right, profiles[1])),
             same_ids=profiles[0] is not None and profiles[0] == profiles[1] and "document" in profiles[0].columns,
             rejected=(read[0].get("rejected", 0), read[1].get("rejected", 0)),
             provenance=dict(zip(SIDES, read, strict=True)),
             key=key,
             checks=checks,
             today=today,
-            extracts=True,
+            extracts=not (isinstance(left, Ledger) or isinstance(right, Ledger)),
         )
         if on_spark is None:
             return compared(con, spool_from=SPOOL_FROM, matches=matches)
@@ -94,24 +96,37 @@ def _on_spark(
     return partial(handed_over, master=master)
 
 
-def _scope(profile: Profile | None) -> str:
-    return "open" if profile and profile.entity == "open_items" else "all"
+def _name(given: str | Path | Ledger) -> str:
+    return given.name if isinstance(given, Ledger) else Path(given).name
 
 
-def _load(con: duckdb.DuckDBPyConnection, path: Path, profile: Profile | None, side: str) -> dict[str, Any]:
+def _scope(given: str | Path | Ledger, profile: Profile | None) -> str:
+    open_items = given.open_items if isinstance(given, Ledger) else profile and profile.entity == "open_items"
+    return "open" if open_items else "all"
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection, given: str | Path | Ledger, profile: Profile | None, side: str
+) -> dict[str, Any]:
+    if isinstance(given, Ledger):
+        load_ledger(con, side, given)
+        return {**given.source, "rejected": given.rejected}
+    path = Path(given)
     if profile is None:
         return parquet.attach(con, path, side=side)
     return _provenance(path, profile, files.load(con, path, profile, side=side).as_json())
 
 
-def _profile(path: str | Path, profile: Profile | str | Path | None) -> Profile | None:
+def _profile(given: str | Path | Ledger, profile: Profile | str | Path | None) -> Profile | None:
     """Raises ConfigError where a file needs a profile and has none, or the other way round."""
-    if parquet.is_parquet(Path(path)):
+    name = _name(given) if isinstance(given, Ledger) else given
+    if isinstance(given, Ledger) or parquet.is_parquet(Path(given)):
         if profile is not None:
-            raise ConfigError(f"{path} is Parquet, which needs no profile", hint="leave the profile away")
+            what = "is no file, and" if isinstance(given, Ledger) else "is Parquet, which"
+            raise ConfigError(f"{name} {what} needs no profile", hint="leave the profile away")
         return None
     if profile is None:
-        raise ConfigError(f"{path} needs a profile that says how to read it", hint="tieout profile list names them")
+        raise ConfigError(f"{name} needs a profile that says how to read it", hint="tieout profile list names them")
     return profile if isinstance(profile, Profile) else load_profile(profile)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from tieout.compare.engine import run
 from tieout.compare.result import Explained, Result, Rounding
@@ -31,7 +31,7 @@ class Ledger:
 
     links: a key by (entity, native id) that the other side's record of the same thing has too
     open_items: it lists what is open only · disputes: it says of an invoice whether it is disputed
-    rejected: rows or records that could not be read
+    rejected: rows or records that could not be read · source: where it was read from, for provenance
     """
 
     name: str
@@ -40,6 +40,7 @@ class Ledger:
     open_items: bool = False
     disputes: bool = True
     rejected: int = 0
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +117,7 @@ def _once(
 ) -> tuple[Result, tuple[Cluster, ...]]:
     with database(memory) as con:
         for side, ledger in zip(SIDES, (left, right), strict=True):
-            load_records(
-                con,
-                side,
-                ledger.records,
-                links=dict(ledger.links),
-                open_items=ledger.open_items,
-                disputes=ledger.disputes,
-            )
+            load_ledger(con, side, ledger)
         result = run(
             con,
             as_of=as_of,
@@ -137,6 +131,18 @@ def _once(
             bulk_from=sys.maxsize,  # every document is asked for, the equal ones too
         )
         return result, clusters(con)
+
+
+def load_ledger(con: Connection, side: str, ledger: Ledger) -> None:
+    """Fill the tables of one side from it."""
+    load_records(
+        con,
+        side,
+        ledger.records,
+        links=dict(ledger.links),
+        open_items=ledger.open_items,
+        disputes=ledger.disputes,
+    )
 
 
 def clusters(con: Connection) -> tuple[Cluster, ...]:
