@@ -68,6 +68,7 @@ def test_a_report_says_where_it_came_from(tieout: Run, books: Path) -> None:
         sha256((books / n).read_bytes()).hexdigest() for n in ("bills.csv", "cash.csv")
     ]
     assert said["parameters"]["as_of"] == "2026-03-31"
+    assert found["parameters"]["ledgers"] == "bills.csv, cash.csv"
 
 
 def test_hostile_text_runs_nowhere(tieout: Run, books: Path) -> None:

@@ -314,3 +314,4 @@ def test_the_binder_holds_every_list_with_what_it_proves() -> None:
         "unadjusted: unadjusted differences in USD, gross, within the threshold"
     ]
     assert len(bound.notes) == len(set(bound.notes))
+    assert {name for n in bound.notes for name in n.partition(": ")[0].split(", ")} <= {r.name for r in parts}

@@ -188,10 +188,13 @@ def _asked(out: Out, given: dict[str, Any]) -> tuple[Asked, dict[str, Any]]:
 def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:
     """The report with whose it is, what was known, and where it came from."""
     rows = {t.key: sum(r.style == "detail" for r in t.rows) for t in made.tables}
+    of = [path.name for side in asked.files for path, _ in side] or [*asked.names]
+    books = {} if asked.pair and "pair" in made.parameters else {"ledger" if len(of) == 1 else "ledgers": ", ".join(of)}
     return replace(
         made,
         company=made.company or asked.company,
         known_on=asked.known_on,
+        parameters=books | dict(made.parameters),
         provenance=said | {"read": dict(asked.read), "rows": rows} | dict(made.provenance),
     )
 

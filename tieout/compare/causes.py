@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 from tieout.compare.codes import MONEY_FIELDS, of
@@ -10,6 +11,7 @@ from tieout.model import tidy
 
 Clue = dict[str, str]
 SEPARATOR = "\x1f"
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):[\d.]+(?:Z|\+00:00)")
 # What each invariant asks of a ledger by itself (ar-model.md §6.4).
 INVARIANTS = {
     "I1": "subtotal less discount plus tax is the total",
@@ -92,7 +94,8 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"{rule}; {names[clue['side'] == 'right']} says {found}, expected {_shown(clue['expected'])}{more}"
         case "BACKDATED_AFTER_CLOSE":
             ledger = names[clue["side"] == "right"]
-            return f"it moves {ledger} by {text(Decimal(clue['amount']))} in a period closed through {clue['closed']}"
+            closed = _MOMENT.sub(r"\1 \2 UTC", clue["closed"])
+            return f"it moves {ledger} by {text(Decimal(clue['amount']))} in a period closed through {closed}"
         case "DUPLICATE_CROSS_ORIGIN":
             return f"equal to {clue['twin']}, which was born in {names[0]}, while this one was born in {names[1]}"
         case "NUMBER_REUSED":

@@ -83,12 +83,14 @@ class Proof:
     """One check of the report against something independent of it, e.g. the source's own total.
 
     held: None where the other figure is not to be had; a proof that did not hold is shown first
+    currency: of both figures, where they are amounts of one
     """
 
     claim: str
     ours: Cell
     theirs: Cell
     held: bool | None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

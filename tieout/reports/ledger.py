@@ -315,6 +315,7 @@ def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
                 ours := by_items.get(c, ZERO),
                 theirs := by_effects.get(c, ZERO),
                 ours == theirs,
+                c,
             )
             for c in sorted({*by_items, *by_effects})
         ]

@@ -58,7 +58,7 @@ def proofs(side: Ledger, as_of: date) -> Iterator[Proof]:
         b, later = tie.balance, tie.documents != tie.on_day
         claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
         if tie.documents is None:
-            yield Proof(f"{claim} (which documents it is about cannot be told)", None, b.amount, None)
+            yield Proof(f"{claim} (which documents it is about cannot be told)", None, b.amount, None, b.currency)
         else:
             claim += ", whatever their date" if later else ""
-            yield Proof(claim, tie.documents, tidy(b.amount), not tie.difference)
+            yield Proof(claim, tie.documents, tidy(b.amount), not tie.difference, b.currency)

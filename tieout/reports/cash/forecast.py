@@ -359,7 +359,7 @@ def _proofs(ledger: Ledger, found: Mapping[str, Currency], as_of: date) -> tuple
     for currency, one in sorted(found.items()):
         ours = tidy(sum((s.expected + s.promised for s in one.slots), ZERO) + one.rest)
         claim = f"all weeks and what has none in {currency} add up to the effects of all documents"
-        out.append(Proof(claim, ours, theirs.get(currency, ZERO), ours == theirs.get(currency, ZERO)))
+        out.append(Proof(claim, ours, theirs.get(currency, ZERO), ours == theirs.get(currency, ZERO), currency))
     return tuple(out)
 
 

@@ -212,5 +212,7 @@ def _proofs(ledger: Ledger, found: Sequence[Suggestion], as_of: date) -> tuple[P
         stated = [p.reported_unapplied for p in payments if p.currency == currency]
         theirs = sum((s or ZERO for s in stated), ZERO) if not later and None not in stated else None
         held = None if theirs is None else theirs == ours[currency]
-        proofs.append(Proof(f"unapplied money in {currency}, as the payments state it", ours[currency], theirs, held))
+        proofs.append(
+            Proof(f"unapplied money in {currency}, as the payments state it", ours[currency], theirs, held, currency)
+        )
     return tuple(proofs)

@@ -283,7 +283,8 @@ def _proofs(ledger: Ledger, every: Sequence[Account], as_of: date) -> tuple[Proo
     theirs = ledger.totals(as_of)
     claim = "overdue, not due and credits in {} add up to the effects of all documents"
     return tuple(
-        Proof(claim.format(c), tidy(ours[c]), theirs.get(c, ZERO), ours[c] == theirs.get(c, ZERO)) for c in sorted(ours)
+        Proof(claim.format(c), tidy(ours[c]), theirs.get(c, ZERO), ours[c] == theirs.get(c, ZERO), c)
+        for c in sorted(ours)
     )
 
 

@@ -30,7 +30,7 @@ class Span:
 
 def svg(chart: Chart) -> str:
     """The drawing, with everything it says as text for who cannot see it."""
-    if not chart.bars:
+    if not drawable(chart):
         return ""
     drawn = _trend(chart) if chart.kind == "trend" else _bars(chart)
     name = ", ".join(escape(one_line(part)) for part in caption(chart) if part)
@@ -40,6 +40,11 @@ def svg(chart: Chart) -> str:
         f'<svg role="img" width="100%" height="{height}"><title>{name}</title><desc>{escape(told)}</desc>'
         f"{''.join(drawn)}</svg>"
     )
+
+
+def drawable(chart: Chart) -> bool:
+    """Whether there is something to see: a trend has more than one point."""
+    return len(chart.bars) > (chart.kind == "trend")
 
 
 def caption(chart: Chart) -> tuple[str, str]:

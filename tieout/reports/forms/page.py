@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 
@@ -18,7 +19,7 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'"
 )
-_SHORT = 18  # characters: a date, a code, a document number: on one line
+_SHORT = 22  # characters: a date, a code, a document number: on one line
 _LONG = 28  # characters: a name or a sentence: in a column of some width
 _BROAD, _WIDE = 8, 11  # columns: more are printed across, and can be moved sideways on a screen
 
@@ -29,10 +30,11 @@ def write(report: Report) -> str:
     broad = ' class="broad"' if any(len(t.columns) >= _BROAD for t in report.tables) else ""
     body = [
         _header(report),
-        *_proofs(report),
+        *_broken(report),
         _notes(report),
         _charts(report.charts),
         *(part for n, table in enumerate(report.tables) for part in _table(shown.filled(table), f"t{n}")),
+        _proofs(report) if report.proofs else "",
         _sources(report),
     ]
     of = "".join(f" · {_text(x)}" for x in (report.company, report.as_of and report.as_of.isoformat()) if x)
@@ -55,21 +57,26 @@ def _header(report: Report) -> str:
     return f'<header>{company}<h1 dir="auto">{_text(report.title)}</h1><dl class="asked">{asked}</dl></header>'
 
 
-def _proofs(report: Report) -> Iterator[str]:
-    if failed := sum(p.held is False for p in report.proofs):
-        which = "1 proof does" if failed == 1 else f"{failed} proofs do"
-        yield f'<p class="alert">{which} not hold: see Proofs.</p>'
-    if not report.proofs:
-        return
+def _broken(report: Report) -> Iterator[str]:
+    """What stands before all figures: the proofs that do not hold, or that none is broken."""
+    if said := shown.broken(report):
+        yield f'<p class="alert">{said}.</p>'
+        yield _proofs(replace(report, proofs=tuple(p for p in report.proofs if p.held is False)), "What does not hold")
+    elif said := shown.sound(report):
+        yield f'<p class="quiet">{said}</p>'
+
+
+def _proofs(report: Report, title: str = "Proofs") -> str:
+    kind = ' class="n"' if shown.figures(report) else ""
     rows = "".join(
-        f'<tr><th scope="row" class="l">{_text(p.claim)}</th><td class="n">{_text(shown.proof_cell(p.ours))}</td>'
-        f'<td class="n">{_text(shown.proof_cell(p.theirs))}</td>'
-        f'<td class="s{" bad" if p.held is False else ""}">{said}</td></tr>\n'
+        f'<tr><th scope="row" class="l">{_text(p.claim)}</th>'
+        + "".join(f"<td{kind}>{_text(c)}</td>" for c in shown.proof_cells(p))
+        + f'<td class="s{" bad" if p.held is False else ""}">{said}</td></tr>\n'
         for p, said in shown.proofs(report)
     )
-    yield (
-        '<section><h2>Proofs</h2><div class="scroll"><table class="of"><thead><tr><th scope="col">What</th>'
-        '<th scope="col" class="n">Here</th><th scope="col" class="n">There</th>'
+    return (
+        f'<section><h2>{title}</h2><div class="scroll"><table class="of"><thead><tr><th scope="col">What</th>'
+        f'<th scope="col"{kind}>Here</th><th scope="col"{kind}>There</th>'
         f'<th scope="col">Result</th></tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
@@ -108,13 +115,13 @@ def _table(table: Table, anchor: str) -> Iterator[str]:
 
 
 def _class(column: Column, place: int, rows: Sequence[Row]) -> str:
-    """n: numbers, flush right · s: short, on one line · l: long, in a column of some width"""
+    """n: numbers, flush right · s: short, on one line · m: of some length · l: long, in a column of some width"""
     if column.kind in NUMBERS:
         return "n"
     longest = max(
         (len(visible(c)) for r in rows if isinstance(c := r.cells[place], str) and r.style != "heading"), default=0
     )
-    return "s" if longest <= _SHORT else "l" if longest > _LONG else ""
+    return "s" if longest <= _SHORT else "l" if longest > _LONG else "m"
 
 
 def _attribute(name: str) -> str:

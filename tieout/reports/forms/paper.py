@@ -17,9 +17,9 @@ from typing import Any
 
 from tieout.errors import ConfigError, FatalError
 from tieout.reports.forms import shown
-from tieout.reports.forms.drawing import caption, points, strips
+from tieout.reports.forms.drawing import caption, drawable, points, strips
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
-from tieout.reports.frame import Chart, Column, Report, Row, Table
+from tieout.reports.frame import Chart, Column, Kind, Report, Row, Table
 
 MOST_ROWS = 10_000  # of a table on paper
 _TEMPLATE = (files(__package__) / "paper.typ").read_bytes()
@@ -27,11 +27,13 @@ _STANDARDS = ["a-2a", "ua-1"]
 _MISSING = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
 _TRIES = 5
 _WORD, _PART = 22, 4  # letters of a word that is not broken, and of the parts of one that may be
+_UNBROKEN = re.compile(r"[^\s\u200b]+")
 _TALL = 1_500  # characters of a cell that may be broken over two pages
+_LINES = 4  # of a text, before its table is set in smaller letters
 _LONG = Decimal(13)  # ems: a column that is broader shares what room is left
 _SMALL, _CAPITAL, _WIDE = Decimal("0.52"), Decimal("0.72"), Decimal(1)  # ems of a letter
 _BROAD, _GAP = frozenset("mwMW@%_&"), 7  # points between columns
-_ACROSS, _UPRIGHT = 750, 500  # points for a table on either page
+_ROOM = {"a4": (504, 751), "us-letter": (521, 701)}  # points for a table: on a page upright, and across
 _LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal(4)  # points of letters
 
 
@@ -97,22 +99,25 @@ class _Letters:
         self.runs = re.compile(f"[{re.escape(''.join(sorted(lacking)))}]+") if lacking else None
         self.words = re.compile(rf"\S{{{_WORD + 1},}}")
         self.parts = re.compile(rf"(.{{{_PART}}})(?=.)")
+        self.joined = re.compile(r"(?<=[A-Z]_)(?=[A-Z])")  # of a code
 
     def __call__(self, text: str) -> str:
         seen = visible(text)
         if self.runs and self.runs.search(seen):
             self.replaced += 1
             seen = self.runs.sub(lambda m: "[" + " ".join(f"U+{ord(c):04X}" for c in m[0]) + "]", seen)
+        seen = self.joined.sub("\u200b", seen)
         return self.words.sub(lambda m: self.parts.sub("\\1\u200b", m[0]), seen) if len(seen) > _WORD else seen
 
 
 def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]:
     say = _Letters(lacking)
-    failed = sum(p.held is False for p in report.proofs)
-    tables = [_table(shown.filled(t), say) for t in report.tables]
+    upright, across = _ROOM[paper]
+    tables = [_table(shown.filled(t), say, upright) for t in report.tables]
     broad = any(t["size"] < _READABLE for t in tables)
+    room = across if broad else upright
     for table in tables:
-        _set(table, _ACROSS if broad else _UPRIGHT)
+        _set(table, room)
     about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}")
     notes = [say(n) for n in report.notes]
     data: dict[str, Any] = {
@@ -123,11 +128,11 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
         "paper": paper,
         "broad": broad,
         "asked": [[say(k), say(v)] for k, v in shown.heading(report)],
-        "failed": f"{failed} of {len(report.proofs)} proofs {'does' if failed == 1 else 'do'} not hold."
-        if failed
-        else "",
-        "proofs": _proofs(report, say),
-        "charts": [_chart(c, say) for c in report.charts if c.bars],
+        "failed": f"{said}." if (said := shown.broken(report)) else "",
+        "sound": shown.sound(report),
+        "broken": _proofs(replace(report, proofs=tuple(p for p in report.proofs if p.held is False)), say, room),
+        "proofs": _proofs(report, say, room),
+        "charts": [_chart(c, say) for c in report.charts if drawable(c)],
         "tables": tables,
         "sources": [[say(k), say(v)] for k, v in shown.facts(report.provenance)],
     }
@@ -147,9 +152,20 @@ def _set(table: dict[str, Any], room: int) -> None:
     if size * sum(easy, Decimal(0)) + _GAP * len(columns) <= room:  # headings on one line
         for column, ems in zip(columns, easy, strict=True):
             column["ems"] = ems
+    wide = _shared(columns, room, size)
+    if size > _READABLE and any(c["longest"] > _LINES * ems for c, ems in zip(columns, wide, strict=True)):
+        size = _READABLE  # smaller letters, so that long texts have more room and their rows are less tall
+        wide = _shared(columns, room, size)
     table["size"] = str(size)
-    for column in columns:
-        column["ems"], column["heading"] = str(column["ems"]), ""
+    for column, ems in zip(columns, wide, strict=True):
+        column["ems"], column["heading"], column["longest"] = f"{ems:.2f}", "", ""
+
+
+def _shared(columns: Sequence[dict[str, Any]], room: int, size: Decimal) -> list[Decimal]:
+    """The columns' widths in ems once those of long texts have the room that is left."""
+    rest = (room - _GAP * len(columns)) / size - sum((c["ems"] for c in columns), Decimal(0))
+    shares = sum(c["share"] for c in columns)
+    return [c["ems"] + (max(rest, Decimal(0)) * c["share"] / shares if shares else 0) for c in columns]
 
 
 def _made(report: Report) -> dict[str, int]:
@@ -157,7 +173,7 @@ def _made(report: Report) -> dict[str, int]:
     return {part: getattr(at, part) for part in ("year", "month", "day", "hour", "minute", "second")}
 
 
-def _table(table: Table, say: _Letters) -> dict[str, Any]:
+def _table(table: Table, say: _Letters, upright: int) -> dict[str, Any]:
     rows = [{"style": row.style, "cells": [say(c) for c in cells]} for row, cells in shown.cells(table)]
     written = [r["cells"] for r in rows if r["style"] != "heading"]
     columns = [_column(c, [cells[n] for cells in written], say) for n, c in enumerate(table.columns)]
@@ -170,18 +186,22 @@ def _table(table: Table, say: _Letters) -> dict[str, Any]:
         "groups": [[say(name), width] for name, width in shown.groups(table.columns)],
         "tall": max(longest, default=0) > _TALL,
     }  # fmt: skip
-    return made | {"size": _size(made, _UPRIGHT)}
+    return made | {"size": _size(made, upright)}
 
 
 def _column(column: Column, cells: Sequence[str], say: _Letters) -> dict[str, Any]:
-    """ems: as wide as its cells, in heights of a letter · share: of what room is left, for columns of texts, else 0"""
+    """ems: as wide as its cells, in heights of a letter, and never less than a word that is not broken
+
+    share: of what room is left, for columns of texts, else 0
+    """
     number = column.kind in NUMBERS
-    word = max(map(_ems, shown.title(column.title).split()), default=Decimal(0))
+    words = (w for text in (*cells, shown.title(column.title)) for w in _UNBROKEN.findall(text))
+    word = max(map(_ems, words), default=Decimal(0))
     longest = max(map(_ems, cells), default=Decimal(0))
     share = 0 if number or longest <= _LONG else int(min(longest, _LONG * 3))
     return {
         "title": say(shown.title(column.title)), "number": number, "share": share,
-        "ems": max(min(longest, _LONG), word), "heading": _ems(shown.title(column.title)),
+        "longest": longest, "ems": max(min(longest, _LONG), word), "heading": _ems(shown.title(column.title)),
     }  # fmt: skip
 
 
@@ -200,20 +220,19 @@ def _size(table: dict[str, Any], room: int) -> Decimal:
     return fitting
 
 
-def _proofs(report: Report, say: _Letters) -> dict[str, Any]:
+def _proofs(report: Report, say: _Letters, room: int) -> dict[str, Any]:
+    kind: Kind = "money" if shown.figures(report) else "text"
     columns = (
         Column("claim", "What"),
-        Column("ours", "Here", "money"),
-        Column("theirs", "There", "money"),
+        Column("ours", "Here", kind),
+        Column("theirs", "There", kind),
         Column("held", "Result"),
     )
-    rows = tuple(
-        Row((p.claim, shown.proof_cell(p.ours), shown.proof_cell(p.theirs), told)) for p, told in shown.proofs(report)
-    )
-    made = _table(Table("proofs", "Proofs", columns, rows), say)
+    rows = tuple(Row((p.claim, *shown.proof_cells(p), told)) for p, told in shown.proofs(report))
+    made = _table(Table("proofs", "Proofs", columns, rows), say, room)
     for row, (proof, _) in zip(made["rows"], shown.proofs(report), strict=True):
         row["style"] = "failed" if proof.held is False else "detail"
-    _set(made, _UPRIGHT)
+    _set(made, room)
     return made
 
 

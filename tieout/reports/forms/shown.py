@@ -16,7 +16,7 @@ NUMBERS = frozenset({"money", "count", "days", "percent", "rate"})
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and emoji are written
 _FIRST_JOINED = "\u0600"
-_HELD: dict[bool | None, str] = {True: "agrees", False: "DOES NOT AGREE", None: "nothing to compare with"}
+HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "not to be had"}
 ZERO_SIGN = "–"
 _UNDATED = date(2000, 1, 1)
 
@@ -162,12 +162,36 @@ def made(report: Report) -> datetime:
 def proofs(report: Report) -> list[tuple[Proof, str]]:
     """Every proof with what came of it; those that did not hold first."""
     order = {False: 0, None: 1, True: 2}
-    return [(p, _HELD[p.held]) for p in sorted(report.proofs, key=lambda p: order[p.held])]
+    return [(p, HELD[p.held]) for p in sorted(report.proofs, key=lambda p: order[p.held])]
 
 
-def proof_cell(cell: Cell) -> str:
-    """A figure of a proof; its currency, if it has one, stands in the claim."""
-    return said(cell, "money" if isinstance(cell, Decimal) else "count")
+def broken(report: Report) -> str:
+    """How many proofs do not hold, in a sentence; "" where none is broken."""
+    failed = sum(p.held is False for p in report.proofs)
+    return f"{failed} of {len(report.proofs)} proofs {'does' if failed == 1 else 'do'} not hold" if failed else ""
+
+
+def sound(report: Report) -> str:
+    """What became of all proofs where none is broken, in a sentence; "" where there is none, or one is broken."""
+    if not report.proofs or broken(report):
+        return ""
+    held = sum(p.held is True for p in report.proofs)
+    rest = len(report.proofs) - held
+    other = f"; for {rest:,} the other figure is not to be had" if rest else ""
+    return f"{held:,} {'proof holds' if held == 1 else 'proofs hold'}{other}: see Proofs, beneath the tables."
+
+
+def proof_cells(proof: Proof) -> tuple[str, str]:
+    """Both figures of a proof."""
+    one, other = (
+        said(c, "money" if isinstance(c, Decimal) else "count", proof.currency) for c in (proof.ours, proof.theirs)
+    )
+    return one, other
+
+
+def figures(report: Report) -> bool:
+    """Whether its proofs are about figures, which stand flush right, rather than about how things are."""
+    return not any(isinstance(c, str) and c for p in report.proofs for c in (p.ours, p.theirs))
 
 
 def facts(value: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.compare.render import grid, money, plain
+from tieout.compare.render import grid, plain
 from tieout.model import tidy
+from tieout.reports.forms.shown import HELD, currency_of, money, proof_cells
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 _RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
@@ -99,7 +100,10 @@ def _block(table: Table) -> list[str]:
     columns = [table.columns[i] for i in shown]
     right = frozenset(n for n, c in enumerate(columns) if c.kind in _RIGHT)
     rows = [[plain(f"{c.group} {c.title}" if c.group else c.title) for c in columns]]
-    rows += [[_text(row.cells[i], c) for i, c in zip(shown, columns, strict=True)] for row in table.rows]
+    currency = currency_of(table)
+    rows += [
+        [_text(row.cells[i], c, currency(row, c)) for i, c in zip(shown, columns, strict=True)] for row in table.rows
+    ]
     lines = grid(rows, right)
     rule = "─" * max(map(len, lines))
     body: list[str] = []
@@ -115,14 +119,14 @@ def _follows(body: Sequence[str], rule: str) -> bool:
     return bool(body) and body[-1] == rule
 
 
-def _text(cell: Cell, column: Column) -> str:
+def _text(cell: Cell, column: Column, currency: str) -> str:
     match cell:
         case None:
             return ""
         case Decimal():
             if column.kind == "money" and not cell:
                 return "–"
-            return money(format(tidy(cell), "f")) if column.kind == "money" else format(cell.normalize(), "f")
+            return money(cell, currency) if column.kind == "money" else f"{tidy(cell):,f}"
         case date():
             return cell.isoformat()
         case int():
@@ -132,9 +136,7 @@ def _text(cell: Cell, column: Column) -> str:
 
 
 def _proofs(proofs: Sequence[Proof]) -> list[str]:
-    mark = {True: "holds", False: "DOES NOT HOLD", None: "not to be had"}
-    any_money = Column("", "", "money")
-    rows = [(mark[p.held], plain(p.claim, 120), _text(p.ours, any_money), _text(p.theirs, any_money)) for p in proofs]
+    rows = [(HELD[p.held], plain(p.claim, 120), *(plain(c, 120) for c in proof_cells(p))) for p in proofs]
     return ["  " + line for line in grid(rows, frozenset({2, 3}))]
 
 

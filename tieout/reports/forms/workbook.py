@@ -264,8 +264,8 @@ class _Sheets:
             sheet.set_row(at, _LINE_HIGH * _lines(visible(proof.claim), _COVER[0]))
             red = {"font_color": _RED, "bold": True} if proof.held is False else {}
             self.text(sheet, at, 0, proof.claim, self.format(text_wrap=True))
-            for n, cell in ((1, proof.ours), (2, proof.theirs)):
-                self.text(sheet, at, n, shown.proof_cell(cell), self.format(align="right"))
+            for n, said in enumerate(shown.proof_cells(proof), 1):
+                self.text(sheet, at, n, said, self.format(align="right", text_wrap=True))
             self.text(sheet, at, 3, result, self.format(align="left", indent=1, **red))
             at += 1
         return at

@@ -229,7 +229,11 @@ def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Part]], as_of: date
             ours = sum((p.amount for p in own if p.item.currency == currency), ZERO)
             theirs = sum((i.amount for i in items if i.currency == currency), ZERO)
             yield Proof(
-                f"{side.name}: aged amounts in {currency} add up to the open items", ours, theirs, ours == theirs
+                f"{side.name}: aged amounts in {currency} add up to the open items",
+                ours,
+                theirs,
+                ours == theirs,
+                currency,
             )
 
 

@@ -216,10 +216,11 @@ def _proofs(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], as_of
         for currency, roll in sorted(own.items()):
             claim = f"{side.name}: opening and movements in {currency} add up to the open items on {as_of}"
             if side.books.open_only:
-                yield Proof(f"{claim} (a list of open items shows no movements)", None, roll.closing.amount, None)
+                claim += " (a list of open items shows no movements)"
+                yield Proof(claim, None, roll.closing.amount, None, currency)
             else:
                 ours = tidy(roll.opening.amount + roll.moved)
-                yield Proof(claim, ours, tidy(roll.closing.amount), ours == roll.closing.amount)
+                yield Proof(claim, ours, tidy(roll.closing.amount), ours == roll.closing.amount, currency)
 
 
 # ── dated back ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -250,4 +250,4 @@ def _proofs(side: Ledger, account: _Account, as_of: date) -> Iterator[Proof]:
     for currency in sorted({c for c, a in (*items.items(), *moved.items()) if a}):
         claim = f"{side.name}: the balance in {currency} on {as_of} is what the open items add up to"
         ours, theirs = tidy(moved[currency]), tidy(items[currency])
-        yield Proof(claim, ours, theirs, ours == theirs)
+        yield Proof(claim, ours, theirs, ours == theirs, currency)

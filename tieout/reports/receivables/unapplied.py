@@ -124,5 +124,5 @@ def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> list[Pro
             own = [i for i in items if i.currency == currency]
             ours, theirs = sum(_parts(own), ZERO), sum((i.amount for i in own), ZERO)
             claim = f"{side.name}: owed, unapplied cash and open credits in {currency} add up to the open items"
-            found.append(Proof(claim, ours, theirs, ours == theirs))
+            found.append(Proof(claim, ours, theirs, ours == theirs, currency))
     return found

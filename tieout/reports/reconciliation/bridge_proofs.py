@@ -72,9 +72,10 @@ def proofs(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Iter
     for currency in bridge.currencies:
         rest, rest_base = bridge.remainder(currency)
         claim = "the listed differences lead from A to B in"
-        yield Proof(f"{claim} {currency}: remainder", rest, tidy(ZERO), not rest)
-        if rest_base is not None:
-            yield Proof(f"{claim} {currency}, in {bridge.base}: remainder", rest_base, tidy(ZERO), not rest_base)
+        yield Proof(f"{claim} {currency}: remainder", rest, tidy(ZERO), not rest, currency)
+        if rest_base is not None and bridge.base:
+            claim = f"{claim} {currency}, in {bridge.base}: remainder"
+            yield Proof(claim, rest_base, tidy(ZERO), not rest_base, bridge.base)
     yield from _counted(bridge.compared, sides)
     yield from _valued(bridge, sides, as_of)
     yield _turned(bridge.compared)
@@ -101,7 +102,7 @@ def _valued(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Ite
             ours = tidy(which.totals[c].open if c in which.totals else ZERO)
             theirs = tidy(by_effects.get(c, ZERO))
             claim = f"{side.name}: the bridge's end in {c} is the sum of the documents' effects"
-            yield Proof(claim, ours, theirs, ours == theirs)
+            yield Proof(claim, ours, theirs, ours == theirs, c)
 
 
 def _turned(compared: Compared) -> Proof:

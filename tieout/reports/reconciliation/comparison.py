@@ -104,7 +104,7 @@ def waterfall(currency: str, found: Bridge, result: Result) -> Chart:
 
 
 def _proof(currency: str, found: Bridge) -> Proof:
-    return Proof(f"Remainder of the bridge in {currency}", found.remainder, ZERO, found.remainder == 0)
+    return Proof(f"Remainder of the bridge in {currency}", found.remainder, ZERO, found.remainder == 0, currency)
 
 
 def _sides(result: Result) -> Table:

@@ -43,7 +43,11 @@ def _aged(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
     for currency, ours in sorted(_aged_totals(side, as_of).items()):
         theirs = by_effects.get(currency, ZERO)
         yield Proof(
-            f"{side.name}: the aging in {currency} adds up to the subledger", tidy(ours), tidy(theirs), ours == theirs
+            f"{side.name}: the aging in {currency} adds up to the subledger",
+            tidy(ours),
+            tidy(theirs),
+            ours == theirs,
+            currency,
         )
 
 

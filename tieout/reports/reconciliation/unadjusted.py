@@ -111,7 +111,11 @@ def _within(moving: Sequence[tuple[Story, Standing]], thresholds: Mapping[str, D
         most = thresholds.get(currency)
         if most is not None:
             yield Proof(
-                f"unadjusted differences in {currency}, gross, within the threshold", gross, most, gross <= most
+                f"unadjusted differences in {currency}, gross, within the threshold",
+                gross,
+                most,
+                gross <= most,
+                currency,
             )
         elif thresholds:
-            yield Proof(f"unadjusted differences in {currency} have no threshold", gross, None, None)
+            yield Proof(f"unadjusted differences in {currency} have no threshold", gross, None, None, currency)

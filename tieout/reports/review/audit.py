@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -12,7 +12,8 @@ from tieout.reports.frame import Column, Proof, Report, Row, Table
 def bind(reports: Sequence[Report], *, title: str, as_of: date) -> Report:
     """The reports as one, in their order: a table of contents first, then every table under its report's name.
 
-    A note that several reports share is said once. Parameters and sources stand in the contents and the provenance.
+    A note is said once, with the names of the reports that it is of. Parameters and sources stand in the contents and
+    the provenance.
     """
     return Report(
         name="audit",
@@ -23,10 +24,18 @@ def bind(reports: Sequence[Report], *, title: str, as_of: date) -> Report:
         tables=(_contents(reports), *(t for r in reports for t in _named(r))),
         charts=tuple(replace(c, key=f"{r.name}.{c.key}") for r in reports for c in r.charts),
         proofs=tuple(dict.fromkeys(_said_by(r, p) for r in reports for p in r.proofs)),
-        notes=tuple(dict.fromkeys(note for r in reports for note in r.notes)),
+        notes=tuple(_notes(reports)),
         parameters={},
         provenance={"parts": {r.name: dict(r.provenance) for r in reports if r.provenance}},
     )
+
+
+def _notes(reports: Sequence[Report]) -> Iterator[str]:
+    of: dict[str, list[str]] = {}
+    for r in reports:
+        for note in r.notes:
+            of.setdefault(note, []).append(r.name)
+    yield from (f"{', '.join(names)}: {note}" for note, names in of.items())
 
 
 def _said_by(report: Report, proof: Proof) -> Proof:

@@ -211,7 +211,11 @@ def _proofs(log: Interface) -> Iterator[Proof]:
         ours = tidy(sum((s.delta for s in _writes(log) if s.attempt and s.currency == currency), ZERO))
         theirs = log.delta.get(currency, ZERO)
         yield Proof(
-            f"amounts written in {currency}, and the sum over all wishes to write", ours, theirs, ours == theirs
+            f"amounts written in {currency}, and the sum over all wishes to write",
+            ours,
+            theirs,
+            ours == theirs,
+            currency,
         )
     wanted = {s.intent for s in log.sent if log.first <= s.wanted_at <= log.last}
     yield Proof(

@@ -241,7 +241,7 @@ def _proofs(side: After, found: Sequence[Change], through: date) -> Iterator[Pro
         ours = tidy(then.get(c, ZERO) + moved.get(c, ZERO))
         theirs = tidy(now.get(c, ZERO))
         claim = f"{side.now.name}: what {through} was closed with in {c}, and the changes, give what it is now"
-        yield Proof(claim, ours, theirs, ours == theirs)
+        yield Proof(claim, ours, theirs, ours == theirs, c)
 
 
 def _notes(side: After, closed_at: datetime) -> Iterator[str]:

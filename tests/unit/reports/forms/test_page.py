@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledgers import JAN31, compared, customer, invoice, payment
 
 from tests.unit.reports.forms import samples
-from tieout.reports import Bar, Chart, Column, Report, Row, Table
+from tieout.reports import Bar, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.forms import page, shown
 from tieout.reports.forms.drawing import axis_start, spans, svg
 from tieout.reports.reconciliation import comparison
@@ -118,9 +118,37 @@ def test_every_figure_of_every_row_is_on_the_page(make):
 
 def test_a_proof_that_does_not_hold_comes_first_and_is_said_at_the_top():
     written = page.write(samples.aging())
-    assert written.index("1 proof does not hold") < written.index("<table")
-    said = [row[-1] for row in Read(written).rows if len(row) == 4][1:]
-    assert said == ["DOES NOT AGREE", "nothing to compare with", "agrees"]
+    assert written.index("1 of 3 proofs does not hold") < written.index("<table")
+    said = [row[-1] for row in Read(written).rows if len(row) == 4 and row[-1] != "Result"]
+    assert said == ["DOES NOT HOLD", "DOES NOT HOLD", "not to be had", "holds"]
+    assert written.index("What does not hold") < written.index("Aging by customer") < written.index("<h2>Proofs")
+
+
+def test_figures_come_before_proofs_that_hold_and_the_top_says_so():
+    written = page.write(samples.bridge())
+    assert written.index("1 proof holds: see Proofs") < written.index("From SAP to QuickBooks in USD")
+    assert written.index("From SAP to QuickBooks in USD") < written.index("<h2>Proofs")
+    assert "What does not hold" not in written
+
+
+def test_a_proof_shows_amounts_as_their_currency_has_them_and_words_where_it_is_of_none():
+    yen = Proof("open in JPY", D(1200), D(1200), held=True, currency="JPY")
+    assert Read(page.write(replace(samples.empty(), proofs=(yen,)))).rows[-1] == [
+        "open in JPY",
+        "1,200",
+        "1,200",
+        "holds",
+    ]
+    told = page.write(
+        replace(samples.empty(), proofs=(Proof("books are closed", "erp: 2026-01-31", None, held=False),))
+    )
+    assert "<td>erp: 2026-01-31</td>" in told, "words stand flush left"
+
+
+def test_a_trend_of_one_point_is_not_drawn():
+    one = Chart("t", "Trend", "trend", "EUR", (Bar("2026-01-31", D(1)),))
+    assert "<figure>" not in page.write(replace(samples.empty(), charts=(one,)))
+    assert "<figure>" in page.write(replace(samples.empty(), charts=(replace(one, bars=one.bars * 2),)))
 
 
 def test_a_screen_reader_hears_every_chart_and_heading():

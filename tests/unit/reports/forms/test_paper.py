@@ -163,6 +163,27 @@ def test_a_broad_table_is_printed_across_and_its_rows_are_whole():
     assert page.mediabox.width > page.mediabox.height
 
 
+def test_no_text_is_printed_over_the_next_column():
+    """A long code beside short columns and one of long sentences."""
+    columns = (Column("code", "Code"), Column("kind", "What"), *(Column(f"c{n}", f"C{n}") for n in range(8)),
+               Column("cause", "Cause"))  # fmt: skip
+    cause = "entered with a date of a period that was closed already: the books were opened for it " * 2
+    rows = tuple(Row(("BACKDATED_AFTER_CLOSE", "invoice", *["2026-01-31"] * 8, cause)) for _ in range(3))
+    found: list[tuple[str, float, float]] = []
+
+    def seen(text, at, place, _, size):
+        found.append((text.strip(), at[4] + at[0] * place[4], size))
+
+    written = paper.write(Report("x", "X", "", samples.AS_OF, None, (Table("t", "T", columns, rows),)))
+    for page in pypdf.PdfReader(io.BytesIO(written)).pages:
+        page.extract_text(visitor_text=seen)
+    kinds = [x for text, x, _ in found if text == "invoice"]
+    codes = [(x, size) for text, x, size in found if text.replace("\u200b", "").startswith("BACK")]
+    assert len(kinds) == len(codes) == 3
+    for x, size in codes:
+        assert x + 0.6 * size * len("BACKDATED_AFTER_CLOSE") <= min(kinds)
+
+
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(ConfigError, match="typst") as caught:
