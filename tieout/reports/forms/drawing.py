@@ -34,10 +34,9 @@ def svg(chart: Chart) -> str:
         return ""
     drawn = _trend(chart) if chart.kind == "trend" else _bars(chart)
     name = ", ".join(escape(one_line(part)) for part in caption(chart) if part)
-    told = "; ".join(f"{one_line(b.label)}: {money(b.amount, chart.currency)}" for b in chart.bars)
     height = _HIGH + 44 if chart.kind == "trend" else _STEP * len(chart.bars) + 4
     return (
-        f'<svg role="img" width="100%" height="{height}"><title>{name}</title><desc>{escape(told)}</desc>'
+        f'<svg role="img" width="100%" height="{height}"><title>{name}</title><desc>{escape(told(chart))}</desc>'
         f"{''.join(drawn)}</svg>"
     )
 
@@ -45,6 +44,11 @@ def svg(chart: Chart) -> str:
 def drawable(chart: Chart) -> bool:
     """Whether there is something to see: a trend has more than one point."""
     return len(chart.bars) > (chart.kind == "trend")
+
+
+def told(chart: Chart) -> str:
+    """Everything it shows, for who cannot see it."""
+    return "; ".join(f"{one_line(b.label)}: {money(b.amount, chart.currency)}" for b in chart.bars)
 
 
 def caption(chart: Chart) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from tieout.errors import ConfigError
-from tieout.reports.forms import shown, sums
+from tieout.reports.forms import charted, shown, sums
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Report, Row, Table
 
@@ -70,6 +70,7 @@ def write(report: Report, *, most_rows: int = MOST_ROWS) -> bytes:
     cover = book.add_worksheet(sheets.name("Report"))
     for table in report.tables:
         sheets.table(table)
+    sheets.charts()
     sheets.cover(cover)
     book.close()
     return out.getvalue()
@@ -207,6 +208,18 @@ class _Sheets:
             if name:
                 self.text(sheet, _HEAD, at, name, look)
             at += width
+
+    # ── charts ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def charts(self) -> None:
+        """On a sheet of their own, behind the tables."""
+        if not (charts := charted.of(self.report)):
+            return
+        name = self.name("Charts")
+        sheet = self.book.add_worksheet(name)
+        charted.write(self.book, sheet, name, charts, self)
+        _printed(sheet, self.report)
+        self.listed.append((name, "Charts, and what they are drawn from", sum(len(c.bars) for c in charts)))
 
     # ── the cover ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,8 +17,9 @@ from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from tests.unit.reports.forms import samples
-from tieout.reports import Column, Report, Row, Table
+from tieout.reports import Bar, Chart, Column, Report, Row, Table
 from tieout.reports.forms import shown, sums, workbook
+from tieout.reports.forms.drawing import spans
 
 D = Decimal
 MONEY = (Column("name", "Name"), Column("currency", "Currency"), Column("amount", "Amount", "money"))
@@ -297,6 +298,37 @@ def test_lists_are_filtered_headings_stay_and_print_again():
     assert (sheet.page_setup.fitToWidth or 1, sheet.page_setup.fitToHeight) == (1, 0)
     assert "Page &P of &N" in sheet.oddFooter.right.text
     assert read(workbook.write(samples.bridge())).worksheets[1].auto_filter.ref is None, "a bridge is no list"
+
+
+steps = st.lists(st.integers(-10_000_000, 10_000_000).map(lambda n: D(n) / 100), min_size=1, max_size=8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(-10_000_000, 10_000_000).map(lambda n: D(n) / 100), steps)
+def test_what_a_waterfall_stacks_ends_where_the_bar_does(opening, moved):
+    bars = (
+        Bar("A", opening, total=True), *(Bar("=1+1", m) for m in moved), Bar("B", opening + sum(moved), total=True)
+    )  # fmt: skip
+    chart = Chart("w", "=1+1", "waterfall", "EUR", bars)
+    book = read(workbook.write(replace(samples.empty(), charts=(chart,))))
+    sheet = book["Charts"]
+    [drawn] = sheet._charts
+    assert len(drawn.series) == sheet.max_column - 2
+    for (label, amount, start, *parts), span in zip(
+        sheet.iter_rows(min_row=3, max_row=2 + len(bars), values_only=True), spans(chart), strict=True
+    ):
+        assert (label, D(str(amount))) == (span.bar.label, span.bar.amount)
+        up = sum((D(str(p)) for p in (start, *parts) if p and p > 0), D(0))
+        down = sum((D(str(p)) for p in (start, *parts) if p and p < 0), D(0))
+        assert round(up, 6) == max(span.high, D(0))
+        assert round(down, 6) == min(span.low, D(0))
+
+
+def test_charts_of_every_kind_are_drawn_but_none_of_amounts_that_a_spreadsheet_would_round():
+    drawn = read(workbook.write(samples.bridge()))["Charts"]._charts
+    assert [type(c).__name__ for c in drawn] == ["BarChart", "LineChart"]
+    huge = Chart("h", "Huge", "bars", "EUR", (Bar("a", D("1234567890123456.78")),))
+    assert "Charts" not in read(workbook.write(replace(samples.empty(), charts=(huge,)))).sheetnames
 
 
 def test_the_cover_says_what_it_is_what_holds_and_where_it_comes_from():
