@@ -16,8 +16,9 @@ from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 from tests.deep import examples
 from tieout.mapping.balances import open_items, open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, Share
-from tieout.reports import Books
+from tieout.reports import Books, layout
 from tieout.reports.forms import plain, text
+from tieout.reports.ledger import Ledger
 from tieout.reports.receivables import aging, cut_off, roll_forward, statement, subsequent, unapplied, write_offs
 from tieout.reports.receivables import open_items as items
 
@@ -460,6 +461,51 @@ def test_each_side_is_shown_in_its_own_home_currency():
     both = aging.build((american, european), as_of=date(2026, 1, 31))
     assert cells(both, "customers", "number", "total")[-1] == "Total in USD and EUR"
     assert cells(both, "customers", "left.base", "total")[-1] == D(160)
+
+
+def aged_in_two_currencies():
+    parts = (Instalment(due=date(2025, 12, 1), amount=D(10)), Instalment(due=date(2026, 3, 1), amount=D("20.01")))
+    return [
+        customer("C1", "One"), customer("C2", "Two"),
+        invoice("I", "C1", "100", "2026-01-05", currency="EUR", exchange_rate=D("1.10"), entity_code="DE01"),
+        invoice("J", "C1", "50", "2026-01-05", entity_code="US01"),
+        invoice("K", "C2", "30.01", "2025-11-05", currency="EUR", exchange_rate=D("1.10"), instalments=parts),
+    ]  # fmt: skip
+
+
+def test_aging_totals_each_legal_entity_and_each_customer_over_currencies():
+    made = aging.build((books(aged_in_two_currencies()),), as_of=date(2026, 1, 31))
+    found = [r.cells for r in table(made, "entities").rows if r.style == "detail"]
+    assert [(*c[:2], c[-2], c[-1]) for c in found] == [
+        ("none named", "EUR", D("30.01"), D("33.01")), ("DE01", "EUR", D(100), D(110)), ("US01", "USD", D(50), D(50)),
+    ]  # fmt: skip
+    home = {r.cells[1]: r.cells[-1] for r in table(made, "home").rows}
+    assert home == {"One": D(160), "Two": D("33.01"), None: D("193.01")}
+    assert cells(made, "home", "not_due") == [D(0), D("22.01")], "an instalment has its part of the home amount"
+    assert cells(made, "documents", "amount", "total")[0] is None, "a full amount stands beside each instalment"
+    assert cells(made, "documents", "total", "total") == [D("130.01"), D(50)]
+    bare = aging.build((books([r for r in aged_in_two_currencies() if r.ref.id == "J"]),), as_of=date(2026, 1, 31))
+    assert "home" not in {t.key for t in bare.tables}, "one currency needs no second table"
+
+
+def test_a_customer_with_a_document_without_a_rate_has_no_total_in_home_currency():
+    bare = invoice("X", "C1", "5", "2026-01-05", currency="EUR")
+    made = aging.build((books([*aged_in_two_currencies(), bare]),), as_of=date(2026, 1, 31))
+    assert {r.cells[1]: r.cells[-1] for r in table(made, "home").rows} == {"One": None, "Two": D("33.01"), None: None}
+
+
+@settings(max_examples=60, deadline=None)
+@given(ledgers(), days)
+def test_home_amounts_of_an_aging_add_up_in_every_table(records, as_of):
+    side = books(records)
+    made = aging.build((side,), as_of=as_of)
+    held = {t.key: t for t in made.tables}
+    if "home" in held:
+        [total] = [r.cells[-1] for r in held["home"].rows if r.style == "total"]
+        assert total == layout.total([p.base for p in Ledger(side).items(as_of)], whole=True)
+        for row in held["home"].rows:
+            if row.cells[-1] is not None:
+                assert sum(row.cells[3:-1]) == row.cells[-1]
 
 
 def test_a_customers_money_that_paid_for_another_is_on_both_statements():

@@ -12,6 +12,7 @@ from tieout.reports.ledger import Ledger
 
 SIDES = ("left", "right")
 CURRENCY = Column("currency", "currency", width=8)
+PARTY = (Column("number", "customer no.", width=16), Column("customer", "customer", width=30), CURRENCY)
 _BASE = "base"
 
 

@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tieout.compare.render import grid, plain
-from tieout.model import tidy
-from tieout.reports.forms.shown import HELD, currency_of, money, proof_cells
+from tieout.reports.forms.shown import HELD, currency_of, money, proof_cells, said
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 _RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
@@ -126,7 +125,7 @@ def _text(cell: Cell, column: Column, currency: str) -> str:
         case Decimal():
             if column.kind == "money" and not cell:
                 return "–"
-            return money(cell, currency) if column.kind == "money" else f"{tidy(cell):,f}"
+            return money(cell, currency) if column.kind == "money" else said(cell, column.kind)
         case date():
             return cell.isoformat()
         case int():

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from typing import Literal
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal, TypeVar
 
 from tieout.model import ZERO, magnitude, sign, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
-from tieout.reports.ledger import Item, Ledger, Party
+from tieout.reports.ledger import Item, Ledger
 
 By = Literal["due", "document"]
+K = TypeVar("K", bound=Hashable)
 BUCKETS = (30, 60, 90)
 _NOT_DUE, _UNDATED, _ACCOUNT = "not_due", "no_due_date", "unapplied"
-_PARTY = (Column("number", "number", width=16), Column("customer", "customer", width=30), layout.CURRENCY)
+_SHARE = Column("share", "share", "percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +51,42 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One open amount with one age. days: past due (or old), negative before; None where it has no age."""
+    """One open amount with one age. days: past due (or old), negative before; None where it has no age.
+
+    base: in home currency; of all parts of an item together what the item is; None where no rate is stated
+    """
 
     item: Item
     due: date | None
     days: int | None
     place: str
     amount: Decimal
+    base: Decimal | None
 
 
 def parts(items: Sequence[Item], basis: Basis, as_of: date) -> Iterator[Part]:
     """Each item by its age; an invoice of several instalments by each of them, money on account by none."""
     for item in items:
         if item.unapplied:
-            yield Part(item, None, None, _ACCOUNT, item.amount)
+            yield Part(item, None, None, _ACCOUNT, item.amount, item.base)
         elif basis.by == "document":
             days = (as_of - ledger.day_of(item.document)).days
-            yield Part(item, _due(item), days, basis.place(days), item.amount)
+            yield Part(item, _due(item), days, basis.place(days), item.amount, item.base)
         else:
-            for due, amount in ledger.dues(item.document, item.amount):
+            dues = ledger.dues(item.document, item.amount)
+            for (due, amount), base in zip(dues, _split(item, [a for _, a in dues]), strict=True):
                 past = (as_of - due).days if due else None
-                yield Part(item, due, past, basis.place(past), amount)
+                yield Part(item, due, past, basis.place(past), amount, base)
+
+
+def _split(item: Item, amounts: Sequence[Decimal]) -> list[Decimal | None]:
+    """The item in home currency as its parts are of it; the last has what rounding leaves."""
+    whole = item.base
+    if whole is None or len(amounts) == 1:
+        return [whole] * len(amounts)
+    least = Decimal(1).scaleb(int(whole.as_tuple().exponent))
+    first = [(whole * a / item.amount).quantize(least, ROUND_HALF_UP) for a in amounts[:-1]]
+    return [*first, whole - sum(first, ZERO)]
 
 
 def _due(item: Item) -> date | None:
@@ -102,7 +118,13 @@ def build(
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(by_age, _by_customer(places, sides, held), *(_details(places, sides, held) if detail else ())),
+        tables=(
+            by_age,
+            _by_customer(places, sides, held),
+            *_by_entity(places, sides, held),
+            *_at_home(places, sides, held),
+            *(_details(places, sides, held) if detail else ()),
+        ),
         charts=tuple(_charts(places, sides, held)),
         proofs=(*_proofs(sides, held, as_of), *ledger.proofs(sides, as_of)),
         notes=(*ledger.notes(sides, as_of), *_notes(sides, held)),
@@ -122,24 +144,94 @@ def _by_age(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[S
     columns = (
         Column("age", "age", width=16),
         layout.CURRENCY,
-        *layout.beside((Column("documents", "documents", "count"), Column("amount", "amount", "money")), sides),
+        *layout.beside((Column("documents", "documents", "count"), Column("amount", "amount", "money"), _SHARE), sides),
         *((Column("difference", "difference", "money"),) if two else ()),
     )
     details: list[tuple[Cell, ...]] = []
     for currency in sorted({p.item.currency for side in held for p in side}):
+        wholes = [sum((p.amount for p in side if p.item.currency == currency), ZERO) for side in held]
         for key, title in places.items():
             cells: list[Cell] = []
             sums = []
-            for side in held:
+            for side, whole in zip(held, wholes, strict=True):
                 own = [p for p in side if p.place == key and p.item.currency == currency]
                 sums.append(sum((p.amount for p in own), ZERO))
-                cells += [len({(p.item.document.entity, p.item.document.ref.id) for p in own}), tidy(sums[-1])]
+                documents = len({(p.item.document.entity, p.item.document.ref.id) for p in own})
+                cells += [documents, tidy(sums[-1]), _share(sums[-1], whole)]
             details.append((title, currency, *cells, *([tidy(sums[1] - sums[0])] if two else [])))
     return Table("ages", "By age", columns, layout.totalled(columns, details))
 
 
+def _share(amount: Decimal, whole: Decimal) -> Decimal | None:
+    """In per cent, to a tenth; None where there is nothing to be a part of."""
+    return (amount * 100 / whole).quantize(Decimal("0.1"), ROUND_HALF_UP) if whole > 0 else None
+
+
 def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
     """One row for each currency and customer; of two sides a group of columns each, and how their totals differ."""
+    parties = {p.item.party.key: p.item.party for side in reversed(held) for p in side}
+    lines = _lines(held, lambda p: (p.item.currency, p.item.party.key))
+    ordered = sorted(lines.items(), key=lambda x: (x[0][0], parties[x[0][1]].order))
+    named = [((parties[key].number, parties[key].name, currency), both) for (currency, key), both in ordered]
+    return _grouped(("customers", "By customer"), layout.PARTY, places, sides, named)
+
+
+def _by_entity(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+    """One row for each currency and legal entity, where documents name one."""
+    lines = _lines(held, lambda p: (p.item.currency, p.item.document.entity_code or ""))
+    if any(entity for _, entity in lines):
+        named = [((entity or "none named", currency), both) for (currency, entity), both in sorted(lines.items())]
+        columns = (Column("entity", "entity", width=16), layout.CURRENCY)
+        yield _grouped(("entities", "By entity"), columns, places, sides, named)
+
+
+def _at_home(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+    """One row for each customer over all currencies, in home currency, where both ledgers are kept in the same."""
+    homes = {side.home for side in sides}
+    home = homes.pop()
+    if homes or not home or not any(side.foreign for side in sides):
+        return
+    parties = {p.item.party.key: p.item.party for side in reversed(held) for p in side}
+    two = len(sides) == 2
+    # With the currency in each column, what is not known makes its total unknown.
+    of_side = tuple(Column(k, t, "money", currency=home) for k, t in (*places.items(), ("total", "total")))
+    gap = (Column("difference", "difference", "money", currency=home),) if two else ()
+    details: list[tuple[Cell, ...]] = []
+    for key, both in sorted(_lines(held, lambda p: p.item.party.key).items(), key=lambda x: parties[x[0]].order):
+        cells: list[Cell] = []
+        totals = [_in_base(own) for own in both]
+        for own, whole in zip(both, totals, strict=True):
+            cells += [*(_in_base([p for p in own if p.place == place]) for place in places), whole]
+        if two:
+            cells.append(None if None in totals else tidy((totals[1] or ZERO) - (totals[0] or ZERO)))
+        details.append((parties[key].number, parties[key].name, home, *cells))
+    columns = (*layout.PARTY, *layout.beside(of_side, sides), *gap)
+    note = "Each document at its own rate. Empty: a document of it states no rate."
+    if details:
+        yield Table("home", f"By customer, all in {home}", columns, layout.totalled(columns, details), note)
+
+
+def _in_base(own: Sequence[Part]) -> Decimal | None:
+    return layout.total([p.base for p in own], whole=True) if own else ZERO
+
+
+def _lines(held: Sequence[Sequence[Part]], of: Callable[[Part], K]) -> dict[K, list[list[Part]]]:
+    """The parts of each side by what they have in common."""
+    found: dict[K, list[list[Part]]] = {}
+    for n, side in enumerate(held):
+        for p in side:
+            found.setdefault(of(p), [[] for _ in held])[n].append(p)
+    return found
+
+
+def _grouped(
+    which: tuple[str, str],
+    named: Sequence[Column],
+    places: Mapping[str, str],
+    sides: Sequence[Ledger],
+    lines: Sequence[tuple[tuple[Cell, ...], Sequence[Sequence[Part]]]],
+) -> Table:
+    """A table of ages, a row for each line; which: its key and title · named: the columns of what a line is of"""
     two = len(sides) == 2
     foreign = any(side.foreign for side in sides)
     of_side = (
@@ -148,35 +240,27 @@ def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Seque
         *((layout.base(sides[0].home),) if foreign else ()),
     )
     columns = (
-        *_PARTY,
+        *named,
         *layout.beside(of_side, sides),
         *((Column("difference", "difference", "money"),) if two else ()),
     )
-    parties: dict[str, Party] = {}
-    lines: dict[tuple[str, str], list[list[Part]]] = {}
-    for n, side in enumerate(held):
-        for p in side:
-            parties.setdefault(p.item.party.key, p.item.party)
-            lines.setdefault((p.item.currency, p.item.party.key), [[] for _ in sides])[n].append(p)
     details: list[tuple[Cell, ...]] = []
-    for (currency, key), both in sorted(lines.items(), key=lambda x: (x[0][0], parties[x[0][1]].order)):
-        cells = [group(places, own, base=foreign) for own in both]
+    for cells, both in lines:
         totals = [sum((p.amount for p in own), ZERO) for own in both]
         gap = (tidy(totals[1] - totals[0]),) if two else ()
-        details.append((parties[key].number, parties[key].name, currency, *(c for g in cells for c in g), *gap))
-    return Table("customers", "By customer", columns, layout.totalled(columns, details))
+        details.append((*cells, *(c for own in both for c in group(places, own, base=foreign)), *gap))
+    return Table(*which, columns, layout.totalled(columns, details))
 
 
 def group(places: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:
     cells: list[Cell] = [tidy(sum((p.amount for p in own if p.place == key), ZERO)) for key in places]
     cells.append(tidy(sum((p.amount for p in own), ZERO)))
-    items = {(p.item.document.entity, p.item.document.ref.id): p.item for p in own}
-    return [*cells, layout.total([i.base for i in items.values()], whole=True) if items else ZERO] if base else cells
+    return [*cells, _in_base(own)] if base else cells
 
 
 def _details(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
     columns = (
-        *_PARTY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         Column("document", "document", width=18),
         Column("dated", "dated", "date"),
@@ -189,7 +273,8 @@ def _details(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[
     for n, (side, own) in enumerate(zip(sides, held, strict=True)):
         details = [_detail(places, p) for p in own]
         title = layout.titled("By document", side, sides)
-        yield Table(layout.keyed("documents", n, sides), title, columns, layout.totalled(columns, details))
+        rows = layout.totalled(columns, details, {*places, "total"})  # a full amount stands beside each instalment
+        yield Table(layout.keyed("documents", n, sides), title, columns, rows)
 
 
 def _detail(places: Mapping[str, str], part: Part) -> tuple[Cell, ...]:

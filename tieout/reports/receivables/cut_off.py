@@ -122,9 +122,7 @@ def _table(sides: Sequence[Ledger], lines: Sequence[_Line], as_of: date, names: 
         Column("amount", "amount", "money"),
     )
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         *layout.beside(group, sides),
         *((Column("finding", "to look at", width=24),) if two else ()),

@@ -12,9 +12,7 @@ from tieout.reports.frame import Cell, Column, Report, Table
 from tieout.reports.ledger import Item, Ledger, Party
 
 _COLUMNS = (
-    Column("number", "number", width=16),
-    Column("customer", "customer", width=30),
-    layout.CURRENCY,
+    *layout.PARTY,
     Column("kind", "kind", width=16),
     Column("document", "document", width=18),
     Column("dated", "dated", "date"),
@@ -51,9 +49,7 @@ def _totals(sides: Sequence[Ledger], as_of: date) -> Table:
 def balances(key: str, title: str, sides: Sequence[Ledger], items: Sequence[Sequence[Item]]) -> Table:
     """The sum of items by currency and customer, a column for each of two sides, and right − left."""
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         *layout.beside((Column("open", "open", "money"),), sides),
         Column("difference", "difference", "money"),
     )

@@ -302,9 +302,7 @@ def _parts(side: Ledger, day: date) -> dict[tuple[Key, str], Decimal]:
 
 def _documents(key: str, title: str, changes: Sequence[_Change]) -> Table:
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         Column("document", "document", width=18),
         Column("posted", "posted", "date"),

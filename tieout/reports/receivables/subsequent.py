@@ -109,9 +109,7 @@ def _coverage(sides: Sequence[Ledger], held: Sequence[_Found]) -> Table:
 
 def _items(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         Column("document", "document", width=18),
         Column("dated", "dated", "date"),
@@ -148,9 +146,7 @@ def _items(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
 
 def _payments(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("document", "payment", width=18),
         Column("received", "received", "date"),
         Column("posted", "posted", "date"),

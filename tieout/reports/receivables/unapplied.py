@@ -57,9 +57,7 @@ def _customers(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> Table
         Column("credit_balance", "credit balance", "money"),
     )
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         *layout.beside(group, sides),
     )
     parties: dict[str, Party] = {}
@@ -82,9 +80,7 @@ def _customers(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> Table
 
 def _items(number: int, side: Ledger, sides: Sequence[Ledger], items: Sequence[Item], as_of: date) -> Table:
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         Column("document", "document", width=18),
         Column("dated", "dated", "date"),

@@ -77,9 +77,7 @@ def _kinds(sides: Sequence[Ledger], held: Sequence[Sequence[Document]], as_of: d
 
 def _documents(number: int, side: Ledger, sides: Sequence[Ledger], own: Sequence[Document], as_of: date) -> Table:
     columns = (
-        Column("number", "number", width=16),
-        Column("customer", "customer", width=30),
-        layout.CURRENCY,
+        *layout.PARTY,
         Column("kind", "kind", width=16),
         Column("document", "document", width=18),
         Column("posted", "posted", "date"),
