@@ -494,7 +494,7 @@ def test_a_customer_with_a_document_without_a_rate_has_no_total_in_home_currency
     assert {r.cells[1]: r.cells[-1] for r in table(made, "home").rows} == {"One": None, "Two": D("33.01"), None: None}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ledgers(), days)
 def test_home_amounts_of_an_aging_add_up_in_every_table(records, as_of):
     side = books(records)

@@ -64,7 +64,9 @@ def _last_run(store: Store, pair: str) -> dict[str, Any] | None:
 def _waiting(store: Store, pair: str) -> list[str]:
     """Open plans, and writes that were begun and are not settled."""
     out = [
-        f"plan {p['id']} is {p['status']}, with {len(p['operations'])} operations" for p in plans.listed(store, pair)
+        f"plan {p['id']} is {p['status']}, with {n} {'operation' if n == 1 else 'operations'}"
+        for p in plans.listed(store, pair)
+        for n in (len(p["operations"]),)
     ]
     i = schema.intent
     rows = store.rows(sa.select(i.c.state).where(i.c.pair == pair, i.c.state.in_(_UNSETTLED)))
