@@ -155,7 +155,7 @@ def _the_same(records: list[AnyRecord], as_of: date) -> None:
         REACHED.update(b.invariant for b in balances)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(closings())
 def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> None:
     records, shut, seen = known
