@@ -236,7 +236,9 @@ def test_a_day_of_several_on_both_sides_is_not_said_to_be_split():
     assert codes(found) == {"MISSING_IN_A": 1, "MISSING_IN_B": 1, "AMBIGUOUS_MATCH": 1}
     (sum_,) = (d for d in found.discrepancies if d.code == "AMBIGUOUS_MATCH")
     assert (sum_.left, sum_.right, sum_.confirmed) == ("L1", "R0, R1", False)
-    assert sum_.cause.startswith("L1 = R0 + R1: it adds up, but so it may by chance, among 21 pairs of sets within 31 days")
+    assert sum_.cause.startswith(
+        "L1 = R0 + R1: it adds up, but so it may by chance, among 21 pairs of sets within 31 days"
+    )
 
 
 def test_a_consolidated_invoice_and_a_batch_of_receipts_are_found_by_their_sums():
