@@ -14,12 +14,12 @@ from tieout.mapping.relation import SIDES
 # chance only where all of the key do. Documents that the caller accounts for, or that count nothing, are not taken.
 _SPLIT = """
 INSERT INTO cmp_ambiguous
-WITH split AS (
+WITH parts AS ({rows}), split AS (
   SELECT *, (SELECT coalesce(max(gid), 0) FROM cmp_ambiguous) + row_number() OVER (ORDER BY {key}) AS gid
-  FROM (SELECT {key}, {columns} FROM ({rows}) AS f GROUP BY {key}) AS g
+  FROM (SELECT {key}, {columns} FROM parts GROUP BY {key}) AS g
   WHERE least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total
 )
-SELECT s.gid, f.side, f.rid FROM split AS s JOIN ({rows}) AS f ON {same}
+SELECT s.gid, f.side, f.rid FROM split AS s JOIN parts AS f ON {same}
 """
 _ROWS = """
 SELECT '{side}' AS side, f.rid, f.total, {key} FROM {table} AS f JOIN cmp_{side} AS d ON d.rid = f.rid AND d.listed
