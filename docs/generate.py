@@ -121,6 +121,7 @@ TABLES: tuple[tuple[str, type[Table], str], ...] = (
     ("[company]", settings.CompanySettings, ""),
     ("[state]", settings.StateSettings, ""),
     ("[secrets]", settings.SecretsSettings, "Where sign-ins are kept. Secrets themselves never stand in this file."),
+    ("[evidence]", settings.EvidenceSettings, "What is kept outside of the state database, so that it can be proved."),
     ('[connection.NAME] with kind = "quickbooks"', settings.QuickBooksSettings, ""),
     ('[connection.NAME] with kind = "tabular"', settings.TabularSettings, "An ERP that exports and imports files."),
     ("Each of `exports`", settings.ExportSettings, ""),

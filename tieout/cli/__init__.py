@@ -19,6 +19,7 @@ _COMMANDS = {
     "connect": ("setup", "Sign in to a connection, or test its credentials."),
     "demo": ("stand_ins", "Play a month end between SAP and QuickBooks."),
     "discrepancies": ("discrepancies", "Work through the differences between the books."),
+    "evidence": ("evidence", "Prove what was done: verify the log, pack a run."),
     "init": ("setup", "Write a commented tieout.toml."),
     "plan": ("books", "Look at a plan, approve it or reject it."),
     "profile": ("files", "How the files of one ERP are read."),

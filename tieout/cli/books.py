@@ -13,7 +13,7 @@ import click
 
 from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, count, document, gravest, money, table, when
-from tieout.cli.state import by_option, clock, config_option, opened
+from tieout.cli.state import anchor, anchored, by_option, clock, config_option, opened, writing
 
 if TYPE_CHECKING:
     from tieout.compare import Result
@@ -61,7 +61,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
     out.company = settings.company.name
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     pulled, failed = [], []
-    with opened(settings) as store:
+    with writing(out, settings) as store:
         for name in names:
             try:
                 with out.progress(name) as step, _connectors(settings, name, tell=step) as live:
@@ -149,11 +149,12 @@ def sync(
     out.company = settings.company.name
     names = [settings.pair(pair).name] if pair else list(settings.pairs)
     reports, failed = [], []
-    with opened(settings) as store:
+    with writing(out, settings) as store:
         for name in names:
             try:
                 with out.progress(name) as step:
-                    report = _sync(settings, store, name, apply=apply, as_of=as_of, sweep=full, step=step)
+                    report = _sync(out, settings, store, name, apply=apply, as_of=as_of, sweep=full, step=step)
+                anchor(out, settings, store)
             except Exception as error:  # noqa: BLE001  one pair that fails does not stop the others
                 failed.append(_failure(out, name, error))
                 continue
@@ -170,15 +171,27 @@ def sync(
 
 
 def _sync(
-    settings: Settings, store: Store, name: str, *, apply: bool, as_of: datetime | None, sweep: bool, step: Any
+    out: Out,
+    settings: Settings,
+    store: Store,
+    name: str,
+    *,
+    apply: bool,
+    as_of: datetime | None,
+    sweep: bool,
+    step: Any,
 ) -> Report:
+    from tieout.config.evidence import told
     from tieout.config.opening import to_pair
     from tieout.sync import engine
 
     pair = to_pair(settings, name)
     day = as_of.date() if as_of else None
+    known, said = anchored(out, settings), told(settings)
     with _connectors(settings, pair.left, pair.right, tell=step) as live:
-        return engine.sync(store, live, pair, apply=apply, as_of=day, sweep=sweep, progress=step)
+        return engine.sync(
+            store, live, pair, apply=apply, as_of=day, sweep=sweep, progress=step, anchored=known, configured=said
+        )
 
 
 def _show(out: Out, report: Report) -> None:
@@ -200,8 +213,9 @@ def _show(out: Out, report: Report) -> None:
     out.line(f"  differences  {changes.open:,} open ({changes.opened:,} new, {changes.closed:,} closed)")
     if report.comparison:
         _show_bridges(out, report.comparison)
+    hints = {e.message: e.hint for e in report.errors if e.exit_code == 4}  # what a person is to type
     for failure in report.failures:
-        out.warn(f"{report.pair}: {clean(failure)}")
+        out.warn(f"{report.pair}: {clean(failure)}" + (f"\n  → {hints[failure]}" if hints.get(failure) else ""))
     for halted in report.halted:
         out.warn(f"{report.pair}: not everything was sent to {clean(halted)}")
     if report.applied["unknown"]:
@@ -383,7 +397,7 @@ def approve(out: Out, *, id: str, by: str, guards: tuple[str, ...], config: str 
     from tieout.config import load
     from tieout.sync import plans
 
-    with opened(load(config)) as store:
+    with writing(out, load(config)) as store:
         one = plans.approve(store, id, by=by, guards=guards)
     out.data(one)
     out.line(f"plan {one['id']}: {one['status']} by {clean(by)}")
@@ -401,7 +415,7 @@ def reject(out: Out, *, id: str, by: str, reason: str, config: str | None) -> No
     from tieout.config import load
     from tieout.sync import plans
 
-    with opened(load(config)) as store:
+    with writing(out, load(config)) as store:
         one = plans.reject(store, id, by=by, reason=reason)
     out.data(one)
     out.line(f"plan {one['id']}: {one['status']} by {clean(by)}")

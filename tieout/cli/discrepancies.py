@@ -15,7 +15,7 @@ import click
 
 from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, count, encode, money, table, when
-from tieout.cli.state import by_option, clock, config_option, opened
+from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
 
@@ -244,7 +244,7 @@ def decide(
 
     _long_enough(id)
     last = f"{until:%Y-%m-%d}T23:59:59.999999Z" if until else None
-    with opened(load(config)) as store:
+    with writing(out, load(config)) as store:
         done = differences.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
     out.data(done)
     out.line(f"{done['id']}: {done['state']}")

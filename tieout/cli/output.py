@@ -11,7 +11,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import wraps
@@ -130,6 +130,7 @@ class Out:
     debug: bool
     company: str = ""
     broken: OSError | None = None  # why stdout could not take all that was said; the work went on
+    late: list[int] = field(default_factory=list)  # exit codes of what went wrong beside the work, and was told
 
     def data(self, value: Any) -> None:
         """The result for programs, under --json only."""
@@ -227,6 +228,8 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
             code = INTERRUPTED
         except Exception as error:  # noqa: BLE001  the last line: every failure gets its exit code
             code = fail(out, error)
+        if out.late and code in PRECEDENCE:
+            code = gravest([*out.late, code])
         if out.broken:
             told = tell(out, out.broken, where="what was to be printed is lost")
             code = gravest([told.exit, code]) if code in PRECEDENCE else code

@@ -15,7 +15,7 @@ from tieout.cli.days import DAY
 from tieout.cli.ledgers import Asked, has_state
 from tieout.cli.output import Out, common, money
 from tieout.cli.report import reporting
-from tieout.cli.state import by_option, clock, config_option, opened
+from tieout.cli.state import by_option, clock, config_option, writing
 from tieout.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def sign_off(
                 f"nothing tells whether {key} is met: {step.figure}", hint="say with --note how you know"
             )
         chosen.append(Figure(key, step.figure, step.hash, close.rules))
-    with asked.store() as store:
+    with writing(out, asked.settings()) as store:
         rows = sign(store, close.pair, asked.as_of, chosen, role=role, by=by, note=note)
     out.data({"signed": rows})
     for row in rows:
@@ -205,7 +205,7 @@ def promise(
     settings = load(config)
     name = settings.connection(connection).name
     today = said.date() if said else clock().date()
-    with opened(settings) as store:
+    with writing(out, settings) as store:
         of = promises.invoice(store, name, invoice)
         row = promises.keep(
             store,

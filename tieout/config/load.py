@@ -23,6 +23,7 @@ from tieout.config.settings import (
     CheckSettings,
     CompanySettings,
     ConnectionSettings,
+    EvidenceSettings,
     ExportSettings,
     Flow,
     LimitSettings,
@@ -44,7 +45,7 @@ from tieout.mapping.writing import list_import_profiles
 from tieout.model import Entity, type_of
 
 DEFAULT = "tieout.toml"
-_TABLES = ("company", "state", "secrets", "connection", "pair")
+_TABLES = ("company", "state", "secrets", "evidence", "connection", "pair")
 _PAIR_TABLES = ("policy", "codes", "limits", "flows", "rounding", "checks", "report")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -98,13 +99,14 @@ def _settings(r: Reader, raw: Mapping[str, Any]) -> Settings | None:
     company = _company(r, raw)
     state = r.table(StateSettings, raw.get("state", {}), ("state",))
     secrets = r.table(SecretsSettings, raw.get("secrets", {}), ("secrets",))
+    evidence = r.table(EvidenceSettings, raw.get("evidence", {}), ("evidence",))
     named = _named(r, raw, "connection")
     connections = {n: _connection(r, n, t) for n, t in named.items()}
     pairs = {n: _pair(r, n, t, list(connections)) for n, t in _named(r, raw, "pair").items()}
     good = {n: c for n, c in connections.items() if c}
     sound = {n: p for n, p in pairs.items() if p}
     _collisions(r, good, sound)
-    if r.problems or not (company and state and secrets):
+    if r.problems or not (company and state and secrets and evidence):
         return None
     return Settings(
         path=r.file,
@@ -116,6 +118,7 @@ def _settings(r: Reader, raw: Mapping[str, Any]) -> Settings | None:
                 "key_file": r.base / secrets.key_file.expanduser() if secrets.key_file else None,
             }
         ),
+        evidence=evidence.model_copy(update={"anchors": tuple(r.base / p.expanduser() for p in evidence.anchors)}),
         connections=good,
         pairs=sound,
     )

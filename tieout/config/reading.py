@@ -30,6 +30,11 @@ _MESSAGES = {
 }
 
 
+def is_secret(key: str, value: object) -> bool:
+    """Whether a key's name says that a text is a secret."""
+    return isinstance(value, str) and _SECRET.search(key) is not None
+
+
 class Reader:
     """Collects problems while it turns tables into models; a table with a problem yields None."""
 

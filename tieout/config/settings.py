@@ -140,6 +140,19 @@ class SecretsSettings(Table):
     )
 
 
+class EvidenceSettings(Table):
+    anchors: tuple[FilePath, ...] = Field(
+        default=(Path("evidence/anchors.jsonl"),),
+        strict=False,
+        min_length=1,
+        description="the files of anchors: signed lines that say where the audit log stood. Put one where the "
+        "administrator of the state database cannot write, and where its backups do not reach",
+    )
+    log: bool = Field(
+        default=False, description="print each anchor as a line on stderr too, for the log of the system to keep"
+    )
+
+
 class QuickBooksSettings(Table):
     company_id: str = Field(
         pattern=r"^[0-9]{1,32}$", description="the company's realm id; a sign-in to another company is refused"
@@ -502,6 +515,7 @@ class Settings(Table):
     company: CompanySettings
     state: StateSettings
     secrets: SecretsSettings
+    evidence: EvidenceSettings
     connections: Mapping[str, ConnectionSettings]
     pairs: Mapping[str, PairSettings]
 

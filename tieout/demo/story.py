@@ -18,10 +18,14 @@ from typing import Any
 from tieout import __version__
 from tieout.compare.render import plain, to_csv
 from tieout.compare.result import Result
+from tieout.config.evidence import anchors_of, told
+from tieout.connectors import Connector
 from tieout.demo.cast import TARGET, Cast
 from tieout.demo.sage import Branch, joined
 from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
+from tieout.evidence import anchoring, pack, unpack
+from tieout.evidence.verify import read_journals, verify
 from tieout.reports.forms import page
 from tieout.reports.provenance import beside, provenance, sheet
 from tieout.reports.reconciliation import comparison
@@ -101,7 +105,17 @@ def run(folder: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
 
 def _sync(stage: Stage, *, apply: bool = True, **kw: Any) -> Report:
     stage.clock.sleep(60)
-    return sync(stage.store, stage.connectors, stage.pair, apply=apply, heartbeat=False, **kw)
+    return _anchored(stage, stage.connectors, stage.pair, apply=apply, **kw)
+
+
+def _anchored(stage: Stage, connectors: dict[str, Connector], pair: Pair, **kw: Any) -> Report:
+    """One run, with its anchor outside of the database, as `tieout sync` leaves one."""
+    anchors = anchors_of(stage.settings)
+    known, said = anchors.newest(), told(stage.settings)
+    report = sync(stage.store, connectors, pair, heartbeat=False, anchored=known, configured=said, **kw)
+    for wrong in anchoring.anchor(stage.store, anchors):
+        raise wrong
+    return report
 
 
 def _approved(stage: Stage, report: Report) -> None:
@@ -218,8 +232,24 @@ def _month_end(stage: Stage, tell: Telling) -> Report:
     tell.promise("remainder 0.00", D(bridge["remainder"]) == 0)
     again = _sync(stage)
     tell.promise("a second run plans nothing", not again.operations)
-    tell.promise("the audit chain verifies", not stage.store.audit_breaks())
+    _evidence(stage, report, tell)
     return report
+
+
+def _evidence(stage: Stage, report: Report, tell: Telling) -> None:
+    """The log is held against its anchors, and the pack of the run against nothing but the key."""
+    anchors = anchors_of(stage.settings)
+    public = anchors.signer.public
+    journals = read_journals(anchors.paths, {public.id: public})
+    tell.promise("the audit log is what was anchored, and the books' state what it says",
+                 verify(stage.store, journals).verdict == "intact")  # fmt: skip
+    (stage.folder / "auditor.pem").write_text(public.pem(), "ascii")
+    path = stage.folder / "month-end.zip"
+    with path.open("wb") as target:
+        pack.write(target, stage.store, journals, anchors.signer, run=report.run, company=COMPANY)
+    with path.open("rb") as body:
+        found = unpack.verify(body, name=path.name, keys=[public])
+    tell.promise(f"the run's pack proves itself, {len(found.parts)} parts of it", found.exit_code == 0)
 
 
 _CAUSES = {
@@ -306,7 +336,7 @@ def _reports(stage: Stage, branch: Branch) -> tuple[Report, Report]:
 def _run(stage: Stage, branch: Branch, pair: Pair) -> Report:
     stage.clock.sleep(60)
     connectors = {**stage.connectors, **branch.connectors}
-    return sync(stage.store, {n: connectors[n] for n in (pair.left, pair.right)}, pair, apply=True, heartbeat=False)
+    return _anchored(stage, {n: connectors[n] for n in (pair.left, pair.right)}, pair, apply=True)
 
 
 def _copies(stage: Stage, branch: Branch, number: str) -> tuple[int, int, int]:
@@ -323,6 +353,8 @@ def _files(stage: Stage, report: Report) -> dict[str, Path]:
         "report": folder / "month-end.html",
         "discrepancies": folder / "discrepancies.csv",
         "run": folder / "run.json",
+        "evidence": folder / "month-end.zip",
+        "its key": folder / "auditor.pem",
     }
     said = {
         "read": "SAP from its FBL5N exports, QuickBooks over HTTP (both stand-ins, on sample books)",

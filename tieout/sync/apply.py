@@ -262,7 +262,8 @@ def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
     else:
         row["id"] = known["id"]
         tx.change(t, {"id": known["id"]}, row)
-    tx.audit("intended", "intent", str(row["id"]), {"key": row["key"], "op": row["op"], "subject": row["subject"]})
+    told = {name: row[name] for name in ("key", "op", "subject", "request_hash")}
+    tx.audit("intended", "intent", str(row["id"]), told | {"plan": row["plan"], "operation": digest(row["operation"])})
     return True
 
 
@@ -280,6 +281,8 @@ def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, 
             work.set(tx, intent, "sending", now)
         elif not intend(work, tx, intent):
             return
+        if intent.get("again"):
+            tx.audit("sent_again", "intent", intent["id"], {"key": intent["key"]})
         sent = {"intent": intent["id"], "sent_at": tx.at} | {k: intent[k] for k in ("attempt", "epoch", "send_by")}
         tx.put(schema.intent_attempt, sent)
     if work.monotonic() > permit:

@@ -73,7 +73,7 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
     memo = target.book.held.get((Entity.CREDIT_MEMO, native))
     request = from_json(Entity.PAYMENT, loads(intent["request"]))
     with work.store.writing(work.lease, run=work.run) as tx:
-        save_seen(tx, target.connector.name, [now], intent["id"], {})
+        observed = save_seen(tx, target.connector.name, [now], intent["id"], {})
         target.book.held[(Entity.PAYMENT, held.id)] = held
         if memo is not None and isinstance(memo.record, CreditMemo):
             merged = (*memo.record.applications, *payment.applications)
@@ -84,7 +84,7 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
                 agree(work, tx, intent, target, memo, shared=shared)
         asked = {a.invoice: a.amount for a in getattr(request, "applications", ())}
         otherwise = {a.invoice: a.amount for a in payment.applications} != asked
-        _done(work, tx, intent, held, ["applications"] if otherwise else [])
+        _done(work, tx, intent, held, off=["applications"] if otherwise else [], observed=observed)
     if otherwise:
         work.blame(intent, "", "WRITE_ALTERED", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
@@ -101,9 +101,10 @@ _SEEN = sa.select(schema.seen).where(
 def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation | None = None) -> None:
     entity = held.entity
     with work.store.writing(work.lease, run=work.run) as tx:
+        observed = []
         if now is not None:
             known = tx.one(_SEEN, connection=target.connector.name, entity=entity.value, native_id=now.id)
-            save_seen(tx, target.connector.name, [now], intent["id"], {now.id: known} if known else {})
+            observed = save_seen(tx, target.connector.name, [now], intent["id"], {now.id: known} if known else {})
         if intent["op"] == OpKind.CREATE.value:
             link(work, tx, intent, target, held)
         if held.record is not None:
@@ -113,22 +114,27 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
         if intent["op"] == OpKind.APPLY.value and entity is Entity.CREDIT_MEMO:
             shared = with_credit(intent, target, held, shared)
         off = agree(work, tx, intent, target, held, shared=shared) if shared is not None else None
-        _done(work, tx, intent, held, off)
+        _done(work, tx, intent, held, off=off, observed=observed)
     take_room(intent, target, held)
     target.book.touched(held)
     work.counts["done"] += 1
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 
 
-def _done(work: Work, tx: Tx, intent: dict[str, Any], held: Held, off: list[str] | None) -> None:
-    """Settle an intent. off: the fields that were read back otherwise than sent; None where that cannot be told."""
+def _done(
+    work: Work, tx: Tx, intent: dict[str, Any], held: Held, *, off: list[str] | None, observed: list[list[str | None]]
+) -> None:
+    """Settle an intent. off: the fields that were read back otherwise than sent; None where that cannot be told.
+
+    observed: what was read back, where it was news (`save_seen`)
+    """
     kept = (
         {k: intent[k] for k in ("error_class", "last_error")} if off and intent.get("error_class") in OTHERWISE else {}
     )
     work.set(tx, intent, "done", {"native_id": held.id} | kept)
     work.close_attempt(tx, intent, "done")
     told = {"key": intent["key"], "native_id": held.id, "op": intent["op"], "read_back_otherwise": off}
-    tx.audit("done", "intent", intent["id"], told)
+    tx.audit("done", "intent", intent["id"], told | {"observed": digest(observed)})
 
 
 def with_credit(intent: dict[str, Any], target: Target, held: Held, shared: Shared | None) -> Shared | None:

@@ -28,12 +28,7 @@ from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
 from tieout.sync.control import as_discrepancy, untied
 from tieout.sync.doubts import of_reads, unlooked
-from tieout.sync.facts import (
-    LEFT,
-    RIGHT,
-    Which,
-    canonical,
-)
+from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.fetch import Fetched, fetch, lists_open_items, reads_whole
 from tieout.sync.guard import Trip, check
 from tieout.sync.links import Link, Relation, by_ladder, by_marker, store_links
@@ -45,6 +40,7 @@ from tieout.sync.plan import make
 from tieout.sync.quiet import Quiet
 from tieout.sync.renamed import settle_name
 from tieout.sync.report import Report
+from tieout.sync.rewound import OLDER_HINT, Anchored, older
 from tieout.sync.settle import recover, settle
 from tieout.sync.sides import Sides, adopted
 from tieout.sync.stated import Stated, shadow, take_over, takeovers
@@ -70,17 +66,24 @@ def sync(
     sweep: bool = False,
     heartbeat: bool = True,
     progress: Callable[[str], None] = lambda _text: None,
+    anchored: Anchored | None = None,
+    configured: Mapping[str, object] | None = None,
 ) -> Report:
     """Run a pair once. Without `apply` nothing is written to either system, only planned.
 
     as_of: the day of the comparison, inclusive; default the pair's, else everything
     sweep: read everything, not only what changed · heartbeat: keep the lease alive from a thread of its own
+    anchored: the newest anchor of the audit log; a state that does not hold it is only looked at, and read in full
+    configured: what is configured, without secrets, to be kept with the run
     Raises LeaseHeldError if another run has the pair or one of its connections; other trouble is in the report.
     """
     day = as_of or pair.as_of
     with store.holding([f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"]) as lease:
         settle_name(store, lease, pair.name, pair.was, (pair.left, pair.right))
-        run = _Run(store, lease, connectors, pair, apply=apply, as_of=day, sweep=sweep, progress=progress)
+        behind = older(store, anchored)
+        write, everything = apply and not behind, sweep or bool(behind)
+        run = _Run(store, lease, connectors, pair, apply=write, as_of=day, sweep=everything, progress=progress)
+        run.behind, run.anchored, run.configured = behind, anchored, configured or {}
         with _beating(store, lease, heartbeat), _rare_gc():
             return run.go()
 
@@ -163,6 +166,9 @@ class _Run:
         self.allowed: set[str] = set()
         self.unknown_marks = 0
         self.stated_balances: dict[Which, list[ControlBalance]] = {}
+        self.behind = ""
+        self.anchored: Anchored | None = None
+        self.configured: Mapping[str, object] = {}
 
     def go(self) -> Report:
         self._begin()
@@ -218,7 +224,13 @@ class _Run:
                     version=__version__,
                 )
             )
-            tx.audit("started", "run", self.id, {"pair": self.pair.name, "mode": self.pair.mode})
+            told: dict[str, object] = {"pair": self.pair.name, "mode": self.pair.mode, "version": __version__}
+            told |= {"config": self.pair.config_hash, "configured": tx.keep_blob(canonical(self.configured).encode())}
+            tx.audit("started", "run", self.id, told | {"anchor": self.anchored.line if self.anchored else None})
+            if self.behind:
+                tx.audit("found_older", "state", self.id, {"why": self.behind})
+        if self.behind:
+            self._failed("", RefusedError(self.behind, hint=OLDER_HINT))
 
     def _end(self, status: str) -> None:
         r = schema.run
@@ -226,12 +238,13 @@ class _Run:
             report = self.report.as_json()
             report["plan"] = {"id": self.report.plan_id, "hash": self.report.plan_hash}
             reason = "; ".join(self.report.failures) or None
+            text = canonical(report)
             tx.db.execute(
                 r.update()
                 .where(r.c.id == self.id)
-                .values(status=status, finished_at=tx.at, report=canonical(report), abort_reason=reason)
+                .values(status=status, finished_at=tx.at, report=text, abort_reason=reason)
             )
-            tx.audit("ended", "run", self.id, {"status": status, "applied": report["applied"]})
+            tx.audit("ended", "run", self.id, {"status": status, "applied": report["applied"], "report": digest(text)})
 
     def _failed(self, what: str, error: TieoutError) -> None:
         self.report.failures.append(f"{what}: {error.message}" if what else error.message)

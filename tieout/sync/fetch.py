@@ -295,8 +295,9 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
     back = sorted(id for id, n in fresh.items() if n.back)
     first = [*(id for id, n in fresh.items() if n.first), *back]
     _first_sight(tx, reading.connector.name, reading.entity, first)
-    _save_gone(tx, reading, pull, snapshot)
-    _save_dropped(tx, reading, pull, snapshot)
+    observed = [observed_as(n.columns) for n in fresh.values()]
+    observed += _save_gone(tx, reading, pull, snapshot)
+    observed += _save_dropped(tx, reading, pull, snapshot)
     full_at = tx.at if pull.full else None
     if pull.full or pull.cursor is not None:
         tx.put(
@@ -325,6 +326,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "back": back,
             "unanswered": sorted(reading.unanswered),
             "sources": list(pull.sources),
+            "observed": digest(observed),
         },
     )
 
@@ -335,10 +337,14 @@ def save_seen(
     observations: Iterable[Observation],
     snapshot: str,
     known: Mapping[str, dict[str, Any]],
-) -> int:
-    """Store what observations show, where it differs from what is known (rows of `seen`). Returns how many differed."""
-    found = [news(connection, o, known.get(o.id)) for o in observations]
-    return _save_news(tx, [n for n in found if n is not None], snapshot)
+) -> list[list[str | None]]:
+    """Store what observations show, where it differs from what is known (rows of `seen`).
+
+    Returns what differed, for the audit event of the caller (`observed_as`).
+    """
+    found = [n for o in observations if (n := news(connection, o, known.get(o.id))) is not None]
+    _save_news(tx, found, snapshot)
+    return [observed_as(n.columns) for n in found]
 
 
 def _save_news(tx: Tx, found: Sequence[News], snapshot: str) -> int:
@@ -438,7 +444,14 @@ def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> Non
         tx.add(schema.xref, xrefs)
 
 
-def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
+def observed_as(row: Mapping[str, Any]) -> list[str | None]:
+    """What the audit log covers of an observation; record: its canonical text, None if it never could be read."""
+    record = digest(row["record"]) if row["record"] is not None else None
+    return [row["native_id"], row["existence"], row["raw_hash"], record]
+
+
+def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
+    """Mark what is gone, or missing for the first time; returns what was observed of what is gone."""
     # The same undated files read again are the same proof.
     undated = digest(list(pull.sources)) if pull.sources else tx.at
     as_of = pull.as_of.isoformat() if pull.as_of else undated
@@ -451,29 +464,38 @@ def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
             continue
         _mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
     reading.gone.extend(second)
+    observed = []
     for id in reading.gone:
         row = known[id]
         _mark(tx, row, {"existence": Existence.DELETED.value, "changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
         history |= {"existence": Existence.DELETED.value, "snapshot": snapshot, "seen_at": tx.at}
         tx.add(schema.observation, [history])
+        observed.append(observed_as(history))
+    return observed
 
 
-def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> None:
-    """Note what a list of open items shows no more, and between which of its days it dropped out: `FROM/TO`."""
+def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
+    """Note what a list of open items shows no more, and between which of its days it dropped out: `FROM/TO`.
+
+    Returns what was observed of it.
+    """
     if not reading.dropped:
-        return
+        return []
     t = schema.snapshot
     day = pull.as_of.isoformat() if pull.as_of else tx.at[:10]
     where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.complete == 1
     before = tx.one(sa.select(t).where(*where, t.c.id != snapshot).order_by(t.c.read_at.desc()).limit(1))
     last = (before["as_of"] or before["read_at"][:10]) if before else day
+    observed = []
     for row in known_of(tx.store, reading.connector.name, reading.entity, reading.dropped).values():
         values = {"existence": Existence.ABSENT.value, "absent_as_of": f"{last}/{day}"}
         _mark(tx, row, values | {"changed_at": tx.at, "snapshot": snapshot})
         history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
         history |= {"existence": Existence.ABSENT.value, "snapshot": snapshot, "seen_at": tx.at}
         tx.add(schema.observation, [history])
+        observed.append(observed_as(history))
+    return observed
 
 
 def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:

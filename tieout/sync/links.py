@@ -305,6 +305,8 @@ def _bring_along(tx: Tx, gone: str, subject: str) -> None:
         if (row["pair"], row["connection"]) not in based:
             where = b.c.pair == row["pair"], b.c.subject == gone, b.c.connection == row["connection"]
             tx.db.execute(b.update().where(*where).values(subject=subject))
+            moved = f"{row['pair']}/{gone}/{row['connection']}"
+            tx.audit("moved", "base", f"{row['pair']}/{subject}/{row['connection']}", {"from": moved})
     open_ = i.c.state.in_(OPEN)
     busy = set(tx.db.execute(sa.select(i.c.connection).where(i.c.subject == subject, open_)).scalars())
     tx.db.execute(i.update().where(i.c.subject == gone, open_, i.c.connection.not_in(busy)).values(subject=subject))

@@ -13,7 +13,7 @@ from tieout.compare import Discrepancy, Explained
 from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import ControlBalance, Entity, Existence, micros
 from tieout.sync import schema
-from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.facts import LEFT, RIGHT, Which, digest
 from tieout.sync.fetch import save_seen
 from tieout.sync.operations import Finding, Operation, OpKind
 from tieout.sync.sides import Sides, other
@@ -67,8 +67,11 @@ class Listing:
         where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.native_id == id
         with self.sides.store.writing(self.lease, run=self.run) as tx:
             known = tx.one(sa.select(t).where(*where))
-            if not save_seen(tx, connector.name, [now], self.run, {id: known} if known else {}):
+            observed = save_seen(tx, connector.name, [now], self.run, {id: known} if known else {})
+            if not observed:
                 return False
+            told = {"run": self.run, "observed": digest(observed)}
+            tx.audit("read_again", "record", f"{connector.name}/{entity.value}/{id}", told)
         name = _REPORTED.get(entity, "reported_open")
         if held.record is not None and hasattr(now.record, name):
             record = held.record.model_copy(update={name: getattr(now.record, name)})

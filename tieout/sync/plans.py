@@ -58,8 +58,7 @@ def freeze(
         return Frozen(None, None, frozenset())
     if not operations:
         with store.writing(lease, run=run) as tx:
-            stale = p.c.pair == pair.name, p.c.status.in_(("draft", "approved"))
-            tx.db.execute(p.update().where(*stale).values(status="superseded"))
+            _supersede(tx, sa.and_(p.c.pair == pair.name, p.c.status.in_(("draft", "approved"))))
         return Frozen(None, None, frozenset())
     hashes = {o.key: o.hash for o in operations}
     plan_hash = digest({"config": pair.config_hash, "operations": [hashes[o.key] for o in operations]})
@@ -79,7 +78,7 @@ def freeze(
         older = sa.and_(p.c.pair == pair.name, p.c.id != same["id"], p.c.status == "draft")
         if not whole:
             older = sa.and_(older, p.c.config_hash != pair.config_hash)
-        tx.db.execute(p.update().where(older).values(status="superseded"))
+        _supersede(tx, older)
     approved: dict[str, set[str]] = {}
     for row in [*live, same]:
         for approval in loads(row["approvals"]):
@@ -87,6 +86,13 @@ def freeze(
                 approved.setdefault(op_hash, set()).update(approval["guards"], ["*"])
     allowed = frozenset(o.key for o in operations if _allowed(pair, o, approved.get(hashes[o.key])))
     return Frozen(same["id"], plan_hash, allowed)
+
+
+def _supersede(tx: Tx, where: sa.ColumnElement[bool]) -> None:
+    p = schema.plan
+    for row in tx.all(sa.select(p.c.id, p.c.hash).where(where).order_by(p.c.id)):
+        tx.db.execute(p.update().where(p.c.id == row["id"]).values(status="superseded"))
+        tx.audit("outdated", "plan", row["id"], {"hash": row["hash"]})
 
 
 def _stands_again(tx: Tx, pair: Pair, plan_hash: str) -> dict[str, Any] | None:
@@ -131,7 +137,8 @@ def _save(
         "expires_at": stamp(tx.store.clock() + LIFE),
     }
     tx.db.execute(schema.plan.insert().values(**row))
-    tx.audit("planned", "plan", str(row["id"]), {"hash": plan_hash, "operations": len(operations)})
+    told = {"hash": plan_hash, "operations": len(operations), "body": digest(row["body"])}
+    tx.audit("planned", "plan", str(row["id"]), told)
     return row
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from tieout.model import ZERO, CreditMemo, Entity, Existence, Payment, PostingState
 from tieout.sync import schema
 from tieout.sync.book import Book, Held, Key
-from tieout.sync.facts import LEFT, RIGHT, Which, canonical
+from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.links import Link
 from tieout.sync.pair import StatedSettlements
 from tieout.sync.store import Tx, loads
@@ -275,6 +275,7 @@ def take_over(tx: Tx, pair: str, book: Book, other: Book, found: Takeover) -> No
         facts = loads(bases[other.connection]["facts"]) | loads(bases[book.connection]["facts"])
         where = b.c.pair == pair, b.c.subject == found.subject, b.c.connection == book.connection
         tx.db.execute(b.update().where(*where).values(facts=canonical(facts), quiet_hash=None))
+        tx.audit("agreed", "base", f"{pair}/{found.subject}/{book.connection}", {"facts": digest(facts)})
     tx.audit("linked", "subject", found.subject, {"stated": found.stated, "real": found.real, "retired": own})
     keys: tuple[Key, Key] = (Entity.PAYMENT, found.stated), (Entity.PAYMENT, found.real)
     book.subjects.pop(keys[0], None)

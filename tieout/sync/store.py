@@ -12,6 +12,7 @@ import json
 import os
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -197,7 +198,7 @@ class Store:
                     expected = event["seq"]
                 if event["prev_hash"] != previous:
                     problems.append(f"event {event['seq']} does not follow from the one before it")
-                if event["hash"] != _event_hash(dict(event)):
+                if event["hash"] != event_hash(dict(event)):
                     problems.append(f"event {event['seq']} was altered")
                 previous, expected = event["hash"], expected + 1
         return problems
@@ -259,6 +260,12 @@ class Tx:
         """Set the values in the rows whose columns equal those of `where`."""
         change(self.db, table, where, values)
 
+    def keep_blob(self, body: bytes) -> str:
+        """Keep bytes under their sha256, once; returns it."""
+        hash_ = hashlib.sha256(body).hexdigest()
+        self.put_new(schema.blob, [{"hash": hash_, "body": zlib.compress(body, 6), "created_at": self.at}])
+        return hash_
+
     def audit(self, action: str, kind: str, id: str, payload: Mapping[str, Any] | None = None) -> None:
         """Append one event to the chain; part of this transaction, at the end of which events are written."""
         last = self._events[-1] if self._events else self.one(_LAST_EVENT) or {}
@@ -273,7 +280,7 @@ class Tx:
             "payload": canonical(payload or {}),
             "prev_hash": last.get("hash", GENESIS),
         }
-        event["hash"] = _event_hash(event)
+        event["hash"] = event_hash(event)
         self._events.append(event)
 
     def flush(self) -> None:
@@ -310,7 +317,8 @@ def new_id() -> str:
     return str(uuid.UUID(int=value))
 
 
-def _event_hash(event: Mapping[str, Any]) -> str:
+def event_hash(event: Mapping[str, Any]) -> str:
+    """What the hash of an event must be: it covers everything that the event says, and the event before it."""
     body = {k: event[k] for k in ("seq", "at", "actor", "action", "object_type", "object_id", "run", "payload")}
     return hashlib.sha256((canonical(body) + event["prev_hash"]).encode()).hexdigest()
 

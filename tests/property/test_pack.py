@@ -1,0 +1,285 @@
+"""The pack of a run: the same bytes every time, and no byte of it can be changed unseen."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.evidence.past import KEYS, SIGNER, Kept, kept_past, opened
+from tieout.errors import ConfigError, RefusedError
+from tieout.evidence import pack, unpack
+from tieout.evidence.chain import Examined, examine_journal
+from tieout.evidence.keys import Signer
+from tieout.evidence.unpack import Unpacked
+from tieout.sync import schema
+from tieout.sync.store import Store, loads
+
+PICK = st.integers(0, 1_000_000)
+PHASES = (Phase.explicit, Phase.generate)
+MALLORY = Signer(bytes(32))
+RUNS = 9  # of the past, that ended
+
+
+@pytest.fixture(scope="module")
+def kept() -> Kept:
+    return kept_past()
+
+
+def state(kept: Kept) -> tuple[Store, list[Examined]]:
+    return opened(kept.last)[0], [examine_journal("journal", kept.lines, KEYS)]
+
+
+@cache
+def packed(nth: int = 0) -> bytes:
+    """The pack of the nth run of that past that ended."""
+    store, journals = state(kept_past())
+    runs = store.rows(sa.select(schema.run.c.id).where(schema.run.c.status == "ok").order_by(schema.run.c.started_at))
+    target = io.BytesIO()
+    pack.write(target, store, journals, SIGNER, run=runs[nth]["id"], company="Example Ltd")
+    return target.getvalue()
+
+
+def members(body: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(parts: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in parts.items():
+            archive.writestr(name, body)
+    return out.getvalue()
+
+
+def verified(body: bytes, *keys: Signer) -> Unpacked:
+    return unpack.verify(io.BytesIO(body), name="x.zip", keys=[k.public for k in keys])
+
+
+def signed(parts: dict[str, bytes], signer: Signer) -> dict[str, bytes]:
+    """The parts with a manifest that fits them, signed: what somebody with a key of their own can make of it."""
+    import hashlib
+
+    manifest = json.loads(parts["manifest.json"])
+    parts["public-key.pem"] = signer.public.pem().encode()
+    for name, body in parts.items():
+        if name in manifest["members"]:
+            manifest["members"][name] = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+    manifest["key"] = signer.public.id
+    parts["manifest.json"] = pack.text(manifest)
+    parts["manifest.sig"] = signer.sign(pack.DOMAIN + parts["manifest.json"])
+    return parts
+
+
+def test_every_run_gives_the_same_bytes_and_every_part_proves(kept: Kept) -> None:
+    store, journals = state(kept)
+    for row in store.rows(sa.select(schema.run).where(schema.run.c.status == "ok")):
+        twice = []
+        for _ in range(2):
+            target = io.BytesIO()
+            pack.write(target, store, journals, SIGNER, run=row["id"], company="Example Ltd")
+            twice.append(target.getvalue())
+        assert twice[0] == twice[1]
+        found = verified(twice[0], SIGNER)
+        assert [p for p in found.parts if p.verdict != "proves"] == []
+        assert (found.exit_code, found.trusted, found.run) == (0, True, row["id"])
+
+
+def test_the_pack_of_a_run_is_the_same_after_later_runs(kept: Kept) -> None:
+    """Made when the run had ended, and made after everything that came later."""
+    store, journals = state(kept)
+    first = store.rows(sa.select(schema.run.c.id).order_by(schema.run.c.started_at))[1]["id"]
+    early, _ = opened(kept.copies[3])
+    made = []
+    for one in (early, store):
+        target = io.BytesIO()
+        pack.write(target, one, journals, SIGNER, run=first, company="Example Ltd")
+        made.append(members(target.getvalue()))
+    assert made[0] == made[1]
+
+
+def test_the_pack_holds_what_an_auditor_asks_for() -> None:
+    seen: set[str] = set()
+    for nth in range(RUNS):
+        parts = members(packed(nth))
+        assert tuple(parts) == pack.MEMBERS
+        writes = json.loads(parts["writes.json"])
+        seen |= {f"write {w['state']}" for w in writes}
+        seen |= {"lost answer" for w in writes if w["attempts"] and w["attempts"][0]["outcome"] == "unknown"}
+        seen |= {d["action"] for d in json.loads(parts["decisions.json"])}
+        seen |= {d["happened"] for d in json.loads(parts["differences.json"])}
+        seen |= {"payload"} if parts["inputs/payloads.jsonl"] else set()
+        seen |= {"bridge"} if json.loads(parts["bridge.json"])["bridge"] else set()
+        for w in writes:
+            assert w["key"] and loads(w["operation"])["key"]
+            assert w["native_id"] or w["state"] != "done"
+    assert {"write done", "approved", "opened", "payload", "bridge"} <= seen
+
+
+@given(where=PICK, bit=st.integers(0, 7), name=st.sampled_from(pack.MEMBERS))
+@settings(max_examples=120, phases=PHASES)
+def test_a_changed_byte_of_any_member_is_found(where: int, bit: int, name: str) -> None:
+    parts = members(packed(0))
+    body = bytearray(parts[name])
+    body[where % len(body)] ^= 1 << bit
+    parts[name] = bytes(body)
+    found = verified(zipped(parts), SIGNER)
+    assert found.exit_code == 5
+    blamed = {p.name for p in found.parts if p.verdict in ("altered", "missing")}
+    assert blamed & {name, "manifest.json"}
+
+
+# What events cover of each part: nobody without the anchors makes these say something else, whoever signs the pack.
+COVERED = {
+    "run.json": ("mode", "status", "config_hash", "report", "finished_at", "pair"),
+    "inputs/reads.json": ("connection", "entity", "rows", "id"),
+    "inputs/records.jsonl": ("record", "raw_hash", "existence", "native_id"),
+    "inputs/payloads.jsonl": ("payload", "hash"),
+    "plans.json": ("hash", "body", "config_hash", "id"),
+    "decisions.json": ("at", "actor", "action", "object_type", "object_id", "seq"),
+    "writes.json": ("key", "op", "request", "operation", "state", "native_id", "plan", "connection", "currency", "id"),
+    "differences.json": ("happened", "id", "code", "delta", "values", "left", "right"),
+    "events.jsonl": ("at", "actor", "action", "object_type", "object_id", "run", "payload", "prev_hash", "hash", "seq"),
+    "anchors.jsonl": ("at", "seq", "hash", "sig", "key", "database", "prev", "n"),
+}
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, keys in COVERED.items() for key in keys])
+def test_a_changed_value_is_found_by_the_events_even_if_the_pack_is_signed_anew(name: str, key: str) -> None:
+    tried = 0
+    for nth in range(RUNS):
+        parts = members(packed(nth))
+        whole = name.endswith(".jsonl")
+        rows = [json.loads(line) for line in parts[name].splitlines()] if whole else json.loads(parts[name])
+        held = [r for r in ([rows] if isinstance(rows, dict) else rows) if r.get(key) not in (None, "")]
+        if not held:
+            continue
+        row = held[nth % len(held)]
+        value = row[key]
+        row[key] = value + 1 if isinstance(value, int) else altered(value, 7 * nth)
+        parts[name] = b"".join(pack.lines(rows)) if whole else pack.text(rows)
+        found = verified(zipped(signed(parts, SIGNER)), SIGNER)
+        assert found.exit_code == 5, (nth, value)
+        tried += 1
+        if tried == 3:
+            break
+    assert tried
+
+
+def altered(value: str, where: int) -> str:
+    at = where % len(value)
+    return value[:at] + ("0" if value[at] != "0" else "1") + value[at + 1 :]
+
+
+def test_another_key_proves_nothing() -> None:
+    parts = signed(members(packed(0)), MALLORY)
+    alone = verified(zipped(parts))
+    assert {p.name: p.verdict for p in alone.parts}["events"] == "altered", "its anchors are of another key"
+    found = verified(zipped(parts), SIGNER)
+    assert found.exit_code == 5
+    assert found.parts[0].verdict == "altered"
+    assert "not signed with the key that was given" in found.parts[0].says
+    good = verified(packed(0))
+    assert (good.exit_code, good.trusted) == (0, False)
+
+
+@pytest.mark.parametrize("name", pack.MEMBERS)
+def test_a_missing_member_is_named(name: str) -> None:
+    parts = members(packed(0))
+    del parts[name]
+    found = verified(zipped(parts), SIGNER)
+    assert found.exit_code == 5
+    if name not in ("manifest.json", "manifest.sig", "public-key.pem"):
+        assert ("missing", name) in {(p.verdict, p.name) for p in found.parts}
+
+
+@pytest.mark.parametrize(
+    ("strange", "says"),
+    [
+        ("../../etc/passwd", "which no pack does"),
+        ("/etc/passwd", "which no pack does"),
+        ("run.json/", "which no pack does"),
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused_before_anything_is_unpacked(strange: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        verified(zipped(members(packed(0)) | {strange: b"x"}))
+
+
+def test_bombs_doubles_and_what_is_no_zip_are_refused() -> None:
+    with pytest.raises(ConfigError, match="more than a pack can hold"):
+        verified(zipped(members(packed(0)) | {"index.html": b"\0" * 50_000_000}))
+    doubled = io.BytesIO(packed(0))
+    with zipfile.ZipFile(doubled, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("run.json", b"{}")
+    with pytest.raises(ConfigError, match="a member twice"):
+        verified(doubled.getvalue())
+    for body in (b"", b"PK", packed(0)[:-40], b"no zip at all"):
+        with pytest.raises(ConfigError, match="is no pack"):
+            verified(body)
+
+
+@given(body=st.binary(max_size=200), at=PICK)
+@settings(max_examples=60, phases=PHASES)
+def test_whatever_bytes_a_pack_is_of_it_is_judged_or_refused(body: bytes, at: int) -> None:
+    whole = packed(0)
+    cut = at % len(whole)
+    mixed = whole[:cut] + body + whole[cut + len(body) :]
+    try:
+        found = verified(mixed, SIGNER)
+    except ConfigError:
+        return
+    assert found.exit_code in (0, 5)
+    if found.exit_code == 0:
+        assert members(mixed) == members(whole)
+
+
+def test_what_openssl_says_of_the_signature(tmp_path: Path) -> None:
+    parts = members(packed(0))
+    (tmp_path / "key.pem").write_bytes(SIGNER.public.pem().encode())
+    (tmp_path / "signed").write_bytes(b"tieout pack 1\n" + parts["manifest.json"])
+    (tmp_path / "sig").write_bytes(parts["manifest.sig"])
+    words = [
+        "openssl",
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        "key.pem",
+        "-rawin",
+        "-in",
+        "signed",
+        "-sigfile",
+        "sig",
+    ]
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    (tmp_path / "signed").write_bytes(b"tieout pack 2\n" + parts["manifest.json"])
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+
+
+def test_a_run_that_is_not_there_has_not_ended_or_is_not_anchored_has_no_pack(kept: Kept) -> None:
+    store, journals = state(kept)
+    killed = store.rows(sa.select(schema.run.c.id).where(schema.run.c.status == "crashed"))[0]["id"]
+
+    def made(run: str, held: list[Any] = journals) -> None:
+        pack.write(io.BytesIO(), store, held, SIGNER, run=run, company="Example Ltd")
+
+    with pytest.raises(ConfigError, match="too short"):
+        made("01a2")
+    with pytest.raises(ConfigError, match="no runs match"):
+        made("ffffffff-0000")
+    with pytest.raises(RefusedError, match="has not ended"):
+        made(killed)
+    last = store.rows(sa.select(schema.run.c.id).order_by(schema.run.c.started_at.desc()))[0]["id"]
+    with pytest.raises(RefusedError, match="held by no anchor"):
+        made(last, [examine_journal("journal", kept.lines[:-1], KEYS)])

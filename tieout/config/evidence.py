@@ -1,0 +1,81 @@
+"""What evidence needs of a configuration: the signing key, the journals, and the settings themselves, no secret."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel
+
+from tieout.config.opening import secret_store
+from tieout.config.reading import is_secret
+from tieout.config.settings import SecretRef, Settings
+from tieout.evidence.anchoring import Anchors
+from tieout.evidence.keys import Signer, signer
+
+_OWNER, _NAME = "evidence", "signing-key"
+
+
+def signing_key(settings: Settings) -> Signer:
+    """The key that signs anchors and packs, made when it is first asked for; it is kept with the sign-ins."""
+    store = secret_store(settings)
+    kept = store.read(_OWNER, _NAME)
+    if kept is None:
+        with store.lock(_OWNER):
+            kept = store.read(_OWNER, _NAME) or store.write(
+                _OWNER, _NAME, base64.b64encode(secrets.token_bytes(32)).decode()
+            )
+    return signer(kept.current)
+
+
+def anchors_of(settings: Settings, *, log: Callable[[str], None] | None = None) -> Anchors:
+    """Where this configuration anchors. log: what prints a line, used if [evidence] log is set"""
+    return Anchors(signing_key(settings), settings.evidence.anchors, log if settings.evidence.log else None)
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """The whole configuration as plain data, secrets and passwords in addresses left out."""
+    found: dict[str, Any] = _plain(settings.model_dump(), settings.path.resolve().parent)
+    return found
+
+
+def _plain(value: Any, base: Path) -> Any:
+    match value:
+        case SecretRef():
+            return f"(secret: {value})"
+        case BaseModel():
+            return _plain(value.model_dump(), base)
+        case {"env": _, "command": _, "keyring": _}:  # a reference, dumped
+            return f"(secret: {SecretRef(**value)})"
+        case Mapping():
+            return {_key(k): "(withheld)" if is_secret(str(k), v) else _plain(v, base) for k, v in value.items()}
+        case Path():
+            return str(value.relative_to(base)) if value.is_relative_to(base) else str(value)
+        case str():
+            return without_userinfo(value)
+        case tuple() | list() | set() | frozenset():
+            return [_plain(v, base) for v in value]
+        case None | bool() | int():
+            return value
+        case _:
+            return str(value)
+
+
+def _key(key: Any) -> str:
+    return ".".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def without_userinfo(text: str) -> str:
+    """An address without user, password and query, which may hold secrets; any other text as it is."""
+    if "://" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "(withheld)"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
