@@ -168,7 +168,9 @@ def default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or value in ((), {}):
         return ""
-    return f"`{value}`"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def kind(annotation: Any, field: FieldInfo | None = None) -> str:
@@ -186,7 +188,14 @@ def kind(annotation: Any, field: FieldInfo | None = None) -> str:
         return "list of " + kind(inner[0])
     if origin is dict:
         return f"table: {kind(inner[0])} = {kind(inner[1])}"
-    names = {str: "text", int: "number", Path: "path", settings.Decimal: "amount", settings.date: "date"}
+    names = {
+        str: "text",
+        bool: "`true` or `false`",
+        int: "number",
+        Path: "path",
+        settings.Decimal: "amount",
+        settings.date: "date",
+    }
     if annotation is SecretRef:
         return "reference"
     return names.get(annotation, "table")

@@ -47,7 +47,7 @@ def evidence() -> None:
 
 @evidence.command()
 @click.argument(
-    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.zip"
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[FILE.zip]"
 )
 @_key
 @click.option(
@@ -61,16 +61,11 @@ def evidence() -> None:
 def verify(
     out: Out, *, file: Path | None, keys: tuple[Path, ...], anchors: tuple[Path, ...], config: str | None
 ) -> int:
-    r"""Verify the audit log against its anchors, or a pack.
+    """Verify the audit log against its anchors, or a pack.
 
     The state is held against the log, too. With FILE.zip a pack is verified, which needs nothing else: no
-    configuration, no database, no network.
-
-    \b
-    Ends with
-      0  intact
-      4  an older copy, another database, or no anchors: a person says whether that is as it should be
-      5  something was altered, cut, taken out or forged
+    configuration, no database, no network. Ends with 0: intact; 4: an older copy, another database, or no anchors, of
+    which a person says whether that is as it should be; 5: something was altered, cut, taken out or forged.
     """
     if file is not None:
         return _verify_pack(out, file, keys)
