@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop spark deep golden docs setup clean
+.PHONY: demo test check bench interop spark deep golden docs simulate setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ spark: $(STAMP)
 
 deep: $(STAMP)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/external tests/faults tests/scenarios/test_chains.py
+
+simulate: $(STAMP)
+	$(BIN)/python -m tests.simulation run --schedules $(or $(SCHEDULES),2000) --json simulation.json
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)

@@ -1,0 +1,157 @@
+"""Simulated fault schedules from the command line: replay one, run many.
+
+python -m tests.simulation replay --scenario create --target file --at 17:crash --at 40:locked
+python -m tests.simulation replay --scenario pay --target unique_number --seed 4711 --workers 3
+python -m tests.simulation run --schedules 100000 --minutes 60 --json figures.json
+python -m tests.simulation mutants
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.boundaries import ACTIONS, GO
+from tests.simulation.schedule import Outcome, Schedule, carry_out, undisturbed
+from tests.simulation.stories import STORIES, TARGETS
+from tests.simulation.suites import PLACES, at_random, pairs, singles, small
+
+# How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
+COLUMNS = {
+    "doubled": "duplicates",
+    "lost": "lost",
+    "lost update": "lost_updates",
+    "silent": "silent_differences",
+    "confluence": "silent_differences",
+    "cents": "unexplained_cents",
+    "money": "unexplained_cents",
+    "second plan": "second_plans_not_empty",
+    "unsettled": "unsettled",
+    "no intent": "writes_without_intent",
+    "fencing": "writes_of_two_epochs",
+}
+CHUNK = 20
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("replay", help="carry out one schedule and print its points")
+    one.add_argument("--scenario", choices=STORIES, required=True)
+    one.add_argument("--target", choices=TARGETS, required=True)
+    one.add_argument("--at", action="append", default=[], metavar="POINT:ACTION")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--workers", type=int, default=2)
+    one.add_argument("--troubled", type=int, default=None)
+    one.add_argument("--points", action="store_true", help="print every point, not only where something happened")
+    many = commands.add_parser("run", help="single faults at every point, pairs over the small stories, then at random")
+    many.add_argument("--schedules", type=int, default=2_000)
+    many.add_argument("--minutes", type=float, default=None, help="stop after so long, however many there were")
+    many.add_argument("--kinds", default="singles,pairs,random", help="of what: singles, pairs, random")
+    many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    many.add_argument("--first-seed", type=int, default=1)
+    many.add_argument("--json", type=Path, default=None)
+    args = parser.parse_args(argv)
+    return replay(args) if args.command == "replay" else run(args)
+
+
+def replay(args: argparse.Namespace) -> int:
+    at = tuple((int(n), action) for n, action in (text.split(":", 1) for text in args.at))
+    troubled = args.troubled or (3 if args.seed else 2)
+    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled)
+    outcome = carry_out(schedule)
+    for point in outcome.points:
+        if args.points or point.action != GO:
+            print(f"{point.number:6}  worker {point.worker}  {point.where:22}  {point.action}")
+    print(f"at rest after {outcome.runs} more runs; listed: {dict(outcome.codes) or 'nothing'}")
+    print(outcome if outcome.wrong else f"{schedule}\n  nothing is wrong")
+    return 1 if outcome.wrong else 0
+
+
+def chosen(args: argparse.Namespace) -> Iterator[Schedule]:
+    """The schedules of a run, in order; what comes first is what is exhaustive."""
+    kinds = args.kinds.split(",")
+    parts: list[Iterator[Schedule]] = []
+    if "singles" in kinds:
+        parts += [singles(story, target) for story, target in PLACES]
+    if "pairs" in kinds:
+        parts += [pairs(story, target) for story, target in small()]
+    if "random" in kinds:
+        parts.append(at_random(args.first_seed, args.schedules))
+    return itertools.islice(itertools.chain.from_iterable(parts), args.schedules)
+
+
+def several(schedules: list[Schedule]) -> list[dict[str, Any]]:
+    return [briefly(schedule) for schedule in schedules]
+
+
+def briefly(schedule: Schedule) -> dict[str, Any]:
+    try:
+        outcome: Outcome = carry_out(schedule, memo=hash(str(schedule)) % 50 != 0)
+    except Exception as error:
+        return {
+            "wrong": [("raised", f"{type(error).__name__}: {error}")],
+            "words": f"{schedule}\n  {error!r}",
+            "struck": {},
+        }
+    return {"wrong": outcome.wrong, "words": str(outcome), "struck": dict(outcome.struck)}
+
+
+def run(args: argparse.Namespace) -> int:
+    began, done, wrong = time.monotonic(), 0, Counter[str]()
+    struck: Counter[tuple[str, str]] = Counter()
+    failures: list[str] = []
+    stops = began + args.minutes * 60 if args.minutes else None
+    todo = chosen(args)
+    chunks = iter(lambda: list(itertools.islice(todo, CHUNK)), [])
+    until = itertools.takewhile(lambda _: stops is None or time.monotonic() < stops, chunks)
+    for story, target in PLACES:
+        undisturbed(story, target)
+    with multiprocessing.get_context("fork").Pool(args.processes) as pool:
+        for results in pool.imap_unordered(several, until):
+            for result in results:
+                done += 1
+                struck.update(result["struck"])
+                wrong.update({COLUMNS.get(kind, "other") for kind, _ in result["wrong"]})
+                if result["wrong"]:
+                    failures.append(result["words"])
+                    print("\n" + result["words"], flush=True)
+            rate = done / (time.monotonic() - began)
+            line = f"{done} of {args.schedules} schedules, {rate:.1f} a second, {len(failures)} failed"
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    figures = as_figures(done, time.monotonic() - began, wrong, struck, failures)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    print(json.dumps({k: v for k, v in figures.items() if k != "seeds_of_failures"}, indent=1))
+    return 1 if failures else 0
+
+
+def as_figures(
+    done: int, seconds: float, wrong: Counter[str], struck: Counter[tuple[str, str]], failures: list[str]
+) -> dict[str, Any]:
+    declared = [(kind, action) for kind, actions in ACTIONS.items() for action in actions]
+    return {
+        "schedules": done,
+        "schedules_per_second": round(done / seconds, 2),
+        "boundaries_declared": len(ACTIONS),
+        "boundaries_covered": len({kind for kind, _ in struck}),
+        "actions_declared": len(declared),
+        "actions_covered": sum(1 for one in declared if struck[one]),
+        "actions_not_struck": [".".join(one) for one in declared if not struck[one]],
+        "failed": len(failures),
+        **{name: wrong[name] for name in dict.fromkeys([*COLUMNS.values(), "other"])},
+        "seeds_of_failures": [f.splitlines()[0] for f in failures],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

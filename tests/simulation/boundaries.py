@@ -1,0 +1,207 @@
+"""The boundaries of a run, what may happen at each, and the driver that decides: seeded, or by a list.
+
+A point is one passing of a boundary; points are numbered from 1 in the order in which they are passed, and only one
+worker moves at a time. So a schedule, which is a list of (number, action) or a seed, always comes out the same.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tieout.connectors.memory import SimulatedCrash
+
+GO = "go"
+LEASE_GONE = 125.0  # seconds: a lease (120 s) is over, and what was allowed to be sent is not settled yet (130 s)
+JUMP = 7_200.0
+
+_READ = ("crash", "lose_request", "throttle", "signed_out", "pause")
+_READ_DONE = ("crash", "pause", "person")
+_WRITE = ("crash", "not_sent", "lose_request", "late", "throttle", "signed_out", "pause", "person")
+_WRITE_DONE = ("crash", "lose_response", "pause", "person")
+_LIST = ("truncate", "short_list", "empty", "tombstone_lie", "stale_list", "bad_record")
+_FILE = ("crash", "disk_full")
+
+# Every boundary of a run, by what is called and whether it is before or after its effect; and what may happen there.
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "company.before": _READ,
+    "company.after": ("crash",),
+    "control.before": _READ,
+    "control.after": ("crash",),
+    "pull.before": (*_READ, *_LIST),
+    "pull.after": _READ_DONE,
+    "get.before": (*_READ, "bad_record"),
+    "get.after": _READ_DONE,
+    "search.before": _READ,
+    "search.after": _READ_DONE,
+    "create.before": _WRITE,
+    "create.after": _WRITE_DONE,
+    "update.before": _WRITE,
+    "update.after": _WRITE_DONE,
+    "void.before": _WRITE,
+    "void.after": _WRITE_DONE,
+    "emit.before": ("crash",),
+    "emit.after": ("crash",),
+    "flush.before": _FILE,
+    "flush.after": ("crash",),
+    "commit.before": ("crash", "locked"),
+    "commit.after": ("crash", "unanswered", "pause", "person"),
+    "clock": ("forward", "backward"),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    number: int
+    where: str  # `right.create.before`, `commit.after`, `clock`
+    worker: int
+    action: str = GO
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.where)
+
+
+def kind_of(where: str) -> str:
+    return where.split(".", 1)[1] if where.startswith(("left.", "right.")) else where
+
+
+Decide = Callable[[int, str], str]
+
+
+def listed(actions: Mapping[int, str]) -> Decide:
+    """Do what is listed by the number of the point, and go on elsewhere."""
+    return lambda number, _where: actions.get(number, GO)
+
+
+def seeded(seed: int, *, often: float = 0.03) -> Decide:
+    """Let something happen at every so many-th point."""
+    dice = random.Random(seed)
+
+    def decide(_number: int, where: str) -> str:
+        # The draws do not depend on each other's outcome, so that a longer run begins as a shorter one.
+        strikes, which = dice.random() < often, dice.random()
+        choice = ACTIONS[kind_of(where)]
+        return choice[int(which * len(choice))] if strikes else GO
+
+    return decide
+
+
+@dataclass
+class Worker:
+    """A process that makes one run. `dead`: it was killed, and nothing that it still tries has an effect."""
+
+    number: int
+    body: Callable[[Worker], Any]
+    dead: bool = False
+    done: bool = False
+    skew: float = 0.0
+    sending: float | None = None
+    error: BaseException | None = None
+    baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+
+class Driver:
+    """Numbers the points and carries out what is decided at them, but for what only the called part can do."""
+
+    def __init__(self, world: Any, decide: Decide, *, workers: int = 2) -> None:
+        self.world, self.decide, self.most = world, decide, workers
+        self.points: list[Point] = []
+        self.struck: Counter[tuple[str, str]] = Counter()
+        self.passed: Counter[str] = Counter()
+        self.calm = True
+        self.crew: list[Worker] = []
+        self.now: Worker | None = None
+        self.main = threading.Semaphore(0)
+
+    # ── points ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def at(self, where: str) -> str:
+        """Pass a boundary. Returns the action that is left to the caller, GO for none. Raises SimulatedCrash."""
+        worker = self.now
+        if worker is not None and worker.dead:
+            raise SimulatedCrash(where)
+        if self.calm or worker is None:
+            return GO
+        number = len(self.points) + 1
+        action = self.decide(number, where)
+        kind = kind_of(where)
+        if action != GO and action not in ACTIONS[kind]:
+            raise ValueError(f"point {number} is {where}, where nothing like {action} can happen: {ACTIONS[kind]}")
+        self.points.append(Point(number, where, worker.number, action))
+        self.passed[kind] += 1
+        if action == GO:
+            return GO
+        self.struck[(kind, action)] += 1
+        match action:
+            case "crash":
+                worker.dead = True
+                raise SimulatedCrash(where)
+            case "pause":
+                self._pass_time(LEASE_GONE)
+                self._switch(worker)
+            case "person":
+                self.world.person(number)
+            case "forward":
+                worker.skew += JUMP
+            case "backward":
+                worker.skew -= JUMP
+            case _:
+                return action
+        return GO
+
+    def _pass_time(self, seconds: float) -> None:
+        """Let time pass; never longer than what was allowed to be sent may still be on its way, where that is bounded."""
+        now = self.world.time().timestamp()
+        for one in self.crew:
+            if one.sending is not None and not one.done and self.world.bounded:
+                seconds = min(seconds, one.sending + LEASE_GONE - now)
+        self.world.time.tick(max(0.0, seconds))
+
+    # ── workers, one at a time ───────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, body: Callable[[Worker], Any]) -> None:
+        """Let a worker make a run, and whoever is started while it pauses; ends when all of them have ended."""
+        self.crew = []
+        self.body = body
+        self._start()
+        self.main.acquire()
+        self.now = None
+        for worker in self.crew:
+            if worker.error is not None:
+                raise worker.error
+
+    def _start(self) -> None:
+        worker = Worker(len(self.crew) + 1, self.body)
+        self.crew.append(worker)
+        self.now = worker
+        threading.Thread(target=self._life, args=(worker,), name=f"worker-{worker.number}", daemon=True).start()
+
+    def _life(self, worker: Worker) -> None:
+        try:
+            worker.body(worker)
+        except BaseException as error:
+            worker.error = error
+        worker.done = True
+        rest = [w for w in self.crew if not w.done]
+        if rest:
+            self.now = rest[-1]
+            rest[-1].baton.release()
+        else:
+            self.main.release()
+
+    def _switch(self, worker: Worker) -> None:
+        """Let another worker run: a new one while there may be more, else one that pauses."""
+        others = [w for w in self.crew if not w.done and w is not worker]
+        if len(self.crew) < self.most:
+            self._start()
+        elif others:
+            self.now = others[0]
+            others[0].baton.release()
+        else:
+            return
+        worker.baton.acquire()

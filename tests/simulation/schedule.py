@@ -1,0 +1,225 @@
+"""One schedule: a story on a target, what goes wrong at which point, and what was found when all was quiet again."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from tests.scenarios.world import WIDE
+from tests.simulation.boundaries import Decide, Driver, Point, Worker, listed, seeded
+from tests.simulation.memo import remembered
+from tests.simulation.simulated import (
+    Database,
+    SimulatedBooks,
+    SimulatedConnector,
+    SimulatedStore,
+    copied,
+    empty,
+    same_every_time,
+)
+from tests.simulation.stories import STORIES
+from tests.simulation.truth import Truth, state_of
+from tieout.connectors.memory import PROFILES, ManualClock, MemoryConnector, SimulatedCrash
+from tieout.errors import LeaseHeldError, TieoutError
+from tieout.model import Entity
+from tieout.sync.engine import Pair, sync
+from tieout.sync.facts import Codes
+
+EVERYTHING = frozenset({"credit_memo", "adjustment", "invoice.void", "payment.void", "credit_memo.void"})
+TROUBLED = 2  # runs in which something may go wrong
+MOST_RUNS = 16  # until both ledgers are at rest
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """seed: decides at every point; 0 for what is listed in `at` alone. workers: how many may be at work at once."""
+
+    story: str
+    target: str
+    at: tuple[tuple[int, str], ...] = ()
+    seed: int = 0
+    workers: int = 2
+    troubled: int = TROUBLED
+
+    def __str__(self) -> str:
+        what = (
+            f"--seed {self.seed} --workers {self.workers}"
+            if self.seed
+            else " ".join(f"--at {n}:{a}" for n, a in self.at)
+        )
+        return f"python -m tests.simulation replay --scenario {self.story} --target {self.target} {what}".rstrip()
+
+
+@dataclass
+class Outcome:
+    schedule: Schedule
+    points: list[Point]
+    wrong: list[tuple[str, str]]
+    struck: Counter[tuple[str, str]]
+    passed: Counter[str]
+    end: list[Any] = field(default_factory=list)
+    codes: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.schedule), *(f"  {kind}: {words}" for kind, words in self.wrong)])
+
+
+class World:
+    """Two sets of books, a state database that several workers may open, and the time that passes for all."""
+
+    def __init__(self, target: str, *, template: sqlite3.Connection, books: tuple[Any, Any] | None, now: Any) -> None:
+        self.target, self.file = target, target == "file"
+        # Where the target promises nothing, a write is safe only as long as it lands within a known time.
+        self.bounded = target == "searchable_marker"
+        self.time = ManualClock(now) if now else ManualClock()
+        self.database = Database(template)
+        if books is None:
+            self.l, self.r = (
+                SimulatedBooks(clock=self.time, rules=PROFILES[p].rules, company_id=n.upper(), name=n)
+                for p, n in (("idempotency_key", "left"), (target, "right"))
+            )
+        else:
+            self.l, self.r = (copied(b, self.time) for b in books)
+        self.l.world = self.r.world = self
+        self.driver = Driver(self, listed({}))
+        self.truth = Truth(self)
+        self.stores: dict[int, SimulatedStore] = {}
+        self.pair = Pair("books", "left", "right", mode="auto", codes=Codes.same(), limits=WIDE, unattended=EVERYTHING)
+        self.store = SimulatedStore(self, None)
+        self.stores[0] = self.store
+        self.report: Any = None
+        self.coloured = self.colours()
+
+    def colours(self) -> int:
+        return sum("colour" in s.extra for b in (self.l, self.r) for e in Entity for s in b.rows(e))
+
+    def connectors(self, worker: Worker | None) -> dict[str, Any]:
+        found = {}
+        for side, books, profile in (("left", self.l, "idempotency_key"), ("right", self.r, self.target)):
+            inner = MemoryConnector(side, books, capabilities=PROFILES[profile].capabilities, company_id=side.upper())
+            found[side] = SimulatedConnector(inner, side, self, worker)
+        return found
+
+    def work(self, worker: Worker) -> None:
+        """One run, as a process of its own makes it."""
+        store = self.stores[worker.number] = SimulatedStore(self, worker)
+        try:
+            with contextlib.suppress(SimulatedCrash, TieoutError):
+                sync(store, self.connectors(worker), self.pair, apply=True, heartbeat=False)
+        finally:
+            store.close()
+
+    def quiet_run(self) -> Any:
+        """One run in which nothing goes wrong."""
+        return sync(self.store, self.connectors(None), self.pair, apply=True, heartbeat=False)
+
+    def between(self) -> None:
+        """What happens between two runs: time passes, and a file ERP loads what it was given."""
+        self.time.tick(90_000 if self.file else 900)
+        if self.file:
+            self.r.import_outbox()
+
+    def rest(self) -> int:
+        """Runs until one changes nothing; how many it took. What is wrong with that is said."""
+        self.driver.calm = True
+        for n in range(1, MOST_RUNS + 1):
+            self.between()
+            before = len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), len(self.r.outbox)
+            try:
+                self.report = self.quiet_run()
+            except LeaseHeldError:
+                continue  # a worker whose clock was ahead died: its lease lasts until then
+            after = len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), len(self.r.outbox)
+            moved = self.report.changes.opened or self.report.changes.closed
+            if (
+                not self.report.operations
+                and before == after
+                and not moved
+                and not self.report.failures
+                and not self.truth.unsettled()
+            ):
+                return n
+        self.truth.say("second plan", f"not at rest after {MOST_RUNS} runs: {self.report and self.report.as_json()}")
+        return MOST_RUNS
+
+    def person(self, number: int) -> None:
+        """Somebody edits a record by hand just now: at the target where there is one, else at home."""
+        for side, books in (("right", self.r), ("left", self.l)):
+            for entity, name in ((Entity.INVOICE, "memo"), (Entity.CUSTOMER, "phone")):
+                live = [r for r in books.all(entity) if getattr(r, "state", "posted") == "posted"]
+                if live:
+                    value = f"by hand {number}"
+                    books.edit(entity, live[0].ref.id, **{name: value})
+                    self.truth.edits.append((side, entity, live[0].ref.id, name, value))
+                    return
+
+
+@dataclass(frozen=True)
+class Start:
+    """A story up to where the trouble begins, to be copied for each schedule."""
+
+    database: sqlite3.Connection
+    books: bytes
+    now: Any
+
+
+@cache
+def _tables() -> sqlite3.Connection:
+    return empty()
+
+
+@cache
+def _start(story: str, target: str) -> Start:
+    world = World(target, template=_tables(), books=None, now=None)
+    with same_every_time(lambda: world.time().timestamp()):
+        STORIES[story].before(world)
+        if world.l.log:
+            world.rest()
+        world.time.tick(900)
+        STORIES[story].then(world)
+    return Start(world.database.copy(), pickle.dumps((world.l, world.r)), world.time())
+
+
+@cache
+def undisturbed(story: str, target: str) -> Outcome:
+    """How a story goes when nothing goes wrong: its points, and how it ends."""
+    outcome = _carry_out(Schedule(story, target), listed({}))
+    if outcome.wrong:
+        raise AssertionError(f"wrong without any trouble:\n{outcome}")
+    return outcome
+
+
+def carry_out(schedule: Schedule, *, memo: bool = True) -> Outcome:
+    """Carry out a schedule and check what came of it."""
+    plain = undisturbed(schedule.story, schedule.target)
+    decide = seeded(schedule.seed) if schedule.seed else listed(dict(schedule.at))
+    return _carry_out(schedule, decide, plain, memo=memo)
+
+
+def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None, *, memo: bool = True) -> Outcome:
+    start = _start(schedule.story, schedule.target)
+    world = World(schedule.target, template=start.database, books=pickle.loads(start.books), now=start.now)
+    known = remembered() if memo else contextlib.nullcontext()
+    with same_every_time(lambda: world.time().timestamp(), first=1_000_000), known:
+        world.driver = driver = Driver(world, decide, workers=schedule.workers)
+        world.store.driver = driver
+        for _ in range(schedule.troubled):
+            driver.calm = False
+            driver.run(world.work)
+            driver.calm = True
+            world.between()
+        runs = world.rest()
+        codes = Counter(d.code for d in world.report.discrepancies)
+        same = plain is not None and not world.truth.edits and codes == plain.codes
+        world.truth.check(world.report, plain.end if same and plain else None)
+        world.store.close()
+        world.database.outside.close()
+    return Outcome(
+        schedule, driver.points, world.truth.wrong, driver.struck, driver.passed, state_of(world), codes, runs
+    )

@@ -1,0 +1,312 @@
+"""The ports of a run in simulation: connectors, books, state database, clock and ids, each of which passes its points.
+
+Nothing of the product is another one here: the engine, the store and the connectors are those that ship. What differs
+is what they are given: a clock, a connector that wraps a connector, an engine on a database in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+
+from tests.simulation.boundaries import GO, Driver, Worker
+from tieout.connectors import Written
+from tieout.connectors.memory import Fault, FaultKind, ManualClock, MemoryBooks, MemoryConnector, SimulatedCrash
+from tieout.errors import NotProcessed, NotSent, RetriableError, SignInRequired, UnknownOutcome
+from tieout.sync import engine as engine_
+from tieout.sync import store as store_
+from tieout.sync.apply import PERMIT_SECONDS
+from tieout.sync.store import Store, open_store
+
+LATE = 30.0
+_NAMES = itertools.count(1)
+_ARMED = {k.value: k for k in FaultKind if k.value not in ("crash_before", "crash_after")}
+
+
+# ── the state database ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Database:
+    """A state database in memory that several workers share, and one connection more to look into it from outside."""
+
+    def __init__(self, template: sqlite3.Connection | None) -> None:
+        self.address = f"file:/simulated-{next(_NAMES)}?vfs=memdb"
+        self.outside = self.connect()
+        if template is not None:
+            template.backup(self.outside)
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.address, uri=True, isolation_level=None, check_same_thread=False, timeout=0)
+
+    def copy(self) -> sqlite3.Connection:
+        kept = sqlite3.connect(":memory:", check_same_thread=False)
+        self.outside.backup(kept)
+        return kept
+
+    def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What is committed at this moment, through no connection of a worker."""
+        return self.outside.execute(sql, values).fetchall()
+
+
+def empty() -> sqlite3.Connection:
+    """The tables of a new state database, by the product's own migrations."""
+    store = open_store("sqlite://", clock=ManualClock())
+    kept = sqlite3.connect(":memory:", check_same_thread=False)
+    with store.engine.connect() as db:
+        db.connection.driver_connection.backup(kept)
+    store.close()
+    return kept
+
+
+_SHARED = sa.create_engine("sqlite://")
+_SHARED.connect().close()  # the dialect asks once what the database can do
+
+
+def engine_on(database: Database) -> sa.Engine:
+    """An engine as `open_store` makes one, on this database; statements are compiled once for all of them."""
+    engine = sa.Engine(sa.pool.StaticPool(database.connect), _SHARED.dialect, sa.make_url("sqlite://"))
+    engine._compiled_cache = _SHARED._compiled_cache
+    sa.event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+class SimulatedStore(Store):
+    """The store of one worker: every durable commit is a boundary, before it and after."""
+
+    def __init__(self, world: Any, worker: Worker | None) -> None:
+        self.world, self.driver, self.worker = world, world.driver, worker
+        self.within = False
+        super().__init__(engine_on(world.database), self._clock)
+        sa.event.listen(self.engine, "begin", self._begins)
+        sa.event.listen(self.engine, "commit", self._commits)
+
+    def _clock(self) -> datetime:
+        self.driver.at("clock")
+        return self.world.time() + timedelta(seconds=self.worker.skew if self.worker else 0.0)
+
+    def _begins(self, _db: Any) -> None:
+        if self.worker is not None and self.worker.dead:
+            raise SimulatedCrash("a dead process begins nothing")
+
+    def _commits(self, _db: Any) -> None:
+        if self.driver.at("commit.before") == "locked":
+            raise sa.exc.OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
+
+    def _committed(self) -> None:
+        if self.driver.at("commit.after") == "unanswered":
+            with store_._database_errors():
+                raise sa.exc.OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
+
+    @contextlib.contextmanager
+    def writing(self, lease: Any, **kw: Any) -> Iterator[Any]:
+        with super().writing(lease, **kw) as tx:
+            self.within = True
+            try:
+                yield tx
+            finally:
+                self.within = False
+        if lease is not None:
+            self.world.truth.committed(lease)
+        self._committed()
+
+    def take(self, resources: list[str]) -> Any:
+        lease = super().take(resources)
+        self._committed()
+        return lease
+
+    def release(self, lease: Any) -> None:
+        super().release(lease)
+        self._committed()
+
+
+# ── the books and the connector ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class SimulatedBooks(MemoryBooks):
+    """Memory books that have each request witnessed as it arrives."""
+
+    world: Any = None
+
+    def write(self, request: Any) -> Written:
+        if self.world is not None:
+            self.world.truth.arrived(self, request, late=self._due is not None)
+        return super().write(request)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("world", "clock")}
+
+
+def copied(books: MemoryBooks, clock: ManualClock) -> Any:
+    again = pickle.loads(pickle.dumps(books))  # our own bytes, of a moment ago
+    again.clock = clock
+    return again
+
+
+class SimulatedConnector:
+    """A connector of which every call is a boundary, before it and after."""
+
+    def __init__(self, inner: MemoryConnector, side: str, world: Any, worker: Worker | None) -> None:
+        self.inner, self.side, self.world, self.worker = inner, side, world, worker
+        self.driver: Driver = world.driver
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def _at(self, op: str, when: str) -> str:
+        return self.driver.at(f"{self.side}.{op}.{when}")
+
+    # ── reading
+
+    def _ask(self, op: str) -> None:
+        """The boundary before a read. What the memory connector can do wrong itself, it does."""
+        self.world.truth.called(self.worker)
+        action = self._at(op, "before")
+        match action:
+            case "lose_request":
+                raise RetriableError(f"connection {self.inner.name}: no answer")
+            case "throttle":
+                raise RetriableError(f"connection {self.inner.name}: too many requests", retry_after=30.0)
+            case "signed_out":
+                raise SignInRequired(f"connection {self.inner.name}: sign in again", hint="tieout connect")
+            case _ if action != GO:
+                self.inner.faults.arm(Fault(_ARMED[action], op=op))
+
+    def company(self) -> Any:
+        self._ask("company")
+        found = self.inner.company()
+        self._at("company", "after")
+        return found
+
+    def control_balances(self, as_of: Any) -> Any:
+        self._ask("control")
+        found = self.inner.control_balances(as_of)
+        self._at("control", "after")
+        return found
+
+    def pull(self, entity: Any, cursor: str | None = None) -> Any:
+        self._ask("pull")
+        pull = self.inner.pull(entity, cursor)
+        inner = pull.observations
+
+        def listing() -> Iterator[Any]:
+            yield from inner
+            self._at("pull", "after")
+
+        pull.observations = listing()
+        return pull
+
+    def get(self, entity: Any, id: str) -> Any:
+        self._ask("get")
+        found = self.inner.get(entity, id)
+        self._at("get", "after")
+        return found
+
+    def search(self, entity: Any, **kw: Any) -> Any:
+        self._ask("search")
+        found = self.inner.search(entity, **kw)
+        self._at("search", "after")
+        return found
+
+    # ── writing
+
+    def create(self, record: Any, **kw: Any) -> Written:
+        return self._write("create", lambda: self.inner.create(record, **kw))
+
+    def update(self, record: Any, **kw: Any) -> Written:
+        return self._write("update", lambda: self.inner.update(record, **kw))
+
+    def void(self, before: Any, **kw: Any) -> Written:
+        return self._write("void", lambda: self.inner.void(before, **kw))
+
+    def _write(self, op: str, send: Any) -> Written:
+        self.world.truth.called(self.worker)
+        if not self.inner.capabilities.synchronous:
+            self._at("emit", "before")
+            written = send()
+            self._at("emit", "after")
+            return written
+        if self.worker is not None:
+            self.worker.sending = self.world.time().timestamp()
+        try:
+            action = self._at(op, "before")
+            self._fail(op, action)
+            if action == "late":
+                self.inner.faults.arm(Fault(FaultKind.LATE, op=op, seconds=LATE))
+            written = send()
+        finally:
+            if self.worker is not None:
+                self.worker.sending = None
+        if self._at(op, "after") == "lose_response":
+            raise UnknownOutcome(f"connection {self.inner.name}: no answer to the {op}")
+        return written
+
+    def _fail(self, op: str, action: str) -> None:
+        what = f"connection {self.inner.name}: the {op}"
+        match action:
+            case "not_sent":
+                raise NotSent(f"{what} could not be sent")
+            case "lose_request":
+                raise UnknownOutcome(f"{what} was not answered")
+            case "throttle":
+                raise NotProcessed(f"{what}: too many requests", retry_after=30.0, code="429")
+            case "signed_out":
+                raise NotProcessed(f"{what}: sign in again", code="401")
+
+    def flush(self, *, run: str) -> list[str]:
+        self.world.truth.called(self.worker)
+        if self._at("flush", "before") == "disk_full":
+            raise RetriableError("the outbox is on a full disk", hint="free space, then run again")
+        files = self.inner.flush(run=run)
+        if files:
+            self.world.truth.handed_over(self.inner.books, files)
+        self._at("flush", "after")
+        return files
+
+
+# ── time and ids ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Ids:
+    """Ids in the order of their making, the same in every run of a schedule."""
+
+    def __init__(self, first: int) -> None:
+        self.next = first
+        self.UUID = store_.uuid.UUID
+
+    def uuid4(self) -> Any:
+        self.next += 1
+        number = self.next
+        return type("Id", (), {"int": number, "hex": f"{number:032x}"[::-1]})
+
+
+class _Instants(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime(2026, 2, 2, tzinfo=tz or UTC)
+
+
+@contextlib.contextmanager
+def same_every_time(monotonic: Any, *, first: int = 0) -> Iterator[None]:
+    """Ids (from `first`) and the monotonic clock come from the schedule while this lasts."""
+    work = engine_.Work
+
+    def timed(*a: Any, **kw: Any) -> Any:
+        return work(*a, monotonic=monotonic, **kw)
+
+    with (
+        mock.patch.object(store_, "uuid", _Ids(first)),
+        mock.patch.object(store_, "datetime", _Instants),
+        mock.patch.object(engine_, "Work", timed),
+    ):
+        yield
+
+
+assert PERMIT_SECONDS == 10.0, "how long a pause may last is reckoned from it (boundaries.LEASE_GONE)"
