@@ -135,6 +135,33 @@ def test_a_person_releases_a_record_whose_mark_nobody_knows_and_it_is_carried_ov
     assert world.counts(Entity.INVOICE) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("right", "in_all"), [(["60.00", "40.00"], 3), (["100.00", "100.00"], 2)], ids=["they add up", "two are equal"]
+)
+def test_a_person_tells_apart_what_could_be_one_and_each_is_carried_over_once(right: list[str], in_all: int) -> None:
+    world = World()
+    ada = world.l.put(customer())
+    world.run()
+    [mirror] = world.r.all(Entity.CUSTOMER)
+    world.l.put(invoice(ada.ref.id, "100.00"))
+    for amount in right:
+        world.r.put(invoice(mirror.ref.id, amount))
+    for _ in range(2):
+        report = world.run()
+        assert report.operations == []
+        [held] = [d for d in report.discrepancies if d.code in differences.COULD_BE_ONE]
+        assert "release" in held.remedy
+    differences.decide(world.store, held.id, action="release", by="Grace", reason="three orders")
+    world.settle()
+    assert world.counts(Entity.INVOICE) == (in_all, in_all)
+    assert differences.listed(world.store) == []
+    # One more that could be any of them waits again: a decision is about what it was made of.
+    world.l.put(invoice(ada.ref.id, "70.00"))
+    world.r.put(invoice(mirror.ref.id, "50.00"))
+    world.r.put(invoice(mirror.ref.id, "20.00"))
+    assert world.run().operations == []
+
+
 def test_there_is_nothing_to_release_where_no_mark_is_unknown() -> None:
     world = World(flows={Entity.INVOICE: "none"})
     ada = world.l.put(customer())

@@ -236,8 +236,9 @@ def decide(
     """Answer one difference.
 
     An accepted one stays accepted until a value on either side changes. `retry` lets the next run try again what the
-    target refused; `recreate` lets it make again what was removed there; `release` lets go on what is held for
-    a mark that this state does not know (`unknown_mark`). ID may be shortened.
+    target refused; `recreate` lets it make again what was removed there; `release` lets go on what is held because
+    it could belong together (`AMBIGUOUS_MATCH`, `PAYMENT_DUPLICATED` and their like), or for a mark that this state
+    does not know (`unknown_mark`). ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync import differences

@@ -46,7 +46,7 @@ CODES: dict[str, Code] = {
     "AMBIGUOUS_MATCH": _n(
         "medium",
         "several documents are equally good candidates for each other",
-        "say which belong together",
+        "give those that belong together the same number",
         confirmed=False,
     ),
     "SPLIT_OR_MERGED": _t(

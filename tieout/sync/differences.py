@@ -28,6 +28,10 @@ from tieout.sync.store import Store, Tx, batched, loads
 _BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION"})
 _TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
 UNKNOWN_MARK = "unknown_mark"
+# Documents of which the comparison says that they could be one: they wait until a person tells them apart.
+COULD_BE_ONE = frozenset({"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED", "DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED"})
+_APART = "if each is a document of its own, decide `release`, and it is carried over"
+COPY = "duplicate_at_target"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
 DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
@@ -71,6 +75,10 @@ def explain(
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
+        if d.code in COULD_BE_ONE and (
+            d.left is None or d.right is None or d.code in {"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED"}
+        ):
+            d = replace(d, remedy=f"{d.remedy}; {_APART}")
         more = {f.code for f in known if f.code in _BESIDE} - {d.code, *d.secondary}
         if more:
             d = replace(d, secondary=(*d.secondary, *sorted(more)))
@@ -409,12 +417,12 @@ def decide(
 ) -> dict[str, Any]:
     """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`,
     `retry` (a write that was refused or got stuck is planned again), `recreate` (a mirror that was removed is planned
-    again, under a key of its own; with a reason), `release` (a record with a mark of tieout that this state does not
-    know is a document of its own and may be carried over; with a reason).
+    again, under a key of its own; with a reason), `release` (documents that could be one are several, or one with a
+    mark of tieout that this state does not know is one of its own: they may be carried over; with a reason).
 
     Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
     unknown id or action, RefusedError without a name or a reason, if a document is to be made again at its origin, or
-    if there is no unknown mark to release.
+    if there is nothing to release.
     """
     if not by.strip() or (action in _REASONED and not reason.strip()):
         raise RefusedError(
@@ -440,9 +448,10 @@ def decide(
         if action in ("retry", "recreate"):
             for subject in loads(row["body"])["links"]:
                 _plan_again(tx, row["pair"], subject, recreate=action == "recreate")
-        if action == "release" and f"{UNKNOWN_MARK}:" not in loads(row["body"])["cause"]:
+        if action == "release" and not _releasable(row["code"], loads(row["body"])["cause"]):
             raise RefusedError(
-                f"{row['id']} is not held for a mark that nobody knows ({UNKNOWN_MARK})",
+                f"{row['id']} is held neither for a mark that nobody knows ({UNKNOWN_MARK}) nor because it could be "
+                f"one with others ({', '.join(sorted(COULD_BE_ONE))})",
                 hint=f"see its cause: tieout discrepancies show {row['id']}",
             )
         if owner is not None:
@@ -465,12 +474,25 @@ def decide(
     return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
 
 
+def _releasable(code: str, cause: str) -> bool:
+    return f"{UNKNOWN_MARK}:" in cause or (code in COULD_BE_ONE and f"{COPY}:" not in cause)
+
+
 def released(store: Store, pair: str) -> frozenset[str]:
     """The subjects that a person let go on although they carry a mark that this state does not know."""
+    return _let_go(store, pair, lambda code: code not in COULD_BE_ONE)
+
+
+def told_apart(store: Store, pair: str) -> frozenset[str]:
+    """The subjects that a person said to be documents of their own, although others add up to them or equal them."""
+    return _let_go(store, pair, lambda code: code in COULD_BE_ONE)
+
+
+def _let_go(store: Store, pair: str, wanted: Callable[[str], bool]) -> frozenset[str]:
     t, d = schema.discrepancy, schema.decision
     same = sa.and_(d.c.discrepancy == t.c.id, d.c.pair == t.c.pair)
-    rows = store.rows(sa.select(t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release"))
-    return frozenset(link for row in rows for link in loads(row["body"])["links"])
+    rows = store.rows(sa.select(t.c.code, t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release"))
+    return frozenset(link for row in rows if wanted(row["code"]) for link in loads(row["body"])["links"])
 
 
 def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:

@@ -14,7 +14,7 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
-from tieout.sync.differences import UNKNOWN_MARK, released
+from tieout.sync.differences import COPY, COULD_BE_ONE, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
@@ -68,7 +68,7 @@ class Permits:
             if held.marker and self._is_copy(held.marker, s.id):
                 return (
                     "DUPLICATE_WITHIN_LEDGER",
-                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
+                    f"{COPY}: a copy of {held.marker}, which tieout wrote once",
                 )
             unknown = held.marker and is_marker(held.marker) and not self._known(held.marker)
             if unknown and s.id not in self._released:
@@ -156,6 +156,20 @@ class Permits:
     def _released(self) -> frozenset[str]:
         return released(self.sides.store, self.sides.pair.name)
 
+    def _told_apart(self, d: compare.Discrepancy) -> set[tuple[str, str, str]]:
+        """The documents of a group, by side, kind and id, if a person said that each of them is one of its own."""
+        several: set[tuple[str, str, str]] = set()
+        for which, ids in ((LEFT, d.left), (RIGHT, d.right)):
+            for id in ids.split(", ") if ids else ():
+                if self.sides.books[which].subjects.get((Entity(d.kind), id)) not in self._apart:
+                    return set()
+                several.add((which, d.kind, id))
+        return several
+
+    @cached_property
+    def _apart(self) -> frozenset[str]:
+        return told_apart(self.sides.store, self.sides.pair.name)
+
     def _is_copy(self, marker: str, subject: str) -> bool:
         """Whether another subject was written under a mark, or would have been: on this one's record it is a copy."""
         written = self._written_under(marker) - {subject}
@@ -222,6 +236,9 @@ class Permits:
         other: set[tuple[str, str, str]] = set()
         for d in self.comparison.discrepancies if self.comparison else ():
             if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", "CUSTOMER_DUPLICATE", *_MISSING}:
+                continue
+            if d.code in COULD_BE_ONE and (several := self._told_apart(d)):
+                missing |= several
                 continue
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:
