@@ -148,7 +148,7 @@ COVERED = {
     "plans.json": ("hash", "body", "config_hash", "id"),
     "decisions.json": ("at", "actor", "action", "object_type", "object_id", "seq"),
     "writes.json": ("key", "op", "request", "operation", "state", "native_id", "plan", "connection", "currency", "id"),
-    "differences.json": ("happened", "id", "code", "delta", "values", "left", "right"),
+    "differences.json": ("happened", "id", "code", "delta", "values", "left"),
     "events.jsonl": ("at", "actor", "action", "object_type", "object_id", "run", "payload", "prev_hash", "hash", "seq"),
     "anchors.jsonl": ("at", "seq", "hash", "sig", "key", "database", "prev", "n"),
 }
