@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop spark deep golden docs simulate setup clean
+.PHONY: demo test check bench interop spark deep golden docs simulate torture setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,9 @@ deep: $(STAMP)
 
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation run --schedules $(or $(SCHEDULES),2000) --json simulation.json
+
+torture: $(STAMP)
+	$(BIN)/python -m tests.torture; failed=$$?; $(BIN)/python -m tests.torture --write; exit $$failed
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.golden $(ONLY) $(if $(UPDATE),--update)

@@ -185,8 +185,11 @@ def _tabular(r: Reader, name: str, options: dict[str, Any], path: lines.Path) ->
     for entity in imports if isinstance(imports, dict) else ():
         if entity not in ENTITIES:
             r.problem((*path, "imports"), entity, f"is not one of {', '.join(ENTITIES)}" + suggestion(entity, ENTITIES))
-        elif isinstance(imports[entity], str):
-            _known_profile(r, imports[entity], list_import_profiles(), (*path, "imports"), entity)
+            continue
+        given = imports[entity]
+        for profile in given if isinstance(given, list) else [given]:
+            if isinstance(profile, str):
+                _known_profile(r, profile, list_import_profiles(), (*path, "imports"), entity)
     if isinstance(imports, dict) and imports and not options.get("outbox"):
         r.problem(path, "outbox", "is missing: imports need a folder to write to")
     rest = options | {"exports": [e for e in read if e] or [ExportSettings(glob="*", profile="x")]}

@@ -211,7 +211,7 @@ class TabularSettings(Table):
         default=60, description="rest after which a file without a manifest counts as finished"
     )
     exports: tuple[ExportSettings, ...] = Field(default=(), strict=False, min_length=1, description="the files to read")
-    imports: dict[str, str | tuple[str, ...]] = Field(
+    imports: dict[str, str | Annotated[tuple[str, ...], Field(strict=False)]] = Field(
         default_factory=dict,
         strict=False,
         description="per entity, the profile of the file tieout writes, or a list of profiles for different "

@@ -361,3 +361,21 @@ def test_a_profile_may_lie_at_an_absolute_path(tmp_path: Path) -> None:
     settings = loads(SOUND + erp, FILE)
     [export] = settings.connection("c").options["exports"]
     assert export["profile"] == str(own)
+
+
+def test_several_import_files_of_a_kind_are_a_list_and_each_is_looked_up() -> None:
+    erp = """[connection.erp]
+kind = "tabular"
+folder = "x"
+outbox = "y"
+currency = "USD"
+exports = [{ glob = "a*", profile = "documents" }]
+[connection.erp.imports]
+invoice = %s
+"""
+    both = ("import-sap-posting", "import-sap-reversal")
+    given = loads(SOUND + erp % '["import-sap-posting", "import-sap-reversal"]', FILE).connection("erp")
+    assert given.options["imports"] == {"invoice": both}
+    [problem] = problems(SOUND + erp % '["import-sap-posting", "import-sap-reversl"]')
+    assert "tieout.toml:18: " in problem
+    assert "did you mean import-sap-reversal?" in problem
