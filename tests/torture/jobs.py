@@ -19,7 +19,7 @@ from tests.torture.launcher import Launcher
 from tests.torture.scenarios import SCENARIOS, play
 from tests.torture.world import world
 
-EACH = 20  # kills in one company
+EACH = 10  # kills in one company
 ON_BOTH = ("locked", "two_schedulers", "restored")
 Job = tuple[str, str, str, int]  # kind, name or seed, database, kills
 _launchers: list[Launcher] = []

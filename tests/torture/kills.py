@@ -54,7 +54,7 @@ def targets(reached: Counter[str], used: Counter[str], chance: random.Random) ->
     least = min((used[name] for name in reached), default=0)
     name = chance.choice(sorted(name for name in reached if used[name] <= least))
     used[name] += 1
-    return name, chance.randint(1, min(reached[name], 4))
+    return name, 1 if chance.random() < 0.7 else chance.randint(1, min(reached[name], 3))
 
 
 def recover(made: World, losses: Losses, outcome: Outcome) -> None:
@@ -129,12 +129,12 @@ def torture(folder: Path, launcher: Launcher, seed: str, database: str, state: s
                 made.people.act()
             if made.random.random() < 0.7:
                 made.night()
-            done += kill(made, used, outcome, losses, timed=tried > 4 and made.random.random() < 0.3)
+            done += kill(made, used, outcome, losses, timed=tried > 4 and made.random.random() < 0.2)
             made.time.pass_(seconds=1)
-            while made.random.random() < 0.5:  # it dies again while it recovers
-                done += kill(made, used, outcome, losses, timed=made.random.random() < 0.5)
+            while made.random.random() < 0.6:  # it dies again while it recovers
+                done += kill(made, used, outcome, losses, timed=made.random.random() < 0.2)
                 made.time.pass_(seconds=1)
-            if tried % 3 == 0 or done >= kills:
+            if tried % 4 == 0 or done >= kills:
                 recover(made, losses, outcome)
             else:
                 _judge(made, made.run(beat=BEAT), losses)

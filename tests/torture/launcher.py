@@ -25,9 +25,7 @@ from typing import Any, Self
 from tests.torture.points import Points, install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_LOADED = (
-    "books", "setup", "discrepancies", "output", "state",
-)  # fmt: skip
+_LOADED = ("books", "setup", "discrepancies", "evidence", "output", "state")
 
 
 def load() -> None:
@@ -38,7 +36,8 @@ def load() -> None:
         import_module(f"tieout.cli.{name}")
     for name in (
         "alembic.command", "alembic.runtime.migration", "tieout.config.opening", "tieout.connectors.quickbooks",
-        "tieout.connectors.tabular", "tieout.sync.engine", "tieout.sync.store", "psycopg", "sqlalchemy.dialects.sqlite",
+        "tieout.connectors.tabular", "tieout.config.evidence", "tieout.evidence.anchoring",
+        "tieout.sync.engine", "tieout.sync.store", "psycopg", "sqlalchemy.dialects.sqlite",
         "sqlalchemy.dialects.postgresql.psycopg", "cryptography.hazmat.primitives.ciphers.aead", "duckdb",
     ):  # fmt: skip
         import_module(name)

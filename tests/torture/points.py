@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 _CHANGES = re.compile(r'^\s*(?:INSERT (?:OR \w+ )?INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
 _FORM = re.compile(r"^\s*(?:CREATE|ALTER|DROP)\s", re.IGNORECASE)
-_KINDS = (".manifest.json.memory", ".manifest.json", ".import.csv", ".secret", ".lock", ".toml")
+_KINDS = (".manifest.json.memory", ".manifest.json", ".import.csv", ".jsonl", ".secret")
 
 
 class Points:

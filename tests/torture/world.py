@@ -153,7 +153,7 @@ class World:
         ran = Ran(code, parsed, error, tuple(trace.split("\n")[:-1]), took)
         self.codes[code] += 1
         self.took = took if code >= 0 and len(trace) > 2000 else self.took
-        self.reached.update(ran.trace)
+        self.reached |= Counter(ran.trace)
         run = ran.run
         wrote = [f"{o['op']} {o['entity']} {o['key'][-6:]}" for o in run.get("plan", {}).get("operations", [])]
         done = {k: n for k, n in run.get("applied", {}).items() if n}
