@@ -101,8 +101,18 @@ def table(head: list[str], rows: list[list[Any]]) -> list[str]:
 
 
 def write() -> None:
-    """Make the page of all figures there are."""
-    own = json.loads((FIGURES / "torture.json").read_text("utf-8"))
+    """Make the page of all figures there are; those of the newest `make simulate` are taken along."""
+    newest = ROOT / "simulation.json"
+    if newest.exists():
+        found = json.loads(newest.read_text("utf-8"))
+        told = {"title": "Fault schedules in simulation", "command": f"make simulate SCHEDULES={found['schedules']}"}
+        (FIGURES / newest.name).write_text(json.dumps(told | found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    PAGE.write_text(render(FIGURES), "utf-8")
+
+
+def render(folder: Path) -> str:
+    """The page of the figures in a folder."""
+    own = json.loads((folder / "torture.json").read_text("utf-8"))
     lines = [HEAD, f"Reproduced by `{own['command']}`; this run took {own['minutes']} minutes.", ""]
     databases = own["databases"]
     names = list(next(iter(databases.values()), {}))
@@ -134,10 +144,10 @@ def write() -> None:
     ]
     if own["failed"]:
         lines += ["What did not hold:", "", *(f"- `{command}`" for command in own["failed"]), ""]
-    for path in sorted(FIGURES.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         if path.name != "torture.json":
             lines += other(json.loads(path.read_text("utf-8")), path.stem)
-    PAGE.write_text("\n".join(lines).rstrip() + "\n", "utf-8")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def other(found: dict[str, Any], name: str) -> list[str]:
