@@ -252,3 +252,16 @@ def test_identical_documents_are_each_their_own() -> None:
     world.store = open_store("sqlite://", clock=world.clock)
     world.run()
     assert world.counts(Entity.INVOICE) == (2, 2)
+
+
+def test_a_copy_of_what_tieout_wrote_is_named_and_not_carried_back() -> None:
+    world = World(right="searchable_marker")
+    ada = world.l.put(customer("Ada Ltd"))
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.put(mirror.model_copy(update={"number": None}))
+    report = world.run()
+    assert world.counts(Entity.INVOICE) == (1, 2)
+    assert report.operations == []
+    assert "DUPLICATE_WITHIN_LEDGER" in {code for d in report.discrepancies for code in (d.code, *d.secondary)}

@@ -167,3 +167,18 @@ def test_a_failed_read_does_not_move_the_cursor() -> None:
     assert world.counts(Entity.INVOICE) == (7, 6)
     world.run()
     assert world.counts(Entity.INVOICE) == (7, 7)
+
+
+def test_a_record_that_is_said_to_be_deleted_before_it_was_ever_seen_is_asked_for_by_id() -> None:
+    """A feed that lies about a new record must not hide it until the next full read, a day later."""
+    world = World()
+    world.run()
+    world.l.put(customer("Ada Ltd"))
+    world.fail("left", Fault(FaultKind.TOMBSTONE_LIE, op="pull", entity=Entity.CUSTOMER))
+    world.run()
+    assert [f.kind for f in world.left.faults.struck] == [FaultKind.TOMBSTONE_LIE]
+    assert world.counts(Entity.CUSTOMER) == (1, 1)
+    gone = world.l.put(customer("Bob Ltd"))
+    world.l.delete(Entity.CUSTOMER, gone.ref.id)
+    assert world.run().failures == []
+    assert world.counts(Entity.CUSTOMER) == (1, 1)

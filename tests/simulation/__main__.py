@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.boundaries import ACTIONS, GO
-from tests.simulation.schedule import Outcome, Schedule, carry_out, undisturbed
+from tests.simulation.mutants import MUTANTS, noticed, outcome
+from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
 from tests.simulation.suites import PLACES, at_random, pairs, singles, small
 
@@ -35,6 +36,7 @@ COLUMNS = {
     "money": "unexplained_cents",
     "second plan": "second_plans_not_empty",
     "unsettled": "unsettled",
+    "phantom": "differences_without_reason",
     "no intent": "writes_without_intent",
     "fencing": "writes_of_two_epochs",
 }
@@ -51,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--workers", type=int, default=2)
     one.add_argument("--troubled", type=int, default=None)
+    one.add_argument("--gap", action="append", type=int, default=[])
     one.add_argument("--points", action="store_true", help="print every point, not only where something happened")
     many = commands.add_parser("run", help="single faults at every point, pairs over the small stories, then at random")
     many.add_argument("--schedules", type=int, default=2_000)
@@ -59,14 +62,32 @@ def main(argv: list[str] | None = None) -> int:
     many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     many.add_argument("--first-seed", type=int, default=1)
     many.add_argument("--json", type=Path, default=None)
+    planted = commands.add_parser("mutants", help="plant each deliberate defect and say what notices it")
+    planted.add_argument("--json", type=Path, default=None)
     args = parser.parse_args(argv)
-    return replay(args) if args.command == "replay" else run(args)
+    return {"replay": replay, "run": run, "mutants": plant}[args.command](args)
+
+
+def plant(args: argparse.Namespace) -> int:
+    """Plant every mutant, after its killers were seen to hold without it."""
+    killers = {k.name: k for m in MUTANTS for k in m.killers}
+    false = [name for name, killer in killers.items() if outcome(killer)]
+    found = {m.name: noticed(m) for m in MUTANTS}
+    for name, said in found.items():
+        print(f"{'killed' if said else 'ALIVE':8}{name:34}{said.splitlines()[0][:160] if said else ''}")
+    killed = sum(map(bool, found.values()))
+    print(f"{killed} of {len(found)} mutants killed" + (f"; these fail without a mutant: {false}" if false else ""))
+    if args.json:
+        args.json.write_text(
+            json.dumps({"mutants": len(found), "killed": killed, "by": found}, indent=1) + "\n", "utf-8"
+        )
+    return 1 if false or killed < len(found) else 0
 
 
 def replay(args: argparse.Namespace) -> int:
     at = tuple((int(n), action) for n, action in (text.split(":", 1) for text in args.at))
-    troubled = args.troubled or (3 if args.seed else 2)
-    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled)
+    troubled = args.troubled or TROUBLED
+    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap))
     outcome = carry_out(schedule)
     for point in outcome.points:
         if args.points or point.action != GO:

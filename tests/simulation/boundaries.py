@@ -16,7 +16,8 @@ from typing import Any
 from tieout.connectors.memory import SimulatedCrash
 
 GO = "go"
-LEASE_GONE = 125.0  # seconds: a lease (120 s) is over, and what was allowed to be sent is not settled yet (130 s)
+PAUSE = 300.0  # seconds: a lease (120 s) is over, and whatever was allowed to be sent may be looked for (130 s)
+ON_ITS_WAY = 125.0  # a lease is over, and what was allowed to be sent is not looked for yet
 JUMP = 7_200.0
 
 _READ = ("crash", "lose_request", "throttle", "signed_out", "pause")
@@ -33,6 +34,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "control.before": _READ,
     "control.after": ("crash",),
     "pull.before": (*_READ, *_LIST),
+    "row.before": _READ_DONE,
     "pull.after": _READ_DONE,
     "get.before": (*_READ, "bad_record"),
     "get.after": _READ_DONE,
@@ -142,7 +144,7 @@ class Driver:
                 worker.dead = True
                 raise SimulatedCrash(where)
             case "pause":
-                self._pass_time(LEASE_GONE)
+                self._pass_time(PAUSE)
                 self._switch(worker)
             case "person":
                 self.world.person(number)
@@ -159,7 +161,7 @@ class Driver:
         now = self.world.time().timestamp()
         for one in self.crew:
             if one.sending is not None and not one.done and self.world.bounded:
-                seconds = min(seconds, one.sending + LEASE_GONE - now)
+                seconds = min(seconds, one.sending + ON_ITS_WAY - now)
         self.world.time.tick(max(0.0, seconds))
 
     # ── workers, one at a time ───────────────────────────────────────────────────────────────────────────────────

@@ -37,7 +37,10 @@ MOST_RUNS = 16  # until both ledgers are at rest
 
 @dataclass(frozen=True)
 class Schedule:
-    """seed: decides at every point; 0 for what is listed in `at` alone. workers: how many may be at work at once."""
+    """seed: decides at every point; 0 for what is listed in `at` alone. workers: how many may be at work at once.
+
+    troubled: how many runs may go wrong · gaps: seconds after each of them, a quarter of an hour (or a day) if not said
+    """
 
     story: str
     target: str
@@ -45,6 +48,7 @@ class Schedule:
     seed: int = 0
     workers: int = 2
     troubled: int = TROUBLED
+    gaps: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         what = (
@@ -52,6 +56,9 @@ class Schedule:
             if self.seed
             else " ".join(f"--at {n}:{a}" for n, a in self.at)
         )
+        if self.troubled != TROUBLED:
+            what += f" --troubled {self.troubled}"
+        what += "".join(f" --gap {n}" for n in self.gaps)
         return f"python -m tests.simulation replay --scenario {self.story} --target {self.target} {what}".rstrip()
 
 
@@ -119,10 +126,10 @@ class World:
         """One run in which nothing goes wrong."""
         return sync(self.store, self.connectors(None), self.pair, apply=True, heartbeat=False)
 
-    def between(self) -> None:
-        """What happens between two runs: time passes, and a file ERP loads what it was given."""
-        self.time.tick(90_000 if self.file else 900)
-        if self.file:
+    def between(self, gap: int | None = None) -> None:
+        """What happens between two runs: time passes, and if that was long enough a file ERP loads what it was given."""
+        self.time.tick(gap or (90_000 if self.file else 900))
+        if self.file and gap is None:
             self.r.import_outbox()
 
     def rest(self) -> int:
@@ -156,6 +163,7 @@ class World:
                 if live:
                     value = f"by hand {number}"
                     books.edit(entity, live[0].ref.id, **{name: value})
+                    self.time.tick(2)
                     self.truth.edits.append((side, entity, live[0].ref.id, name, value))
                     return
 
@@ -183,6 +191,7 @@ def _start(story: str, target: str) -> Start:
             world.rest()
         world.time.tick(900)
         STORIES[story].then(world)
+        world.time.tick(60)
     return Start(world.database.copy(), pickle.dumps((world.l, world.r)), world.time())
 
 
@@ -195,10 +204,10 @@ def undisturbed(story: str, target: str) -> Outcome:
     return outcome
 
 
-def carry_out(schedule: Schedule, *, memo: bool = True) -> Outcome:
-    """Carry out a schedule and check what came of it."""
+def carry_out(schedule: Schedule, *, memo: bool = True, scripted: Decide | None = None) -> Outcome:
+    """Carry out a schedule and check what came of it. scripted: decides in its place."""
     plain = undisturbed(schedule.story, schedule.target)
-    decide = seeded(schedule.seed) if schedule.seed else listed(dict(schedule.at))
+    decide = scripted or (seeded(schedule.seed) if schedule.seed else listed(dict(schedule.at)))
     return _carry_out(schedule, decide, plain, memo=memo)
 
 
@@ -209,14 +218,16 @@ def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None,
     with same_every_time(lambda: world.time().timestamp(), first=1_000_000), known:
         world.driver = driver = Driver(world, decide, workers=schedule.workers)
         world.store.driver = driver
-        for _ in range(schedule.troubled):
+        for n in range(schedule.troubled):
             driver.calm = False
             driver.run(world.work)
             driver.calm = True
-            world.between()
+            world.between(schedule.gaps[n] if n < len(schedule.gaps) else None)
         runs = world.rest()
         codes = Counter(d.code for d in world.report.discrepancies)
         same = plain is not None and not world.truth.edits and codes == plain.codes
+        if plain is not None and not world.truth.edits:
+            world.truth.phantoms(codes - plain.codes)
         world.truth.check(world.report, plain.end if same and plain else None)
         world.store.close()
         world.database.outside.close()

@@ -27,6 +27,7 @@ from tieout.sync.apply import PERMIT_SECONDS
 from tieout.sync.store import Store, open_store
 
 LATE = 30.0
+ROWS = 2  # of a list, before which something may happen
 _NAMES = itertools.count(1)
 _ARMED = {k.value: k for k in FaultKind if k.value not in ("crash_before", "crash_after")}
 
@@ -197,7 +198,10 @@ class SimulatedConnector:
         inner = pull.observations
 
         def listing() -> Iterator[Any]:
-            yield from inner
+            for n, one in enumerate(inner):
+                if n < ROWS:
+                    self._at("row", "before")
+                yield one
             self._at("pull", "after")
 
         pull.observations = listing()
@@ -309,4 +313,4 @@ def same_every_time(monotonic: Any, *, first: int = 0) -> Iterator[None]:
         yield
 
 
-assert PERMIT_SECONDS == 10.0, "how long a pause may last is reckoned from it (boundaries.LEASE_GONE)"
+assert PERMIT_SECONDS == 10.0, "how long a pause may last is reckoned from it (boundaries.ON_ITS_WAY)"

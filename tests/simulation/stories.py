@@ -64,8 +64,9 @@ def _credit(world: Any) -> None:
 
 
 def _batch(world: Any) -> None:
-    for n in range(1, 6):
-        world.l.put(invoice("CUS-1", f"{n}0.0{n}", number=f"B-{n}"))
+    # Amounts that no binary fraction holds, and that come out otherwise when one is cut off.
+    for n, amount in enumerate(("16.06", "32.05", "16.13", "16.31", "50.05"), 1):
+        world.l.put(invoice("CUS-1", amount, number=f"B-{n}"))
 
 
 def _both(world: Any) -> None:

@@ -40,7 +40,8 @@ def at_random(first: int, count: int) -> Iterator[Schedule]:
     """Schedules by seed: each a story, a target, two or three workers, and three runs in trouble."""
     for seed in range(first, first + count):
         story, target = PLACES[seed % len(PLACES)]
-        yield Schedule(story, target, seed=seed, workers=2 + seed % 2, troubled=3)
+        gaps = (20, 20, 20) if seed % 3 == 0 else ()
+        yield Schedule(story, target, seed=seed, workers=2 + seed % 2, troubled=3, gaps=gaps)
 
 
 def covering() -> Iterator[Schedule]:

@@ -12,6 +12,7 @@ from tieout.sync import differences
 
 END = date(2030, 1, 1)
 ZERO = Decimal(0)
+LONG = 40  # characters that every target keeps
 DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT)
 # Why a write is left to people, by design: the target cannot be asked, or did not show it twice.
 OPEN_STATES = ("ready", "sending", "unknown", "applied")
@@ -74,6 +75,7 @@ class Truth:
         self._settled()
         self._nothing_lost(listed)
         self._edits(listed)
+        self._fields(listed)
         self._frame()
         if self.world.store.audit_breaks():
             self.say("audit", "; ".join(self.world.store.audit_breaks()))
@@ -83,6 +85,11 @@ class Truth:
             self.say("silent", f"the lasting list and the report differ: {sorted(lasting ^ named)}")
         if plain is not None and state_of(self.world) != plain:
             self.say("confluence", _apart(plain, state_of(self.world)))
+
+    def phantoms(self, more: Counter[str]) -> None:
+        """C4: where nobody did anything else, nothing is listed but what is put before a person for being uncertain."""
+        if more.keys() - {"UNCERTAIN_WRITE"}:
+            self.say("phantom", f"listed, without a reason that stands: {dict(more)}")
 
     def _once(self) -> None:
         """I2: at most one effect of each write."""
@@ -161,9 +168,15 @@ class Truth:
         if self.unsettled():
             self.say("unsettled", str(self.unsettled()))
 
+    def _spoken(self, listed: list[Any]) -> set[str]:
+        """The native ids that a listed difference is about; one of a single field names its subject."""
+        subjects = {name for d in listed for name in (d.left, d.right, *d.links) if name}
+        known = self.world.database.ask("SELECT subject, native_id FROM xref")
+        return subjects | {native for subject, native in known if subject in subjects}
+
     def _nothing_lost(self, listed: list[Any]) -> None:
         """Every record of either side has one counterpart, or a listed difference speaks of it."""
-        spoken = {d.left for d in listed} | {d.right for d in listed}
+        spoken = self._spoken(listed)
         sides = {which: _named(books) for which, books in (("left", self.world.l), ("right", self.world.r))}
         for which, other in (("left", "right"), ("right", "left")):
             for name, ids in sides[which].items():
@@ -171,10 +184,23 @@ class Truth:
                 if len(mates) != len(ids) and not spoken.intersection([*ids, *mates]):
                     self.say("lost", f"{name}: {len(ids)} at {which}, {len(mates)} at {other}, and nothing is listed")
 
+    def _fields(self, listed: list[Any]) -> None:
+        """C3: of what people read first in both books, it is the same, as far as the target can hold it, or listed."""
+        spoken = self._spoken(listed)
+        for entity, name in ((Entity.INVOICE, "memo"), (Entity.CUSTOMER, "phone")):
+            right = {_name(r): r for r in self.world.r.all(entity)}
+            for one in self.world.l.all(entity):
+                other = right.get(_name(one))
+                if other is None or spoken.intersection((one.ref.id, other.ref.id)):
+                    continue
+                here, there = getattr(one, name) or "", getattr(other, name) or ""
+                if not (here == there or (there and here.startswith(there) and len(there) > LONG)):
+                    self.say("silent", f"{name} of {_name(one)} is {here!r} and {there!r}, and nothing is listed")
+
     def _edits(self, listed: list[Any]) -> None:
         """I3: what a person entered stands, or a difference of that record is open."""
         last = {(side, entity, id, field): value for side, entity, id, field, value in self.edits}
-        spoken = {d.left for d in listed} | {d.right for d in listed}
+        spoken = self._spoken(listed)
         for (side, entity, id, field), value in last.items():
             books = self.world.l if side == "left" else self.world.r
             if getattr(books.get(entity, id), field) != value and id not in spoken:

@@ -222,30 +222,38 @@ def known_of(store: Store, connection: str, entity: Entity, ids: Sequence[str]) 
 def _confirm_tombstones(reading: _Reading) -> None:
     known = known_of(reading.store, reading.connector.name, reading.entity, list(reading.claimed))
     for id in reading.claimed:
-        if id in known and known[id]["existence"] not in GONE:
+        if id not in known:
+            # A record that was never seen may be a new one that the feed is wrong about.
+            if reading.connector.capabilities.by_id:
+                _ask(reading, id, known=False)
+        elif known[id]["existence"] not in GONE:
             _ask(reading, id)
 
 
-def _ask(reading: _Reading, id: str) -> None:
-    """Read one record by id: gone only on a definite answer; any other trouble leaves it as it was."""
+def _ask(reading: _Reading, id: str, *, known: bool = True) -> None:
+    """Read one record by id: gone only on a definite answer; any other trouble leaves it as it was.
+
+    known: whether it was seen before; what never was is not gone either
+    """
     if not reading.connector.capabilities.by_id:
         reading.missed_once.append(id)
         return
     try:
         observation = reading.connector.get(reading.entity, id)
     except NotFoundError:
-        reading.gone.append(id)
+        if known:
+            reading.gone.append(id)
         return
     except RetriableError:
         # No answer is no deletion: it stays as it was, and the next read covers everything again.
         reading.unanswered.append(id)
         return
-    if observation.existence is Existence.DELETED:
-        reading.gone.append(id)
-    else:
+    if observation.existence is not Existence.DELETED:
         name = reading.connector.name
-        known = known_of(reading.store, name, reading.entity, [id])
-        reading.found[id] = news(name, observation, known.get(id))
+        before = known_of(reading.store, name, reading.entity, [id])
+        reading.found[id] = news(name, observation, before.get(id))
+    elif known:
+        reading.gone.append(id)
 
 
 def _absences(reading: _Reading, pull: Pull) -> None:

@@ -1,0 +1,27 @@
+"""Defects that are planted into the product are noticed; `python -m tests.simulation mutants` plants all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Change, NoPlaceError, noticed, outcome, planted
+
+# Of each kind of defect one that takes little time.
+SOME = ("no write-ahead row", "blind retry on timeout", "lease without epoch check", "newest wins")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_every_mutant_finds_its_place(mutant) -> None:
+    with planted(*mutant.changes):
+        assert mutant.killers
+
+
+def test_a_mutant_whose_place_is_gone_says_so() -> None:
+    with pytest.raises(NoPlaceError), planted(Change("tieout.sync.plan:decide", "no such text", "")):
+        pass
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in SOME], ids=lambda m: m.name)
+def test_a_mutant_is_noticed_and_the_product_is_not(mutant) -> None:
+    assert [outcome(killer) for killer in mutant.killers] == [""] * len(mutant.killers)
+    assert noticed(mutant)
