@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -100,6 +101,8 @@ def tell(one: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell lets what runs behind it ignore that
+        signal.signal(ending, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         sys.exit(main())
     sys.exit(130)

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,24 @@ from typing import Any
 from tests.torture.checks import Losses, doubled, settled
 from tests.torture.launcher import Launcher
 from tests.torture.world import Ran, World, world
+from tieout.sandbox.file_erp import BooksError
+from tieout.sandbox.quickbooks import Refused
 
 BEAT = 0.4  # seconds that a lease lives for the thread that renews it: it does so every quarter of that
 MOST_RUNS = 14
+# What a write passes: where a run that dies could double or lose something.
+WRITES = (
+    "POST customer",
+    "POST invoice",
+    "POST payment",
+    "POST creditmemo",
+    "POST token",
+    "intent",
+    "base",
+    "sync",
+    "rename",
+)
+TRIES = 3  # a boundary that was not passed is tried again so often
 FIRST = (
     "change of form",
     "before commit of alembic_version+control_total+form",
@@ -52,9 +68,33 @@ class Outcome:
 def targets(reached: Counter[str], used: Counter[str], chance: random.Random) -> tuple[str, int]:
     """A boundary that was passed before, of those that killed least so far, and which passing of it."""
     least = min((used[name] for name in reached), default=0)
-    name = chance.choice(sorted(name for name in reached if used[name] <= least))
-    used[name] += 1
+    fewest = sorted(name for name in reached if used[name] <= least)
+    writes = [name for name in fewest if any(word in name for word in WRITES)]
+    name = chance.choice(writes if writes and chance.random() < 0.7 else fewest)
     return name, 1 if chance.random() < 0.7 else chance.randint(1, min(reached[name], 3))
+
+
+def prepare(made: World, name: str) -> None:
+    """Give the run something to do that leads it past this boundary."""
+    people = made.people
+    for word, act in (
+        ("POST customer", people.erp_customer),
+        ("POST creditmemo", people.erp_credit),
+        ("POST payment", people.erp_payment),
+        ("POST invoice", people.erp_invoice),
+        ("one record", people.erp_invoice),
+        ("intent", people.erp_invoice),
+        ("base", people.erp_invoice),
+        ("outbox", people.qbo_invoice),
+        (".csv", people.qbo_invoice),
+        (".manifest", people.qbo_invoice),
+    ):
+        if word in name:
+            with suppress(BooksError, Refused):
+                act()
+    if any(word in name for word in ("token", ".secret", "openid")):
+        made.time.pass_(minutes=61)
+    made.night()
 
 
 def recover(made: World, losses: Losses, outcome: Outcome) -> None:
@@ -108,8 +148,11 @@ def kill(made: World, used: Counter[str], outcome: Outcome, losses: Losses, *, t
         outcome.timed += ran.killed
     else:
         known = made.reached or Counter({name: 20 if name == FIRST[0] else 1 for name in FIRST})
-        name, nth = targets(known, used, chance)
-        ran = made.run(point=name, nth=nth, beat=BEAT)
+        name, nth, tries = made.target or (*targets(known, used, chance), 0)
+        prepare(made, name)
+        ran = made.run(point=name, nth=nth if not tries else 1, beat=BEAT)
+        made.target = None if ran.killed or tries + 1 >= TRIES else (name, nth, tries + 1)
+        used[name] += made.target is None
         made.log.append(f"armed {name} {nth}: {ran.code}")
     if not ran.killed:
         _judge(made, ran, losses)

@@ -124,6 +124,7 @@ class World:
     reached: Counter[str] = field(default_factory=Counter)
     listed: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
+    target: tuple[str, int, int] | None = None  # the boundary to die at, which passing of it, tries so far
     quiet_run: Ran | None = None
     took: float = 0.5  # seconds, the newest run that was left alone
 
