@@ -17,7 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.contract.memory_harness import MemoryHarness
 from tests.simulation.schedule import Schedule, carry_out, undisturbed
+from tieout.testing import violations
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ def test(path: str, name: str, *args: Any) -> Killer:
         return ""
 
     return Killer(f"{path.replace('.', '/')}.py::{name}" + (f"[{'-'.join(map(str, args))}]" if args else ""), run)
+
+
+def contract(profile: str) -> Killer:
+    """The contract of connectors, for defects of the reference connector."""
+    return Killer(f"tieout.testing, {profile}", lambda: ", ".join(sorted(violations(lambda: MemoryHarness(profile)))))
 
 
 def law(name: str) -> Killer:
@@ -323,7 +330,7 @@ MUTANTS = (
                 "pull.cursor = self.books.now().isoformat()",
             ),
         ),
-        (at("bootstrap", "idempotency_key", "right.row.before#2=person"),),
+        (contract("idempotency_key"),),
     ),
     Mutant(
         "strict >",
