@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.evidence.past import KEYS, Kept, kept_past, opened
+from tieout.errors import FatalError
 from tieout.evidence.anchors import parse
 from tieout.evidence.chain import ORDER, against_anchors, examine_journal, examine_log
 from tieout.evidence.keys import Signer
@@ -279,7 +280,12 @@ ROWS = (
     ("intent", "native_id"), ("intent", "key"), ("discrepancy", "state"), ("discrepancy", "values_hash"),
     ("discrepancy", "delta_micros"), ("decision", "actor"), ("decision", "action"), ("decision", "reason"),
     ("sign_off", "by"), ("sign_off", "figure_hash"), ("promise", "amount_micros"), ("base", "facts"),
-    ("snapshot", "rows"), ("snapshot", "connection"), ("observation", "record"), ("observation", "raw_hash"),
+    ("snapshot", "rows"), ("snapshot", "connection"), ("run", "pair"), ("run", "started_at"), ("run", "finished_at"),
+    ("run", "version"), ("run", "abort_reason"), ("plan", "config_hash"), ("plan", "run"), ("plan", "created_at"),
+    ("intent", "plan"), ("intent", "connection"), ("intent", "currency"), ("intent", "delta_micros"),
+    ("intent", "request_hash"), ("discrepancy", "code"), ("discrepancy", "currency"), ("discrepancy", "owner"),
+    ("discrepancy", "reason"), ("decision", "values_hash"), ("sign_off", "figure"), ("sign_off", "note"),
+    ("promise", "currency"), ("promise", "said_on"), ("promise", "note"), ("observation", "record"), ("observation", "raw_hash"),
     ("observation", "existence"), ("seen", "record"), ("seen", "existence"), ("blob", "body"),
 )  # fmt: skip
 GONE = (
@@ -322,6 +328,48 @@ def test_a_row_that_is_not_what_the_log_says_is_found(kept: Kept, table: str, co
         found = judged(store, kept.lines)
         assert found.verdict == "rows", (table, column)
         assert found.exit_code == 5
+
+
+@pytest.mark.parametrize("name", ["delta", "left_value", "right_value", "currency", "code"])
+def test_a_difference_that_is_shown_to_people_otherwise_than_it_was_found_is_noticed(kept: Kept, name: str) -> None:
+    """The list of differences shows the body of the row: an amount in it is an amount that somebody works by."""
+    store, db = opened(kept.last)
+    for rowid, text in db.execute("SELECT rowid, body FROM discrepancy").fetchall():
+        body = json.loads(text)
+        body[name] = {"delta": "0.01", "currency": "EUR", "code": "ROUNDING"}.get(name, "0.01")
+        db.execute("UPDATE discrepancy SET body = ? WHERE rowid = ?", (json.dumps(body), rowid))
+    assert judged(store, kept.lines).verdict == "rows"
+
+
+@pytest.mark.parametrize("column", ["accepted_hash", "accepted_until"])
+def test_what_was_accepted_is_not_accepted_of_other_values_or_for_longer(kept: Kept, column: str) -> None:
+    for body in kept.copies:
+        store, db = opened(body)
+        changed = db.execute(f"UPDATE discrepancy SET {column} = '9999-12-31' WHERE state = 'accepted'").rowcount
+        if changed:
+            seq = events_of(db)[-1]["seq"]
+            until = [line for line in kept.lines if (a := parse(line.rstrip(b"\n"))) is not None and a.seq <= seq]
+            assert judged(store, until).verdict == "rows"
+            return
+        store.close()
+    pytest.fail("nothing was ever accepted")
+
+
+def test_the_report_of_a_run_cannot_be_taken_away(kept: Kept) -> None:
+    store, db = opened(kept.last)
+    db.execute("UPDATE run SET report = NULL")
+    assert judged(store, kept.lines).verdict == "rows"
+
+
+def test_an_event_that_holds_bytes_is_altered_and_one_that_is_no_text_stops_with_what_it_is(kept: Kept) -> None:
+    """Neither may look like trouble that passes: exit code 3 is what a scheduler forgives."""
+    store, db = opened(kept.last)
+    db.execute("UPDATE audit_event SET payload = ? WHERE seq = 40", (b"\0\xff",))
+    assert judged(store, kept.lines).verdict == "altered"
+    store, db = opened(kept.last)
+    db.execute("UPDATE audit_event SET payload = CAST(x'ff80' AS TEXT) WHERE seq = 40")
+    with pytest.raises(FatalError, match="text that tieout never wrote"):
+        judged(store, kept.lines)
 
 
 @pytest.mark.parametrize("table", GONE)

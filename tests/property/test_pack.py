@@ -283,3 +283,99 @@ def test_a_run_that_is_not_there_has_not_ended_or_is_not_anchored_has_no_pack(ke
     last = store.rows(sa.select(schema.run.c.id).order_by(schema.run.c.started_at.desc()))[0]["id"]
     with pytest.raises(RefusedError, match="held by no anchor"):
         made(last, [examine_journal("journal", kept.lines[:-1], KEYS)])
+
+
+def raw(parts: dict[str, bytes], **of: Any) -> bytes:
+    """A zip of the parts; comment, and each member's, extra field and mode as given."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = of.get("comment", b"")
+        for name, body in parts.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type, info.comment, info.extra = (
+                zipfile.ZIP_DEFLATED,
+                of.get("said", b""),
+                of.get("extra", b""),
+            )
+            info.external_attr = of.get("mode", 0o600) << 16
+            archive.writestr(info, body)
+    return out.getvalue()
+
+
+def hidden(body: bytes, at: int, more: bytes) -> bytes:
+    """The same zip with bytes put in before `at`, and its directory, and all that it names behind them, moved along."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        start, infos = archive.start_dir, archive.infolist()
+    out = bytearray(body[:at] + more + body[at:])
+    entry = start + len(more)
+    for info in infos:
+        if info.header_offset >= at:
+            out[entry + 42 : entry + 46] = (info.header_offset + len(more)).to_bytes(4, "little")
+        entry += 46 + len(info.filename) + len(info.extra) + len(info.comment)
+    out[-6:-2] = (start + len(more)).to_bytes(4, "little")
+    return bytes(out)
+
+
+def tricks() -> dict[str, bytes]:
+    """Packs whose members are all what was signed, and which other programs read as something else, or show more of."""
+    body = packed(0)
+    parts = members(body)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        second, directory = archive.infolist()[1].header_offset, archive.start_dir
+    forged = raw({"index.html": b"<h1>all is well</h1>"})
+    forged = forged[: forged.index(b"PK\x01\x02")]  # its header and its bytes: read by what unpacks from the beginning
+    size = bytearray(body)
+    size[22:26] = b"\1\0\0\0"
+    method = bytearray(body)
+    method[8:10] = b"\0\0"  # stored, says the header before the member
+    return {
+        "before": forged + body,
+        "before, moved along": hidden(body, 0, forged),
+        "between": hidden(body, second, forged),
+        "before the directory": hidden(body, directory, forged),
+        "after": body + forged,
+        "after, as a comment": body[:-2] + len(forged).to_bytes(2, "little") + forged,
+        "comment": raw(parts, comment=b"see attachment"),
+        "comment of a member": raw(parts, said=b"see attachment"),
+        "another name in a field of its own": raw(parts, extra=b"up\x09\0\1\0\0\0\0evil"),
+        "link": raw(parts, mode=0o120777),
+        "folder": raw(parts, mode=0o040700),
+        "size": bytes(size),
+        "method": bytes(method),
+    }
+
+
+TRICKS = (
+    "before",
+    "before, moved along",
+    "between",
+    "before the directory",
+    "after",
+    "after, as a comment",
+    "comment",
+    "comment of a member",
+    "another name in a field of its own",
+    "link",
+    "folder",
+    "size",
+    "method",
+)
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_a_zip_that_other_programs_read_otherwise_is_no_pack(trick: str) -> None:
+    """Every member is the one that was signed; the zip around them is not of one reading."""
+    with pytest.raises(ConfigError, match="is no pack"):
+        verified(tricks()[trick], SIGNER)
+
+
+def test_the_tricks_are_tricks_for_programs_that_do_not_look() -> None:
+    """Each still opens, and what it names in its directory is all there: nothing but its form is wrong."""
+    assert set(tricks()) == set(TRICKS)
+    for name, body in tricks().items():
+        if name not in ("after", "method", "size"):
+            assert members(body) == members(packed(0)), name
+
+
+def test_a_pack_that_somebody_put_together_anew_proves_as_well() -> None:
+    assert verified(raw(members(packed(0))), SIGNER).exit_code == 0

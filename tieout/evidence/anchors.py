@@ -183,10 +183,12 @@ def _last(path: Path, file: int, key: PublicKey) -> Anchor | None:
     size = os.fstat(file).st_size
     if not size:
         return None
+    first = parse(os.pread(file, LONGEST, 0).partition(b"\n")[0])
     tail = os.pread(file, _TAIL, max(0, size - _TAIL))
-    for line in reversed(tail.split(b"\n")):
-        anchor = parse(line)
-        if anchor is not None and anchor.is_signed(key):
+    found = [anchor for line in tail.split(b"\n") if (anchor := parse(line)) is not None]
+    # The one with the highest number, not the one that stands last: anybody can put an older line there once more.
+    for anchor in sorted(found, key=lambda a: a.n, reverse=True):
+        if anchor.is_signed(key) and (first is None or anchor.journal == first.journal):
             return anchor
     raise ConfigError(
         f"{path} holds no anchor that is signed with the key of this configuration",

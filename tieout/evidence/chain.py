@@ -155,7 +155,7 @@ def examine_log(events: Iterable[Mapping[str, Any]], anchors: Iterable[Anchor] =
             suspect = _blame(log, event, suspect)
         else:
             suspect = False
-        true = event_hash(event)
+        true = _hash(event)
         if true != event["hash"]:
             log.findings.append(_altered(seq))
         log.events += 1
@@ -174,6 +174,14 @@ def examine_log(events: Iterable[Mapping[str, Any]], anchors: Iterable[Anchor] =
     return log
 
 
+def _hash(event: Mapping[str, Any]) -> str:
+    """What the hash of an event must be; "" for one that holds what no event can."""
+    try:
+        return event_hash(event)
+    except (TypeError, ValueError):
+        return ""
+
+
 def _anchor_named(payload: str) -> str:
     """The digest of the anchor that a run found when it began; "" for none, and in an event that cannot be read."""
     try:
@@ -186,7 +194,7 @@ def _anchor_named(payload: str) -> str:
 def _blame(log: Log, event: Mapping[str, Any], suspect: bool) -> bool:
     """An event does not follow from the one before: which of the two was altered. Returns whether this one may be."""
     seq = event["seq"]
-    if event_hash(event) != event["hash"]:
+    if _hash(event) != event["hash"]:
         return False  # it is itself altered, as is told
     if seq == 1:
         log.findings.append(_altered(1))

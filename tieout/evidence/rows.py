@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from tieout.evidence.chain import Finding
-from tieout.model import from_micros
+from tieout.model import from_micros, micros
 from tieout.sync import schema
 from tieout.sync.differences import ACTIONS, CHANGED, CLOSED, DECIDED, OPENED, REOPENED
 from tieout.sync.facts import digest
@@ -33,6 +34,8 @@ _PLAN_STATES = {
     "outdated": "superseded",
     "applied": "applied",
 }
+_SIGNED = "role", "figure", "figure_hash", "note"
+_PROMISED = "currency", "pays_on", "said_on", "note"
 _INTENT_STATES = {"intended": "sending", "sent_again": "sending", "searched": "unknown"}
 
 
@@ -58,13 +61,14 @@ def _last(kind: str, *actions: str) -> sa.Subquery:
     """The last event of each object of a kind, of those actions; of any, where none is named."""
     where = [_A.c.object_type == kind, *([_A.c.action.in_(actions)] if actions else [])]
     newest = sa.select(sa.func.max(_A.c.seq).label("seq")).where(*where).group_by(_A.c.object_id).subquery()
-    columns = _A.c.object_id, _A.c.action, _A.c.at, _A.c.payload
+    columns = _A.c.object_id, _A.c.action, _A.c.at, _A.c.run, _A.c.payload
     return sa.select(*columns).join(newest, newest.c.seq == _A.c.seq).subquery()
 
 
 def _beside(store: Store, table: sa.Table, events: sa.Subquery, id: sa.ColumnElement[str]) -> Iterator[Any]:
-    """Each row of a table with its event: `action`, `at_`, `payload`, None where it has none."""
-    told = events.c.action.label("action"), events.c.at.label("told_at"), events.c.payload.label("payload")
+    """Each row of a table with its event: `action`, `told_at`, `told_run`, `payload`, None where it has none."""
+    named = {"action": "action", "at": "told_at", "run": "told_run", "payload": "payload"}
+    told = [events.c[column].label(name) for column, name in named.items()]
     query = sa.select(table, *told).select_from(table.outerjoin(events, events.c.object_id == id))
     for row in store.stream(query):
         yield row._mapping  # noqa: SLF001  a row's own mapping
@@ -82,7 +86,7 @@ def _gone(store: Store, table: sa.Table, events: sa.Subquery, id: sa.ColumnEleme
 
 def _runs(store: Store) -> Iterator[Finding]:
     r = schema.run
-    started = _last("run", "started")
+    started, was = _last("run", "started"), _renamed(store)
     for row in _beside(store, r, started, r.c.id):
         if row["action"] is None:
             yield _finding("run", row["id"], "no event says that it began", lost=True)
@@ -90,6 +94,9 @@ def _runs(store: Store) -> Iterator[Finding]:
         told = loads(row["payload"])
         if told["mode"] != row["mode"] or told.get("config", row["config_hash"]) != row["config_hash"]:
             yield _finding("run", row["id"], "its mode or configuration is not the one of its first event")
+        known = _now(told["pair"], was), row["told_at"], told.get("version", row["version"])
+        if known != (row["pair"], row["started_at"], row["version"]):
+            yield _finding("run", row["id"], "its pair, start or version is not the one of its first event")
     for id in _gone(store, r, started, r.c.id):
         yield _finding("run", id, "the row is gone")
     for row in _beside(store, r, _last("run", "ended", "crashed"), r.c.id):
@@ -101,8 +108,17 @@ def _runs(store: Store) -> Iterator[Finding]:
         status = "crashed" if row["action"] == "crashed" else told["status"]
         if row["status"] != status:
             yield _finding("run", row["id"], f"it ended as {status}, and is {row['status']}")
-        elif row["report"] is not None and told.get("report", digest(row["report"])) != digest(row["report"]):
-            yield _finding("run", row["id"], "its report is not the one that its last event covers")
+        elif row["finished_at"] != row["told_at"]:
+            yield _finding("run", row["id"], "it did not end when its last event says")
+        elif "report" in told:
+            yield from _report(row, told["report"])
+
+
+def _report(row: Mapping[str, Any], told: str) -> Iterator[Finding]:
+    if row["report"] is None or digest(row["report"]) != told:
+        yield _finding("run", row["id"], "its report is not the one that its last event covers")
+    elif row["abort_reason"] != ("; ".join(loads(row["report"])["failures"]) or None):
+        yield _finding("run", row["id"], "what went wrong in it is not what its report says")
 
 
 def _plans(store: Store) -> Iterator[Finding]:
@@ -117,6 +133,10 @@ def _plans(store: Store) -> Iterator[Finding]:
         whole[row["id"]] = "body" in told  # else it is of a version that told of fewer changes
         if told["hash"] != row["hash"] or told.get("body", digest(row["body"])) != digest(row["body"]):
             yield _finding("plan", row["id"], "its operations are not the ones that its event covers")
+        elif row["hash"] != digest({"config": row["config_hash"], "operations": loads(row["body"])["hashes"]}):
+            yield _finding("plan", row["id"], "its hash is not that of its operations and configuration")
+        elif (row["run"], row["created_at"]) != (row["told_run"], row["told_at"]):
+            yield _finding("plan", row["id"], "it was made in another run than its event says")
     for id in _gone(store, p, planned, p.c.id):
         yield _finding("plan", id, "the row is gone")
     approved = _approvals(store)
@@ -149,8 +169,12 @@ def _intents(store: Store) -> Iterator[Finding]:
         told = loads(row["payload"])
         known = told.get("request_hash", row["request_hash"]), told.get("operation", digest(row["operation"]))
         found = digest([row["request"], row["op"]]), digest(row["operation"])
-        if (told["key"], told["op"], *known) != (row["key"], row["op"], *found):
+        if (told["key"], told["op"], *known) != (row["key"], row["op"], *found) or row["request_hash"] != found[0]:
             yield _finding("intent", row["id"], "what was to be written is not what its event covers")
+        elif told.get("plan", row["plan"]) != row["plan"]:
+            yield _finding("intent", row["id"], "it stands in another plan than its event says")
+        elif _moves(row) != _moves_by(loads(row["operation"])):
+            yield _finding("intent", row["id"], "it moves something else than its operation says")
     for id in _gone(store, i, intended, i.c.id):
         yield _finding("intent", id, "the row is gone")
     for row in _beside(store, i, _last("intent"), i.c.id):
@@ -162,6 +186,14 @@ def _intents(store: Store) -> Iterator[Finding]:
             yield _finding("intent", row["id"], f"it is {row['state']}, and {state} by its last event", lost=True)
         elif told.get("native_id", row["native_id"]) != row["native_id"]:
             yield _finding("intent", row["id"], "it stands for another record than its last event says")
+
+
+def _moves(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["connection"], row["currency"], row["delta_micros"]
+
+
+def _moves_by(operation: Mapping[str, Any]) -> tuple[Any, ...]:
+    return operation["connection"], operation["currency"], micros(Decimal(operation["delta"]))
 
 
 # ── differences, and what people said ────────────────────────────────────────────────────────────────────────────────
@@ -188,26 +220,49 @@ def _discrepancies(store: Store) -> Iterator[Finding]:
 
 
 def _discrepancy(row: Any, events: list[tuple[str, Any]], was: Mapping[str, str]) -> Iterator[Finding]:
-    state = values = delta = None
+    state = None
+    values: dict[str, Any] = {}  # what the last event that names them says, each
+    answer: dict[str, Any] = {"owner": None, "reason": None}
+    accepted: dict[str, Any] = {}
     for action, told in events:
         if _now(told.get("pair", row["pair"]), was) != row["pair"]:
             continue
         if action == DECIDED:
             state = ACTIONS.get(told["action"], state)
+            accepted = told if told["action"] == "accept" else accepted
+            answer |= {"owner": told["owner"]} if told.get("owner") is not None else {}
+            answer |= {"reason": told["reason"]} if told["reason"] else {}
         else:
             state = {OPENED: "open", REOPENED: "open", CLOSED: "closed", CHANGED: state}[action]
-            values, delta = told.get("values", values), told.get("delta", delta)
+            values |= {k: told[k] for k in ("code", "values", "currency", "left", "right") if k in told}
+            values |= {"delta": Decimal(told["delta"])} if "delta" in told else {}
     if state is None:
         yield _finding("discrepancy", row["id"], "no event says that it was found", lost=True)
     elif row["state"] != state:
         says = f"it is {row['state']}, and {state} by its last event"
         yield _finding("discrepancy", row["id"], says, lost=True)
-    elif row["values_hash"] != (values or row["values_hash"]) or from_micros(row["delta_micros"]) != _money(delta, row):
+    elif any(shown != values.get(name, shown) for name, shown in _shown(row)):
         yield _finding("discrepancy", row["id"], "its values are not the ones that its last event says", lost=True)
+    elif answer != {k: row[k] for k in answer}:
+        yield _finding("discrepancy", row["id"], "its owner or reason is not the one of its last decision", lost=True)
+    elif state == "accepted" and (row["accepted_hash"], row["accepted_until"]) != (
+        accepted.get("values", row["accepted_hash"]),
+        accepted.get("until", row["accepted_until"]),
+    ):
+        yield _finding("discrepancy", row["id"], "it was accepted otherwise: of other values, or until another day")
 
 
-def _money(told: str | None, row: Any) -> Any:
-    return from_micros(row["delta_micros"]) if told is None else type(from_micros(0))(told)
+def _shown(row: Any) -> Iterator[tuple[str, Any]]:
+    """What a row says of the difference, in its columns and in the body that people are shown; named as events do."""
+    body = loads(row["body"])
+    yield "values", row["values_hash"]
+    for name, column in (("code", "code"), ("currency", "currency")):
+        yield name, row[column]
+        yield name, body[column] or ""
+    yield "left", body["left_value"]
+    yield "right", body["right_value"]
+    yield "delta", from_micros(row["delta_micros"])
+    yield "delta", Decimal(body["delta"])
 
 
 def _renamed(store: Store) -> dict[str, str]:
@@ -228,23 +283,24 @@ def _now(pair: str, was: Mapping[str, str]) -> str:
 def _by_people(store: Store) -> Iterator[Finding]:
     """Decisions, sign-offs and promises: each row has its event, each event its row."""
     d, s, p = schema.decision, schema.sign_off, schema.promise
-    told = {
+    told: dict[str, set[tuple[str, ...]]] = {
         "decision": {
-            (r["discrepancy"], r["at"], r["actor"], r["action"], r["reason"]) for r in store.rows(sa.select(d))
+            (r["discrepancy"], r["at"], r["actor"], r["action"], r["reason"], r["values_hash"])
+            for r in store.rows(sa.select(d))
         },
         "sign_off": {
-            (f"{r['pair']}/{r['as_of']}/{r['step']}", r["at"], r["by"], r["role"], r["figure_hash"])
+            (f"{r['pair']}/{r['as_of']}/{r['step']}", r["at"], r["by"], *(r[k] for k in _SIGNED))
             for r in store.rows(sa.select(s))
         },
         "promise": {
-            (f"{r['connection']}:{r['invoice']}", r["at"], r["by"], str(r["amount_micros"]), r["pays_on"])
+            (f"{r['connection']}:{r['invoice']}", r["at"], r["by"], str(r["amount_micros"]), *(r[k] for k in _PROMISED))
             for r in store.rows(sa.select(p))
         },
     }
     keys = {
-        "decision": ("discrepancy", DECIDED, ("action", "reason")),
-        "sign_off": ("close_step", "signed_off", ("role", "figure_hash")),
-        "promise": ("invoice", "promised", ("amount_micros", "pays_on")),
+        "decision": ("discrepancy", DECIDED, ("action", "reason", "values")),
+        "sign_off": ("close_step", "signed_off", _SIGNED),
+        "promise": ("invoice", "promised", ("amount_micros", *_PROMISED)),
     }
     for table, (kind, action, names) in keys.items():
         events = set()

@@ -21,6 +21,7 @@ from tieout.evidence.anchors import LONGEST, Anchor, parse
 from tieout.evidence.gather import same
 from tieout.evidence.keys import SIGNATURE_BYTES, PublicKey, public_key
 from tieout.evidence.pack import DOMAIN, FORMAT, MANIFEST, MEMBERS, SIGNATURE
+from tieout.evidence.tight import loose
 from tieout.model import micros
 from tieout.sync.facts import digest
 from tieout.sync.fetch import observed_as
@@ -139,7 +140,7 @@ def verify(file: IO[bytes], *, name: str, keys: Iterable[PublicKey] = ()) -> Unp
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, IndexError) as error:
         raise ConfigError(f"{name} is no pack: {error}", hint="it may be cut off; fetch it again") from None
     with archive:
-        _refuse_tricks(archive, name)
+        _refuse_tricks(file, archive, name)
         pack = _Pack(archive)
         given = list(keys)
         parts, key, trusted = _manifest(pack, given)
@@ -151,7 +152,7 @@ def verify(file: IO[bytes], *, name: str, keys: Iterable[PublicKey] = ()) -> Unp
     return Unpacked(run, pair, company, key.id if key else "", trusted, tuple(parts))
 
 
-def _refuse_tricks(archive: zipfile.ZipFile, name: str) -> None:
+def _refuse_tricks(file: IO[bytes], archive: zipfile.ZipFile, name: str) -> None:
     """Refuse what a pack of ours never is, before anything of it is unpacked."""
     infos = archive.infolist()
     names = [i.filename for i in infos]
@@ -166,6 +167,8 @@ def _refuse_tricks(archive: zipfile.ZipFile, name: str) -> None:
         why = "it is encrypted"
     elif total > LARGEST or any(i.file_size > RATIO * (i.compress_size + 64) for i in infos):
         why = "it unpacks to more than a pack can hold"
+    else:
+        why = loose(file, archive)
     if why:
         raise ConfigError(f"{name} is no pack of tieout: {why}", hint="nothing of it was unpacked")
 

@@ -41,6 +41,12 @@ _MEANINGS: tuple[tuple[str, type[TieoutError], str, str], ...] = (
         f"check its folder and permissions, or {_ADDRESS}",
     ),
     (r"not a database|malformed", ConfigError, "is damaged or no database", "restore it from a backup"),
+    (
+        r"could not decode",
+        FatalError,
+        "holds text that tieout never wrote",
+        "it was damaged or altered: restore it from a backup",
+    ),
     (r"terminat|shutting down|starting up|connect|could not", RetriableError, "cannot be reached", _LATER),
 )
 

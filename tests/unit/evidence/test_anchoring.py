@@ -18,6 +18,7 @@ from tieout.evidence.anchoring import Anchors, anchor
 from tieout.evidence.anchors import parse
 from tieout.evidence.keys import Signer, public_key
 from tieout.evidence.verify import read_journals, verify
+from tieout.sync.rewound import older
 from tieout.sync.store import Store, open_store
 
 
@@ -162,3 +163,39 @@ def test_the_same_verdicts_on_postgresql(pg_url: str, tmp_path: Path) -> None:
     assert verdict("DELETE FROM run") == "rolled_back"
     assert verdict("DELETE FROM audit_event WHERE seq = 2") == "missing"
     store.close()
+
+
+def test_an_older_line_that_is_put_at_the_end_once_more_is_not_taken_for_the_newest(tmp_path: Path) -> None:
+    """Whoever may append to a journal cannot make an older copy of the state pass: its line is signed, and old."""
+    path, state = tmp_path / "anchors.jsonl", tmp_path / "tieout.db"
+    anchors = Anchors(SIGNER, (path,))
+    store = open_store(f"sqlite:///{state}", clock=ManualClock())
+    happens(store, "a")
+    assert anchor(store, anchors) == []
+    store.close()
+    backup, old = state.read_bytes(), path.read_bytes().splitlines(keepends=True)[-1]
+    store = open_store(f"sqlite:///{state}", clock=ManualClock())
+    happens(store, "b", "c")
+    assert anchor(store, anchors) == []
+    store.close()
+    state.write_bytes(backup)
+    with path.open("ab") as file:
+        file.write(old)
+    store = open_store(f"sqlite:///{state}", clock=ManualClock())
+    assert older(store, anchors.newest())
+    happens(store, "d")
+    [wrong] = anchor(store, anchors)
+    assert isinstance(wrong, RefusedError)
+
+
+def test_a_line_of_another_journal_with_the_same_key_is_not_taken_for_the_newest(tmp_path: Path) -> None:
+    mine, other = tmp_path / "anchors.jsonl", tmp_path / "other.jsonl"
+    for path, many in ((mine, 1), (other, 3)):
+        store = open_store("sqlite://", clock=ManualClock())
+        for n in range(many):
+            happens(store, str(n))
+            assert anchor(store, Anchors(SIGNER, (path,))) == []
+    before = Anchors(SIGNER, (mine,)).newest()
+    with mine.open("ab") as file:
+        file.write(other.read_bytes().splitlines(keepends=True)[-1])
+    assert Anchors(SIGNER, (mine,)).newest() == before
