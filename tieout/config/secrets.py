@@ -109,8 +109,13 @@ class SecretStore:
         text = self._backend.get(connection, name)
         if text is None:
             return None
-        found = json.loads(text)
-        return Kept(found["generation"], found["current"], found["previous"])
+        try:
+            found = json.loads(text)
+            return Kept(found["generation"], found["current"], found["previous"])
+        except (ValueError, KeyError, TypeError):  # from None: the cause repeats what is kept
+            raise ConfigError(
+                f"what is kept of {connection} is damaged ({name})", hint="restore it from a backup"
+            ) from None
 
     def write(self, connection: str, name: str, value: str) -> Kept:
         """Keep a new value; the one before becomes `previous`. On any failure the old ones stay as they were."""
@@ -187,15 +192,31 @@ class _KeyringBackend:
         return f"{self._company}/{connection}/{name}"
 
     def get(self, connection: str, name: str) -> str | None:
-        found = self._keyring.get_password(_SERVICE, self._entry(connection, name))
+        with _unlocked():
+            found = self._keyring.get_password(_SERVICE, self._entry(connection, name))
         return None if found is None else str(found)
 
     def set(self, connection: str, name: str, text: str | None) -> None:
         entry = self._entry(connection, name)
-        if text is not None:
-            self._keyring.set_password(_SERVICE, entry, text)
-        elif self.get(connection, name) is not None:
-            self._keyring.delete_password(_SERVICE, entry)
+        with _unlocked():
+            if text is not None:
+                self._keyring.set_password(_SERVICE, entry, text)
+            elif self.get(connection, name) is not None:
+                self._keyring.delete_password(_SERVICE, entry)
+
+
+@contextlib.contextmanager
+def _unlocked() -> Iterator[None]:
+    """Turn what the keyring refuses into what to do about it; what it says may repeat a secret, and is not told."""
+    from keyring.errors import KeyringError  # noqa: PLC0415  optional, and slow to load
+
+    try:
+        yield
+    except KeyringError as error:
+        raise ConfigError(
+            f"the keyring of the system cannot be used ({type(error).__name__})",
+            hint='unlock it; for a job that nobody watches set [secrets] store = "file", and sign in again',
+        ) from None
 
 
 class _FileBackend:

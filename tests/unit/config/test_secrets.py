@@ -218,6 +218,43 @@ def test_a_usable_keyring_is_preferred_to_a_file(tmp_path: Path, monkeypatch: py
     assert ring.entries == {}
 
 
+class _Locked(_Memory):
+    """A keyring that nobody unlocked, as a scheduled job finds it."""
+
+    def get_password(self, service: str, name: str) -> str | None:
+        from keyring.errors import KeyringLocked
+
+        raise KeyringLocked(f"canary-1d7c of {service}/{name}")
+
+    def set_password(self, service: str, name: str, value: str) -> None:
+        from keyring.errors import PasswordSetError
+
+        raise PasswordSetError(f"canary-1d7c {value}")
+
+
+def test_a_keyring_that_is_locked_or_damaged_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anchors are signed with what lies there: a run that needs no sign-in goes on, and this is what it says."""
+    keyring = pytest.importorskip("keyring")
+    ring: Any = _Locked()
+    monkeypatch.setattr(keyring, "get_keyring", lambda: ring)
+    kept = open_store(SecretsSettings(folder=tmp_path / "s"), company="Example")
+    for use in (lambda: kept.read("books", "tokens"), lambda: kept.write("books", "tokens", "one")):
+        with pytest.raises(ConfigError, match="keyring of the system cannot be used") as told:
+            use()
+        assert "canary" not in f"{told.value}{told.value.hint}"
+        assert told.value.__cause__ is None
+    ring = _Memory()
+    kept = open_store(SecretsSettings(folder=tmp_path / "s"), company="Example")
+    kept.write("books", "tokens", "one")
+    for damaged in ("canary-1d7c", "[]", '{"current": "canary-1d7c"}'):
+        ring.entries = dict.fromkeys(ring.entries, damaged)
+        with pytest.raises(ConfigError, match="damaged") as told:
+            kept.read("books", "tokens")
+        assert "canary" not in str(told.value)
+
+
 def test_without_a_keyring_a_file_serves_unless_the_keyring_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

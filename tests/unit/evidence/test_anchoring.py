@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.evidence.past import KEYS, SIGNER
+from tests.unit.evidence.past import KEYS, SIGNER, lived
 from tieout.connectors.memory import ManualClock
 from tieout.errors import ConfigError, RefusedError, RetriableError
 from tieout.evidence.anchoring import Anchors, anchor
@@ -199,3 +199,22 @@ def test_a_line_of_another_journal_with_the_same_key_is_not_taken_for_the_newest
     with mine.open("ab") as file:
         file.write(other.read_bytes().splitlines(keepends=True)[-1])
     assert Anchors(SIGNER, (mine,)).newest() == before
+
+
+def test_a_whole_past_on_postgresql_is_intact_and_an_amount_altered_in_it_is_found(pg_url: str, tmp_path: Path) -> None:
+    past = lived(pg_url, tmp_path)
+    found = past.verified()
+    assert (found.verdict, found.findings) == ("intact", ())
+    for sql in (
+        "UPDATE discrepancy SET delta_micros = delta_micros + 1",
+        "UPDATE intent SET delta_micros = delta_micros + 1",
+        "UPDATE promise SET amount_micros = amount_micros + 1",
+    ):
+        with past.store.engine.connect() as db:
+            db.exec_driver_sql(sql)
+            db.commit()
+        assert past.verified().verdict == "rows", sql
+        with past.store.engine.connect() as db:
+            db.exec_driver_sql(sql.replace("+ 1", "- 1"))
+            db.commit()
+    assert past.verified().verdict == "intact"
