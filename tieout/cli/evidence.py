@@ -36,8 +36,8 @@ _key = click.option(
     "keys",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A public key that is known from elsewhere (PEM); repeatable. Default: the one of this configuration; for a pack, "
-    "the one inside, which shows that it is of one piece, not whose it is.",
+    help="A public key that is known from elsewhere (PEM); repeatable. Default: the one of this configuration; "
+    "for a pack, the one inside, which shows that it is of one piece, not whose it is.",
 )
 
 
