@@ -95,7 +95,7 @@ def test_compare_writes_a_workbook_with_a_live_bridge(tieout: Run, ledgers: tupl
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     values = openpyxl.load_workbook(tmp_path / "c.xlsx", data_only=True)
-    assert values.sheetnames == ["Report", "Both ledgers", "From A to B in USD", "Discrepancies"]
+    assert values.sheetnames == ["Report", "Both ledgers", "From A to B in USD", "Discrepancies", "Charts"]
     lines = {row[0]: row[3] for row in values["From A to B in USD"].iter_rows(min_row=6, values_only=True)}
     assert lines["A  left.csv, open"] == float(told["bridge"]["USD"]["left_total"])
     assert lines["Remainder"] == 0

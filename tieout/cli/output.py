@@ -131,6 +131,7 @@ class Out:
     company: str = ""
     broken: OSError | None = None  # why stdout could not take all that was said; the work went on
     late: list[int] = field(default_factory=list)  # exit codes of what went wrong beside the work, and was told
+    said: set[str] = field(default_factory=set)  # what went wrong and was told, without where
 
     def data(self, value: Any) -> None:
         """The result for programs, under --json only."""
@@ -273,13 +274,16 @@ def document(exit_code: int, message: str, problems: Sequence[str] = (), hint: s
 def tell(out: Out, error: Exception, *, where: str = "") -> Told:
     """Say on stderr what went wrong, where and what to type next; with --debug also how it came about.
 
-    In quiet mode, what an earlier run said already is left to the exit code: a scheduler alerts once.
+    One trouble in several places is told once, where it was first met. In quiet mode, what an earlier run said already
+    is left to the exit code: a scheduler alerts once.
     """
     from tieout.cli.failures import explain
 
     told = explain(error)
-    if told.again and out.quiet and not out.debug:
+    what = "\n".join((told.message, *told.problems))
+    if (what in out.said or (told.again and out.quiet)) and not out.debug:
         return told
+    out.said.add(what)
     if out.debug:
         import traceback
 
