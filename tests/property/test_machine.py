@@ -51,6 +51,11 @@ FAULTS = st.sampled_from(
 REACHED: Counter[str] = Counter()
 
 
+def _called(record: Any) -> str | None:
+    """What people call a document in either book."""
+    return getattr(record, "number", None) or getattr(record, "reference", None)
+
+
 class TwoBooks(RuleBasedStateMachine):
     """Unique amounts make every effect attributable to the one entry that caused it."""
 
@@ -72,6 +77,13 @@ class TwoBooks(RuleBasedStateMachine):
     def some(self, side: str, entity: Entity, pick: int) -> Any:
         live = [r for r in self.books(side).all(entity) if getattr(r, "state", None) in (PostingState.POSTED, None)]
         return live[pick % len(live)] if live else None
+
+    def both_hold(self, side: str, entity: Entity, pick: int) -> Any:
+        """Mostly one that was born on this side and is over there by now; any, where there is none."""
+        over_there = {_called(r) for r in self.books("right" if side == "left" else "left").all(entity)}
+        posted = [r for r in self.books(side).all(entity) if r.state is PostingState.POSTED]
+        here = [r for r in posted if str(_called(r)).startswith(side[0]) and _called(r) in over_there]
+        return here[pick % len(here)] if here and pick % 3 else self.some(side, entity, pick)
 
     # ── what people do ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,10 +114,12 @@ class TwoBooks(RuleBasedStateMachine):
         self.books(side).put(credit_memo(who.ref.id, amount, number=f"{side[0]}c{amount}"))
 
     def apply_more(self, side: str, pick: int, entity: Entity) -> None:
-        money, inv = self.some(side, entity, pick), self.some(side, Entity.INVOICE, pick // 7)
-        if money is None or inv is None or money.customer != inv.customer:
+        money, books = self.both_hold(side, entity, pick), self.books(side)
+        theirs = [i for i in books.all(Entity.INVOICE) if money is not None and i.customer == money.customer]
+        theirs = [i for i in theirs if i.state is PostingState.POSTED]
+        if not theirs:
             return
-        books = self.books(side)
+        inv = theirs[pick // 7 % len(theirs)]
         part = min(books.open(entity, money.ref.id), books.open(Entity.INVOICE, inv.ref.id))
         if part > 0:
             books.apply(money.ref.id, inv.ref.id, part, DAY)
@@ -116,7 +130,7 @@ class TwoBooks(RuleBasedStateMachine):
             self.books(side).unapply(money.ref.id, money.applications[0].invoice)
 
     def edit(self, side: str, pick: int, what: str) -> None:
-        inv = self.some(side, Entity.INVOICE, pick)
+        inv = self.both_hold(side, Entity.INVOICE, pick)
         if inv is None:
             return
         total = inv.total + Decimal("0.01")
@@ -124,7 +138,7 @@ class TwoBooks(RuleBasedStateMachine):
         self.books(side).edit(Entity.INVOICE, inv.ref.id, **changes)
 
     def void_or_delete(self, side: str, pick: int, entity: Entity, gone: bool) -> None:
-        one = self.some(side, entity, pick)
+        one = self.both_hold(side, entity, pick)
         if one is None:
             return
         if gone:
@@ -226,7 +240,7 @@ class TwoBooks(RuleBasedStateMachine):
             return Counter(
                 (
                     e,
-                    getattr(r, "number", None) or getattr(r, "reference", None),
+                    _called(r),
                     r.total if hasattr(r, "total") else r.amount,
                     r.state,
                     books.open(e, r.ref.id),
@@ -245,7 +259,7 @@ def test_people_and_runs_in_any_order() -> None:
     run_state_machine_as_test(
         TwoBooks,
         settings=settings(
-            max_examples=400 if DEEP else 20,
+            max_examples=400 if DEEP else 40,
             stateful_step_count=12 if DEEP else 6,
             deadline=None,
             phases=[Phase.generate, Phase.shrink] if DEEP else [Phase.generate],

@@ -236,7 +236,7 @@ POSTED_YET = "has not posted INV-26/00001 yet"
     [
         ("late", POSTED_YET),
         ("stopped", POSTED_YET),
-        ("by batch", "0.00 open in x3"),
+        ("by batch", "invoice L-1 is a draft in x3"),
         ("without open items", POSTED_YET),
     ],
 )
