@@ -175,6 +175,16 @@ def test_nothing_names_a_machine_it_was_made_on() -> None:
     assert found == []
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Outside of packages pytest knows a file by its name alone: of two, it collects neither in a run of all."""
+    names: dict[str, list[str]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if not (path.parent / "__init__.py").exists():
+            names.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+    assert names
+    assert [paths for paths in names.values() if len(paths) > 1] == []
+
+
 def test_recorded_exchanges_say_whom_they_were_recorded_against() -> None:
     cassettes = {p.parent for p in kept_files() if p.suffix in {".yaml", ".yml"} and "fixtures" in p.parts}
     assert cassettes, "the wire tests replay cassettes"
