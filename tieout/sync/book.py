@@ -211,6 +211,10 @@ class Book:
     def subject_of(self, entity: Entity, id: str) -> str | None:
         return self.subjects.get((entity, id))
 
+    def ids_in(self, entity: Entity, told: str) -> tuple[str, ...]:
+        """The native ids in what a comparison names: one, or several that stand joined by a comma."""
+        return (told,) if (entity, told) in self.subjects else tuple(told.split(", "))
+
     def native_of(self, _entity: Entity, subject: str) -> str | None:
         return self.natives.get(subject)
 

@@ -29,9 +29,9 @@ _BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STA
 _TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
 UNKNOWN_MARK = "unknown_mark"
 # Documents of which the comparison says that they could be one: they wait until a person tells them apart.
-COULD_BE_ONE = frozenset({"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED", "DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED"})
-_APART = "if each is a document of its own, decide `release`, and it is carried over"
-COPY = "duplicate_at_target"
+_SEVERAL = frozenset({"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED"})
+COULD_BE_ONE = _SEVERAL | {"DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED"}
+_APART = "if each is a document of its own, decide `release`: the sync may carry it over then"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
 DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
@@ -75,9 +75,7 @@ def explain(
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
-        if d.code in COULD_BE_ONE and (
-            d.left is None or d.right is None or d.code in {"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED"}
-        ):
+        if d.code in COULD_BE_ONE and not known and (d.code in _SEVERAL or None in (d.left, d.right)):
             d = replace(d, remedy=f"{d.remedy}; {_APART}")
         more = {f.code for f in known if f.code in _BESIDE} - {d.code, *d.secondary}
         if more:
@@ -448,7 +446,7 @@ def decide(
         if action in ("retry", "recreate"):
             for subject in loads(row["body"])["links"]:
                 _plan_again(tx, row["pair"], subject, recreate=action == "recreate")
-        if action == "release" and not _releasable(row["code"], loads(row["body"])["cause"]):
+        if action == "release" and not _releasable(loads(row["body"])):
             raise RefusedError(
                 f"{row['id']} is held neither for a mark that nobody knows ({UNKNOWN_MARK}) nor because it could be "
                 f"one with others ({', '.join(sorted(COULD_BE_ONE))})",
@@ -474,25 +472,25 @@ def decide(
     return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
 
 
-def _releasable(code: str, cause: str) -> bool:
-    return f"{UNKNOWN_MARK}:" in cause or (code in COULD_BE_ONE and f"{COPY}:" not in cause)
+def _releasable(body: Mapping[str, Any]) -> bool:
+    return f"{UNKNOWN_MARK}:" in body["cause"] or _APART in body["remedy"]
 
 
 def released(store: Store, pair: str) -> frozenset[str]:
-    """The subjects that a person let go on although they carry a mark that this state does not know."""
-    return _let_go(store, pair, lambda code: code not in COULD_BE_ONE)
+    """The subjects that a person let go on."""
+    return _let_go(store, pair)
 
 
 def told_apart(store: Store, pair: str) -> frozenset[str]:
-    """The subjects that a person said to be documents of their own, although others add up to them or equal them."""
-    return _let_go(store, pair, lambda code: code in COULD_BE_ONE)
+    """Those of them of which it was said that they are documents of their own, though they could be one with others."""
+    return _let_go(store, pair, schema.discrepancy.c.code.in_(COULD_BE_ONE))
 
 
-def _let_go(store: Store, pair: str, wanted: Callable[[str], bool]) -> frozenset[str]:
+def _let_go(store: Store, pair: str, *where: sa.ColumnElement[bool]) -> frozenset[str]:
     t, d = schema.discrepancy, schema.decision
     same = sa.and_(d.c.discrepancy == t.c.id, d.c.pair == t.c.pair)
-    rows = store.rows(sa.select(t.c.code, t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release"))
-    return frozenset(link for row in rows if wanted(row["code"]) for link in loads(row["body"])["links"])
+    query = sa.select(t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release", *where)
+    return frozenset(link for row in store.rows(query) for link in loads(row["body"])["links"])
 
 
 def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:

@@ -13,7 +13,6 @@ from tieout.compare import Discrepancy, Explained
 from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import ControlBalance, Entity, Existence, micros
 from tieout.sync import schema
-from tieout.sync.differences import COULD_BE_ONE
 from tieout.sync.facts import LEFT, RIGHT, Which, digest
 from tieout.sync.fetch import save_seen
 from tieout.sync.operations import Finding, Operation, OpKind
@@ -41,9 +40,8 @@ class Listing:
         found = set(d.links)
         for which, id in ((LEFT, d.left), (RIGHT, d.right)):
             if id is not None and d.kind in kinds:
-                subjects = self.sides.books[which].subjects
-                ids = id.split(", ") if d.code in COULD_BE_ONE else (id,)
-                found.update(subjects.get((kinds[d.kind], one), "") for one in ids)
+                book, entity = self.sides.books[which], kinds[d.kind]
+                found.update(book.subject_of(entity, one) or "" for one in book.ids_in(entity, id))
         return found - {""}
 
     def read_again(self, result: compare.Result) -> bool:

@@ -14,7 +14,7 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
-from tieout.sync.differences import COPY, COULD_BE_ONE, UNKNOWN_MARK, released, told_apart
+from tieout.sync.differences import COULD_BE_ONE, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
@@ -68,7 +68,7 @@ class Permits:
             if held.marker and self._is_copy(held.marker, s.id):
                 return (
                     "DUPLICATE_WITHIN_LEDGER",
-                    f"{COPY}: a copy of {held.marker}, which tieout wrote once",
+                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
                 )
             unknown = held.marker and is_marker(held.marker) and not self._known(held.marker)
             if unknown and s.id not in self._released:
@@ -159,9 +159,10 @@ class Permits:
     def _told_apart(self, d: compare.Discrepancy) -> set[tuple[str, str, str]]:
         """The documents of a group, by side, kind and id, if a person said that each of them is one of its own."""
         several: set[tuple[str, str, str]] = set()
-        for which, ids in ((LEFT, d.left), (RIGHT, d.right)):
-            for id in ids.split(", ") if ids else ():
-                if self.sides.books[which].subjects.get((Entity(d.kind), id)) not in self._apart:
+        for which, told in ((LEFT, d.left), (RIGHT, d.right)):
+            book, entity = self.sides.books[which], Entity(d.kind)
+            for id in book.ids_in(entity, told) if told else ():
+                if book.subject_of(entity, id) not in self._apart:
                     return set()
                 several.add((which, d.kind, id))
         return several
