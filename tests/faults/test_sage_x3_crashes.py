@@ -14,6 +14,7 @@ from tests.scenarios.world import customer, invoice, payment
 from tieout.connectors.http import Transport
 from tieout.connectors.memory import SimulatedCrash
 from tieout.errors import TieoutError
+from tieout.evidence.verify import log_breaks
 
 D = Decimal
 OFTEN = 6  # of the reading calls every so many-th; of the writing ones each
@@ -91,6 +92,6 @@ def test_a_run_that_dies_at_any_call_is_made_good_by_the_next(subtests: pytest.S
             report = world.run()
             assert report.operations == []
             assert [d.as_json() for d in report.discrepancies] == []
-            assert world.store.audit_breaks() == []
+            assert log_breaks(world.store) == []
             x3.books.check()
     assert min(died.values()) >= 6

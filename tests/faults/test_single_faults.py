@@ -16,6 +16,7 @@ from tests.deep import combined
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync.store import open_store
 
@@ -60,7 +61,7 @@ def check(world: World) -> None:
     assert report.operations == []
     assert report.discrepancies == []
     assert (world.l.fingerprint(), world.r.fingerprint()) == before
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
 
 
 @pytest.mark.parametrize(("nth", "kind", "target"), combined((1, 2, 3), WRITES, TARGETS))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.reports import Books, Report, Table
 from tieout.reports.reconciliation import differences, unadjusted
@@ -31,7 +32,7 @@ def past(world: World, at: datetime | None = None) -> Past:
         stories=history.stories(world.store, "books", until=until),
         runs=history.runs(world.store, "books", until=until),
         listed=None if at else history.listed(world.store, "books"),
-        breaks=world.store.audit_breaks(),
+        breaks=log_breaks(world.store),
         events=history.events(world.store),
     )
 

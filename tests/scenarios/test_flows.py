@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment, write_off
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, PostingState
 from tieout.sync import plans
 
@@ -140,7 +141,7 @@ def test_propose_waits_and_applies_what_was_approved(world: World) -> None:
     done = world.run()
     assert (done.exit_code, done.applied["done"]) == (0, 2)
     quiet(world)
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
 
 
 def test_history_of_both_books_is_linked_and_nothing_is_created() -> None:

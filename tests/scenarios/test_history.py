@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, effects
 from tieout.sync import differences, history, schema
 from tieout.sync.past import explained, standing, totals
@@ -78,7 +79,7 @@ def test_a_difference_is_told_as_it_stood_on_every_day() -> None:
     # The state that the list shows is the one that the events lead to.
     [row] = differences.listed(world.store)
     assert (row["state"], row["delta"]) == ("open", "-2.00")
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
 
 
 def test_events_of_an_older_tieout_are_told_as_far_as_they_say() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.errors import AuthError, RefusedError
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import differences
 from tieout.sync.store import open_store
@@ -235,7 +236,7 @@ def test_a_decision_holds_until_a_side_changes_and_leaves_its_trace() -> None:
             )
         ]
     assert trail == ["opened", "decided", "decided", "re-opened", "closed"]
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
     assert world.l.get(Entity.INVOICE, inv.ref.id).total == D("100.00")
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.scenarios.world import World, customer, invoice
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import ConfigError
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import differences, schema
 from tieout.sync.renamed import orphans
@@ -43,7 +44,7 @@ def test_a_renamed_pair_is_refused_until_it_says_what_it_was_and_then_goes_on() 
     assert {i["state"] for i in world.intents()} == {"done"}
     for table in (schema.base, schema.run, schema.plan, schema.discrepancy, schema.intent):
         assert {r["pair"] for r in world.store.rows(sa.select(table.c.pair))} <= {"renamed"}
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
     # The owner is known as before: a change still flows.
     world.l.edit(Entity.INVOICE, "INV-1", memo="after the new name")
     world.run()

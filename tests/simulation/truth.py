@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tieout.evidence.verify import log_breaks
 from tieout.model import CreditMemo, Customer, Entity, Existence, Payment, PostingState
 from tieout.sync import differences
 
@@ -77,8 +78,8 @@ class Truth:
         self._edits(listed)
         self._fields(listed)
         self._frame()
-        if self.world.store.audit_breaks():
-            self.say("audit", "; ".join(self.world.store.audit_breaks()))
+        if log_breaks(self.world.store):
+            self.say("audit", "; ".join(log_breaks(self.world.store)))
         named = {d.id for d in listed}
         lasting = {d["id"] for d in differences.listed(self.world.store)}
         if lasting != named:

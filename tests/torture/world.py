@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.torture.launcher import Launcher
 from tests.torture.people import People
+from tieout.evidence.verify import log_breaks
 from tieout.sandbox.file_erp import FileErp
 from tieout.sandbox.quickbooks import Books, Running, Switches, running
 
@@ -187,7 +188,7 @@ class World:
         state = self.state if "postgresql" in self.state else f"sqlite:///{self.folder / 'tieout.db'}"
         store = open_store(state, clock=self.time)
         try:
-            return store.audit_breaks()
+            return log_breaks(store)
         finally:
             store.close()
 

@@ -34,6 +34,7 @@ def known_until(asked: Asked) -> datetime:
 
 def past(asked: Asked, until: datetime) -> Past:
     """What the state database kept of the pair up to a moment, inclusive."""
+    from tieout.evidence.verify import log_breaks
     from tieout.reports.reconciliation.past import Past
     from tieout.sync import history
 
@@ -50,7 +51,7 @@ def past(asked: Asked, until: datetime) -> Past:
             stories=history.stories(store, pair, until=until),
             runs=history.runs(store, pair, until=until),
             listed=history.listed(store, pair) if now else None,
-            breaks=store.audit_breaks(),
+            breaks=log_breaks(store),
             events=history.events(store),
         )
 

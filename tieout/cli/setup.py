@@ -177,16 +177,18 @@ def _failed(check: str, name: str, error: Exception) -> dict[str, Any]:
 
 
 def _check_state(settings: Settings) -> dict[str, Any]:
+    from tieout.evidence.verify import log_breaks
     from tieout.sync.renamed import ORPHAN_HINT, orphans
 
     try:
         with opened(settings) as store:
-            kind, breaks = store.engine.dialect.name, store.audit_breaks()
+            kind, breaks = store.engine.dialect.name, log_breaks(store)
             lost = orphans(store, settings.pairs)
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("state", "database", error)
     if breaks:
-        return _check("state", kind, f"the audit log was altered: {breaks[0]}", exit_code=4, hint="restore a backup")
+        said = f"the audit log was altered: {breaks[0]}"
+        return _check("state", kind, said, exit_code=4, hint="tieout evidence verify tells what happened")
     if lost:
         return _check("state", kind, "; ".join(str(one) for one in lost), exit_code=4, hint=ORPHAN_HINT)
     return _check("state", kind, "readable, audit log unbroken")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -80,15 +80,24 @@ def read_journals(paths: Sequence[Path], keys: Mapping[str, PublicKey]) -> tuple
     return tuple(found)
 
 
+def log_breaks(store: Store) -> list[str]:
+    """What is wrong with the audit log by itself, without anchors: [] if every event follows from the one before it."""
+    return [f.says for f in examine_log(_events(store)).findings]
+
+
+def _events(store: Store) -> Iterator[Mapping[str, Any]]:
+    a = schema.audit_event
+    for row in store.stream(sa.select(a).order_by(a.c.seq)):
+        yield row._mapping  # noqa: SLF001  a row's own mapping
+
+
 def verify(store: Store, journals: Sequence[Examined]) -> Verified:
     """Verify a state. journals: read before, so that the log is at least as new as they are"""
-    a = schema.audit_event
     anchors = [anchor for journal in journals for anchor in journal.anchors]
     with store.reading() as db:
         if db.dialect.name == "postgresql":
             db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        events = (row._mapping for row in store.stream(sa.select(a).order_by(a.c.seq)))  # noqa: SLF001
-        log = examine_log(events, anchors)
+        log = examine_log(_events(store), anchors)
         rows = list(islice(unlike(store), MOST))
     lost = [f for f in rows if f.first < 0]
     findings = [*log.findings, *against_anchors(log, journals, lost), *(f for j in journals for f in j.findings)]

@@ -185,24 +185,6 @@ class Store:
                     .values(owner=None, worker=None, expires_at=None)
                 )
 
-    # ── audit ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def audit_breaks(self) -> list[str]:
-        """What is wrong with the audit chain: [] if every event follows from the one before it."""
-        problems = []
-        previous, expected = GENESIS, 1
-        with self.reading() as db:
-            for event in db.execute(sa.select(schema.audit_event).order_by(schema.audit_event.c.seq)).mappings():
-                if event["seq"] != expected:
-                    problems.append(f"event {expected} is missing")
-                    expected = event["seq"]
-                if event["prev_hash"] != previous:
-                    problems.append(f"event {event['seq']} does not follow from the one before it")
-                if event["hash"] != event_hash(dict(event)):
-                    problems.append(f"event {event['seq']} was altered")
-                previous, expected = event["hash"], expected + 1
-        return problems
-
 
 class Tx:
     """One transaction of the store. Every change goes through `change`, which also writes its audit event."""

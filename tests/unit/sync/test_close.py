@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tests.scenarios.world import D, World, customer, invoice
 from tieout.errors import ConfigError, RefusedError
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import differences, plans, promises, schema, signoffs
 from tieout.sync.readiness import readiness
@@ -84,7 +85,7 @@ def test_all_are_signed_or_none_and_each_leaves_its_event(world: World) -> None:
         sign(world, other, role="waved through")
     events = sa.select(schema.audit_event).where(schema.audit_event.c.action == "signed_off")
     assert [(e["actor"], e["object_id"]) for e in world.store.rows(events)] == [("Ada", "books/2026-01-31/bridge")]
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
 
 
 def test_a_promise_is_of_one_invoice_by_id_or_number_and_is_kept_as_it_was_said(world: World) -> None:

@@ -22,6 +22,7 @@ from tests.scenarios import test_flows
 from tests.scenarios.world import World, customer, invoice
 from tieout.connectors.memory import Fault, FaultKind, ManualClock
 from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableError
+from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import schema
 from tieout.sync.store import LEASE_SECONDS, Store, open_store, upgrade
@@ -102,10 +103,10 @@ def test_a_failed_transaction_leaves_neither_change_nor_event(store: Store) -> N
 def test_the_audit_chain_shows_what_was_altered(store: Store, sql: str, said: str) -> None:
     for _ in range(3):
         _event(store)
-    assert store.audit_breaks() == []
+    assert log_breaks(store) == []
     with store.engine.begin() as db:
         db.exec_driver_sql(sql)
-    assert said in store.audit_breaks()
+    assert said in log_breaks(store)
 
 
 def test_many_writers_at_once_make_one_chain(store: Store) -> None:
@@ -125,7 +126,7 @@ def test_many_writers_at_once_make_one_chain(store: Store) -> None:
         thread.join()
     assert errors == []
     assert len(store.rows(sa.select(schema.audit_event))) == 20
-    assert store.audit_breaks() == []
+    assert log_breaks(store) == []
 
 
 def test_many_takers_at_once_get_one_lease(store: Store) -> None:
@@ -250,7 +251,7 @@ def test_a_state_of_an_older_tieout_goes_on_where_it_was(revision: str, url: str
     assert [o.op.value for o in report.operations] == ["update"]
     assert world.run().operations == []
     assert world.counts(Entity.INVOICE) == (2, 2)
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
     world.store.close()
 
 
@@ -334,7 +335,7 @@ def test_a_crash_on_postgresql_is_recovered(pg_url: str) -> None:
     world.store = open_store(pg_url, clock=world.clock)
     world.run()
     assert world.counts(Entity.INVOICE) == (1, 1)
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
     world.store.close()
 
 
@@ -460,6 +461,6 @@ def test_a_database_that_goes_away_at_a_write_is_a_matter_of_time_and_the_next_r
     assert (report.operations, report.exit_code) == ([], 0)
     assert world.counts(Entity.INVOICE) == (3, 3)
     assert world.counts(Entity.CUSTOMER) == (1, 1)
-    assert world.store.audit_breaks() == []
+    assert log_breaks(world.store) == []
     admin.dispose()
     world.store.close()
