@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import warnings
 import zipfile
@@ -25,7 +26,7 @@ MOST_RATIO = 200  # unpacked to packed, for parts beyond 50 MB
 _LARGEST_ID = 10**15  # a spreadsheet keeps 15 digits
 _FINEST = Decimal("0.000001")  # what amounts are read to
 _MOST_ROWS = 1 << 20  # of a sheet
-# What openpyxl raises for a workbook that is damaged: SyntaxError is that of XML.
+# What a damaged workbook raises: SyntaxError is that of XML, RuntimeError a password or an unknown way of packing.
 _UNREADABLE = (
     KeyError,
     IndexError,
@@ -34,8 +35,10 @@ _UNREADABLE = (
     TypeError,
     SyntaxError,
     EOFError,
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 
@@ -55,8 +58,8 @@ def _refuse_bombs(path: Path) -> None:
                             raise ProfileError(f"{path}: {part.filename} declares a document type: refused")
             if "[Content_Types].xml" not in archive.namelist():
                 raise ProfileError(f"{path}: an archive, but no Excel workbook: unpack it first")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise ProfileError(f"{path}: not a readable workbook: {error}") from None
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from None
 
 
 @contextmanager
@@ -104,7 +107,7 @@ def _uncalculated(path: Path) -> bool:
 
 
 def _sheet(path: Path, book: Any, wanted: str | None) -> Any:
-    names = list(book.sheetnames)
+    names = [sheet.title for sheet in book.worksheets]  # a chart may be a sheet, too
     if wanted is not None:
         if wanted not in names:
             raise ProfileError(f"{path}: there is no sheet {wanted!r}", hint=f"sheets: {', '.join(names)}")
@@ -202,6 +205,10 @@ def _number_text(profile: Profile, name: str | None, value: float) -> str:
     type_ = profile.type_of(name) if name else "text"
     exact = Decimal(value) if isinstance(value, int) else Decimal(format(value, ".15g"))
     plain = format(exact, "f")
+    if type_ == "text":
+        return plain
+    if not exact.is_finite():
+        raise ValueError("a number too large for a spreadsheet")
     lost = abs(Decimal(repr(value)) - exact) >= _FINEST if type_ == "decimal" else False
     if lost or (type_ == "id" and abs(exact) >= _LARGEST_ID):
         raise ValueError("a number of more than 15 digits: the spreadsheet has lost the others; store it as text")

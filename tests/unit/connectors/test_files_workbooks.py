@@ -16,6 +16,7 @@ import duckdb
 import openpyxl
 import pytest
 import xlsxwriter
+from openpyxl.chart import BarChart
 from openpyxl.worksheet.formula import ArrayFormula
 
 from tieout.connectors.files import check, load, records
@@ -106,6 +107,38 @@ def test_a_damaged_sheet_is_refused_whole(tmp_path: Path, damage: tuple[str, Cal
     path = _edited(_book(tmp_path / "f.xlsx", _row("1"), _row("2")), SHEET, damage[1])
     with pytest.raises(ProfileError, match="not a readable workbook"):
         _read(path)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA], ids=["deflate", "lzma"])
+@pytest.mark.parametrize("part", ["[Content_Types].xml", SHEET])
+def test_a_workbook_of_which_a_byte_was_lost_is_refused(tmp_path: Path, part: str, packing: int) -> None:
+    path = _book(tmp_path / "f.xlsx", *(_row(str(n)) for n in range(50)))
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "g.xlsx", "w", packing) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+        begins = new.getinfo(part).header_offset + 30 + len(part)
+    whole = (tmp_path / "g.xlsx").read_bytes()
+    assert _read(tmp_path / "g.xlsx")["accepted"] == 50
+    for at in range(begins + 9, begins + 29):  # behind the head that LZMA has
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with pytest.raises(ProfileError, match="not a readable workbook"):
+            _read(path)
+
+
+@pytest.mark.parametrize("number", [b"1E400", b"-1E400"])
+def test_a_number_beyond_all_is_one_rejected_row(tmp_path: Path, number: bytes) -> None:
+    path = _book(tmp_path / "f.xlsx", _row("1"), _row("2", total=7))
+    found = _read(_edited(path, SHEET, lambda xml: xml.replace(b"<v>7</v>", b"<v>%s</v>" % number)))
+    assert found["accepted"] == 1
+    assert [(r["row"], r["column"]) for r in found["rejected"]] == [(3, "total")]
+    assert "too large" in found["rejected"][0]["reason"]
+
+
+def test_a_chart_on_a_sheet_of_its_own_is_no_second_table(tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(_book(tmp_path / "f.xlsx", _row("1")))
+    book.create_chartsheet("Chart").add_chart(BarChart())
+    book.save(tmp_path / "f.xlsx")
+    assert _read(tmp_path / "f.xlsx")["accepted"] == 1
 
 
 @pytest.mark.parametrize("column", ["G2", "E2"])
