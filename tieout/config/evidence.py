@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel
 
 from tieout.config.opening import secret_store
-from tieout.config.reading import is_secret
+from tieout.config.reading import holds_secret, is_secret
 from tieout.config.settings import SecretRef, Settings
 from tieout.evidence.anchoring import Anchors
 from tieout.evidence.keys import Signer, signer
 
 _OWNER, _NAME = "evidence", "signing-key"
+_WITHHELD = "(withheld)"
+_ADDRESS = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/?#]*@)?"
+    r"(?P<host>(?:\[[0-9a-f:.%]+\])?[^/?#@\[\]]*)(?P<path>(?:/[^?#@]*)?)(?P<more>(?:[?#@].*)?)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def signing_key(settings: Settings) -> Signer:
@@ -52,7 +58,7 @@ def _plain(value: Any, base: Path) -> Any:
         case {"env": _, "command": _, "keyring": _}:  # a reference, dumped
             return f"(secret: {SecretRef(**value)})"
         case Mapping():
-            return {_key(k): "(withheld)" if is_secret(str(k), v) else _plain(v, base) for k, v in value.items()}
+            return {_key(k): _WITHHELD if _is_named(k, v) else _plain(v, base) for k, v in value.items()}
         case Path():
             return str(value.relative_to(base)) if value.is_relative_to(base) else str(value)
         case str():
@@ -65,17 +71,19 @@ def _plain(value: Any, base: Path) -> Any:
             return str(value)
 
 
+def _is_named(key: Any, value: Any) -> bool:
+    """Whether a value is a secret by its name; in a table each key says so for itself, and a reference may be told."""
+    return not isinstance(value, Mapping | SecretRef) and is_secret(str(key))
+
+
 def _key(key: Any) -> str:
     return ".".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def without_userinfo(text: str) -> str:
-    """An address without user, password and query, which may hold secrets; any other text as it is."""
-    if "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return "(withheld)"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+    """An address without user, password and query, which may hold secrets; any other text that holds none as it is."""
+    address = _ADDRESS.fullmatch(text)
+    plain = address["scheme"] + address["host"] + address["path"] if address else text
+    # An @ behind the host may belong to a password with a slash or a question mark in it.
+    unsure = "@" in address["more"] if address else "://" in text
+    return _WITHHELD if unsure or holds_secret(plain) else plain

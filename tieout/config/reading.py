@@ -13,8 +13,16 @@ from tieout.config import lines
 from tieout.config.settings import SecretRef, Table, suggestion
 
 T = TypeVar("T", bound=Table)
-_SECRET = re.compile(r"(secret|password|passwd|passphrase|token|api_?key|private_key|credential)s?$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"^[a-z0-9+]+://[^/@]*:[^/@]+@", re.IGNORECASE)
+_NAMES = (
+    "(?:secret|password|passwd|passphrase|pwd|token|credential|(?:api|access|account|private|shared|signing)[_-]?key)s?"
+)
+_SECRET = re.compile(_NAMES + "$", re.IGNORECASE)
+_HOLDS = re.compile(
+    r"^https?://[^/@]*:[^/@]+@"
+    r"|^(?!https?:)[a-z][a-z0-9+.-]*://[^:/@]*:[^@]+@"  # of a database, whose password may have a slash
+    rf"|{_NAMES}\s*=\s*[^\s;&]",  # in the query of an address, or among settings in one text
+    re.IGNORECASE,
+)
 _ANY_REFERENCE = SecretRef(env="UNSET")
 _MESSAGES = {
     "string_type": "should be text in quotes",
@@ -30,9 +38,14 @@ _MESSAGES = {
 }
 
 
-def is_secret(key: str, value: object) -> bool:
-    """Whether a key's name says that a text is a secret."""
-    return isinstance(value, str) and _SECRET.search(key) is not None
+def is_secret(key: str) -> bool:
+    """Whether a key's name says that its value is a secret."""
+    return _SECRET.search(key) is not None
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a password or the like stands in a text: an address, or a list of settings."""
+    return _HOLDS.search(text) is not None
 
 
 class Reader:
@@ -65,16 +78,21 @@ class Reader:
             return None
         return read if good else None
 
-    def references(self, raw: Mapping[str, Any], path: lines.Path) -> tuple[dict[str, Any], bool]:
-        """The table with secret references made, and whether none of them is wrong or stands there in plain text."""
+    def references(
+        self, raw: Mapping[str, Any], path: lines.Path, *, secret: bool = False
+    ) -> tuple[dict[str, Any], bool]:
+        """The table with secret references made, and whether none of them is wrong or stands there in plain text.
+
+        secret: whether the name of the table says that all in it is secret
+        """
         clean = dict(raw)
         before = len(self.problems)
         for key, value in raw.items():
             if isinstance(value, dict) and value and set(value) <= {"env", "command", "keyring"}:
                 clean[key] = self.reference(value, path, key)
             elif isinstance(value, dict):
-                clean[key] = self.references(value, (*path, key))[0]
-            elif _SECRET.search(key):
+                clean[key] = self.references(value, (*path, key), secret=secret or is_secret(key))[0]
+            elif secret or is_secret(key):
                 clean[key] = _ANY_REFERENCE
                 self.problem(
                     path,
@@ -82,9 +100,13 @@ class Reader:
                     'a secret may not stand here; name where it is: { env = "NAME" }, '
                     '{ command = ["…"] } or { keyring = "service/name" }',
                 )
-            elif isinstance(value, str) and _URL_PASSWORD.match(value):
+            elif isinstance(value, str) and holds_secret(value):
                 clean[key] = _ANY_REFERENCE
                 self.problem(path, key, 'holds a password; give the whole address by reference: { env = "NAME" }')
+            elif isinstance(value, list):
+                for i, one in enumerate(value):
+                    inner, at = (one, (*path, key, str(i))) if isinstance(one, dict) else ({key: one}, path)
+                    self.references(inner, at)
         return clean, len(self.problems) == before
 
     def reference(self, raw: Mapping[str, Any], path: lines.Path, key: str) -> SecretRef:

@@ -23,7 +23,7 @@ store = "file"
 anchors = ["anchors.jsonl", "/elsewhere/anchors.jsonl"]
 [connection.a]
 kind = "memory"
-address = "https://host.example/path?apikey={CANARY}"
+address = "https://host.example/path?sig={CANARY}"
 nested = {{ address = "ftp://user@host.example/{CANARY.upper()}" }}
 credentials = {{ command = ["pass", "show", "{CANARY}"] }}
 [connection.b]
@@ -52,6 +52,15 @@ def test_the_configuration_that_is_kept_holds_no_secret(tmp_path: Path) -> None:
         ("postgresql://ana:secret@db/books?password=x", "postgresql://db/books"),
         ("https://u@h.example:8443/a#t", "https://h.example:8443/a"),
         ("http://[::1", "(withheld)"),
+        ("https://[::1]:8443/a", "https://[::1]:8443/a"),
+        ("sqlite:///books.db", "sqlite:///books.db"),
+        ("sqlite:////var/books.db", "sqlite:////var/books.db"),
+        ("postgresql://ana:se/cret@db/books", "(withheld)"),
+        ("postgresql://ana:se#cret@db/books", "(withheld)"),
+        ("postgresql://ana:se?cret@db/books", "(withheld)"),
+        ("the books of https://ana:secret@h.example", "(withheld)"),
+        ("host=db dbname=books password=secret", "(withheld)"),
+        ("Server=db;Pwd = secret", "(withheld)"),
         ("no address, a@b", "no address, a@b"),
     ],
 )
