@@ -46,6 +46,7 @@ HEADINGS = (
     "Account",
     "Tax code",
     "Line net",
+    "Discount",
 )
 COLUMNS = {
     "number": "Number", "customer": "Customer", "customer_name": "Name", "issued": "Date", "due": "Due", "currency": "Cur",
@@ -78,6 +79,10 @@ def profiles(draw: st.DrawFn) -> Profile:
         del columns["total"]
     elif draw(st.booleans()):
         columns["tax"]["unsigned"] = True
+    if draw(st.booleans()):
+        columns["discount"] = {"names": ["Discount"], "unsigned": draw(st.booleans())}
+    if draw(st.integers(0, 3)) == 0:
+        columns["due"]["per"] = "document"
     if "line_net" in columns and draw(st.booleans()):
         columns["line_net"]["unsigned"] = True
     columns["kind"] = {"names": ["Kind"], "values": KINDS} if draw(st.booleans()) else {"value": "invoice|credit_memo"}
@@ -164,6 +169,7 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
     repeat = "total" in p.columns and p.columns["total"].per == "document"
     total = draw(st.sampled_from([0, 100, 50_00, 1_234_567_89]))
     account = draw(st.sampled_from(["", "1200", "1210"]))
+    due = st.sampled_from([_day(p, date(2020, 1, 31))] * 5 + [_day(p, date(2020, 3, 31)), ""])
     for _ in range(draw(st.integers(1, 3)) if p.rows == "lines" else 1):
         cents = total if repeat else draw(st.sampled_from([0, 100, 50_00, 100_00, 1_234_567_89]))
         tax = draw(st.sampled_from([0, cents // 10]))
@@ -171,11 +177,12 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
         unsigned = p.columns["tax"].unsigned
         invoice = draw(st.sampled_from(["", "", "1", "INV-7", "99"]))
         rows.append([
-            *header, _day(p, when), _day(p, date(2020, 1, 31)), "USD", _print(p, way * cents),
+            *header, _day(p, when), draw(due), "USD", _print(p, way * cents),
             _print(p, way * (cents - tax)) if split == 1 else "", _print(p, (1 if unsigned else way) * tax) if split else "",
             _print(p, way * (cents // 2)) if split == 2 else "", invoice, _print(p, cents // 2) if invoice and not repeat else "",
             draw(st.sampled_from(["", "text", "long, text"])), side, *draw(_clearing(p)),
             account, draw(st.sampled_from(["", "S", "Z"])), draw(st.sampled_from(["", _print(p, 100), _print(p, way * 100), _print(p, -way * 100)])),
+            draw(st.sampled_from(["", _print(p, 5), _print(p, way * 5)])),
         ])  # fmt: skip
     for row in rows:
         if draw(st.integers(0, 5)) == 0:

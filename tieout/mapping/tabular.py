@@ -300,6 +300,9 @@ class Profile(_Strict):
             found.append(f"[columns]: {ways} are needed")
         if adds_up(has) and any(self.columns[n].unsigned or self.columns[n].per for n in ("net", "tax")):
             found.append("[columns]: `net` and `tax` make the total row by row, with its sign: no `unsigned`, no `per`")
+        per = {name: column.per for name, column in self.columns.items()}
+        if self.rows == "lines" and (per.get("due"), per.get("total")) == ("line", "document"):
+            found.append("[columns.due]: a day for each line needs an amount of each, but `total` is the document's")
         if self.entity != "payments" and "kind" not in has:
             found.append('[columns.kind] is needed; where the sign decides: value = "invoice|credit_memo"')
         if self.rows == "lines" and not self.key:

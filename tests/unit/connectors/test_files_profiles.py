@@ -330,3 +330,10 @@ def test_a_deduction_with_a_day_of_its_own_is_taken_off_the_instalments(tmp_path
     [found], _ = records(path, profile, "erp")
     assert isinstance(found.record, Invoice)
     assert [(i.due, i.amount) for i in found.record.instalments] == [(date(2026, 1, 31), 100), (date(2026, 2, 28), -10)]
+
+
+def test_a_day_for_each_line_needs_an_amount_of_each_line() -> None:
+    """Each instalment would be the whole document."""
+    whole = LINES.replace('{ names = ["Amount"] }', '{ names = ["Amount"], per = "document" }')
+    with pytest.raises(ValueError, match="a day for each line needs an amount of each"):
+        Profile.model_validate(tomllib.loads(whole.replace("item = {", 'due = { per = "line",')))
