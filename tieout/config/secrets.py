@@ -43,7 +43,10 @@ def resolve(reference: str | SecretRef, *, environ: Mapping[str, str] | None = N
         return _printed(reference.command)
     service, _, name = (reference.keyring or "").partition("/")
     backend = _keyring()
-    value = (backend.get_password(service, name) if backend else None) or ""
+    value = ""
+    if backend is not None:
+        with _unlocked('name another place of the secret: { env = "NAME" } or { command = ["…"] }'):
+            value = backend.get_password(service, name) or ""
     if not value:
         why = "holds no such entry" if backend else "of this system cannot be used"
         raise ConfigError(f"the keyring {why}: {reference.keyring}", hint=f"keyring set {service} {name}")
@@ -206,8 +209,11 @@ class _KeyringBackend:
 
 
 @contextlib.contextmanager
-def _unlocked() -> Iterator[None]:
-    """Turn what the keyring refuses into what to do about it; what it says may repeat a secret, and is not told."""
+def _unlocked(instead: str = 'set [secrets] store = "file", and sign in again') -> Iterator[None]:
+    """Turn what the keyring refuses into what to do about it; what it says may repeat a secret, and is not told.
+
+    instead: what to do for a job that nobody watches
+    """
     from keyring.errors import KeyringError  # noqa: PLC0415  optional, and slow to load
 
     try:
@@ -215,7 +221,7 @@ def _unlocked() -> Iterator[None]:
     except KeyringError as error:
         raise ConfigError(
             f"the keyring of the system cannot be used ({type(error).__name__})",
-            hint='unlock it; for a job that nobody watches set [secrets] store = "file", and sign in again',
+            hint=f"unlock it; for a job that nobody watches {instead}",
         ) from None
 
 

@@ -240,7 +240,11 @@ def test_a_keyring_that_is_locked_or_damaged_is_told_with_what_to_do(
     ring: Any = _Locked()
     monkeypatch.setattr(keyring, "get_keyring", lambda: ring)
     kept = open_store(SecretsSettings(folder=tmp_path / "s"), company="Example")
-    for use in (lambda: kept.read("books", "tokens"), lambda: kept.write("books", "tokens", "one")):
+    for use in (
+        lambda: kept.read("books", "tokens"),
+        lambda: kept.write("books", "tokens", "one"),
+        lambda: resolve(SecretRef(keyring="books/password")),
+    ):
         with pytest.raises(ConfigError, match="keyring of the system cannot be used") as told:
             use()
         assert "canary" not in f"{told.value}{told.value.hint}"
