@@ -90,6 +90,8 @@ _RULES: Rules = (
     ("total < 0", "have a total below zero: amounts are positive, the kind carries the sign"),
     (f"state IS NULL OR state NOT IN {_STATES}", f"are in a state that is none of {', '.join(_STATES)}"),
 )
+# Digits before and after the point: of a rate, and of an amount.
+_RATE, _AMOUNT = (12, 12), (18, 6)
 
 
 def is_parquet(path: Path) -> bool:
@@ -109,7 +111,8 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     unknown = sorted(set(given) - set(DOCUMENTS))
     source = _file(documents, numbered=True)
     con.execute(f"CREATE OR REPLACE VIEW {side}_documents AS SELECT {_chosen(given)} FROM {source}")
-    rows = _check_rows(con, documents, f"{side}_documents", _RULES, place="rid", key="id")
+    rules = (*_RULES, *_beyond(given, {name: c.kind for name, c in DOCUMENTS.items()}))
+    rows = _check_rows(con, documents, f"{side}_documents", rules, place="rid", key="id")
     _parties(con, side, given, source)
     with documents.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
@@ -154,11 +157,24 @@ def _fits(wanted: str, found: str, *, rate: bool) -> bool:
     decimal = _DECIMAL.fullmatch(found)
     if wanted == MONEY:
         digits, places = (int(x) for x in decimal.groups()) if decimal else (0, 0)
-        most = (12, 12) if rate else (18, 6)
+        most = _RATE if rate else _AMOUNT
         return found in _WHOLE[:-1] or (decimal is not None and digits - places <= most[0] and places <= most[1])
     if wanted == TEXT:
         return found == "VARCHAR" or found in _WHOLE or found.startswith("ENUM(")
     return {"date": found == "DATE", "boolean": found == "BOOLEAN", "sign": found in _WHOLE}[wanted]
+
+
+def _beyond(given: Mapping[str, str], kinds: Mapping[str, str]) -> Rules:
+    """What the type of a column admits, and neither an amount nor a calendar has: `infinity` is no date, for one."""
+    found = []
+    for name, stored in given.items():
+        if kinds.get(name) == "date":
+            said = f"have a date in {name} before the year 1 or after the year 9999"
+            found.append((f"{name} NOT BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'", said))
+        elif kinds.get(name) == MONEY and stored in _WHOLE:
+            most = (_RATE if name == "rate" else _AMOUNT)[0]
+            found.append((f"{name} NOT BETWEEN -{'9' * most} AND {'9' * most}", f"have a {name} beyond {most} digits"))
+    return tuple(found)
 
 
 def _chosen(given: Mapping[str, str]) -> str:
@@ -263,6 +279,8 @@ def _copied(con: Connection, side: str, table: str, path: Path | None) -> dict[s
     for name, found in given.items():
         if name in kinds and not _fits(kinds[name], found, rate=False):
             raise ConfigError(f"{path}: column {name} is {found}", hint=f"it must be {_HINTS[kinds[name]]}")
+    if beyond := _beyond(given, kinds):
+        _check_rows(con, path, _file(path, numbered=True), beyond, place="file_row_number", key=_NAMED[table])
     told = {name: f'CAST("{name}" AS {kind})' for name, kind in TABLES[table] if name in given and name in kinds}
     if table == "applications":
         told.setdefault("amount_invoice", told["amount"])

@@ -79,6 +79,12 @@ def written(tmp_path, query, name="a.parquet"):
         (f"SELECT * REPLACE (NULL::DATE AS issued) FROM ({BARE})", "have no date"),
         (f"SELECT *, 'paid' AS state FROM ({BARE})", "in a state"),
         (f"SELECT * REPLACE ('adjustment' AS kind) FROM ({BARE})", "without a sign"),
+        # A settlement on a day that never comes would count as one.
+        (f"SELECT *, 'infinity'::DATE AS settled_on FROM ({BARE})", "date in settled_on before the year 1 or after"),
+        (f"SELECT * REPLACE ('0044-03-15 (BC)'::DATE AS issued) FROM ({BARE})", "date in issued before the year 1"),
+        (f"SELECT *, '10000-01-01'::DATE AS due FROM ({BARE})", "date in due before .*row 1, id 'I1'"),
+        (f"SELECT * REPLACE (1000000000000000000 AS total) FROM ({BARE})", "a total beyond 18 digits"),
+        (f"SELECT *, 1000000000000 AS rate FROM ({BARE})", "a rate beyond 12 digits"),
     ],
 )
 def test_a_file_that_is_not_as_it_must_be_is_refused_with_the_place(tmp_path, query, says):
@@ -106,6 +112,8 @@ ONE = "SELECT 'C' AS id, 'Ada' AS name"
         ("applications", f"SELECT *, NULL::DECIMAL(9,2) AS amount_invoice FROM ({APPLIED})", "have no amount"),
         ("applications", f"SELECT * REPLACE (-amount AS amount) FROM ({APPLIED})", "below zero"),
         ("applications", f"SELECT * REPLACE (NULL::DATE AS applied_on) FROM ({APPLIED})", "no applied_on"),
+        ("applications", f"SELECT *, 'infinity'::DATE AS reversed_on FROM ({APPLIED})", "date in reversed_on before"),
+        ("applications", f"SELECT * REPLACE (-1000000000000000000 AS amount) FROM ({APPLIED})", "beyond 18 digits"),
         ("details", f"SELECT * REPLACE ('bill' AS kind) FROM ({DETAIL})", "of a kind"),
         ("details", f"SELECT * REPLACE (NULL::VARCHAR AS id) FROM ({DETAIL})", "have no id"),
         ("details", f"{DETAIL} UNION ALL {DETAIL}", "2 of 2 rows are of a document that stands more than once"),
@@ -123,6 +131,13 @@ def test_what_lies_beside_the_documents_is_held_to_its_form_too(tmp_path, table,
     written(tmp_path, query, f"{table}.parquet")
     with pytest.raises(ConfigError, match=f"{table}.parquet: .*{says}"):
         parquet.attach(duckdb.connect(), tmp_path, side="left")
+
+
+def test_the_largest_amount_and_the_last_day_are_read(tmp_path):
+    query = f"SELECT * REPLACE (999999999999999999 AS total), DATE '9999-12-31' AS due FROM ({BARE})"
+    path = written(tmp_path, query)
+    result = compare.compare_files(path, None, path, None)
+    assert (result.matched, result.left.totals["EUR"].open) == (1, 999_999_999_999_999_999)
 
 
 def test_a_group_need_not_say_what_it_paid(tmp_path):
