@@ -125,6 +125,8 @@ def _profile(given: str | Path | Ledger, profile: Profile | str | Path | None) -
             what = "is no file, and" if isinstance(given, Ledger) else "is Parquet, which"
             raise ConfigError(f"{name} {what} needs no profile", hint="leave the profile away")
         return None
+    if profile is None and Path(given).is_dir():
+        raise ConfigError(f"{name} is a folder without documents.parquet", hint="name a file, or a ledger in Parquet")
     if profile is None:
         raise ConfigError(f"{name} needs a profile that says how to read it", hint="tieout profile list names them")
     return profile if isinstance(profile, Profile) else load_profile(profile)

@@ -161,6 +161,9 @@ def test_profiles_are_for_files_that_need_one(tmp_path):
         compare.compare_files(path, "documents", path, None)
     with pytest.raises(ConfigError, match="needs a profile"):
         compare.compare_files(path, None, tmp_path / "x.csv", None)
+    (tmp_path / "ledger").mkdir()
+    with pytest.raises(ConfigError, match=r"a folder without documents\.parquet"):
+        compare.compare_files(path, None, tmp_path / "ledger", None)
     result = compare.compare_files(path, None, path, None)
     assert (result.matched, result.discrepancies) == (1, ())
 
