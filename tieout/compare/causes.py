@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from tieout.compare.codes import MONEY_FIELDS, of
 from tieout.compare.result import text
+from tieout.mapping.relation import SIDES
 from tieout.model import tidy
 
 Clue = dict[str, str]
@@ -113,21 +114,34 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
         case "SPLIT_OR_MERGED" if "answers" in clue:
             return (
-                f"{clue['answers']}, {text(Decimal(clue['sum']))} on each side: nothing else of them adds up, "
-                f"among {clue['among']}"
+                f"{clue['answers']}, {_on_each_side(clue, names)}: nothing else of them adds up, among {clue['among']}"
             )
         case "AMBIGUOUS_MATCH" if "answers" in clue:
             if clue["ways"] == "1":
-                return f"{clue['answers']}: it adds up, but so it may by chance, among {clue['among']}"
+                return (
+                    f"{clue['answers']}{_open(clue, names)}: it adds up, but so it may by chance, among {clue['among']}"
+                )
             return f"{clue['answers']}: not all can be true; among {clue['among']}"
         case "SPLIT_OR_MERGED":
-            return f"{left} against {right}, {text(Decimal(clue['sum']))} on each side"
+            return f"{left} against {right}, {_on_each_side(clue, names)}"
         case "TAX_INCLUSIVE_CONFUSION":
             return f"tax {text(Decimal(clue['left_tax']))} against {text(Decimal(clue['right_tax']))}"
         case "AMBIGUOUS_MATCH":
             return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
         case _:
             return ""
+
+
+def _on_each_side(clue: Clue, names: tuple[str, str]) -> str:
+    return f"{text(Decimal(clue['sum']))} on each side{_open(clue, names)}"
+
+
+def _open(clue: Clue, names: tuple[str, str]) -> str:
+    """Where the totals of a group are equal and what is open of them is not."""
+    if "left_open" not in clue:
+        return ""
+    left, right = (text(Decimal(clue[f"{side}_open"])) for side in SIDES)
+    return f", of which {left} is open in {names[0]} and {right} in {names[1]}"
 
 
 def _rate(tax: str | None, net: str | None) -> str:

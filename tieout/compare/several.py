@@ -35,7 +35,11 @@ SELECT code, '', kind, left_ids, right_ids,
        CASE WHEN code = 'SPLIT_OR_MERGED' THEN 'parts' ELSE 'candidates' END, CAST(left_n AS VARCHAR),
        CAST(right_n AS VARCHAR), delta, currency,
        concat_ws(chr(31), CASE WHEN clue IS NULL THEN 'number=' || replace(number, chr(31), ' ') END,
-                 'sum=' || CAST(left_total AS VARCHAR), clue)
+                 'sum=' || CAST(left_total AS VARCHAR),
+                 CASE WHEN left_total = right_total AND delta <> 0
+                      THEN concat_ws(chr(31), 'left_open=' || CAST(left_open AS VARCHAR),
+                                     'right_open=' || CAST(right_open AS VARCHAR)) END,
+                 clue)
 FROM (
  SELECT e.*, k.clue,
         coalesce(k.code, CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END) AS code FROM (
@@ -43,7 +47,9 @@ FROM (
     SELECT gid, currency, min(kind) AS kind, min(number) AS number,
            string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id) AS left_ids,
            string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id) AS right_ids,
-           {columns}, sum(CASE WHEN side = 'left' THEN -eff ELSE eff END) AS delta
+           {columns}, sum(CASE WHEN side = 'left' THEN -eff ELSE eff END) AS delta,
+           sum(CASE WHEN side = 'left' THEN abs(eff) END) AS left_open,
+           sum(CASE WHEN side = 'right' THEN abs(eff) END) AS right_open
     FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number FROM cmp_ambiguous AS a JOIN (
             SELECT 'left' AS side, rid, kind, id, eff, total, currency, number FROM cmp_left
             UNION ALL SELECT 'right' AS side, rid, kind, id, eff, total, currency, number FROM cmp_right) AS d
