@@ -133,5 +133,21 @@ def compared(
     return result
 
 
+def misusing(number: str) -> compare.Result:
+    """Two ledgers that differ in existence, amount and currency; the left one's first invoice has that number."""
+    left = [
+        customer("1", "Acme", "100"),
+        invoice("L1", "1", "1234567.891", "2026-01-10", number=number),
+        invoice("L2", "1", "10", "2026-01-10"),
+        payment("P1", "1", "5", "2026-01-10", reference="-1+2"),
+    ]
+    right = [
+        customer("a", "Acme", "100"),
+        invoice("R2", "a", "9", "2026-01-10", number="L2"),
+        invoice("R3", "a", "1", "2026-01-11", currency="EUR"),
+    ]
+    return compared(left, right, as_of=JAN31)
+
+
 def codes(result: compare.Result) -> dict[str, int]:
     return {code: entry["count"] for code, entry in result.by_code.items()}

@@ -108,6 +108,9 @@ def test_a_pack_is_verified_elsewhere_with_nothing_but_the_key_and_holds_no_secr
     assert {p["verdict"] for p in found["parts"]} == {"proves"}
     ran = elsewhere.run("evidence", "verify", "run.zip")
     assert "with the key that you were given: --key" in ran.stderr
+    ran = elsewhere.run("evidence", "verify", "run.zip", "--anchors", "anchors.jsonl")
+    assert ran.returncode == 2
+    assert "a pack is held against the anchors inside it" in ran.stderr
     cut = (away / "run.zip").read_bytes()[:-100]
     (away / "run.zip").write_bytes(cut)
     ran = elsewhere.run("evidence", "verify", "run.zip")

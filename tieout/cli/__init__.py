@@ -21,7 +21,7 @@ _COMMANDS = {
     "discrepancies": ("discrepancies", "Work through the differences between the books."),
     "evidence": ("evidence", "Prove what was done: verify the log, pack a run."),
     "init": ("setup", "Write a commented tieout.toml."),
-    "plan": ("books", "Look at a plan, approve it or reject it."),
+    "plan": ("plans", "Look at a plan, approve it or reject it."),
     "profile": ("files", "How the files of one ERP are read."),
     "pull": ("books", "Fetch and normalise the records of a connection, or of all."),
     "report": ("report", "Reports on receivables, cash, the month end, an audit."),

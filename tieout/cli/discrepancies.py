@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count, encode, money, table, when
+from tieout.cli.output import Out, clean, common, count, encode, money, table, when, words
 from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
@@ -91,7 +91,7 @@ def list_(
             d["id"][:12],
             d["state"],
             d["code"],
-            (d["kind"] or "").replace("_", " "),
+            words(d["kind"] or ""),
             d["left_label"],
             d["right_label"],
             d["customer"],
@@ -298,7 +298,7 @@ def _shown(name: str, d: dict[str, Any]) -> str:
     if name == "secondary":
         return ", ".join(d[name])
     value = str(d.get(name) or "")
-    return when(value) if name.endswith("_at") else value.replace("_", " ") if name in ("kind", "field") else value
+    return when(value) if name.endswith("_at") else words(value) if name in ("kind", "field") else value
 
 
 def _long_enough(id: str) -> None:

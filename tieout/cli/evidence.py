@@ -55,7 +55,7 @@ def evidence() -> None:
     "--anchors",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file of anchors; repeatable. Default: those of the configuration.",
+    help="A file of anchors of the state; repeatable. Default: those of the configuration.",
 )
 @config_option
 @common
@@ -69,6 +69,8 @@ def verify(
     which a person says whether that is as it should be; 5: something was altered, cut, taken out or forged.
     """
     if file is not None:
+        if anchors:
+            raise click.UsageError("a pack is held against the anchors inside it: give either FILE.zip or --anchors")
         return _verify_pack(out, file, keys)
     from tieout.config import load
     from tieout.evidence.verify import read_journals

@@ -89,6 +89,11 @@ def count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def words(name: str) -> str:
+    """A name of the model's as people write it: `credit memo`."""
+    return name.replace("_", " ")
+
+
 def _cell(value: object, *, whole: bool) -> str:
     text = clean(value)
     return text if whole or len(text) <= _CELL else text[: _CELL - 1] + "…"

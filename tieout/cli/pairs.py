@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -11,13 +12,12 @@ from tieout.cli.ledgers import has_state
 from tieout.cli.state import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tieout.cli.ledgers import Asked
     from tieout.compare import Rounding
     from tieout.compare.ledgers import Compared
     from tieout.reports import Books
     from tieout.reports.reconciliation.past import Past
+    from tieout.sync.past import Story
 
 
 def pair_of(asked: Asked) -> str:
@@ -56,12 +56,25 @@ def past(asked: Asked, until: datetime) -> Past:
         )
 
 
-def known(asked: Asked) -> Past | None:
+class Known(NamedTuple):
+    """What became of each difference of a pair. at: up to when, inclusive"""
+
+    stories: Sequence[Story]
+    at: datetime
+
+
+def known(asked: Asked) -> Known | None:
     """All that is known of a pair, where there is a state database: also what the sync learned after the day."""
-    return past(asked, known_until(asked)) if asked.pair and has_state(asked.settings()) else None
+    from tieout.sync import history
+
+    if asked.pair is None or not has_state(asked.settings()):
+        return None
+    until = known_until(asked)
+    with asked.store() as store:
+        return Known(history.stories(store, asked.pair, until=until), until)
 
 
-def compared(asked: Asked, books: Sequence[Books], known: Past | None) -> Compared:
+def compared(asked: Asked, books: Sequence[Books], known: Known | None) -> Compared:
     """Both ledgers compared as of the day. known: the reasons that the sync knows are those of the differences."""
     from tieout.compare.ledgers import Ledger, compare_ledgers
     from tieout.sync.past import explained

@@ -8,7 +8,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from ledgers import JAN31, D, compared, customer, invoice, payment
+from ledgers import D, misusing
 
 from tieout.compare import render
 
@@ -17,18 +17,7 @@ EVIL = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[2J\u202e"\''
 
 @pytest.fixture(scope="module")
 def result():
-    left = [
-        customer("1", "Acme", "100"),
-        invoice("L1", "1", "1234567.891", "2026-01-10", number=EVIL),
-        invoice("L2", "1", "10", "2026-01-10"),
-        payment("P1", "1", "5", "2026-01-10", reference="-1+2"),
-    ]
-    right = [
-        customer("a", "Acme", "100"),
-        invoice("R2", "a", "9", "2026-01-10", number="L2"),
-        invoice("R3", "a", "1", "2026-01-11", currency="EUR"),
-    ]
-    return compared(left, right, as_of=JAN31)
+    return misusing(EVIL)
 
 
 def test_json_is_the_result_with_money_as_text(result):

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import JAN31, compared, customer, invoice, payment
+from ledgers import misusing
 
 from tests.unit.reports.forms import samples
 from tieout.reports import Bar, Chart, Column, Proof, Report, Row, Table
@@ -235,18 +235,7 @@ EVIL = samples.EVIL + "\"'"
 
 @pytest.fixture(scope="module")
 def result():
-    left = [
-        customer("1", "Acme", "100"),
-        invoice("L1", "1", "1234567.891", "2026-01-10", number=EVIL),
-        invoice("L2", "1", "10", "2026-01-10"),
-        payment("P1", "1", "5", "2026-01-10", reference="-1+2"),
-    ]
-    right = [
-        customer("a", "Acme", "100"),
-        invoice("R2", "a", "9", "2026-01-10", number="L2"),
-        invoice("R3", "a", "1", "2026-01-11", currency="EUR"),
-    ]
-    return compared(left, right, as_of=JAN31)
+    return misusing(EVIL)
 
 
 def test_a_comparison_is_shown_whole(result):
