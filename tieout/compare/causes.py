@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
-from tieout.compare.codes import MONEY_FIELDS, of
+from tieout.compare.codes import is_amount, of
 from tieout.compare.result import text
 from tieout.mapping.relation import SIDES
 from tieout.model import tidy
@@ -34,7 +34,7 @@ def value(field: str | None, raw: str | None) -> str | None:
         field = field.split(" ", 1)[1]
     if field == "exchange_rate":
         field = "rate"
-    if field in MONEY_FIELDS or field == "existence":
+    if is_amount(field):
         return text(Decimal(raw))
     return f"{Decimal(raw).normalize():f}" if field == "rate" else raw
 

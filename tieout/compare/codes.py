@@ -389,6 +389,11 @@ MONEY_FIELDS = frozenset(
 )
 
 
+def is_amount(field: str | None) -> bool:
+    """Whether what a ledger says of a compared field is an amount; of `existence` it is the document's own."""
+    return field in MONEY_FIELDS or field == "existence"
+
+
 def of(code: str) -> Code:
     """The catalogue entry; a code of a caller's own, with which it explains a document, counts as T, supposed."""
     return CODES.get(code) or OF_SYNC.get(code) or Code("T", "medium", confirmed=False, cause="", remedy="")

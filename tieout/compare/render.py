@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tieout.compare import listed
-from tieout.compare.codes import MONEY_FIELDS
+from tieout.compare.codes import is_amount
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, text
 
 COLUMNS = (
@@ -60,7 +60,7 @@ def _write_csv(result: Result, out: TextIO) -> None:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for d in result.discrepancies:
-        exact = d.field in MONEY_FIELDS or d.field == "existence"
+        exact = is_amount(d.field)
         values = [(v or "") if exact else neutral(v) for v in (d.left_value, d.right_value)]
         marks = (d.id, d.code, " ".join(d.secondary), d.class_, d.severity, d.kind)
         who = (neutral(x) for x in (d.left, d.left_label, d.right, d.right_label, d.field))
@@ -97,9 +97,7 @@ def money(raw: str) -> str:
 
 def said(field: str | None, value: str | None) -> str:
     """What a ledger says of a field, for people: an amount in groups of three, anything else as it stands."""
-    if value is None or field is None:
-        return value or ""
-    return money(value) if field in MONEY_FIELDS or field == "existence" else value
+    return money(value) if value and is_amount(field) else value or ""
 
 
 def grid(rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:

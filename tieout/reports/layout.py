@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from tieout.compare.codes import is_amount
 from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Row
 from tieout.reports.ledger import Ledger
@@ -43,6 +44,11 @@ def titled(title: str, side: Ledger, sides: Sequence[Ledger]) -> str:
 def base(home: str | None, title: str = "in") -> Column:
     """The column of amounts in home currency; a side that does not say which has none."""
     return Column(_BASE, f"{title} {home or 'home currency'}", "money", currency=home or "")
+
+
+def says(field: str | None, value: str | None) -> Cell:
+    """What a ledger says of a compared field: an amount as an amount, anything else as it stands."""
+    return Decimal(value) if value and is_amount(field) else value
 
 
 def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:

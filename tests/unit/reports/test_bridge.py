@@ -17,6 +17,7 @@ from tieout.compare.result import Explained
 from tieout.model import ControlBalance
 from tieout.reports import Report, Table
 from tieout.reports.books import Books
+from tieout.reports.forms import text
 from tieout.reports.reconciliation import bridge, bridge_lines, tie_out
 from tieout.reports.reconciliation.bridge_lines import line_of
 
@@ -308,3 +309,10 @@ def test_equal_books_have_equal_hashes_and_other_ones_do_not() -> None:
     other = books(left=[*LEFT, invoice("I77", "1", "5", "2026-01-02")])
     assert made(other).provenance["hashes"]["records of A"] != first["records of A"]
     assert date(2026, 1, 31) == JAN31
+
+
+def test_what_a_ledger_says_of_an_amount_is_read_as_one() -> None:
+    sides = books([*PEOPLE, invoice("I1", "1", "12480", "2026-01-02")], [*PEOPLE])
+    report = made(sides)
+    assert cells(table(report, "differences"), "left_value", style="detail") == [(D("12480.00"),)]
+    assert "  12,480.00  " in text.write(report)

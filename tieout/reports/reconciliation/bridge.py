@@ -252,11 +252,12 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or "")) or ""
         now = known.get(d.id)
         stood = (now.state if now else "", (at - now.open_since).days if now else None) if at else ()
+        says = layout.says(d.field, d.left_value), layout.says(d.field, d.right_value)
         priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
         details.append(
             (
                 s.line.number if moves else "", d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "),
-                d.left_label, d.right_label, owed, s.currency, d.field, d.left_value, d.right_value, *priced,
+                d.left_label, d.right_label, owed, s.currency, d.field, *says, *priced,
                 "yes" if d.confirmed else "no", *stood, d.cause, d.remedy,
             )
         )  # fmt: skip

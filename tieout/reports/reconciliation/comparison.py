@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from tieout.compare.codes import MONEY_FIELDS
 from tieout.compare.result import Bridge, Discrepancy, Result
 from tieout.model import ZERO
+from tieout.reports import layout
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 
 _CLASSES = {
@@ -138,15 +137,9 @@ def _discrepancies(result: Result, keys: bool) -> Table:
 
 def _cells(d: Discrepancy, keys: bool) -> tuple[Cell, ...]:
     code = d.code if keys or not d.secondary else " ".join((d.code, *(f"+{s}" for s in d.secondary)))
-    says = (_says(d.field, d.left_value), _says(d.field, d.right_value))
+    says = (layout.says(d.field, d.left_value), layout.says(d.field, d.right_value))
     return (code, d.left_label, d.right_label, d.field, *says, d.delta, d.currency, d.cause, d.remedy)
 
 
 def _keys(d: Discrepancy) -> tuple[Cell, ...]:
     return (d.id, " ".join(d.secondary), d.class_, d.severity, d.kind, d.left, d.right)
-
-
-def _says(field: str | None, value: str | None) -> Cell:
-    """What a ledger says of a field: an amount as an amount, anything else as it stands."""
-    amount = value is not None and (field in MONEY_FIELDS or field == "existence")
-    return Decimal(value) if amount and value else value

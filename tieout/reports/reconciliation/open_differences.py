@@ -7,8 +7,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.compare.codes import MONEY_FIELDS
 from tieout.model import ZERO
+from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Report, Row, Table
 
 _COLUMNS = (
@@ -41,9 +41,10 @@ def _cell(key: str, d: Mapping[str, Any]) -> Cell:
     value = d.get(key)
     if value is None or value == "":
         return None
-    amount = key in ("left_value", "right_value") and (d.get("field") in MONEY_FIELDS or d.get("field") == "existence")
-    if key == "delta" or amount:
+    if key == "delta":
         return Decimal(value)
+    if key in ("left_value", "right_value"):
+        return layout.says(d.get("field"), value)
     if key == "secondary":
         return ", ".join(value)
     if key in ("kind", "field"):
