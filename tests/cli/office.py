@@ -17,11 +17,7 @@ from tieout.sandbox.file_erp import serve_folder
 from tieout.sandbox.quickbooks import Books, Running, Switches, running
 
 DAY = date(2026, 11, 26)
-CONFIG = """
-[company]
-name = "Example Trading Ltd"
-[secrets]
-store = "file"
+ERP = """\
 [connection.erp]
 kind = "tabular"
 folder = "erp/export"
@@ -30,22 +26,21 @@ currency = "USD"
 entity_code = "1000"
 settle_seconds = 0
 exports = [
-  {{ glob = "customers_*", profile = "customers" }},
-  {{ glob = "fbl5n_*", profile = "sap-fbl5n-en" }},
+  { glob = "customers_*", profile = "customers" },
+  { glob = "fbl5n_*", profile = "sap-fbl5n-en" },
 ]
-[connection.erp.imports]
+"""
+CONFIG = """
+[company]
+name = "Example Trading Ltd"
+[secrets]
+store = "file"
+{erp}[connection.erp.imports]
 customer = "import-customers"
 invoice = "import-sap-posting"
 credit_memo = "import-sap-posting"
 payment = "import-sap-posting"
-[connection.quickbooks]
-kind = "quickbooks"
-company_id = "{realm}"
-client_id = "{client}"
-client_secret = {{ env = "QBO_SECRET" }}
-api_base = "{base}"
-discovery_url = "{base}/.well-known/openid_sandbox_configuration"
-[pair.main]
+{quickbooks}[pair.main]
 left = "erp"
 right = "quickbooks"
 mode = "{mode}"
@@ -62,6 +57,20 @@ creates = 1000
 """
 
 
+def quickbooks(site: Running, name: str = "quickbooks", *, realm: str = "", base: str = "") -> str:
+    """The section of a connection to it. realm, base: another company or address than its own"""
+    base = base or site.base_url
+    return f"""\
+[connection.{name}]
+kind = "quickbooks"
+company_id = "{realm or site.realm}"
+client_id = "{site.client_id}"
+client_secret = {{ env = "QBO_SECRET" }}
+api_base = "{base}"
+discovery_url = "{base}/.well-known/openid_sandbox_configuration"
+"""
+
+
 @dataclass
 class Office:
     """`site` is QuickBooks with its faults and its truth; `folder` holds tieout.toml and `erp/`."""
@@ -72,8 +81,8 @@ class Office:
     env: dict[str, str] = field(default_factory=dict)
 
     def configure(self, **changes: str) -> None:
-        said = {"realm": self.site.realm, "client": self.site.client_id, "base": self.site.base_url, "mode": self.mode}
-        (self.folder / "tieout.toml").write_text(CONFIG.format(**said | changes), "utf-8")
+        text = CONFIG.format(erp=ERP, quickbooks=quickbooks(self.site, **changes), mode=self.mode)
+        (self.folder / "tieout.toml").write_text(text, "utf-8")
 
     def erp(self, sample: int = 0) -> None:
         """One round of the ERP: it loads the outbox, books, exports."""

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from tests.cli.conftest import PROGRAM, Ran
+from tests.cli.office import quickbooks
 from tieout.sandbox.quickbooks import Books, Running, running
 
 Run = Callable[..., Ran]
@@ -53,13 +54,7 @@ def write(folder: Path, live: Running, realm: str) -> None:
 name = "Example"
 [secrets]
 store = "file"
-[connection.books]
-kind = "quickbooks"
-company_id = "{realm}"
-client_id = "{live.client_id}"
-client_secret = {{ env = "QBO_SECRET" }}
-api_base = "{live.base_url}"
-discovery_url = "{live.base_url}/.well-known/openid_sandbox_configuration"
+{quickbooks(live, "books", realm=realm)}
 redirect_uri = "http://localhost:{free_port()}/callback"
 """
     )

@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.cli.conftest import here
+from tests.cli.office import ERP, quickbooks
 from tests.torture.launcher import Launcher
 from tests.torture.people import People
 from tieout.evidence.verify import log_breaks
@@ -29,30 +31,12 @@ name = "Torture Ltd"
 url = "{state}"
 [secrets]
 store = "file"
-[connection.erp]
-kind = "tabular"
-folder = "erp/export"
-outbox = "erp/outbox"
-currency = "USD"
-entity_code = "1000"
-settle_seconds = 0
-exports = [
-  {{ glob = "customers_*", profile = "customers" }},
-  {{ glob = "fbl5n_*", profile = "sap-fbl5n-en" }},
-]
-[connection.erp.imports]
+{erp}[connection.erp.imports]
 customer = "import-customers"
 invoice = ["import-sap-posting", "import-sap-reversal"]
 credit_memo = ["import-sap-posting", "import-sap-clearing", "import-sap-reversal"]
 payment = ["import-sap-posting", "import-sap-clearing", "import-sap-reversal"]
-[connection.quickbooks]
-kind = "quickbooks"
-company_id = "{realm}"
-client_id = "{client}"
-client_secret = {{ env = "QBO_SECRET" }}
-api_base = "{base}"
-discovery_url = "{base}/.well-known/openid_sandbox_configuration"
-[pair.main]
+{quickbooks}[pair.main]
 left = "erp"
 right = "quickbooks"
 mode = "auto"
@@ -130,8 +114,7 @@ class World:
     took: float = 0.5  # seconds, the newest run that was left alone
 
     def configure(self) -> None:
-        site = self.site
-        text = CONFIG.format(realm=site.realm, client=site.client_id, base=site.base_url, state=self.state)
+        text = CONFIG.format(erp=ERP, quickbooks=quickbooks(self.site), state=self.state)
         (self.folder / "tieout.toml").write_text(text, "utf-8")
 
     def start(self, *words: str, **how: Any) -> tuple[int, Path, float]:
@@ -216,8 +199,6 @@ def world(
 
 def _sign_in(made: World) -> None:
     """As `tieout connect` keeps it."""
-    from tests.cli.conftest import here
-
     env = {"QBO_SECRET": made.site.client_secret}
     signed = here(made.folder, "connect", "quickbooks", "--token-stdin", env=env, stdin=made.site.refresh_token)
     assert signed.returncode == 0, signed.stderr
