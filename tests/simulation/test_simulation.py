@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
+import pytest
+
+from tests.scenarios.world import invoice
 from tests.simulation.boundaries import ACTIONS
-from tests.simulation.schedule import Schedule, carry_out, undisturbed
+from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import covering
+from tests.simulation.truth import Truth
+from tieout.model import Entity
 from tieout.sync.store import Tx
 
 
@@ -30,6 +37,25 @@ def test_a_schedule_comes_out_the_same_each_time_with_and_without_what_is_rememb
     assert (first.points, first.end, first.codes) == (again.points, again.end, again.codes)
 
 
+@pytest.mark.parametrize("entity", [0, 1], ids=["customer", "invoice"])
+def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full_read(entity: int) -> None:
+    pulls = [p.number for p in undisturbed("update", "unique_number").points if p.where == "left.pull.before"]
+    schedule = Schedule("update", "unique_number", ((pulls[entity], "stale_list"),))
+    named: set[str] = set()
+    run = World.quiet_run
+
+    def noted(world: World, *, sweep: bool) -> Any:
+        report = run(world, sweep=sweep)
+        named.update(d.code for d in report.discrepancies)
+        return report
+
+    with mock.patch.object(World, "quiet_run", noted):
+        assert carry_out(schedule).wrong == []
+    assert named == {"MISSED_CHANGE"}
+    with mock.patch.object(World, "quiet_run", lambda world, **_: run(world)):
+        assert {kind for kind, _ in carry_out(schedule).wrong} == {"silent", "confluence"}
+
+
 def test_a_worker_that_is_not_fenced_is_seen() -> None:
     points = undisturbed("create", "searchable_marker").points
     at = next(p.number for p in points if p.kind == "create.before")
@@ -37,3 +63,41 @@ def test_a_worker_that_is_not_fenced_is_seen() -> None:
     assert carry_out(schedule).wrong == []
     with mock.patch.object(Tx, "fence", lambda _self, _lease: None):
         assert "fencing" in {kind for kind, _ in carry_out(schedule).wrong}
+
+
+def _at_right(world: World) -> str:
+    return str(world.r.all(Entity.INVOICE)[0].ref.id)
+
+
+def _sql(text: str) -> Callable[[World], Any]:
+    return lambda world: world.database.outside.execute(text)
+
+
+# What somebody does behind the checks once both books are at rest, and what they have to say of it.
+TAMPERED: dict[str, Callable[[World], Any]] = {
+    "doubled": lambda w: w.r.log.append(next(e for e in w.r.log if e.by == "connector" and e.op == "create")),
+    "lost": lambda w: w.r.void(Entity.INVOICE, _at_right(w)),
+    "cents": lambda w: w.r.put(invoice("CUS-1", "7.77", number="Z-1")),
+    "silent": lambda w: w.r.edit(Entity.INVOICE, _at_right(w), memo="otherwise"),
+    "lost update": lambda w: w.truth.edits.append(("right", Entity.INVOICE, _at_right(w), "memo", "by hand")),
+    "frame": lambda w: w.l.rows(Entity.CUSTOMER)[0].extra.pop("colour"),
+    "money": _sql("UPDATE intent SET delta_micros = delta_micros + 10000 WHERE entity = 'invoice'"),
+    "unsettled": _sql("UPDATE intent SET state = 'unknown' WHERE op = 'update' AND entity = 'invoice'"),
+    "audit": _sql("UPDATE audit_event SET action = 'otherwise' WHERE seq = 3"),
+    "phantom": lambda w: w.truth.phantoms(Counter(FIELD_DIFF=1)),
+    "transaction": lambda w: (setattr(w.store, "within", True), w.truth.called(None)),
+    "fencing": lambda w: w.truth.committed(mock.Mock(epoch=0)),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_each_check_sees_what_it_is_for(kind: str) -> None:
+    undisturbed("update", "unique_number")
+    check = Truth.check
+
+    def tampered(truth: Truth, *found: Any) -> None:
+        TAMPERED[kind](truth.world)
+        check(truth, *found)
+
+    with mock.patch.object(Truth, "check", tampered):
+        assert kind in {kind for kind, _ in carry_out(Schedule("update", "unique_number")).wrong}
