@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulation.__main__ import as_figures
 from tests.torture import page
 from tests.torture.checks import Losses, doubled, settled
 from tests.torture.kills import torture
@@ -106,11 +109,29 @@ def test_the_checks_see_what_is_lost_doubled_or_differs_in_silence(begun: Begun)
     assert any(payment["PaymentRefNum"] in text for text in wrong(made).lost)
 
 
+def test_the_newest_simulation_has_its_section_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, of in (("ROOT", tmp_path), ("FIGURES", tmp_path / "figures"), ("PAGE", tmp_path / "page.md")):
+        monkeypatch.setattr(page, name, of)
+    page.keep(tmp_path / "figures" / "torture.json", [], took=60, command="torture")
+    struck = Counter({("commit.before", "crash"): 3, ("clock", "forward"): 1})
+    told = as_figures(7, 2.0, Counter({"silent_differences": 1}), struck, ["replay six\n  silent: L-1"])
+    (tmp_path / "simulation.json").write_text(json.dumps({"command": "simulate seven"} | told), "utf-8")
+    page.write()
+    text = page.PAGE.read_text("utf-8")
+    for shown in (
+        "## Fault schedules in simulation",
+        "`simulate seven`",
+        "| schedules | 7 |",
+        "| boundaries covered | 2 |",
+        "| silent differences | 1 |",
+        "- `replay six`",
+        "- `commit.before.locked`",
+    ):
+        assert shown in text
+
+
 def test_the_page_of_figures_is_what_they_say_and_a_loss_is_shown_with_its_command(tmp_path: Path) -> None:
-    if page.PAGE.exists():
-        assert page.PAGE.read_text("utf-8") == page.render(page.FIGURES), (
-            "make it again: python -m tests.torture --write"
-        )
+    assert page.PAGE.read_text("utf-8") == page.render(page.FIGURES), "make it again: python -m tests.torture --write"
     lost = {key: [] for key in page.COLUMNS} | {"doubled": ["erp EI-0007: 2"], "unexplained": "7.77"}
     one: dict[str, Any] = {"kind": "kills", "seed": "5", "database": "sqlite", "bad": True, "replay": "replay five"}
     one |= {"kills": {"sent POST invoice": 2}, "timed": 0, "runs": 9, "settled": 1, "people": 3, "documents": 4}

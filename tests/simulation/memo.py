@@ -1,7 +1,7 @@
 """Comparisons made once: thousands of schedules come by the same two ledgers, and a comparison depends on nothing else.
 
-The key is all that a comparison is made from. A share of the schedules runs without (`MEMO_OFF`), so that a key that
-lacks something would show.
+The key is all that a comparison is made from. Every fiftieth schedule of `run` does without, so that a key that lacks
+something would show.
 """
 
 from __future__ import annotations

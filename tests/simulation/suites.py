@@ -1,8 +1,10 @@
-"""Which schedules there are: one fault at every point, two faults over the small stories, many at random."""
+"""Which schedules there are: one fault at every point, two in the small stories, any number by seed."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.simulation.boundaries import ACTIONS, Point
 from tests.simulation.schedule import Schedule, carry_out, undisturbed
@@ -14,6 +16,7 @@ FEW = (
     ("void", "unique_number"),
     ("file_out", "file"),
 )
+SECONDS = 20  # that are tried after one first fault
 PLACES = [(story.name, target) for story in STORIES.values() for target in story.targets]
 
 
@@ -24,16 +27,35 @@ def singles(story: str, target: str) -> Iterator[Schedule]:
             yield Schedule(story, target, ((point.number, action),))
 
 
-def pairs(story: str, target: str, *, of: tuple[str, ...] = ()) -> Iterator[Schedule]:
-    """Every action at every point that comes after a first one, whatever that led to. of: kinds, all if empty."""
-    for first in singles(story, target):
-        [(number, action)] = first.at
+def every_single() -> Iterator[Schedule]:
+    """The singles of all stories, mixed: the first hundred of them are of any story, target and point."""
+    found = [one for place in PLACES for one in singles(*place)]
+    random.Random("singles").shuffle(found)
+    yield from found
+
+
+def any_pair() -> Iterator[Schedule]:
+    """Of every first fault in a small story, mixed, a few of the second ones that may come after what it led to."""
+    dice = random.Random("pairs")
+    firsts = [one for place in small() for one in singles(*place)]
+    dice.shuffle(firsts)
+    for first in firsts:
+        [(number, _)] = first.at
         after = carry_out(first).points[number:]
-        for point in after:
-            if of and point.kind not in of:
-                continue
-            for second in ACTIONS[point.kind]:
-                yield Schedule(story, target, ((number, action), (point.number, second)))
+        seconds = [(point.number, action) for point in after for action in ACTIONS[point.kind]]
+        for second in dice.sample(seconds, min(SECONDS, len(seconds))):
+            yield replace(first, at=(*first.at, second))
+
+
+def in_turn(parts: list[Iterator[Schedule]]) -> Iterator[Schedule]:
+    """One of each in turn, as long as any of them has more."""
+    while parts:
+        for part in list(parts):
+            one = next(part, None)
+            if one is None:
+                parts.remove(part)
+            else:
+                yield one
 
 
 def at_random(first: int, count: int) -> Iterator[Schedule]:

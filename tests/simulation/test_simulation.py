@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,10 @@ from unittest import mock
 import pytest
 
 from tests.scenarios.world import invoice
+from tests.simulation import suites
 from tests.simulation.boundaries import ACTIONS
 from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
-from tests.simulation.suites import covering
+from tests.simulation.suites import FEW, at_random, covering
 from tests.simulation.truth import Truth
 from tieout.model import Entity
 from tieout.sync.store import Tx
@@ -54,6 +56,16 @@ def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full
     assert named == {"MISSED_CHANGE"}
     with mock.patch.object(World, "quiet_run", lambda world, **_: run(world)):
         assert {kind for kind, _ in carry_out(schedule).wrong} == {"silent", "confluence"}
+
+
+def test_few_schedules_are_of_every_kind_story_and_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "PLACES", list(FEW))
+    found = list(itertools.islice(suites.in_turn([suites.every_single(), suites.any_pair(), at_random(1, 9)]), 60))
+    singles, pairs = ([s for s in found if len(s.at) == n] for n in (1, 2))
+    assert {(s.story, s.target) for s in singles} == set(FEW)
+    assert len({dict(s.at)[max(dict(s.at))] for s in pairs}) > 5, "the second fault is any"
+    assert [s.seed for s in found if s.seed] == list(range(1, 10)), "none is left out"
+    assert (len(singles), len(pairs)) == (26, 25)
 
 
 def test_a_worker_that_is_not_fenced_is_seen() -> None:

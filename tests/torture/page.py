@@ -105,7 +105,7 @@ def write() -> None:
     newest = ROOT / "simulation.json"
     if newest.exists():
         found = json.loads(newest.read_text("utf-8"))
-        told = {"title": "Fault schedules in simulation", "command": f"make simulate SCHEDULES={found['schedules']}"}
+        told = {"title": "Fault schedules in simulation"}
         (FIGURES / newest.name).write_text(json.dumps(told | found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     PAGE.write_text(render(FIGURES), "utf-8")
 
