@@ -29,6 +29,7 @@ days = st.integers(-1, 95).map(lambda n: START + timedelta(days=n))
 CURRENCIES = ("USD", "EUR")
 RATES = {"USD": None, "EUR": Decimal("1.0825")}
 REACHED: Counter[str] = Counter()
+STATED: Counter[str] = Counter()
 
 
 def on(n):
@@ -167,6 +168,49 @@ def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
         assert not broken, (report.name, broken)
         assert report.name == "statement" or any(p.held for p in report.proofs) or not open_items(ledger, as_of)
         text.write(report)
+
+
+def stating(records, off):
+    """The records with what a system states of each customer now, in its currency, and how much that is off."""
+    sums = Counter()
+    for item in Ledger(books(records)).items(date.max):
+        sums[item.document.customer, item.currency] += item.amount
+    own = {id: {c for (who, c), amount in sums.items() if who == id and amount} for id in ("C1", "C2")}
+    for r in records:
+        if isinstance(r, Customer) and len(own[r.ref.id]) <= 1:
+            currency = next(iter(own[r.ref.id]), "USD")
+            told = {"currency": currency, "reported_balance": sums[r.ref.id, currency] + off}
+            yield r.model_copy(update=told)
+        elif isinstance(r, Customer):
+            yield r.model_copy(update={"reported_balance": Decimal(1)})
+        else:
+            yield r
+
+
+@examples(60)
+@given(ledgers(), days, st.sampled_from([Decimal(0), Decimal("0.01"), Decimal("-0.01")]))
+def test_a_cent_between_a_customers_documents_and_its_stated_balance_is_said_whatever_the_day(ledger, as_of, off):
+    held = list(stating(ledger, off))
+    report = aging.build([books(held)], as_of=as_of)
+    add_up(report)
+    whole = cells(report, "stated", "result")
+    assert {*whole} <= {"agrees" if not off else "differs", "cannot be told", "none stated"}
+    assert [g for g in cells(report, "stated", "difference") if g is not None] == [off] * sum(
+        r in ("agrees", "differs") for r in whole
+    )
+    assert by_currency(report, "stated", "on_day") == by_currency(report, "customers", "total")
+    [*told] = [p for p in report.proofs if "it states of" in p.claim]
+    assert told
+    assert all(p.held is (None if p.ours is None else not off) for p in told)
+    STATED.update(whole)
+    STATED["later"] += any(cells(report, "stated", "later"))
+
+
+def test_each_way_a_stated_balance_may_stand_was_reached():
+    """Runs after the one above, in this file's order; alone, it makes them itself."""
+    if not STATED:
+        test_a_cent_between_a_customers_documents_and_its_stated_balance_is_said_whatever_the_day()
+    assert all(STATED[w] for w in ("agrees", "differs", "cannot be told", "none stated", "later")), STATED
 
 
 @examples(200)

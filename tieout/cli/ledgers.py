@@ -134,6 +134,7 @@ class Asked:
                 dated=was.dated,
                 doubts=was.incomplete,
                 links=subjects(store, name),
+                known=at,
             )
 
 

@@ -63,6 +63,9 @@ FORMATS = {
 }
 _ON_SCREEN = ("text", "json", "csv")
 _SUFFIX = {"text": "txt"}
+_LETTERS = ("html", "pdf")  # forms in which a report goes to a customer, where it may
+_INSIDE = "inside"  # the folder beside them of what stays
+_REFERENCE = 12  # digits of the SHA-256 of the file inside
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -231,8 +234,28 @@ def _write(
         return _file_of(out, output, writer(reports[0]))
     output.mkdir(parents=True, exist_ok=True)
     for r in reports:
-        _file_of(out, output / f"{_stem(r)}.{_SUFFIX.get(form, form)}", writer(r))
+        path = output / f"{_stem(r)}.{_SUFFIX.get(form, form)}"
+        _file_of(out, path, writer(_sent(r, output) if r.outward and form in _LETTERS else r))
+    sent = sum(r.outward for r in reports) if form in _LETTERS else 0
+    if sent:
+        out.note(f"wrote {output / _INSIDE}, which stays: by its reference each leads there to its proofs and sources")
+    doubted = len(reports) - sent
+    if form in _LETTERS and doubted:
+        were = "is" if doubted == 1 else "are"
+        out.warn(f"{doubted:,} of {len(reports):,} {were} not for customers: each says in its proofs and notes why")
     return None
+
+
+def _sent(made: Report, folder: Path) -> Report:
+    """The report as a customer gets it; all of it goes into a file that stays inside, named by its own hash."""
+    from tieout.reports.forms.plain import write_json
+    from tieout.reports.frame import letter
+
+    body = write_json(made).encode()
+    reference = sha256(body).hexdigest()[:_REFERENCE]
+    (folder / _INSIDE).mkdir(exist_ok=True)
+    write_whole(folder / _INSIDE / f"{_stem(made)}-{reference}.json", body)
+    return letter(made, reference)
 
 
 def _write_csv(

@@ -189,8 +189,8 @@ def _of_books(
     return [
         tie_out.build(books, as_of=as_of),
         _bridge(asked, thresholds, base, books=books),
-        aging.build(books, as_of=as_of, detail=False),
-        open_items.build(books, as_of=as_of),
+        aging.build(books, as_of=as_of, detail=False, customers=False),
+        open_items.build(books, as_of=as_of, customers=False),
         roll_forward.build(books, as_of=as_of, since=first, then=then, then_known_on=closed_at),
         subsequent.build(books, as_of=as_of, until=last),
         write_offs.build(books, as_of=as_of, since=first),

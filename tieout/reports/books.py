@@ -38,3 +38,4 @@ class Books:
     dated: date | None = None
     doubts: Sequence[str] = ()
     links: Mapping[Key, str] = field(default_factory=dict)
+    known: datetime | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -98,6 +98,8 @@ class Report:
     """name: as on the command line · parameters: what was asked, as people say it · known_on: None for now
 
     company: "" where no one company is meant · as_of: inclusive; None for every document, whatever its date
+    outward: it may go to a customer, and then as `letter` makes it
+    reference: of one that does: it leads to the file that is kept inside, with proofs, notes and provenance
     """
 
     name: str
@@ -111,3 +113,11 @@ class Report:
     notes: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    outward: bool = False
+    reference: str = ""
+
+
+def letter(report: Report, reference: str) -> Report:
+    """What of an outward report is a customer's business: its tables, and a reference to all that is kept inside."""
+    asked = {k: v for k, v in report.parameters.items() if k not in ("ledger", "ledgers")}
+    return replace(report, proofs=(), notes=(), provenance={}, parameters=asked, reference=reference)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from tieout.compare.codes import is_amount
 from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Row
-from tieout.reports.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tieout.reports.ledger import Ledger
 
 SIDES = ("left", "right")
 CURRENCY = Column("currency", "currency", width=8)
@@ -77,7 +80,7 @@ def totalled(
             first = len(rows) - len(pending)
             ranges.append((first, len(rows)))
             currency = pending[0][at]
-            made = _total(columns, pending, f"Total {currency}", {at: currency}, (ranges[-1],))
+            made = _total(columns, pending, f"Total {currency}".rstrip(), {at: currency}, (ranges[-1],))
             kept = zip(columns, made.cells, strict=True)
             rows.append(replace(made, cells=tuple(cell if _totals(c, summed) else None for c, cell in kept)))
             pending.clear()

@@ -320,6 +320,7 @@ def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
             for c in sorted({*by_items, *by_effects})
         ]
         found += stated.proofs(side, as_of)
+        found += stated.customer_proofs(side, stated.owed(side, as_of))
     return tuple(found)
 
 
@@ -362,6 +363,13 @@ def _notes(side: Ledger, as_of: date) -> Iterator[str]:
             f"{side.name}: {lost:,} {'application names' if lost == 1 else 'applications name'} a document that is not "
             "in the books: they settle nothing, and the money stands as unapplied."
         )
+
+
+def doubtful(side: Ledger, as_of: date) -> bool:
+    """Whether records may be missing or wrong as of the day, so that no figure of the side is one to tell others."""
+    books = side.books
+    ends = books.dated is not None and books.dated != as_of and (books.dated < as_of or books.open_only)
+    return bool(books.unreadable or books.doubts or books.known or ends)
 
 
 def _lost(side: Ledger) -> int:

@@ -155,6 +155,8 @@ def _row(row: Row, cells: Sequence[str], columns: Sequence[Column], classes: Seq
 
 
 def _sources(report: Report) -> str:
+    if report.reference:
+        return f'<footer><p class="quiet">Reference {_text(report.reference)}</p></footer>'
     rows = "".join(
         f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>\n' for k, v in shown.facts(report.provenance)
     )

@@ -118,7 +118,8 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
     room = across if broad else upright
     for table in tables:
         _set(table, room)
-    about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}")
+    reference = f"reference {report.reference}" if report.reference else ""
+    about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}", reference)
     notes = [say(n) for n in report.notes]
     data: dict[str, Any] = {
         "title": say(one_line(report.title)),

@@ -139,6 +139,8 @@ def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
 
 def heading(report: Report) -> list[tuple[str, str]]:
     """Of which day, as known when, and what was asked: one fact a line."""
+    if report.reference:
+        return [("Date", str(report.as_of or "")), *((title(k), v) for k, v in report.parameters.items())]
     known = "now" if report.known_on is None else moment(report.known_on)
     as_of = f"{report.as_of.isoformat()} (inclusive)" if report.as_of else "every document, whatever its date"
     return [("As of", as_of), ("As known on", known), *((title(k), v) for k, v in report.parameters.items())]

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, TypeVar
 
 from tieout.model import ZERO, magnitude, sign, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
 from tieout.reports.ledger import Item, Ledger
@@ -100,8 +100,11 @@ def build(
     buckets: Sequence[int] = BUCKETS,
     by: By = "due",
     detail: bool = True,
+    customers: bool = True,
 ) -> Report:
     """The aging of each ledger: by bucket, by customer, and (detail) by document.
+
+    customers: with each customer's balance as the system states it
 
     buckets: last day of each but the last, e.g. (30, 60) for 1–30, 31–60, over 60. Raises ValueError for others.
     """
@@ -123,6 +126,7 @@ def build(
             _by_customer(places, sides, held),
             *_by_entity(places, sides, held),
             *_at_home(places, sides, held),
+            *(stated.tables(sides, as_of) if customers else ()),
             *(_details(places, sides, held) if detail else ()),
         ),
         charts=tuple(_charts(places, sides, held)),

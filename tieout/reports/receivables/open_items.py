@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from tieout.model import Invoice, magnitude, sign, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
 from tieout.reports.ledger import Item, Ledger, Party
@@ -26,8 +26,11 @@ _COLUMNS = (
 )
 
 
-def build(books: Sequence[Books], *, as_of: date) -> Report:
-    """Every open document of each ledger, by currency and customer; money on account is negative."""
+def build(books: Sequence[Books], *, as_of: date, customers: bool = True) -> Report:
+    """Every open document of each ledger, by currency and customer; money on account is negative.
+
+    customers: with each customer's balance as the system states it
+    """
     sides = ledger.ledgers(books)
     return Report(
         name="open-items",
@@ -35,7 +38,11 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(*([_totals(sides, as_of)] if len(sides) == 2 else []), *_tables(sides, as_of)),
+        tables=(
+            *([_totals(sides, as_of)] if len(sides) == 2 else []),
+            *_tables(sides, as_of),
+            *(stated.tables(sides, as_of) if customers else ()),
+        ),
         proofs=ledger.proofs(sides, as_of),
         notes=ledger.notes(sides, as_of),
     )

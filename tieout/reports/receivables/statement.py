@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from tieout.compare.render import money
+from tieout.compare.result import text
 from tieout.mapping.balances import standing
 from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Item, Ledger, Party
 from tieout.reports.receivables import aging
+from tieout.reports.stated import Owed
 
 _Period = tuple[date, date]
 _BASIS = aging.Basis("due", aging.BUCKETS)
@@ -38,12 +41,14 @@ class _Account:
     opening: dict[str, Decimal] = field(default_factory=lambda: defaultdict(lambda: ZERO))
     moved: list[_Moved] = field(default_factory=list)
     open: list[Item] = field(default_factory=list)
+    stated: list[Owed] = field(default_factory=list)
 
 
 def build(books: Sequence[Books], *, as_of: date, since: date, customers: Sequence[str] = ()) -> list[Report]:
     """One statement for each customer with a balance or a movement from `since` to `as_of`, both inclusive.
 
     customers: ids, numbers or names (upper and lower case alike); empty for all. Raises LookupError for one unknown.
+    One of a single ledger that is free of doubt may go to the customer: it is `outward`.
     """
     if since > as_of:
         raise ValueError(f"the period begins on {since}, after it ends on {as_of}")
@@ -110,6 +115,9 @@ def _accounts(side: Ledger, since: date, as_of: date, wanted: frozenset[str] | N
     for item in side.items(as_of):
         if wanted is None or item.party.key in wanted:
             account(item.party).open.append(item)
+    for o in stated.owed(side, as_of):
+        if o.party.key in found:
+            found[o.party.key].stated.append(o)
     return dict(found)
 
 
@@ -119,8 +127,12 @@ def _statement(party: Party, sides: Sequence[Ledger], accounts: Sequence[_Accoun
         tables.append(_movements(n, side, sides, account, (since, as_of)))
         tables.append(_open(n, side, sides, account, as_of))
         tables.append(_ages(n, side, sides, account, as_of))
-    told = {"customer": " ".join(t for t in (party.number, party.name) if t), "from": since.isoformat()}
     address = next((a for side, own in zip(sides, accounts, strict=True) if (a := _address(side, own))), "")
+    told = {"customer": " ".join(t for t in (party.number, party.name) if t)}
+    told |= ({"address": address} if address else {}) | {"period": f"{since} to {as_of}"}
+    told |= {"balance": _balance(accounts[0])} if len(sides) == 1 else {}
+    proofs = tuple(p for side, own in zip(sides, accounts, strict=True) for p in _proofs(side, own, as_of))
+    sound = all(p.held is not False for p in proofs) and not ledger.doubtful(sides[0], as_of)
     return Report(
         name="statement",
         title=f"Statement of account: {party.name}",
@@ -128,10 +140,24 @@ def _statement(party: Party, sides: Sequence[Ledger], accounts: Sequence[_Accoun
         as_of=as_of,
         known_on=None,
         tables=tuple(tables),
-        proofs=tuple(p for side, own in zip(sides, accounts, strict=True) for p in _proofs(side, own, as_of)),
+        proofs=proofs,
         notes=ledger.notes(sides, as_of),
-        parameters=told | ({"address": address} if address else {}),
+        parameters=told,
+        outward=len(sides) == 1 and sound,
     )
+
+
+def _balance(account: _Account) -> str:
+    """What is owed, or stands to the customer's credit, in each currency."""
+    sums = _sums(account.open)
+    return "; ".join(f"{money(text(sums[c]))} {c}" for c in sorted(sums)) or "nothing owed"
+
+
+def _sums(items: Sequence[Item]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for item in items:
+        sums[item.currency] += item.amount
+    return sums
 
 
 def _address(side: Ledger, account: _Account) -> str:
@@ -240,10 +266,8 @@ def _ages(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, as_o
 
 
 def _proofs(side: Ledger, account: _Account, as_of: date) -> Iterator[Proof]:
-    """The balance by movements against the open items, which are found another way."""
-    items: dict[str, Decimal] = defaultdict(lambda: ZERO)
-    for item in account.open:
-        items[item.currency] += item.amount
+    """The balance by movements against the open items, which are found another way, and what the system states."""
+    items = _sums(account.open)
     moved: dict[str, Decimal] = defaultdict(lambda: ZERO, account.opening)
     for m in account.moved:
         moved[m.document.currency] += m.amount
@@ -251,3 +275,4 @@ def _proofs(side: Ledger, account: _Account, as_of: date) -> Iterator[Proof]:
         claim = f"{side.name}: the balance in {currency} on {as_of} is what the open items add up to"
         ours, theirs = tidy(moved[currency]), tidy(items[currency])
         yield Proof(claim, ours, theirs, ours == theirs, currency)
+    yield from stated.customer_proofs(side, account.stated, "this customer")

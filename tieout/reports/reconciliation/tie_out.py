@@ -8,11 +8,10 @@ from decimal import Decimal
 
 from tieout.compare.codes import UNTRACED
 from tieout.model import ZERO, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.receivables import aging
-from tieout.reports.stated import ties
 
 
 def build(books: Sequence[Books], *, as_of: date) -> Report:
@@ -24,7 +23,7 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(_subledger(sides, as_of), _stated(sides, as_of)),
+        tables=(_subledger(sides, as_of), _stated(sides, as_of), *stated.tables(sides, as_of, key="customers")),
         proofs=(*ledger.proofs(sides, as_of), *(p for side in sides for p in _aged(side, as_of))),
         notes=(*_notes(sides, as_of), *ledger.notes(sides, as_of)),
     )
@@ -88,7 +87,7 @@ def _stated(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
     )
     rows = []
     for side in sides:
-        for tie in ties(side, as_of):
+        for tie in stated.ties(side, as_of):
             b, gap = tie.balance, tie.difference
             asked = ", ".join(f"{k} {v}" for k, v in sorted(b.parameters.items()))
             code = "cannot be told" if gap is None else UNTRACED if gap else "ties out"
@@ -102,7 +101,7 @@ def _notes(sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[str]:
     for side in sides:
         if not any(b.as_of == as_of for b in side.books.controls):
             yield f"{side.name} states no figure of its own for {as_of}: there is nothing to tie its documents to."
-        for tie in ties(side, as_of):
+        for tie in stated.ties(side, as_of):
             b = tie.balance
             if tie.documents is None:
                 yield (
