@@ -19,6 +19,7 @@ FLOATS = {
     "config/settings.py": "refuses floats; likeness of misspelled words",
     "connectors/decode.py": "shares of byte values, to tell encodings apart",
     "connectors/http.py": "seconds",
+    "connectors/pinned.py": "seconds",
     "connectors/infer.py": "shares of cells, to find the heading row",
     "connectors/memory_books.py": "seconds of the books' own clock",
     "connectors/memory_faults.py": "seconds",
@@ -61,6 +62,7 @@ PLAIN_JSON = {
 HTTP = ("requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket", "ssl")
 MAY_TALK = {
     "connectors/http.py": "the one transport",
+    "connectors/pinned.py": "the sockets beneath it",
     "sandbox/*": "the other end of the line",
     "demo/*": "plays the person at the browser",
 }

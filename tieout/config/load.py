@@ -31,11 +31,13 @@ from tieout.config.settings import (
     PairTable,
     ReportSettings,
     RoundingSettings,
+    SageX3Settings,
     SecretRef,
     SecretsSettings,
     Settings,
     StateSettings,
     Table,
+    plain_http,
     policy_fields,
     suggestion,
 )
@@ -165,6 +167,12 @@ def _connection(r: Reader, name: str, raw: Mapping[str, Any]) -> ConnectionSetti
         clean, good = r.references(options, path)
         return ConnectionSettings(name=name, kind=kind, options=clean) if good else None
     read = r.table(model, options, path, also=("kind",))
+    if isinstance(read, SageX3Settings):
+        if not read.on_premises and plain_http(read.url):
+            says = "should be an https:// address (http:// on this machine, or with on_premises = true, only)"
+            r.problem(path, "url", says)
+        if read.ca_file:
+            read = read.model_copy(update={"ca_file": r.base / read.ca_file.expanduser()})
     return ConnectionSettings(name=name, kind=kind, options=_plain(read)) if read else None
 
 

@@ -69,14 +69,27 @@ def _currency(value: str) -> str:
 
 def _url(value: str) -> str:
     """An https address anywhere, http on loopback only: credentials travel over it."""
+    if plain_http(value):
+        raise ValueError("should be an https:// address (http:// on this machine only)")
+    return value
+
+
+def _site_url(value: str) -> str:
+    """An https address, or an http one, which `load` takes on this machine and on the premises only."""
+    return value if value.startswith("http://") and value.removeprefix("http://") else _url(value)
+
+
+def plain_http(value: str) -> bool:
+    """Whether an address is none, or http to another machine than this one."""
     from urllib.parse import urlsplit  # noqa: PLC0415  only for connections that have one
 
-    parts = urlsplit(value)
-    if parts.scheme == "https" and parts.hostname:
-        return value
-    if parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}:
-        return value
-    raise ValueError("should be an https:// address (http:// on this machine only)")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return True
+    here = host in {"localhost", "127.0.0.1", "::1"}
+    return not host or not (parts.scheme == "https" or (parts.scheme == "http" and here))
 
 
 def _state_url(value: str) -> str:
@@ -90,6 +103,7 @@ Percent = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_percent)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Url = Annotated[str, AfterValidator(_url)]
+SiteUrl = Annotated[str, AfterValidator(_site_url)]
 Count = Annotated[int, Field(ge=0)]
 Flow = Literal["both", "left_to_right", "right_to_left", "none"]
 
@@ -271,9 +285,19 @@ class X3ExportSettings(Table):
 
 
 class SageX3Settings(Table):
-    url: Url = Field(
+    url: SiteUrl = Field(
         description="the address of the web service, usually "
         "`https://HOST:8124/soap-generic/syracuse/collaboration/syracuse/CAdxWebServiceXmlCC`"
+    )
+    on_premises: bool = Field(
+        default=False,
+        description="whether the host is in your own network: private addresses are spoken to only then, and `http://` "
+        "to them is taken",
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="a file of certificates (PEM) that vouch for the host, such as your firm's own, in the place of "
+        "the public ones; that they are checked cannot be switched off",
     )
     user: str = Field(min_length=1, description="the Syracuse user of the web services")
     password: SecretRef = Field(description="his password, by reference")

@@ -1,7 +1,8 @@
 """The only place that talks HTTP: one request, sent once, within limits of time, size and pace.
 
-A `Transport` never repeats a request and never follows a redirect. It tells apart a request that never left
-(`Unsent`) from one whose answer was lost (`Lost`); `patiently` repeats reads, and nothing else may be repeated.
+A `Transport` never repeats a request, never follows a redirect, knows no proxy and checks every certificate. It tells
+apart a request that never left (`Unsent`; `Barred`, if it was not allowed to) from one whose answer was lost (`Lost`);
+`patiently` repeats reads, and nothing else may be repeated.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import logging
 import re
 import threading
 import time
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,9 +23,10 @@ from urllib.parse import urlsplit
 
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from tieout.connectors.pinned import UNTIL, Barred, PinnedAdapter, Resolve, Unsent, certificates, looked_up
+from tieout.connectors.reach import Reach, is_loopback, place_of
 from tieout.errors import ConfigError, RetriableError
 
 log = logging.getLogger("tieout.http")
@@ -31,19 +34,18 @@ log = logging.getLogger("tieout.http")
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 120.0  # Intuit's own limit is 120 s
 TOTAL_SECONDS = 180.0
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 64 * 2**20  # unpacked
+MOST_RATIO = 200  # an answer of more than a megabyte to what came over the line; JSON and XML of lists pack to a 50th
+_FROM_RATIO = 2**20
 _CHUNK = 65_536
 _SECRETS = re.compile(
     r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
     r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
 )
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)$")
+_NO_TLS = re.compile("CERTIFICATE_VERIFY_FAILED|UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|WRONG_VERSION_NUMBER")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 Result = TypeVar("Result")
-
-
-class Unsent(Exception):
-    """No byte of the request left this machine."""
 
 
 class Lost(Exception):
@@ -72,6 +74,15 @@ class Answer:
         return self.body.decode("utf-8", errors="replace")
 
     @property
+    def elsewhere(self) -> str:
+        """For an answer that redirects, in a sentence where it leads; "" for any other."""
+        if not 300 <= self.status < 400 or self.status == 304:
+            return ""
+        parts = urlsplit(_CONTROL.sub("", self.headers.get("Location", "")))
+        place = f" to {redact(parts.netloc.rpartition('@')[2] + parts.path, 120)}" if parts.netloc or parts.path else ""
+        return f"a redirect{place} (HTTP {self.status}), which is not followed"
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds of a numeric Retry-After header, at most an hour; None without one."""
         told = self.headers.get("Retry-After", "").strip()
@@ -84,31 +95,32 @@ def redact(text: str, limit: int = 300) -> str:
     return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+@lru_cache(maxsize=64)
+def checked_url(url: str, what: str, *, on_premises: bool = False) -> str:
+    """The address without a trailing slash. Raises ConfigError unless it is https, or http where that may be.
+
+    on_premises: http to the firm's own network may be, too; else to this machine only
+    """
     try:
-        return ipaddress.ip_address(host).is_loopback
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ConfigError(f"{what} is not an address: {redact(url)}") from None
+    if parts.username is not None or parts.password is not None or not host or parts.fragment:
+        raise ConfigError(f"{what} is not a plain address: {redact(url)}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and (on_premises or is_loopback(host))):
+        raise ConfigError(f"{what} must be https (http only on this machine): {redact(url)}")
+    if _is_literal(host) and place_of(host) in ("link-local", "metadata", "reserved"):
+        raise ConfigError(f"{what} is a {place_of(host)} address: {redact(url)}")
+    return url.rstrip("/")
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
     except ValueError:
         return False
-
-
-@lru_cache(maxsize=64)
-def checked_url(url: str, what: str) -> str:
-    """The address without a trailing slash. Raises ConfigError unless it is https, or http on this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.username or parts.password or not host or parts.fragment:
-        raise ConfigError(f"{what} is not a plain address: {redact(url)}")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise ConfigError(f"{what} must be https (http only on this machine): {redact(url)}")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        address = None
-    if address is not None and address.is_link_local:
-        raise ConfigError(f"{what} is a link-local address: {redact(url)}")
-    return url.rstrip("/")
+    return True
 
 
 class Pace:
@@ -155,7 +167,11 @@ NO_LIMIT = 10**6
 
 
 class Transport:
-    """Sends single requests over one session. `requests` counts those sent."""
+    """Sends single requests over one session. `requests` counts those sent.
+
+    reach: how far it may go · resolve: gives the addresses of a name · ca_file: certificates to trust in the place of
+    the public ones; that they are checked cannot be switched off
+    """
 
     def __init__(
         self,
@@ -166,25 +182,25 @@ class Transport:
         total_seconds: float = TOTAL_SECONDS,
         most_bytes: int = MOST_BYTES,
         clock: Callable[[], float] = time.monotonic,
-        ca_bundle: str | None = None,
+        ca_file: str | None = None,
+        reach: Reach | None = None,
+        resolve: Resolve = looked_up,
     ) -> None:
         self._pace = pace or Pace()
         self._timeout = (connect_seconds, read_seconds)
         self._total, self._most, self._clock = total_seconds, most_bytes, clock
+        self._reach = reach or Reach()
         self._session = requests.Session()
         self._session.trust_env = False  # neither ~/.netrc nor proxies of the environment touch our credentials
-        self._session.verify = ca_bundle or True
-        adapter = HTTPAdapter(max_retries=0, pool_maxsize=10)
+        self._session.headers["Accept-Encoding"] = "gzip"
+        self._verify = certificates(ca_file) if ca_file else True
+        adapter = PinnedAdapter(self._reach, resolve)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self.requests = 0
 
     def __repr__(self) -> str:
         return f"Transport(requests={self.requests})"
-
-    @property
-    def session(self) -> requests.Session:
-        return self._session
 
     def send(
         self,
@@ -196,7 +212,7 @@ class Transport:
         body: bytes | None = None,
     ) -> Answer:
         """The answer to one request, whatever its status. Raises Unsent or Lost; a redirect is an answer."""
-        checked_url(url, "the address")
+        checked_url(url, "the address", on_premises=bool(self._reach.on_premises))
         with self._pace.slot():
             self.requests += 1
             started = self._clock()
@@ -214,28 +230,47 @@ class Transport:
 
     def _send(self, request: requests.Request) -> Answer:
         host, started = urlsplit(request.url).netloc, self._clock()
+        until = time.monotonic() + self._total
+        known = UNTIL.set(until)
         try:
             with self._session.send(
                 self._session.prepare_request(request),
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
-                verify=self._session.verify,
+                verify=self._verify,
             ) as response:
                 return Answer(response.status_code, response.headers, self._read(response, started))
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             if _never_left(error):
                 raise Unsent(f"no connection to {host}: {_reason(error)}") from None
+            if time.monotonic() >= until:
+                raise self._late() from None
             raise Lost(f"no answer from {host}: {_reason(error)}") from None
+        finally:
+            UNTIL.reset(known)
+
+    def _late(self) -> Lost:
+        return Lost(f"the answer took more than {self._total:.0f} s")
 
     def _read(self, response: requests.Response, started: float) -> bytes:
-        parts, size = [], 0
-        for part in response.iter_content(_CHUNK):
+        """The body, unpacked: never more than a chunk at once, and no more of it than there may be."""
+        parts, size, came = [], 0, 0
+
+        def coming() -> Iterator[bytes]:
+            nonlocal came
+            for raw in response.raw.stream(_CHUNK, decode_content=False):
+                came += len(raw)
+                yield raw
+
+        for part in _unpacked(coming(), response.headers.get("Content-Encoding", "")):
             size += len(part)
             if size > self._most:
                 raise Lost(f"the answer is larger than {self._most:,} bytes")
+            if size > max(_FROM_RATIO, MOST_RATIO * came):
+                raise Lost(f"the answer unpacks to more than {MOST_RATIO} times what came")
             if self._clock() - started > self._total:
-                raise Lost(f"the answer took more than {self._total:.0f} s")
+                raise self._late()
             parts.append(part)
         return b"".join(parts)
 
@@ -243,7 +278,33 @@ class Transport:
         self._session.close()
 
 
-def _never_left(error: requests.RequestException) -> bool:
+def _unpacked(coming: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """The bytes of an answer in parts of a chunk at most. Raises Lost where it is cut short or no gzip."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        yield from coming
+        return
+    if encoding not in ("gzip", "x-gzip"):
+        raise Lost(f"the answer is packed as {redact(encoding, 40)}, which was not asked for")
+    inflater, begun = zlib.decompressobj(31), False
+    try:
+        for raw in coming:
+            begun = True
+            while True:
+                if inflater.eof:  # another member follows
+                    inflater = zlib.decompressobj(31)
+                part = inflater.decompress(raw, _CHUNK)
+                yield part
+                raw = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+                if not raw and (inflater.eof or len(part) < _CHUNK):
+                    break
+    except zlib.error:
+        raise Lost("the answer is no gzip, which it says it is") from None
+    if begun and not inflater.eof:
+        raise Lost("the answer is cut short")
+
+
+def _never_left(error: Exception) -> bool:
     """Whether the connection itself failed: refused, not found, no TLS with the right partner."""
     if isinstance(error, requests.ConnectTimeout):
         return True
@@ -251,7 +312,7 @@ def _never_left(error: requests.RequestException) -> bool:
     reason = getattr(inner, "reason", inner)
     if isinstance(reason, NewConnectionError | ConnectTimeoutError):
         return True
-    return isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason)
+    return isinstance(error, requests.exceptions.SSLError) and _NO_TLS.search(str(reason)) is not None
 
 
 def _reason(error: BaseException) -> str:
@@ -291,7 +352,8 @@ def patiently(
 ) -> Result:
     """A read, repeated while it raises Again. Waits as told; else a minute when throttled, or 1, 2, 4 … seconds.
 
-    jitter: a number from 0 to 1 that lengthens each wait by up to a quarter. Raises RetriableError after the last.
+    jitter: a number from 0 to 1 that lengthens each wait by up to a quarter. Raises RetriableError after the last, and
+    ConfigError at once for an address that may not be spoken to.
     """
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -301,7 +363,7 @@ def patiently(
         return base * (1 + jitter() / 4)
 
     repeat = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((Again, Unsent, Lost)),
+        retry=tenacity.retry_if_exception_type((Again, Unsent, Lost)) & tenacity.retry_if_not_exception_type(Barred),
         stop=tenacity.stop_after_attempt(attempts),
         wait=wait,
         sleep=sleep,
@@ -313,6 +375,8 @@ def patiently(
         raise RetriableError(
             f"{error} ({attempts} attempts)", retry_after=error.wait, hint="run again later; nothing was lost"
         ) from None
+    except Barred as error:
+        raise ConfigError(error.why, hint=error.hint) from None
     except (Unsent, Lost) as error:
         raise RetriableError(
             f"{error} ({attempts} attempts)", hint="check the network, then run again; nothing was lost"

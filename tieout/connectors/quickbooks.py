@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors import quickbooks_pull as pulling
-from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url, is_loopback, redact
+from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url, redact
 from tieout.connectors.quickbooks_books import books_of, company_of, control_balances_of
 from tieout.connectors.quickbooks_oauth import TokenManager, Tokens, TokenStore, app_of
 from tieout.connectors.quickbooks_wire import BUSINESS, Native, Wire, query, quoted
+from tieout.connectors.reach import Reach, is_loopback
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -436,7 +437,7 @@ def open_quickbooks(
     if not (company_id.isascii() and company_id.isdigit()):
         raise ConfigError(f"connection {name}: company_id should be the company's realm id, digits only")
     base = checked_url(str(settings.get("api_base") or API[settings.get("environment") or "production"]), "api_base")
-    own = transport or Transport(pace=_pace(settings, base, sleep))
+    own = transport or Transport(pace=_pace(settings, base, sleep), reach=Reach(name))
     tokens = TokenManager(
         name,
         company_id=company_id,

@@ -22,8 +22,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tieout.connectors.http import Answer, Lost, Transport, Unsent, checked_url, is_loopback, redact
+from tieout.connectors.http import Answer, Lost, Transport, checked_url, redact
+from tieout.connectors.pinned import Barred, Unsent
 from tieout.connectors.quickbooks_watch import Watch
+from tieout.connectors.reach import Reach, is_loopback, near
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
 
 log = logging.getLogger("tieout.quickbooks")
@@ -36,6 +38,7 @@ AUTHORIZE_URL = "https://appcenter.intuit.com/connect/oauth2"
 TOKEN_URL = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105  an address
 REDIRECT_URI = "http://localhost:8765/callback"
 IDLE_DAYS = 100
+_OWN = "intuit.com"  # addresses that a discovery document names are there, or where it is itself
 
 
 class Kept(Protocol):
@@ -118,6 +121,8 @@ def app_of(settings: Mapping[str, Any], secret: Mapping[str, str], transport: Tr
 def _discovered(url: str, transport: Transport) -> dict[str, str]:
     try:
         answer = transport.send("GET", checked_url(url, "discovery_url"), headers={"Accept": "application/json"})
+    except Barred as why:
+        raise ConfigError(f"discovery_url: {why.why}", hint=why.hint) from None
     except (Unsent, Lost) as why:
         raise RetriableError(
             f"the discovery document cannot be read: {why}", hint="check the network, then run again; nothing was lost"
@@ -126,14 +131,21 @@ def _discovered(url: str, transport: Transport) -> dict[str, str]:
     if answer.status != 200 or not all(
         isinstance(found.get(key), str) for key in ("token_endpoint", "authorization_endpoint")
     ):
-        raise ConfigError(f"no discovery document at {redact(url)} (HTTP {answer.status})")
+        what = answer.elsewhere or f"HTTP {answer.status}"
+        raise ConfigError(f"no discovery document at {redact(url)}: {what}", hint="check discovery_url")
+    for key in ("token_endpoint", "authorization_endpoint"):
+        if not near(checked_url(found[key], f"{key} of the discovery document"), url, _OWN):
+            raise ConfigError(
+                f"the discovery document at {redact(url)} names another host as {key}: {redact(found[key])}",
+                hint="the app's secret is not sent there; check discovery_url, or set token_url",
+            )
     return found
 
 
 def _json(answer: Answer) -> dict[str, Any]:
     try:
         parsed = json.loads(answer.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
 
@@ -156,9 +168,13 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
     }
     try:
         answer = transport.send("POST", app.token_url, headers=headers, body=urlencode(form).encode())
+    except Barred as why:
+        raise ConfigError(f"token_url: {why.why}", hint=why.hint) from None
     except (Unsent, Lost) as why:
         raise RetriableError(f"Intuit's token service: {why}", hint="run again later") from None
     found = _json(answer)
+    if answer.elsewhere:
+        raise ConfigError(f"Intuit's token service answers with {answer.elsewhere}", hint="check token_url")
     if answer.status in (400, 401, 403):
         raise _Refused(redact(str(found.get("error") or f"HTTP {answer.status}"), 60), answer.status)
     if answer.status != 200 or not all(isinstance(found.get(k), str) for k in ("access_token", "refresh_token")):
@@ -348,7 +364,7 @@ def authorize(
     Waits at the redirect address, on this machine only. Raises AuthError for another company than the configured one,
     RefusedError when the person says no or does nothing within `seconds`.
     """
-    transport = transport or Transport()
+    transport = transport or Transport(reach=Reach(name))
     store.probe()
     app = app_of(settings, secrets_, transport, sign_in=True)
     redirect = str(settings.get("redirect_uri") or REDIRECT_URI)

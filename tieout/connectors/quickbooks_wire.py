@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tieout.connectors.http import Again, Answer, Lost, Transport, Unsent, patiently, redact
+from tieout.connectors.http import Again, Answer, Lost, Transport, patiently, redact
+from tieout.connectors.pinned import Unsent
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -125,7 +126,8 @@ def fault_of(answer: Answer, parsed: Any) -> Fault | None:
     if found is None:
         if 200 <= answer.status < 300:
             return None
-        found = ("", "an answer that cannot be read", answer.text[:200] if parsed is None else "", "")
+        said = "" if parsed is not None or answer.elsewhere else answer.text[:200]
+        found = ("", answer.elsewhere or "an answer that cannot be read", said, "")
     return Fault(answer.status, *found, trace_id(answer), answer.retry_after)
 
 
@@ -178,6 +180,8 @@ def read_error(fault: Fault) -> Exception:
         )
     if fault.code == "6190":
         return RefusedError(f"{fault}", hint="the QuickBooks subscription has ended")
+    if 300 <= fault.status < 400:
+        return FatalError(f"{fault}", hint="check api_base, and what stands between here and QuickBooks")
     return FatalError(str(fault))
 
 

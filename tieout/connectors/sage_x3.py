@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors.http import Pace, Transport, checked_url
+from tieout.connectors.reach import Reach
 from tieout.connectors.sage_x3_answer import Reply
 from tieout.connectors.sage_x3_changes import Exports, Feed, Ticks
 from tieout.connectors.sage_x3_items import DAY, PARTNER, OpenItems
@@ -569,10 +570,16 @@ def open_sage_x3(
         settle = timeout * 2 + max(timeout, 120) + 30
 
     def transport(pace: Pace) -> Transport:
-        return Transport(pace=pace, read_seconds=timeout, total_seconds=timeout * 2)
+        return Transport(
+            pace=pace,
+            read_seconds=timeout,
+            total_seconds=timeout * 2,
+            ca_file=str(own.ca_file) if own.ca_file else None,
+            reach=Reach(name, own.on_premises),
+        )
 
     wire = Wire(
-        checked_url(own.url, "url"),
+        checked_url(own.url, "url", on_premises=own.on_premises),
         own.user,
         secrets["password"],
         own.pool,

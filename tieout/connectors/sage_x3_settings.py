@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,8 @@ class SageX3Settings(_Settings):
     """One connection; see docs/reference/config.md for each key."""
 
     url: str
+    on_premises: bool = False
+    ca_file: Path | None = None
     user: str
     pool: str
     language: str = "ENG"

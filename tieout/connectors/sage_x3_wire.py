@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, Unsent, patiently, redact
+from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, patiently, redact
+from tieout.connectors.pinned import Unsent
 from tieout.connectors.sage_x3_answer import Reply, harmless, plain
 from tieout.errors import (
     AuthError,
@@ -91,7 +92,7 @@ class _Bridge(ZeepTransport):
     """
 
     def __init__(self, transport: Transport, authorization: str) -> None:
-        super().__init__(session=transport.session)  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]
         self._own, self._authorization = transport, authorization
         self.forget()
 
@@ -301,6 +302,8 @@ class Wire:
             )
         if answer.status >= 500 and NO_SERVICES in answer.text[:200]:
             raise Again(f"the host accepts no web services (HTTP {answer.status})")
+        if answer.elsewhere:
+            raise NotServedError(f"the host answers with {answer.elsewhere}", hint="check `url`")
         if 300 <= answer.status < 500 and answer.status not in (408, 429):
             raise NotServedError(f"no web service of X3 answers there (HTTP {answer.status})", hint="check `url`")
 

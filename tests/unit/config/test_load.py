@@ -387,3 +387,35 @@ invoice = %s
     [problem] = problems(SOUND + erp % '["import-sap-posting", "import-sap-reversl"]')
     assert "tieout.toml:18: " in problem
     assert "did you mean import-sap-reversal?" in problem
+
+
+X3 = """
+[company]
+name = "Example"
+[connection.x3]
+kind = "sage-x3"
+url = "{url}"
+{more}
+user = "U"
+password = {{ env = "X3" }}
+pool = "P"
+company = "C"
+currency = "EUR"
+services = {{ BPC = "WSBPC" }}
+"""
+
+
+@pytest.mark.parametrize("url", ["http://sage.corp.example:8124/soap", "http://10.0.0.5/", "http://2130706433/"])
+def test_http_beyond_this_machine_is_for_a_host_on_the_premises(url: str) -> None:
+    (said,) = problems(X3.format(url=url, more=""))
+    assert said.startswith("tieout.toml:6: [connection.x3] url: should be an https:// address")
+    assert "on_premises = true" in said
+    options = loads(X3.format(url=url, more='on_premises = true\nca_file = "ca.pem"'), FILE).connection("x3").options
+    assert options["on_premises"] is True
+    assert options["ca_file"] == FILE.parent / "ca.pem"
+
+
+@pytest.mark.parametrize("url", ["ftp://sage.example/", "http://", "https://", "https://[fe80::1", "https://x:port/"])
+def test_what_is_no_address_is_none_on_the_premises_either(url: str) -> None:
+    (said,) = problems(X3.format(url=url, more="on_premises = true"))
+    assert "url: should be an https:// address" in said

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tieout.connectors.http import Lost, Pace, Transport, Unsent, checked_url, redact
+from tieout.connectors.http import Lost, Pace, Transport, checked_url, redact
+from tieout.connectors.pinned import Unsent
 from tieout.errors import ConfigError
 
 
