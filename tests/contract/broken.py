@@ -638,7 +638,25 @@ class ForgetsToHandOver(MemoryConnector):
         return []
 
 
+class KnowsNoHandOver(MemoryConnector):
+    """What left in a file is not known to the process that comes after."""
+
+    def handed_over(self):
+        return frozenset()
+
+
+class CountsWhatWaits(MemoryConnector):
+    def _deliver(self, request):
+        self.books.waiting = {*getattr(self.books, "waiting", ()), request.key}
+        return super()._deliver(request)
+
+    def handed_over(self):
+        return super().handed_over() | getattr(self.books, "waiting", set())
+
+
 BROKEN_ELSEWHERE = {
+    KnowsNoHandOver: "file",
+    CountsWhatWaits: "file",
     AdoptsADuplicate: "unique_number",
     PutsTheWholeRecord: "searchable_marker",
     HandsOverTwice: "file",

@@ -6,7 +6,7 @@ writes that it never repeats. Every write it performs was made durable as an int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -208,6 +208,15 @@ class Finishing(Protocol):
 
         Raises a WriteError, as `create` does.
         """
+        ...
+
+
+@runtime_checkable
+class HandingOver(Protocol):
+    """A connector whose writes leave in files. Which of them did, it knows even where the run died that wrote them."""
+
+    def handed_over(self) -> Collection[str]:
+        """The keys of all writes that were ever handed over; none of those that only wait in a buffer."""
         ...
 
 

@@ -359,6 +359,9 @@ class MemoryConnector:
             raise SimulatedCrash("after flush")
         return [name]
 
+    def handed_over(self) -> frozenset[str]:
+        return frozenset(r.key for rows in self.books.outbox.values() for r in rows)
+
     def close(self) -> None:
         self._buffer = []
 

@@ -15,7 +15,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -156,15 +156,32 @@ class Outbox:
                 ) from error
         return [by_sequence[n] for n in sorted(by_sequence)]
 
-    def emit(self, stem: str, data: bytes, items: Sequence[Item], *, about: Mapping[str, Any], rows: int) -> Path:
+    def emit(
+        self,
+        stem: str,
+        data: bytes,
+        items: Sequence[Item],
+        *,
+        about: Mapping[str, Any],
+        rows: int,
+        known: Collection[str] | None = None,
+    ) -> Path:
         """Hand over one file; returns its path. `about` goes into the manifest (entity, layout, run).
 
-        Raises RetriableError (disk full) or ConfigError (not writable, or a key was handed over before). What was
-        decided by then is finished by the next `recover`; the rest was not handed over.
+        known: keys that were handed over when the caller decided; None to take what is there now. Raises
+        RetriableError (disk full, or more was handed over since) or ConfigError (not writable, or a key was handed over
+        before). What was decided by then is finished by the next `recover`; the rest was not handed over.
         """
         self.check()
         self.recover()
-        twice = sorted({i.key for i in items} & self.emitted().keys())
+        handed = self.emitted().keys()
+        if known is not None and handed - set(known):
+            # Whoever slept meanwhile decided by what is not so any more; from here on the number of the file decides.
+            raise RetriableError(
+                f"outbox {self.folder}: another run handed files over meanwhile; nothing was written",
+                hint="run it again",
+            )
+        twice = sorted({i.key for i in items} & handed)
         if twice or len({i.key for i in items}) != len(items):
             raise ConfigError(
                 f"outbox {self.folder}: {twice or 'a key'} would be handed over twice; nothing was written"
@@ -199,6 +216,8 @@ class Outbox:
         """From a complete draft to its place; every step may already have been done by a run that died."""
         memory = self._memory / f"{manifest['sequence']:06}.manifest.json"
         if not memory.exists():
+            if not (self._tmp / manifest["file"]).exists():
+                raise FileNotFoundError(errno.ENOENT, "its draft was taken away meanwhile", manifest["file"])
             beside = self._tmp / f"{memory.name}.memory"
             self._files.write(beside, _text(manifest))
             self._files.rename(beside, memory)

@@ -419,12 +419,16 @@ class TabularConnector:
             about |= {"run": run, "connection": self._name}
             count = sum(len(ready.cells) for _, ready in waiting)
             stem = f"{_STEMS[entity]}{_SUFFIXES[op]}"
-            path = self._outbox.emit(stem, data, [item for item, _ in waiting], about=about, rows=count)
-            if self._emitted is not None:
-                self._emitted |= {item.key for item, _ in waiting}
+            known = self._known()
+            path = self._outbox.emit(stem, data, [item for item, _ in waiting], about=about, rows=count, known=known)
+            known |= {item.key for item, _ in waiting}
             self._buffer[entity, op] = []
             paths.append(str(path))
         return paths
+
+    def handed_over(self) -> frozenset[str]:
+        """Keys of all writes in files that were handed over, those included whose hand-over a later run finished."""
+        return frozenset(self._known())
 
     def close(self) -> None:
         """Forget what was read. What was never flushed was never handed over."""

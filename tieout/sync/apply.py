@@ -315,19 +315,28 @@ def answered(work: Work, intent: dict[str, Any], target: Target, written: Writte
 
 
 def flush(work: Work) -> list[str]:
-    """Hand over buffered writes, then mark their intents as emitted. Returns the files."""
+    """Hand over buffered writes, then mark their intents as emitted. Returns the files.
+
+    Raises LeaseHeldError where another run took over meanwhile, and RetriableError where that is not known just now.
+    """
     files: list[str] = []
     t = schema.intent
     for target in work.targets.values():
         if target.connector.capabilities.synchronous:
             continue
-        files += target.connector.flush(run=work.run)
+        permit = work.monotonic() + PERMIT_SECONDS
         with work.store.writing(work.lease, run=work.run) as tx:
             waiting = tx.all(
                 sa.select(t).where(
                     t.c.connection == target.connector.name, t.c.state == "sending", t.c.pair == work.pair
                 )
             )
+        if not waiting:
+            continue
+        if work.monotonic() > permit:
+            raise RetriableError(f"connection {target.connector.name}: this run slept before it handed its file over")
+        files += target.connector.flush(run=work.run)
+        with work.store.writing(work.lease, run=work.run) as tx:
             for row in waiting:
                 work.set(tx, row, "emitted", {})
                 work.close_attempt(tx, row, "emitted")

@@ -6,12 +6,13 @@ unique), else by reading back after the time in which the write may still land.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.connectors import Observation, Strategy
+from tieout.connectors import HandingOver, Observation, Strategy
 from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
@@ -27,20 +28,34 @@ def recover(work: Work) -> list[dict[str, Any]]:
     """Intents of earlier runs that are not settled; those caught while sending become unknown."""
     t = schema.intent
     names = [target.connector.name for target in work.targets.values()]
+    left = {name: _left(work, name) for name in names}
     with work.store.writing(work.lease, run=work.run) as tx:
         rows = tx.all(sa.select(t).where(t.c.connection.in_(names), t.c.state.in_(OPEN), t.c.pair == work.pair))
         for row in rows:
             if row["state"] == "ready":
                 work.set(tx, row, "cancelled", {})
                 tx.audit("cancelled", "intent", row["id"], {"key": row["key"], "why": "never sent"})
-                row["state"] = "cancelled"
             elif row["state"] == "sending":
-                synchronous = work.target_of(row["connection"]).connector.capabilities.synchronous
-                state = "unknown" if synchronous else "cancelled"
+                state = left[row["connection"]](row["key"])
                 work.set(tx, row, state, {})
+                if state == "emitted":
+                    work.close_attempt(tx, row, state)
                 tx.audit(state, "intent", row["id"], {"key": row["key"], "why": "the run ended while sending"})
-                row["state"] = state
     return [r for r in rows if r["state"] in ("unknown", "applied", "emitted", "stuck")]
+
+
+def _left(work: Work, name: str) -> Callable[[str], str]:
+    """What a write is whose run ended while sending, by its key: one in a file left with that, or did not."""
+    connector = work.target_of(name).connector
+    if connector.capabilities.synchronous:
+        return lambda _key: "unknown"
+    t = schema.intent
+    caught = sa.select(t.c.key).where(t.c.connection == name, t.c.state == "sending", t.c.pair == work.pair)
+    sending = {row["key"] for row in work.store.rows(caught)}
+    if isinstance(connector, HandingOver) and sending:
+        sending &= set(connector.handed_over())
+    # A connector that cannot say so may have handed it over: an export, or a person, says what became of that.
+    return lambda key: "emitted" if key in sending else "cancelled"
 
 
 def settle(work: Work, intent: dict[str, Any]) -> None:

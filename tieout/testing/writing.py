@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from tieout.connectors import Op, Strategy, Written
+from tieout.connectors import HandingOver, Op, Strategy, Written
 from tieout.errors import (
     DuplicateNumber,
     NotProcessed,
@@ -277,13 +278,22 @@ def is_pending_until_seen(b: Bench) -> None:
         there = b.harness.count(entity)
         written = b.connector.create(b.sample(entity, 1), key=key(entity), marker=marker(entity))
         expect(written.pending, "a create without acknowledgement is not pending")
+        expect(key(entity) not in _handed_over(b), "what only waits counts as handed over")
         expect(b.harness.count(entity) == there, "a row had an effect before it was handed over")
         expect(bool(b.connector.flush(run=f"r-{entity}")), "flush hands nothing over")
+        expect(key(entity) in _handed_over(b), "what was handed over is not known to have been")
         expect(b.connector.flush(run=f"s-{entity}") == [], "a second flush hands over again")
         b.harness.exchange()
         expect(b.harness.count(entity) == there + 1, f"one row made {b.harness.count(entity) - there} {entity}")
         b.harness.exchange()
         expect(b.harness.count(entity) == there + 1, f"a file that was loaded already made another {entity}")
+
+
+def _handed_over(b: Bench) -> Collection[str]:
+    """As a process knows it that was not there: the run that handed over may have died."""
+    later = b.harness.open()
+    assert isinstance(later, HandingOver), "a connector that writes files says which writes left (`handed_over`)"
+    return later.handed_over()
 
 
 def hands_over_nothing_by_itself(b: Bench) -> None:

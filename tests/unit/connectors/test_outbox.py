@@ -179,3 +179,30 @@ def test_an_unreadable_memory_stops_writing(tmp_path: Path) -> None:
     (tmp_path / "emitted" / "000001.manifest.json").write_text("{")
     with pytest.raises(ConfigError, match="not a readable manifest"):
         emit(box, "B")
+
+
+def test_a_hand_over_decided_before_another_one_is_not_done(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    emit(box, "A")
+    before = box.emitted().keys()
+    emit(outbox(tmp_path), "B")
+    about = {"entity": "invoice", "layout": "x"}
+    with pytest.raises(RetriableError, match="another run handed files over meanwhile"):
+        box.emit("invoices", DATA, items("C"), about=about, rows=2, known=before)
+    assert box.emitted().keys() == {"A", "B"}
+    assert box.emit("invoices", DATA, items("C"), about=about, rows=2, known=box.emitted().keys()).exists()
+
+
+def test_a_draft_that_another_run_took_away_is_not_published_without_its_file(tmp_path: Path) -> None:
+    class Slow(Disk):
+        def write(self, path: Path, data: bytes) -> None:
+            if path.name.endswith("000001-invoices.manifest.json"):
+                assert outbox(tmp_path).recover() != []
+            super().write(path, data)
+
+    with pytest.raises(RetriableError):
+        emit(Outbox(tmp_path, clock=lambda: NOW, files=Slow()), "A")
+    assert visible(tmp_path) == []
+    outbox(tmp_path).recover()
+    assert outbox(tmp_path).emitted() == {}
+    assert emit(outbox(tmp_path), "A").exists()
