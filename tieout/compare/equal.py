@@ -83,18 +83,24 @@ CREATE OR REPLACE TEMP TABLE cmp_repeated AS
 SELECT {key} AS k FROM cmp_rows_left WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1
 UNION SELECT {key} FROM cmp_rows_right WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1
 """
-# Pairs of which one row could be what a row that is left was booked twice of: see `match._duplicates`.
+# Pairs of which one row could be what a row that is left was booked twice of: see `match._duplicates`. Few rows have
+# the total of one that is left; only of these is more read than that.
+_LEFT_OVER = """
+CREATE OR REPLACE TEMP TABLE cmp_left_over AS
+SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued
+FROM (SELECT * FROM cmp_rows_{side} WHERE rid IN (SELECT rid FROM cmp_rest_{side})) AS b{party}
+"""
 _TWINS = """
 INSERT INTO cmp_twin
 SELECT DISTINCT e.left_rid, e.right_rid FROM (
-  SELECT t.rid FROM ({rows}) AS t
-  JOIN (SELECT * FROM ({rows}) AS b WHERE b.rid IN (SELECT rid FROM cmp_rest_{side})) AS f
+  SELECT t.rid FROM (
+    SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued
+    FROM (SELECT * FROM cmp_rows_{side} WHERE total IN (SELECT total FROM cmp_left_over)
+           AND rid NOT IN (SELECT rid FROM cmp_left_over)) AS b{party}) AS t
+  JOIN cmp_left_over AS f
     ON t.kind = f.kind AND t.who = f.who AND t.total = f.total AND t.currency IS NOT DISTINCT FROM f.currency
    AND t.subkind IS NOT DISTINCT FROM f.subkind AND abs(datediff('day', t.issued, f.issued)) <= {near}) AS n
 JOIN cmp_equal AS e ON e.{side}_rid = n.rid AND e.same
-"""
-_ROWS = """
-SELECT b.rid, b.kind, b.subkind, {who} AS who, b.currency, b.total, b.issued FROM cmp_rows_{side} AS b{party}
 """
 
 
@@ -127,7 +133,7 @@ def take_off(
     quiet = [_quiet(side, cash=cash, concerned=s["concerns"] > 0) for side, s in zip(SIDES, (left, right), strict=True)]
     same = _same(left, right, told)
     if parties.comparable:
-        same.append("l.pair = r.pair")
+        same.append("l.customer = r.customer" if parties.by_name else "l.pair = r.pair")
     if same_ids:
         same.append(f"{BASE_ID.format(id='l.id')} = {BASE_ID.format(id='r.id')}")
     rows = left["n"], right["n"]
@@ -179,12 +185,13 @@ def _join(
     con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int], *, more: str
 ) -> bool:
     """Fill `cmp_equal`; False where numbers repeat so often that it was given up. more: further columns of it"""
+    by_pair = parties.comparable and not parties.by_name
     sides = {
         side: _KEYED.format(
             side=side,
             key=key,
-            pair=", q.pair" if parties.comparable else "",
-            party=_PARTY.format(side=side, party=parties.id_of(side, "b")) if parties.comparable else "",
+            pair=", q.pair" if by_pair else "",
+            party=_PARTY.format(side=side, party=parties.id_of(side, "b")) if by_pair else "",
         )
         for side, key in zip(SIDES, keyed, strict=True)
     }
@@ -204,8 +211,9 @@ def _twins(con: Connection, parties: Parties) -> int:
     """Leave among the rows that are left what these could be twins of; how many pairs that are."""
     for side in SIDES:
         party = _PARTY.format(side=side, party=parties.id_of(side, "b")) if parties.comparable else ""
-        rows = _ROWS.format(side=side, who=parties.who("q"), party=party)
-        con.execute(_TWINS.format(side=side, rows=rows, near=NEAR_DAYS))
+        asked = {"side": side, "who": parties.who("q"), "party": party}
+        con.execute(_LEFT_OVER.format(**asked))
+        con.execute(_TWINS.format(near=NEAR_DAYS, **asked))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin AS SELECT DISTINCT left_rid, right_rid FROM cmp_twin")
     for side in SIDES:
         con.execute(f"INSERT INTO cmp_rest_{side} SELECT {side}_rid FROM cmp_twin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
@@ -54,11 +55,12 @@ def compare_files(
     on_spark = _on_spark(spark, memory=memory, checks=checks, matches=matches) if spark else None
     profiles = _profile(left, left_profile), _profile(right, right_profile)
     # The order of rows says nothing in a relation; a file that is read by a profile counts its rows.
-    with database(memory, ordered=any(profiles)) as con:
+    with database(memory, ordered=any(profiles)) as con, ThreadPoolExecutor(max_workers=1) as beside:
         read = [
             _load(con, given, profile, side)
             for given, profile, side in zip((left, right), profiles, SIDES, strict=True)
         ]
+        hashes = [(facts, beside.submit(parquet.digest, facts["file"])) for facts in read if _unhashed(facts)]
         compared = partial(
             run,
             as_of=as_of,
@@ -75,9 +77,17 @@ def compare_files(
             extracts=not (isinstance(left, Ledger) or isinstance(right, Ledger)),
         )
         if on_spark is None:
-            return compared(con, spool_from=SPOOL_FROM, matches=matches)
-        with on_spark(con) as there:
-            return compared(there)
+            result = compared(con, spool_from=SPOOL_FROM, matches=matches)
+        else:
+            with on_spark(con) as there:
+                result = compared(there)
+        for facts, made in hashes:
+            facts["sha256"] = made.result()
+        return result
+
+
+def _unhashed(facts: Mapping[str, Any]) -> bool:
+    return "sha256" in facts and facts["sha256"] is None
 
 
 def _on_spark(

@@ -52,14 +52,17 @@ _CODES = """
 CREATE OR REPLACE TEMP TABLE cmp_code (code VARCHAR, class VARCHAR, severity VARCHAR, cause VARCHAR, remedy VARCHAR,
   confirmed BOOLEAN, place INTEGER)
 """
+_KNOWN = "f.code IN (SELECT code FROM cmp_code)"
 # Documents that the caller accounts for have sentences of their own.
-_PLAIN = """f.code IN (SELECT code FROM cmp_code) AND NOT EXISTS (
+_PLAIN = f"""{_KNOWN} AND NOT EXISTS (
   SELECT 1 FROM cmp_explained AS x WHERE x.code = f.code AND x.kind = f.kind
    AND (x.side = 'left' AND x.id = f.left_id AND f.right_id IS NULL
         OR x.side = 'right' AND x.id = f.right_id AND f.left_id IS NULL))"""
 _MONEY = ", ".join(f"'{name}'" for name in sorted({*codes.MONEY_FIELDS, "existence"}))
+# Amounts with two places, as most have, are cut without a look at every digit.
 _VALUE = (
-    "CASE WHEN f.field IN ({money}) THEN regexp_replace({value}, '(\\.[0-9]{{2}}[0-9]*?)0+$', '\\1') ELSE {value} END"
+    "CASE WHEN f.field IN ({money}) THEN CASE WHEN {value} LIKE '%.__0000' THEN left({value}, -4) "
+    "ELSE regexp_replace({value}, '(\\.[0-9]{{2}}[0-9]*?)0+$', '\\1') END ELSE {value} END"
 )
 _LINKS = """CASE WHEN coalesce(f.left_link, '') = '' THEN coalesce(f.right_link, '')
      WHEN coalesce(f.right_link, '') = '' OR f.left_link = f.right_link THEN f.left_link
@@ -75,7 +78,7 @@ SELECT 'D-' || substr(sha256(f.code || chr(31) || coalesce(f.kind, '') || chr(31
        {_VALUE.format(money=_MONEY, value="f.left_value")} AS left_value,
        {_VALUE.format(money=_MONEY, value="f.right_value")} AS right_value,
        f.delta, f.currency, c.cause, c.remedy, c.confirmed, {_LINKS} AS links
-FROM ({FOUND}) AS f JOIN cmp_code AS c ON c.code = f.code WHERE {_PLAIN}
+FROM ({FOUND}) AS f JOIN cmp_code AS c ON c.code = f.code WHERE {{plain}}
 """
 _ORDER = """CASE class WHEN 'T' THEN 0 WHEN 'Z' THEN 1 WHEN 'G' THEN 2 ELSE 3 END, abs(delta) DESC,
  coalesce(place, 99), id"""
@@ -166,11 +169,12 @@ def spool(
     con.execute(f"INSERT INTO cmp_place VALUES {order}")
     columns = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS)
     con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_spoken ({columns})")
-    rows = con.execute(f"SELECT f.* FROM ({FOUND}) AS f WHERE NOT ({_PLAIN})")
+    plain = _PLAIN if con.execute("SELECT count(*) FROM cmp_explained").fetchall()[0][0] else _KNOWN
+    rows = con.execute(f"SELECT f.* FROM ({FOUND}) AS f WHERE NOT ({plain})")
     append_to(con, "cmp_spoken", COLUMNS, (_row(make(row)) for some in _batches(rows) for row in some))
     folder = tempfile.TemporaryDirectory(prefix="tieout-")
     path = Path(folder.name) / "discrepancies.parquet"
-    count = con.execute(_WRITE.replace("{path}", _quoted(path))).fetchall()[0][0]
+    count = con.execute(_WRITE.replace("{plain}", plain).replace("{path}", _quoted(path))).fetchall()[0][0]
     tally = con.execute(_TALLY, [str(path)]).fetchall()
     return Spooled(path, int(count), folder), tuple(
         Tally(code, currency, n, tidy(delta), tidy(loose)) for code, currency, n, delta, loose in tally
@@ -191,7 +195,7 @@ _EQUAL = """
 UNION ALL
 SELECT {rung}, '{rule}', TRUE, l.kind, l.id, m.right_id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
        {right_number}, NULL, NULL
-FROM (SELECT * FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT rid FROM cmp_rest_left)) AS m
+FROM (SELECT * FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT left_rid FROM cmp_twin)) AS m
 JOIN cmp_rows_left AS l ON l.rid = m.left_rid
 """
 

@@ -58,6 +58,9 @@ class Rung:
 
 _HAS = "number_key IS NOT NULL"
 _LACKS = "number_key IS NULL"
+_ONE_LACKS = "(l.number_key IS NULL OR r.number_key IS NULL)"
+# What two rows have that most of the rungs by number could pair.
+_ALIKE = ("number_key", "currency", "total")
 # A payment's reference ("ACH", "RENT") recurs; it identifies only near its date.
 _NOT_CASH = "kind <> 'payment'"
 _BILL = "kind IN ('invoice', 'credit_memo')"
@@ -88,8 +91,8 @@ AMOUNT: tuple[Rung, ...] = (
 WEAK: tuple[Rung, ...] = (
     Rung(7, "other customer", ("kk", "number_key", "currency", "total", "issued")),
     Rung(7, "other customer", ("kk", "number_key", "currency", "total"), where=_NOT_CASH),
-    Rung(8, "no number", (*_BARE, "issued"), on="(l.number_key IS NULL OR r.number_key IS NULL)"),
-    Rung(8, "no number, near date", _BARE, "near", on="(l.number_key IS NULL OR r.number_key IS NULL)"),
+    Rung(8, "no number", (*_BARE, "issued"), on=_ONE_LACKS),
+    Rung(8, "no number, near date", _BARE, "near", on=_ONE_LACKS),
     Rung(9, "other number", (*_BARE, "issued"), where=_HAS),
 )
 _KNOWN: tuple[tuple[int, str, str, str], ...] = (
@@ -171,6 +174,7 @@ class Free:
     """Rows of each side that no rung has paired or set aside yet: how many, and the table or query that holds them.
 
     Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`, which is made with `detail`.
+    barren: what no two of many have, see `_barren`; None where nobody has looked
     """
 
     left: int
@@ -179,6 +183,7 @@ class Free:
     table: str = "cmp_{side}"
     doubled: bool = False
     ambiguous: bool = False
+    barren: frozenset[str] | None = None
 
     def of(self, side: str) -> int:
         return self.left if side == "left" else self.right
@@ -188,6 +193,10 @@ class Free:
 
     def both(self) -> bool:
         return self.left > 0 and self.right > 0
+
+    @property
+    def few(self) -> bool:
+        return self.left * self.right <= FEW_PAIRS
 
     def take(self, con: Connection, side: str, gone: str) -> None:
         """Keep the rows of a side that are not in the query `gone`."""
@@ -284,7 +293,7 @@ def _by_key(key: str) -> tuple[Rung, ...]:
 
 def _parts(con: Connection, free: Free, key: tuple[str, ...]) -> None:
     """Set aside each document that the other ledger holds in parts."""
-    if free.both() and several.split(con, {side: free.name(side) for side in SIDES}, key):
+    if free.both() and several.split(con, {side: free.name(side) for side in SIDES}, key, many=not free.few):
         _undecided(con, free)
 
 
@@ -306,7 +315,9 @@ def _climb(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> None:
     """Try each rung that could pair something."""
     if not free.both():
         return
-    hopeless = _hopeless(con, free, rungs) if len(rungs) > 1 and free.left * free.right <= FEW_PAIRS else set()
+    hopeless = set()
+    if len(rungs) > 1:
+        hopeless = _hopeless(con, free, rungs) if free.few else _barren(con, free, rungs)
     for n, rung in enumerate(rungs):
         if free.both() and n not in hopeless:
             _pairs(con, free, _sql(rung, free))
@@ -318,6 +329,26 @@ def _hopeless(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
     left, right = (free.name(side) for side in SIDES)
     found = con.execute(f"SELECT {asked} FROM {left} AS l CROSS JOIN {right} AS r").fetchall()[0]
     return {n for n, some in enumerate(found) if not some}
+
+
+def _barren(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
+    """As `_hopeless`, of many rows: the rungs that need what no two of them have. Asked once, since rows only go."""
+    if free.barren is None:
+        left, right = (free.name(side) for side in SIDES)
+        alike = " AND ".join(f"l.{c} = r.{c}" for c in _ALIKE)
+        ask = f"SELECT count(*) - count(number_key) FROM {left}", f"SELECT count(*) - count(number_key) FROM {right}"
+        lacking = [con.execute(sql).fetchall()[0][0] for sql in ask]
+        some = con.execute(f"SELECT l.rid FROM {left} AS l JOIN {right} AS r ON {alike} LIMIT 1").fetchall()
+        free.barren = frozenset(
+            need for need, met in (("alike", some), (_LACKS, all(lacking)), (_ONE_LACKS, any(lacking))) if not met
+        )
+    return {
+        n
+        for n, rung in enumerate(rungs)
+        if (set(_ALIKE) <= set(rung.key) and "alike" in free.barren)
+        or (_LACKS in rung.where and _LACKS in free.barren)
+        or (rung.on == _ONE_LACKS and _ONE_LACKS in free.barren)
+    }
 
 
 def _pairs(con: Connection, free: Free, sql: str) -> None:

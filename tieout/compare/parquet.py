@@ -103,6 +103,7 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     """Let the tables of a side be what lies at `path`; what was read, for the provenance.
 
     The files must stay until the comparison is done. Raises ConfigError where something of them cannot be used.
+    `sha256` is left for the caller to fill with `digest`, which may run beside the comparison.
     """
     inside = path / "documents.parquet"
     documents = inside if inside.exists() else path
@@ -114,13 +115,17 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     rules = (*_RULES, *_beyond(given, {name: c.kind for name, c in DOCUMENTS.items()}))
     rows = _check_rows(con, documents, f"{side}_documents", rules, place="rid", key="id")
     _parties(con, side, given, source)
-    with documents.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
-    facts: dict[str, Any] = {"file": str(documents), "rows": rows, "accepted": rows, "sha256": digest}
+    facts: dict[str, Any] = {"file": str(documents), "rows": rows, "accepted": rows, "sha256": None}
     for table in ("customers", "applications", "details"):
         beside = path / f"{table}.parquet" if documents == inside else None
         facts |= _copied(con, side, table, beside if beside and beside.exists() else None)
     return facts | ({"not_compared": unknown} if unknown else {})
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    with Path(path).open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def _file(path: Path, *, numbered: bool = False) -> str:

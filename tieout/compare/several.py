@@ -26,6 +26,11 @@ SELECT '{side}' AS side, f.rid, f.total, {key} FROM {table} AS f JOIN cmp_{side}
 WHERE f.total > 0 AND {known} AND NOT EXISTS (SELECT 1 FROM cmp_explained AS x
                                   WHERE x.side = '{side}' AND x.kind = d.kind AND x.id = d.id)
 """
+# Where there are many rows, whether any three of them, of both ledgers, have one key.
+_THREE = """
+SELECT count(*) FROM (SELECT 1 AS one FROM ({rows}) AS u GROUP BY {key}
+                      HAVING count(*) > 2 AND count(CASE WHEN side = 'left' THEN 1 END) BETWEEN 1 AND count(*) - 1) AS g
+"""
 # A payment's reference ("ACH", "RENT") recurs: parts of it are of one day.
 BY_NUMBER = ("kk", "sign", "number_key", "who", "currency")
 BY_DAY = ("kk", "sign", "issued", "who", "currency")
@@ -81,11 +86,17 @@ _COLUMNS = ", ".join(
 )
 
 
-def split(con: Connection, tables: Mapping[str, str], key: tuple[str, ...]) -> bool:
+def split(con: Connection, tables: Mapping[str, str], key: tuple[str, ...], *, many: bool) -> bool:
     """Add to `cmp_ambiguous` each document that the other ledger holds in parts of the same key; whether there are any.
 
-    tables: the rows that are free, by side. Needs `cmp_explained`.
+    tables: the rows that are free, by side; many: so many that it pays to ask first. Needs `cmp_explained`.
     """
+    if many:
+        alike = " UNION ALL ".join(
+            f"SELECT '{s}' AS side, {', '.join(key)} FROM {table}" for s, table in tables.items()
+        )
+        if not con.execute(_THREE.format(rows=alike, key=", ".join(key))).fetchall()[0][0]:
+            return False
     known = "f.number_key IS NOT NULL AND f.kind <> 'payment'" if "number_key" in key else "TRUE"
     rows = free_rows(tables, ", ".join(f"f.{c}" for c in key), known)
     same = " AND ".join(f"f.{c} = s.{c}" for c in key)

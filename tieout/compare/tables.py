@@ -156,12 +156,14 @@ class Parties:
     """Customers made one. matched: how many pairs · comparable: whether customers tell documents apart at all
 
     in_place: sides whose documents are read where they lie · by_id: sides where every document names a customer's id
+    by_name: what documents call a customer is the same on both sides for all that are matched, and for no other two
     """
 
     matched: int
     comparable: bool
     in_place: tuple[str, ...] = ()
     by_id: tuple[str, ...] = ()
+    by_name: bool = False
 
     def id_of(self, side: str, of: str) -> str:
         """The expression for the id in `cmp_party_*`, given the alias of a document."""
@@ -202,15 +204,22 @@ def parties(con: Connection) -> Parties:
         con.execute(_WHO.format(side=side))
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
+    by_id = tuple(s for s in SIDES if con.execute(_WITHOUT_ID.format(side=s)).fetchall()[0][0] == 0)
     return Parties(
         matched,
         comparable,
         tuple(s for s, has in zip(SIDES, numbered, strict=True) if has),
-        tuple(s for s in SIDES if con.execute(_WITHOUT_ID.format(side=s)).fetchall()[0][0] == 0),
+        by_id,
+        comparable and by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, matched),
     )
 
 
 _WITHOUT_ID = "SELECT count(*) - count(customer) FROM {side}_documents"
+# How many names mean two on the two sides, and how many the same.
+_BY_NAME = """
+SELECT count(CASE WHEN coalesce(l.pair <> r.pair, TRUE) THEN 1 END), count(CASE WHEN l.pair = r.pair THEN 1 END)
+FROM cmp_party_left AS l JOIN cmp_party_right AS r ON l.id = r.id
+"""
 
 
 def _is_numbered(con: Connection, side: str) -> bool:

@@ -46,11 +46,14 @@ def plain_sql(expression: str) -> str:
 
 
 def number_key_sql(expression: str) -> str:
-    """`number_key` as DuckDB SQL, for printable ASCII text. Letters, then letters and digits, are only lowered."""
-    usual = f"regexp_full_match({expression}, '[A-Za-z][A-Za-z0-9]*')"
+    """`number_key` as DuckDB SQL, for printable ASCII text. Letters, digits and dashes are only lowered."""
+    dashed = f"replace(replace({expression}, '-', ''), '/', '')"
     whole = f"regexp_replace(trim({expression}), '^([0-9]+)\\.0+$', '\\1')"
     bare = f"regexp_replace(lower({whole}), '[^a-z0-9]+', '', 'g')"
-    return f"CASE WHEN {usual} THEN lower({expression}) ELSE regexp_replace({bare}, '^0+([0-9]+)$', '\\1') END"
+    return (
+        f"CASE WHEN regexp_full_match({dashed}, '[A-Za-z][A-Za-z0-9]*') THEN lower({dashed}) "
+        f"ELSE regexp_replace({bare}, '^0+([0-9]+)$', '\\1') END"
+    )
 
 
 def name_key_sql(expression: str) -> str:
