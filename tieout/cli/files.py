@@ -255,9 +255,9 @@ def compare(
             )
     said = provenance("compare", {"as_of": result.as_of} | asked, at=clock()) | {"read": dict(result.provenance)}
     _reports(out, result, said, html=html, xlsx=xlsx)
-    _tables(out, result, said, csv=csv, parquet=parquet)
+    _tables(out, result, said | result.beside(), csv=csv, parquet=parquet)
     if out.json:
-        out.data(result.as_json() | {"as_of": result.as_of, "provenance": said})
+        out.data(result.as_json() | result.beside() | {"as_of": result.as_of, "provenance": said})
     out.lines(render.to_table(result, most=limit).splitlines())
     _warn_of_left_out(out, result, {"left": left_profile or "", "right": right_profile or ""})
     return 1 if fail_on_differences and result.discrepancies else 0

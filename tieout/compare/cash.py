@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import date
 
 from tieout.compare.match import MONTH, NEAR_DAYS
+from tieout.compare.result import Stated
 from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
+from tieout.model import tidy
 
 # Applications that count on the day: from the latest of their date, the payment's and the invoice's, while both live.
 _STANDING = """
@@ -136,16 +138,26 @@ WHERE NOT EXISTS (SELECT 1 FROM cmp_found AS f WHERE f.left_rid = m.left_rid AND
 """
 
 # A customer's documents of all dates beside the balance the ledger reports for it.
+_OWED = """SELECT customer, count(DISTINCT currency) AS currencies, min(currency) AS currency,
+       sum(CASE WHEN state = 'posted' AND settled_on IS NULL THEN full_ar ELSE 0 END) AS owed
+FROM cmp_every_{side} GROUP BY customer"""
 _CUSTOMER_BALANCE = """
 INSERT INTO cmp_found (code, second, kind, {id}, field, {value}, {other}, delta, currency, clue)
 SELECT 'BALANCE_MISMATCH_INTERNAL', '', 'customer', c.id, 'balance', CAST(c.balance AS VARCHAR), NULL, 0, c.currency,
        concat_ws(chr(31), 'side={side}', 'derived=' || CAST(coalesce(d.owed, 0) AS VARCHAR),
                  '{side}_name=' || replace(c.name, chr(31), ' '))
 FROM {side}_customers AS c
-LEFT JOIN (SELECT customer, count(DISTINCT currency) AS currencies, min(currency) AS currency,
-                  sum(CASE WHEN state = 'posted' AND settled_on IS NULL THEN full_ar ELSE 0 END) AS owed
-           FROM cmp_every_{side} GROUP BY customer) AS d ON d.customer = c.id
-WHERE c.balance IS NOT NULL AND c.balance <> coalesce(d.owed, 0) AND coalesce(d.currencies, 1) = 1
+LEFT JOIN ({owed}) AS d ON d.customer = c.id
+WHERE c.balance <> coalesce(d.owed, 0) AND {tellable}
+"""
+_TELLABLE = "c.balance IS NOT NULL AND coalesce(d.currencies, 1) = 1 AND coalesce(c.currency = d.currency, TRUE)"
+# The same in total, those whose balance agrees among them.
+_IN_ALL = """
+SELECT coalesce(c.currency, d.currency, '') AS cur, count(*), sum(c.balance), sum(coalesce(d.owed, 0)),
+       count(CASE WHEN c.balance <> coalesce(d.owed, 0) THEN 1 END)
+FROM {side}_customers AS c
+LEFT JOIN ({owed}) AS d ON d.customer = c.id
+WHERE {tellable} GROUP BY coalesce(c.currency, d.currency, '') ORDER BY cur
 """
 
 _STATED = """
@@ -191,8 +203,12 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
 """
 
 
-def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> None:
-    """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`."""
+def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> tuple[Stated, ...]:
+    """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`.
+
+    Returns what those balances add up to, of each side that states any and may be asked.
+    """
+    found: list[Stated] = []
     *applied, left_balances, right_balances = con.execute(_STATED).fetchall()[0]
     stating = [side for side, rows in zip(SIDES, applied, strict=True) if rows]
     balances = {"left": left_balances, "right": right_balances}
@@ -213,4 +229,8 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> Non
         if side in stating:
             con.execute(_INTERNAL.format(rid=f"{side}_rid", **columns))
         if balances[side]:
-            con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **columns))
+            owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
+            con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **owed, **columns))
+            rows = con.execute(_IN_ALL.format(side=side, **owed)).fetchall()
+            found += [Stated(side, c, n, tidy(stated), tidy(own), bad) for c, n, stated, own, bad in rows]
+    return tuple(found)

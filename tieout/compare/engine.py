@@ -87,7 +87,7 @@ def run(
     free = ladder(con, same_ids=same_ids, key=key, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, told, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
-    cash.find(con, as_of=as_of, reported_balances=reported_balances)
+    stated = cash.find(con, as_of=as_of, reported_balances=reported_balances)
     sums = [totals.of_all(con, side, as_of=as_of, rest=equal > 0) for side in SIDES]
     control.find(
         con,
@@ -119,6 +119,8 @@ def run(
         as_of=as_of.isoformat() if as_of else None,
         provenance=provenance or {},
         tally=tally,
+        crowded=free.crowded,
+        stated=stated,
     )
 
 

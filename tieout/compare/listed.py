@@ -182,33 +182,64 @@ def spool(
 
 
 # Which document is which, by which rung, and what was equal: where the other ledger says another thing, that too.
+# Documents that are one in several parts are a row each, of one "group", with what is known of it.
 _MATCHES = """
 COPY (SELECT m.rung, m.rule, m.automatic, l.kind, l.id AS "left", r.id AS "right", l.number, l.total, l.currency,
              l.issued, CASE WHEN r.number <> l.number THEN r.number END AS right_number,
              CASE WHEN r.total <> l.total THEN r.total END AS right_total,
-             CASE WHEN r.issued <> l.issued THEN r.issued END AS right_issued
+             CASE WHEN r.issued <> l.issued THEN r.issued END AS right_issued,
+             CAST(NULL AS BIGINT) AS "group", CAST(NULL AS VARCHAR) AS evidence
       FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
-      {equal}) TO '{path}' ({form})
+      {equal}
+      UNION ALL {groups}) TO '{path}' ({form})
 """
+_GROUPS = """
+SELECT 9, CASE WHEN g.code IS NOT NULL THEN 'equal sums' WHEN g.numbers = 1 AND g.numbered = g.n
+                    THEN 'parts of one number' ELSE 'parts of one day' END,
+       FALSE, p.kind, CASE WHEN p.side = 'left' THEN p.id END, CASE WHEN p.side = 'right' THEN p.id END,
+       CASE WHEN p.side = 'left' THEN p.number END, CASE WHEN p.side = 'left' THEN p.total END, p.currency,
+       CASE WHEN p.side = 'left' THEN p.issued END, CASE WHEN p.side = 'right' THEN p.number END,
+       CASE WHEN p.side = 'right' THEN p.total END, CASE WHEN p.side = 'right' THEN p.issued END, g.gid,
+       concat_ws('; ', concat('sum=', g.left_total), replace(g.clue, chr(31), '; '))
+FROM (SELECT s.*, k.code, k.clue FROM (
+        SELECT gid, count(*) AS n, count(number_key) AS numbered, count(DISTINCT number_key) AS numbers,
+               count(CASE WHEN side = 'left' THEN 1 END) AS left_n,
+               sum(CASE WHEN side = 'left' THEN total END) AS left_total,
+               sum(CASE WHEN side = 'right' THEN total END) AS right_total
+        FROM ({parts}) AS a GROUP BY gid) AS s
+      LEFT JOIN cmp_group AS k ON k.gid = s.gid) AS g
+JOIN ({parts}) AS p ON p.gid = g.gid
+WHERE g.code = 'SPLIT_OR_MERGED'
+   OR g.code IS NULL AND g.left_total = g.right_total AND least(g.left_n, g.n - g.left_n) = 1 AND g.n > 2
+"""
+_PARTS = " UNION ALL ".join(
+    f"SELECT a.gid, a.side, d.kind, d.id, d.number, d.number_key, CAST(d.total AS DECIMAL(24,6)) AS total, d.currency, "
+    f"d.issued FROM cmp_ambiguous AS a JOIN cmp_{side} AS d ON a.side = '{side}' AND d.rid = a.rid"
+    for side in ("left", "right")
+)
 # Pairs that were taken off are equal in what is shown, but for the way a number is printed.
 _EQUAL = """
 UNION ALL
 SELECT {rung}, '{rule}', TRUE, l.kind, l.id, m.right_id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
-       {right_number}, NULL, NULL
+       {right_number}, NULL, NULL, NULL, NULL
 FROM (SELECT * FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT left_rid FROM cmp_twin)) AS m
 JOIN cmp_rows_left AS l ON l.rid = m.left_rid
 """
 
 
 def write_matches(con: Connection, path: Path, *, taken_off: tuple[int, str] | None) -> None:
-    """Every match with its rule and evidence, as Parquet, in no order. taken_off: rung and rule of the equal pairs"""
+    """Every match with its rule and evidence, as Parquet, in no order; a group is a row for each of its documents.
+
+    taken_off: rung and rule of the equal pairs
+    """
     equal = ""
     if taken_off:
         rung, rule = taken_off
         told = {column[0] for column in con.execute("SELECT * FROM cmp_equal LIMIT 0").description}
         number = "m.right_number" if "right_number" in told else "NULL"
         equal = _EQUAL.format(rung=rung, rule=rule, right_number=number)
-    con.execute(_MATCHES.format(equal=equal, path=_quoted(path), form=FORM))
+    groups = _GROUPS.format(parts=_PARTS)
+    con.execute(_MATCHES.format(equal=equal, groups=groups, path=_quoted(path), form=FORM))
 
 
 def write(found: Sequence[Discrepancy], path: Path) -> None:

@@ -175,6 +175,7 @@ class Free:
 
     Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`, which is made with `detail`.
     barren: what no two of many have, see `_barren`; None where nobody has looked
+    crowded: how many of each side were not looked at for groups, see `sums`
     """
 
     left: int
@@ -184,6 +185,7 @@ class Free:
     doubled: bool = False
     ambiguous: bool = False
     barren: frozenset[str] | None = None
+    crowded: tuple[int, int] = (0, 0)
 
     def of(self, side: str) -> int:
         return self.left if side == "left" else self.right
@@ -268,8 +270,10 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
     _parts(con, free, several.BY_DAY)
     if free.both():
         _ambiguous(con, free, ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")))
-    if free.both() and sums.find(con, {side: free.name(side) for side in SIDES}):
-        _undecided(con, free)
+    if free.both():
+        some, free.crowded = sums.find(con, {side: free.name(side) for side in SIDES})
+        if some:
+            _undecided(con, free)
     return free
 
 

@@ -15,7 +15,8 @@ from typing import TextIO
 
 from tieout.compare import listed
 from tieout.compare.codes import is_amount
-from tieout.compare.result import Bridge, Discrepancy, Result, Side, text
+from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, text
+from tieout.compare.sums import UNSEARCHED
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
@@ -119,6 +120,7 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
     out = ["A = left, B = right" + (f", as of {result.as_of}" if result.as_of else ""), ""]
     out += grid(_sides(result), frozenset({2, 3, 4, 6, 7}))
     out += ["", f"{result.matched:,} matched, {len(result.discrepancies):,} discrepancies"]
+    out += [s for s in (unsearched(result), *map(agreement, result.stated)) if s]
     shown = result.discrepancies[:most]
     if shown:
         out += [
@@ -132,6 +134,27 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
     for currency, bridge in sorted(result.bridge.items()):
         out += ["", *grid(bridge_rows(currency, bridge, result), frozenset({1, 2}))]
     return "\n".join(out) + "\n"
+
+
+def unsearched(result: Result) -> str:
+    """How many documents were not looked at for groups whose sums agree, in a sentence; "" where all were."""
+    held = [(n, letter) for letter, n in zip("AB", result.crowded, strict=True) if n]
+    if not held:
+        return ""
+    (first, letter), *rest = held
+    whose = f"{first:,} {'document' if first == 1 else 'documents'} of {letter}"
+    whose += "".join(f" and {n:,} of {other}" for n, other in rest)
+    were = "was" if sum(result.crowded) == 1 else "were"
+    return f"{whose} {were} not looked at for groups whose sums agree: {UNSEARCHED}."
+
+
+def agreement(s: Stated) -> str:
+    """What a side states of its customers in total, and what their documents add up to, in a sentence."""
+    whose = "1 customer" if s.customers == 1 else f"{s.customers:,} customers"
+    amounts = f"{money(text(s.stated))} {plain(s.currency)}".rstrip(), f"{money(text(s.documents))}"
+    how = f"{s.differ:,} {'differs' if s.differ == 1 else 'differ'}" if s.differ else "each agrees"
+    letter = "A" if s.side == "left" else "B"
+    return f"{letter} states of {whose} a balance of {amounts[0]} in all; their documents add up to {amounts[1]}: {how}"
 
 
 def _sides(result: Result) -> list[tuple[str, ...]]:

@@ -181,11 +181,33 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """What a side states of its customers itself, in one currency, beside their documents of all dates.
+
+    customers: of whom it states a balance, beside documents of one currency · differ: how many of these do not agree
+    """
+
+    side: str
+    currency: str
+    customers: int
+    stated: Decimal
+    documents: Decimal
+    differ: int
+
+    def as_json(self) -> dict[str, Any]:
+        amounts = {"stated": text(self.stated), "documents": text(self.documents)}
+        whose = {"side": self.side, "currency": self.currency or None, "customers": self.customers}
+        return whose | amounts | {"differ": self.differ}
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A whole comparison. `discrepancies` are ordered by class, size of delta (largest first), code and id.
 
     discrepancies: a tuple; where they are many, and the caller of `run` said so, a sequence that reads them from disk
     tally: what they add up to
+    crowded: unmatched documents of each side that were not looked at for groups whose sums agree: too many lie around
+    stated: the customers' balances that the sides state themselves, in total
     """
 
     left: Side
@@ -196,6 +218,8 @@ class Result:
     as_of: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     tally: tuple[Tally, ...] = ()
+    crowded: tuple[int, int] = (0, 0)
+    stated: tuple[Stated, ...] = ()
 
     @property
     def by_code(self) -> dict[str, dict[str, Any]]:
@@ -220,6 +244,13 @@ class Result:
                 for code, v in self.by_code.items()
             },
             "bridge": {c: b.as_json() for c, b in sorted(self.bridge.items())},
+        }
+
+    def beside(self) -> dict[str, Any]:
+        """What a program is told beside that: how far was looked, and what the sides state of their customers."""
+        return {
+            "not_looked_at_for_groups": dict(zip(("left", "right"), self.crowded, strict=True)),
+            "stated_balances": [s.as_json() for s in self.stated],
         }
 
 

@@ -5,7 +5,8 @@ search is bounded, looks at everything within its bounds, and says so: what adds
 ambiguous. Nothing is within a tolerance here: a sum that is a cent off is no sum.
 
 Documents could be one where they are of one kind, sign, customer and currency, and at most `WINDOW` days apart.
-A document around which more than `MOST` of a ledger are unmatched is in no group: among so many, something adds up.
+A document around which more than `MOST` of a ledger are unmatched is in no group: among so many, something adds up. How
+many such documents there are is part of the result.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ EACH = 3  # on either side, where both sides are several
 # Pairs of sets that were held against each other, for each step in which the sum could have been another (of round
 # amounts there are few): above it, chance explains an agreement.
 CHANCE = Decimal(1) / 20
+UNSEARCHED = (
+    f"more than {MOST} of one ledger lie unmatched within {WINDOW} days of each, of its customer, currency and kind"
+)
 NAMED = 4  # answers that an ambiguous group is shown with
 
 
@@ -176,27 +180,38 @@ def _linked(answers: Sequence[Answer]) -> list[list[Answer]]:
 
 # Documents near which both ledgers have unmatched ones, and not too many; and beside them what they could be grouped
 # with. `day` is a number: both engines count a range of those alike.
+_AROUND = """
+CREATE OR REPLACE TEMP TABLE cmp_around AS
+SELECT f.*, count(CASE WHEN side = 'left' THEN 1 END) OVER ({near}) AS ln,
+       count(CASE WHEN side = 'right' THEN 1 END) OVER ({near}) AS rn
+FROM ({rows}) AS f
+"""
 _FEW = f"""
 SELECT kk, sign, who, currency, side, rid, id, total, day, few FROM (
   SELECT t.*, max(CASE WHEN few THEN 1 ELSE 0 END) OVER ({{near}}) AS beside FROM (
-    SELECT s.*, ln BETWEEN 1 AND {MOST} AND rn BETWEEN 1 AND {MOST} AND ln + rn > 2 AS few FROM (
-      SELECT f.*, count(CASE WHEN side = 'left' THEN 1 END) OVER ({{near}}) AS ln,
-             count(CASE WHEN side = 'right' THEN 1 END) OVER ({{near}}) AS rn
-      FROM ({{rows}}) AS f) AS s) AS t) AS u
+    SELECT s.*, ln BETWEEN 1 AND {MOST} AND rn BETWEEN 1 AND {MOST} AND ln + rn > 2 AS few
+    FROM cmp_around AS s) AS t) AS u
 WHERE beside = 1 ORDER BY kk, sign, who, currency, side, rid
+"""
+_CROWDED = f"""
+SELECT count(CASE WHEN side = 'left' THEN 1 END), count(CASE WHEN side = 'right' THEN 1 END) FROM cmp_around AS c
+WHERE ln > 0 AND rn > 0 AND (ln > {MOST} OR rn > {MOST})
+  AND NOT EXISTS (SELECT 1 FROM cmp_ambiguous AS a WHERE a.side = c.side AND a.rid = c.rid)
 """
 _NEAR = f"PARTITION BY kk, sign, who, currency ORDER BY day RANGE BETWEEN {WINDOW} PRECEDING AND {WINDOW} FOLLOWING"
 _KEY = "f.kk, f.sign, f.who, f.currency, f.id, datediff('day', DATE '1970-01-01', f.issued) AS day"
 _AT_ONCE = 500
 
 
-def find(con: Connection, tables: dict[str, str]) -> bool:
-    """Add the groups among the free rows to `cmp_ambiguous`, and what is known of each to `cmp_group`; whether any.
+def find(con: Connection, tables: dict[str, str]) -> tuple[bool, tuple[int, int]]:
+    """Add the groups among the free rows to `cmp_ambiguous`, and what is known of each to `cmp_group`.
 
+    Returns whether there is any, and the documents of each side in none that too many others lie around.
     tables: the rows that are free, by side. Needs `cmp_explained`. Customers that tell nothing apart have no groups.
     """
     rows = several.free_rows(tables, _KEY, "f.who <> '-' AND f.issued IS NOT NULL")
-    few = con.execute(_FEW.format(rows=rows, near=_NEAR)).fetchall()
+    con.execute(_AROUND.format(rows=rows, near=_NEAR))
+    few = con.execute(_FEW.format(near=_NEAR)).fetchall()
     gid = con.execute("SELECT coalesce(max(gid), 0) FROM cmp_ambiguous").fetchall()[0][0]
     members: list[tuple[object, ...]] = []
     about: list[tuple[object, ...]] = []
@@ -208,7 +223,8 @@ def find(con: Connection, tables: dict[str, str]) -> bool:
             about.append((gid, "SPLIT_OR_MERGED" if group.sure else "AMBIGUOUS_MATCH", _clue(group)))
     _insert(con, "cmp_ambiguous", members)
     _insert(con, "cmp_group", about)
-    return bool(about)
+    left, right = con.execute(_CROWDED).fetchall()[0]
+    return bool(about), (left, right)
 
 
 def _insert(con: Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -10,6 +10,7 @@ from datetime import date
 
 from tieout.compare.base import RATES
 from tieout.compare.ledgers import Compared, Placed
+from tieout.compare.render import unsearched
 from tieout.model import ZERO, as_json, tidy
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
@@ -132,6 +133,8 @@ def notes(sides: Sequence[ledger.Ledger], bridge: Bridged, as_of: date) -> Itera
         "without confirmed cause stands beside each line."
     )
     yield PRECEDENCE
+    if told := unsearched(compared.result):
+        yield told
     if based:
         yield ATTRIBUTION
     for currency, most in sorted(bridge.below.items()):

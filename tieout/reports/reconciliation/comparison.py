@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from tieout.compare.render import unsearched
 from tieout.compare.result import Bridge, Discrepancy, Result
 from tieout.model import ZERO
 from tieout.reports import layout
@@ -58,10 +59,10 @@ def report(
             _discrepancies(result, keys),
         ),
         tuple(waterfall(c, b, result) for c, b in sorted(result.bridge.items()) if b.lines),
-        tuple(_proof(c, b) for c, b in sorted(result.bridge.items())),
+        (*(_proof(c, b) for c, b in sorted(result.bridge.items())), *_stated(result)),
         tuple(_unread(result)),
         {"A": result.left.name, "B": result.right.name} | counts,
-        {**(said or {}), **result.provenance},
+        {**(said or {}), "not looked at for groups": dict(zip("AB", result.crowded, strict=True)), **result.provenance},
     )
 
 
@@ -106,6 +107,17 @@ def _proof(currency: str, found: Bridge) -> Proof:
     return Proof(f"Remainder of the bridge in {currency}", found.remainder, ZERO, found.remainder == 0, currency)
 
 
+def _stated(result: Result) -> Iterable[Proof]:
+    """Each customer's documents against the balance that the ledger itself states, where it states any."""
+    for s in result.stated:
+        letter = "A" if s.side == "left" else "B"
+        bad = f"; {s.differ:,} {'differs' if s.differ == 1 else 'differ'}" if s.differ else ""
+        many = f"{s.customers:,} {'customer' if s.customers == 1 else 'customers'}"
+        whose = f"{letter}: the documents of {many} in {s.currency or 'no currency that is named'}"
+        claim = f"{whose} add up to the balance that it states of each, whatever their date{bad}"
+        yield Proof(claim, s.documents, s.stated, not s.differ, s.currency)
+
+
 def _sides(result: Result) -> Table:
     rows = [
         Row((letter, side.name, side.records, side.rejected, t.documents, currency, t.total, t.open))
@@ -116,6 +128,8 @@ def _sides(result: Result) -> Table:
 
 
 def _unread(result: Result) -> Iterable[str]:
+    if told := unsearched(result):
+        yield told
     for letter, side in (("A", result.left), ("B", result.right)):
         if side.rejected:
             yield (
