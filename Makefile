@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop spark deep golden docs simulate torture setup clean
+.PHONY: demo test check bench interop spark deep fuzz golden docs simulate torture setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +37,11 @@ spark: $(STAMP)
 	$(BIN)/python -m pytest -q --timeout 1800 tests/spark/same.py
 
 deep: $(STAMP)
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/external tests/faults tests/scenarios/test_chains.py
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/fuzz tests/external tests/faults tests/scenarios/test_chains.py
+
+fuzz: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' || echo "no atheris here: seeds are changed at random"
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 simulate: $(STAMP)
 	$(BIN)/python -m tests.simulation run --schedules $(or $(SCHEDULES),2000) --json simulation.json
@@ -52,4 +56,4 @@ docs: $(STAMP)
 	$(BIN)/python -m docs.generate
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz demo-output

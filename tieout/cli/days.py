@@ -1,8 +1,10 @@
-"""Days and moments as a person types them."""
+"""Days, moments and amounts as a person types them."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -31,12 +33,25 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click
         if isinstance(value, datetime):
             return value
         try:
-            if len(value) == len("2026-01-31"):
-                return datetime.combine(date.fromisoformat(value), time.max, UTC)
+            if on := _day(value):
+                return datetime.combine(on, time.max, UTC)
             told = datetime.fromisoformat(value)
-        except ValueError:
+            return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):  # the latter of a moment before the year 1, or after the year 9999
             self.fail(f"{value!r} is neither a day (2026-01-31) nor a moment (2026-01-31T17:30)", param, ctx)
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def _day(value: str) -> date | None:
+    """The day that a text is, in any of the ways of ISO 8601 to write one; None for anything else."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def amount(text: str) -> Decimal | None:
+    """The amount that a text is, in plain digits: below 10^15, with up to six decimal places; None for any other."""
+    return Decimal(text) if re.fullmatch(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?", text) else None
 
 
 DAY = _Day()

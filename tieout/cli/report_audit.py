@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tieout.cli import pairs
-from tieout.cli.days import MOMENT
+from tieout.cli.days import MOMENT, amount
 from tieout.cli.report import SINCE, first_day, reporting
 from tieout.cli.state import clock
 
@@ -29,13 +29,10 @@ class _Amounts(click.ParamType):  # type: ignore[type-arg]  # generic since clic
         if isinstance(value, tuple):
             return value
         currency, _, told = value.partition("=")
-        try:
-            amount = Decimal(told)
-        except InvalidOperation:
-            amount = Decimal(-1)
-        if not (len(currency) == 3 and currency.isalpha() and amount.is_finite() and amount >= 0):
+        found = amount(told)
+        if found is None or found < 0 or not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
             self.fail(f"{value!r} is no amount of a currency, such as USD=1000.00", param, ctx)
-        return currency.upper(), amount
+        return currency.upper(), found
 
 
 _threshold = click.option(

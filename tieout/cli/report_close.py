@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tieout.cli import pairs
-from tieout.cli.days import DAY
+from tieout.cli.days import DAY, amount
 from tieout.cli.ledgers import Asked, has_state
 from tieout.cli.output import Out, common, money
 from tieout.cli.report import reporting
@@ -160,13 +160,10 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic since click
     name = "amount"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            amount = value if isinstance(value, Decimal) else Decimal(str(value))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite():
+        found = value if isinstance(value, Decimal) else amount(str(value))
+        if found is None:
             self.fail(f"{value!r} is no amount, such as 1250.00", param, ctx)
-        return amount
+        return found
 
 
 @click.command()

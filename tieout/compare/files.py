@@ -76,11 +76,13 @@ def compare_files(
             today=today,
             extracts=not (isinstance(left, Ledger) or isinstance(right, Ledger)),
         )
-        if on_spark is None:
-            result = compared(con, spool_from=SPOOL_FROM, matches=matches)
-        else:
-            with on_spark(con) as there:
-                result = compared(there)
+        lazily = [Path(given) for given in (left, right) if not isinstance(given, Ledger)]
+        with parquet.readable(*(path for path in lazily if parquet.is_parquet(path))):
+            if on_spark is None:
+                result = compared(con, spool_from=SPOOL_FROM, matches=matches)
+            else:
+                with on_spark(con) as there:
+                    result = compared(there)
         for facts, made in hashes:
             facts["sha256"] = made.result()
         return result

@@ -7,7 +7,8 @@ One file holds the documents; or a folder holds `documents.parquet` and, if ther
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
 from hashlib import file_digest
@@ -90,6 +91,8 @@ _RULES: Rules = (
     ("total < 0", "have a total below zero: amounts are positive, the kind carries the sign"),
     (f"state IS NULL OR state NOT IN {_STATES}", f"are in a state that is none of {', '.join(_STATES)}"),
 )
+# What DuckDB raises for a damaged file, and `Error` itself for one of which the parts do not say where they end.
+_DAMAGED = (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException)
 # Digits before and after the point: of a rate, and of an amount.
 _RATE, _AMOUNT = (12, 12), (18, 6)
 
@@ -105,6 +108,26 @@ def attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     The files must stay until the comparison is done. Raises ConfigError where something of them cannot be used.
     `sha256` is left for the caller to fill with `digest`, which may run beside the comparison.
     """
+    with readable(path):
+        return _attach(con, path, side=side)
+
+
+@contextmanager
+def readable(*paths: Path) -> Iterator[None]:
+    """Raises ConfigError for what DuckDB says of files that are damaged. It finds out only where it reads a page."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not paths or not (isinstance(error, _DAMAGED) or type(error) is duckdb.Error):
+            raise
+        said = str(error).splitlines()[0][:300]
+        raise ConfigError(
+            f"{' or '.join(map(str, paths))} cannot be read as Parquet: {said}",
+            hint="write the file again, or fetch it again; nothing was compared",
+        ) from error
+
+
+def _attach(con: Connection, path: Path, *, side: str) -> dict[str, Any]:
     inside = path / "documents.parquet"
     documents = inside if inside.exists() else path
     given = _columns(con, documents)
@@ -215,6 +238,11 @@ def _check_rows(con: Connection, path: Path, rows: str, rules: Rules, *, place: 
     for n, (broken, said) in zip(found, rules, strict=True):
         if n:
             first = con.execute(f"SELECT {place}, {key} FROM {rows} WHERE {broken} ORDER BY 1 LIMIT 1").fetchall()
+            if not first:  # rows are left out by what their group says of itself, and it says what is not in it
+                raise ConfigError(
+                    f"{path} cannot be read as Parquet: what it says of its rows is not what is in them",
+                    hint="write the file again, or fetch it again; nothing was compared",
+                )
             raise ConfigError(
                 f"{path}: {n:,} of {every:,} rows {said}; the first is row {first[0][0] + 1:,}, {key} {first[0][1]!r}",
                 hint="mend what writes the file; nothing was compared",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
+
+from tieout.mapping import toml
 
 Path = tuple[str, ...]
 _TOKEN = re.compile(
@@ -17,6 +20,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _BEGINS = re.compile(r"\s*(\[|[\w\"'.-][\w\"'. -]*=)")  # a header or a key
+_ENDS = re.compile(r"\]|\"{3}|'{3}")  # what the last line of a value over several lines has in it
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _MOST = 20
 
@@ -45,10 +49,10 @@ def locate(text: str) -> dict[Path, int]:
 def mistakes(text: str) -> list[tuple[int | None, str]]:
     """Where the text is no TOML: (line, what is wrong), in order; the lines after the first as far as they are sure."""
     found: list[tuple[int | None, str]] = []
-    rows = text.splitlines()
+    rows = _rows(text)
     while len(found) < _MOST:
         try:
-            tomllib.loads("\n".join(rows) + "\n")
+            toml.loads("\n".join(rows) + "\n", parse_float=Decimal)
         except tomllib.TOMLDecodeError as error:
             at = _AT_LINE.search(str(error))
             line = int(at[1]) if at else None
@@ -101,16 +105,23 @@ def line_of(found: Mapping[Path, int], path: Path) -> int | None:
     return None
 
 
+def _rows(text: str) -> list[str]:
+    """The lines as TOML counts them: other characters that break a line elsewhere may stand in a text or a comment."""
+    return text.replace("\r\n", "\n").split("\n")
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Each header or key with its whole value, and the line it starts on."""
     begun: list[str] = []
     start = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_rows(text), start=1):
         if not begun:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             start = number
         begun.append(line)
+        if len(begun) > 1 and not _ENDS.search(line):
+            continue
         statement = "\n".join(begun)
         try:
             tomllib.loads(statement)

@@ -42,6 +42,7 @@ from tieout.config.settings import (
     suggestion,
 )
 from tieout.errors import ConfigError
+from tieout.mapping import toml
 from tieout.mapping.tabular import list_profiles
 from tieout.mapping.writing import list_import_profiles
 from tieout.model import Entity, type_of
@@ -76,7 +77,7 @@ def load(path: Path | str | None = None) -> Settings:
 def loads(text: str, file: Path) -> Settings:
     """The settings of a TOML text that stands in `file`; relative paths are taken from the file's folder."""
     try:
-        raw = tomllib.loads(text, parse_float=Decimal)
+        raw = toml.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError:
         raise _listed(file, f"{file} is not valid TOML", lines.mistakes(text)) from None
     reader = Reader(file, text)

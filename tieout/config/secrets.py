@@ -114,11 +114,14 @@ class SecretStore:
             return None
         try:
             found = json.loads(text)
-            return Kept(found["generation"], found["current"], found["previous"])
-        except (ValueError, KeyError, TypeError):  # from None: the cause repeats what is kept
+            generation, current, previous = found["generation"], found["current"], found["previous"]
+        except (ValueError, KeyError, TypeError, RecursionError):  # from None: the cause repeats what is kept
             raise ConfigError(
                 f"what is kept of {connection} is damaged ({name})", hint="restore it from a backup"
             ) from None
+        if type(generation) is not int or not isinstance(current, str) or not isinstance(previous, str | None):
+            raise ConfigError(f"what is kept of {connection} is damaged ({name})", hint="restore it from a backup")
+        return Kept(generation, current, previous)
 
     def write(self, connection: str, name: str, value: str) -> Kept:
         """Keep a new value; the one before becomes `previous`. On any failure the old ones stay as they were."""
@@ -252,13 +255,13 @@ class _FileBackend:
             sealed_with, nonce, text = (
                 sealed["key_id"], base64.b64decode(sealed["nonce"]), base64.b64decode(sealed["ciphertext"])
             )  # fmt: skip
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ConfigError(f"{path} is damaged", hint=f"restore it from a backup, or {anew}") from None
         if sealed_with != _key_id(key):
             raise ConfigError(f"{path} was encrypted with another key", hint=f"give back the old key, or {anew}")
         try:
             opened: bytes = self._cipher(key).decrypt(nonce, text, self._bound(connection, name))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a ValueError of a nonce that is too short, or too long
             raise ConfigError(
                 f"{path} was changed or belongs to another connection", hint=f"restore it from a backup, or {anew}"
             ) from None

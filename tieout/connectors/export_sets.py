@@ -22,6 +22,7 @@ from typing import Any
 from tieout.errors import ConfigError, RetriableError
 
 _DATE = re.compile(r"(?<!\d)(\d{4})(-?)(\d{2})\2(\d{2})(?!\d)")
+_LONGEST_NAME = 255  # bytes
 Key = tuple[date, int, str]
 _UNDATED: Key = (date.min, 0, "")
 
@@ -110,14 +111,25 @@ def _manifests(folder: Path) -> tuple[dict[str, list[_Manifest]], list[str]]:
             as_of = date.fromisoformat(data["as_of"])
             key = (as_of, int(data.get("sequence", 0)), str(data.get("exported_at", "")))
             company = {k: str(data[k]) for k in ("company_code", "company") if data.get(k)}
-            entries = {str(e["name"]): e for e in data["files"]}
+            entries = {str(e["name"]): _entry(e) for e in data["files"]}
             manifest = _Manifest(path.name, key, entries, company)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            unread.append(f"{path.name} is not a readable manifest ({type(error).__name__}: {error})")
+        except (ValueError, KeyError, TypeError, OSError, ArithmeticError, RecursionError) as error:
+            unread.append(f"{path.name} is not a readable manifest ({type(error).__name__}: {error!s:.200})")
             continue
         for name in entries:
             by_file.setdefault(name, []).append(manifest)
     return by_file, unread
+
+
+def _entry(told: Any) -> Mapping[str, Any]:
+    """What a manifest says of one file. Raises ValueError for a name that is none, or what cannot count rows."""
+    name, rows = str(told["name"]), told.get("rows")
+    if name != Path(name).name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
+        raise ValueError(f"{name[:40]!r} is no name of a file beside it")
+    if rows is not None and (isinstance(rows, bool) or not re.fullmatch(r"[0-9]{1,15}", str(rows))):
+        raise ValueError("rows is no number of rows")
+    found: Mapping[str, Any] = told
+    return found
 
 
 def _matching(folder: Path, at: int, glob: str, manifests: Mapping[str, list[_Manifest]]) -> list[_Found]:
@@ -204,9 +216,12 @@ def _decimals(totals: Any, manifest: str) -> dict[str, Decimal] | None:
     if totals is None:
         return None
     try:
-        return {str(currency): Decimal(str(value)) for currency, value in totals.items()}
-    except (InvalidOperation, AttributeError) as error:
-        raise RetriableError(f"{manifest}: totals are not decimal text by currency") from error
+        found = {str(currency): Decimal(str(value)) for currency, value in totals.items()}
+    except (InvalidOperation, AttributeError):
+        found = {"": Decimal("NaN")}
+    if not all(total.is_finite() for total in found.values()):
+        raise RetriableError(f"{manifest}: totals are not decimal text by currency", hint="write the manifest again")
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPException
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -247,6 +248,8 @@ class Transport:
             if time.monotonic() >= until:
                 raise self._late() from None
             raise Lost(f"no answer from {host}: {_reason(error)}") from None
+        except (ValueError, HTTPException) as error:  # of an answer that `requests` itself cannot read
+            raise Lost(f"no answer from {host} that can be read: {type(error).__name__}") from None
         finally:
             UNTIL.reset(known)
 

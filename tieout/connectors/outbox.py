@@ -147,11 +147,11 @@ class Outbox:
         by_sequence: dict[int, dict[str, Any]] = {}
         for path in [*sorted(self._memory.glob("*.manifest.json")), *sorted(self.folder.glob("*.manifest.json"))]:
             try:
-                manifest = json.loads(path.read_text("utf-8"))
-                by_sequence.setdefault(int(manifest["sequence"]), manifest)
-            except (ValueError, KeyError, TypeError, OSError) as error:
+                manifest = _checked(json.loads(path.read_text("utf-8")))
+                by_sequence.setdefault(manifest["sequence"], manifest)
+            except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
                 raise ConfigError(
-                    f"{path}: not a readable manifest ({error}); what was handed over is not known",
+                    f"{path}: not a readable manifest ({error!s:.200}); what was handed over is not known",
                     hint="restore the file from a backup; nothing is written until then",
                 ) from error
         return [by_sequence[n] for n in sorted(by_sequence)]
@@ -229,9 +229,9 @@ class Outbox:
 def _complete(draft: Path, folder: Path) -> dict[str, Any] | None:
     """The manifest, if it is whole and so is its file, in `tmp/` or already in its place."""
     try:
-        manifest: dict[str, Any] = json.loads(draft.read_text("utf-8"))
+        manifest = _checked(json.loads(draft.read_text("utf-8")))
         name, digest = manifest["file"], manifest["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if (folder / "emitted" / f"{manifest['sequence']:06}.manifest.json").exists():
         return manifest
@@ -239,6 +239,19 @@ def _complete(draft: Path, folder: Path) -> dict[str, Any] | None:
     if data.is_file() and hashlib.sha256(data.read_bytes()).hexdigest() == digest:
         return manifest
     return None
+
+
+def _checked(manifest: Any) -> dict[str, Any]:
+    """A manifest that holds what we write into each. Raises ValueError, KeyError or TypeError for any other."""
+    texts = [manifest["file"], manifest["created_at"]]
+    texts += [part for item in manifest["items"] for part in (item["key"], item["marker"])]
+    if not isinstance(manifest, dict) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("what should be text is none")
+    if type(manifest["sequence"]) is not int or manifest["sequence"] < 1:
+        raise ValueError("its sequence is no number")
+    if manifest["file"] != Path(manifest["file"]).name or "\0" in manifest["file"]:
+        raise ValueError("its file is no name of one")
+    return manifest
 
 
 def _totals(items: Sequence[Item]) -> dict[str, str]:

@@ -7,6 +7,7 @@ across processes; nothing is ever deleted on failure, and the value before the l
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import logging
@@ -39,6 +40,7 @@ TOKEN_URL = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa:
 REDIRECT_URI = "http://localhost:8765/callback"
 IDLE_DAYS = 100
 _OWN = "intuit.com"  # addresses that a discovery document names are there, or where it is itself
+_LONGEST = 10**9  # seconds; more is no life of a token that a clock can add
 
 
 class Kept(Protocol):
@@ -77,9 +79,17 @@ class Tokens:
 
     @classmethod
     def from_text(cls, text: str) -> Tokens:
-        data = json.loads(text)
-        times = {k: datetime.fromisoformat(data[k]) for k in ("access_until", "refresh_until", "obtained")}
-        return cls(**{**data, **times})
+        """Raises ValueError, which repeats nothing of the text, for one that `as_text` does not write."""
+        try:
+            data = json.loads(text)
+            times = {k: datetime.fromisoformat(data[k]) for k in ("access_until", "refresh_until", "obtained")}
+            made = cls(**{**data, **times})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise ValueError("no sign-in") from None
+        words = all(isinstance(word, str) for word in (made.realm, made.access, made.refresh))
+        if not words or type(made.serial) is not int or any(t.tzinfo is None for t in times.values()):
+            raise ValueError("no sign-in")
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,8 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
         raise ConfigError(f"Intuit's token service answers with {answer.elsewhere}", hint="check token_url")
     if answer.status in (400, 401, 403):
         raise _Refused(redact(str(found.get("error") or f"HTTP {answer.status}"), 60), answer.status)
-    if answer.status != 200 or not all(isinstance(found.get(k), str) for k in ("access_token", "refresh_token")):
+    given = [found.get(k) for k in ("access_token", "refresh_token")]
+    if answer.status != 200 or not all(isinstance(token, str) and token for token in given):
         raise RetriableError(f"Intuit's token service answered HTTP {answer.status}", hint="run again later")
     return found
 
@@ -187,7 +198,9 @@ def _tokens(found: Mapping[str, Any], realm: str, serial: int, now: datetime) ->
 
     def seconds(key: str, otherwise: int) -> timedelta:
         value = found.get(key)
-        return timedelta(seconds=value if isinstance(value, int) and value > 0 else otherwise)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            value = otherwise
+        return timedelta(seconds=min(value, _LONGEST))
 
     idle = seconds("x_refresh_token_expires_in", IDLE_DAYS * 86400)
     hard = seconds("x_refresh_token_hard_expires_in", int(idle.total_seconds()))
@@ -257,10 +270,16 @@ class TokenManager:
         for name in (RESCUE, TOKENS):
             kept = self._store.read(self._connection, name)
             texts = (kept.current, kept.previous) if kept else ()
-            found.extend(Tokens.from_text(text) for text in texts if text)
+            found.extend(self._read(text) for text in texts if text)
         if self._unkept:
             found.append(self._unkept)
         return sorted(found, key=lambda t: (t.serial, t.obtained), reverse=True)
+
+    def _read(self, text: str) -> Tokens:
+        try:
+            return Tokens.from_text(text)
+        except ValueError:
+            raise self._sign_in("has a sign-in that is damaged") from None
 
     def _newest(self) -> Tokens:
         known = self._known()
@@ -278,7 +297,7 @@ class TokenManager:
                 hint=f"mend company_id, or: tieout connect {self._connection}",
             )
         kept = self._store.read(self._connection, TOKENS)
-        if kept is None or Tokens.from_text(kept.current).serial < newest.serial:
+        if kept is None or self._read(kept.current).serial < newest.serial:
             log.warning("connection %s: a renewed sign-in was rescued", self._connection)
             self._keep(newest)
         return newest
@@ -341,7 +360,8 @@ def store_tokens(connection: str, tokens: Tokens, store: TokenStore) -> None:
         newest = 0
         for name in (RESCUE, TOKENS):
             kept = store.read(connection, name)
-            newest = max(newest, Tokens.from_text(kept.current).serial if kept else 0)
+            with contextlib.suppress(ValueError):  # a damaged one is what signing in anew mends
+                newest = max(newest, Tokens.from_text(kept.current).serial if kept else 0)
         text = replace(tokens, serial=newest + 1).as_text()
         store.write(connection, RESCUE, text)
         store.write(connection, TOKENS, text)

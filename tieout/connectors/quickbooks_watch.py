@@ -74,7 +74,15 @@ class Watch:
 
     def _known(self) -> dict[str, Any]:
         kept = self._store.read(self._connection, ENTRY)
-        return {} if kept is None else dict(json.loads(kept.current))
+        try:
+            known = {} if kept is None else json.loads(kept.current)
+            if "refused" in known:
+                told = [datetime.fromisoformat(known[key]) for key in ("since", "asked")]
+                if not all(at.tzinfo for at in told):
+                    return {}
+            return known if isinstance(known, dict) else {}
+        except (ValueError, TypeError, KeyError, RecursionError):  # a note that is damaged is made again
+            return {}
 
     def _keep(self, known: dict[str, Any]) -> None:
         """A note that cannot be kept is said again by the next run: better twice than never."""

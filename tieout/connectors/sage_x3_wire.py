@@ -42,6 +42,7 @@ except ImportError as missing:
     raise ConfigError("Sage X3 connections need the package zeep", hint="pip install 'tieout[sage]'") from missing
 
 log = logging.getLogger("tieout.sage_x3")
+logging.getLogger("zeep").setLevel(logging.CRITICAL)  # it repeats what it cannot read of an answer, as it came
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding"
 BINDING = "{http://www.adonix.com/WSS}CAdxWebServiceXmlCCSoapBinding"

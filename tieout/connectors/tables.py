@@ -132,7 +132,7 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     unclosed: ProfileError | None = None
     for delimiter in _DELIMITERS if asked == "auto" else (asked,):
         try:
-            rows = _split(decode.lines(text), delimiter, profile.file.quote)
+            rows = _split(path, decode.lines(text), delimiter, profile.file.quote)
             head = list(islice(rows, profile.file.max_preamble + 2))
         except ProfileError as error:  # what is well quoted at one delimiter is not at another
             unclosed = unclosed or error
@@ -216,7 +216,7 @@ def dialect(delimiter: str, quote: str) -> type[csv.Dialect]:
     return Cut
 
 
-def _split(source: Iterator[str], delimiter: str, quote: str) -> Iterator[tuple[int, list[str] | Problem]]:
+def _split(path: Path, source: Iterator[str], delimiter: str, quote: str) -> Iterator[tuple[int, list[str] | Problem]]:
     """(number, cells) of each record. Raises ProfileError where a quote is never closed: the rest cannot be read."""
     csv.field_size_limit(FIELD_LIMIT)
     reader = csv.reader(source, dialect(delimiter, quote))
@@ -230,7 +230,7 @@ def _split(source: Iterator[str], delimiter: str, quote: str) -> Iterator[tuple[
         except csv.Error as error:
             if "unexpected end of data" in str(error) or "field larger" in str(error):
                 raise ProfileError(
-                    f"row {number}: a quotation mark is never closed, so the rest of the file cannot be read",
+                    f"{path}: row {number}: a quotation mark is never closed, so the rest of the file cannot be read",
                     hint='mend the row, or say quote = "" in [file] if the file quotes nothing',
                 ) from None
             yield number, Problem("row", "", f"text after a closing quotation mark (line {reader.line_num})")
@@ -244,7 +244,7 @@ def _records(table: Table) -> Iterator[tuple[int, Sequence[str] | Problem]]:
     elif table.delimiter == saplist.NAME:
         yield from saplist.records(decode.lines(table.text))
     else:
-        yield from _split(decode.lines(table.text), table.delimiter, table.profile.file.quote)
+        yield from _split(table.path, decode.lines(table.text), table.delimiter, table.profile.file.quote)
 
 
 def _open_list(path: Path, profile: Profile, text: decode.Text) -> Table:

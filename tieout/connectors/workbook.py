@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -14,7 +15,8 @@ from decimal import Decimal
 from importlib import import_module
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from xml.parsers import expat
 
 from tieout.errors import ProfileError
 from tieout.mapping.tabular import Profile
@@ -26,8 +28,13 @@ MOST_RATIO = 200  # unpacked to packed, for parts beyond 50 MB
 _LARGEST_ID = 10**15  # a spreadsheet keeps 15 digits
 _FINEST = Decimal("0.000001")  # what amounts are read to
 _MOST_ROWS = 1 << 20  # of a sheet
-# What a damaged workbook raises: SyntaxError is that of XML, RuntimeError a password or an unknown way of packing.
+# What a damaged workbook raises: SyntaxError is that of XML, RuntimeError a password or an unknown way of packing, the
+# others where openpyxl takes for granted what is not there.
 _UNREADABLE = (
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    struct.error,
     KeyError,
     IndexError,
     ValueError,
@@ -54,12 +61,30 @@ def _refuse_bombs(path: Path) -> None:
                     raise ProfileError(f"{path}: {part.filename} unpacks to {part.file_size:,} bytes: refused")
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as f:
-                        if b"<!DOCTYPE" in f.read(4096):
+                        if _declares_a_type(f):
                             raise ProfileError(f"{path}: {part.filename} declares a document type: refused")
             if "[Content_Types].xml" not in archive.namelist():
                 raise ProfileError(f"{path}: an archive, but no Excel workbook: unpack it first")
     except _UNREADABLE as error:
         raise _damaged(path, error) from None
+
+
+def _declares_a_type(part: IO[bytes]) -> bool:
+    """Whether XML declares a document type before its root, however long what stands before it, in any encoding.
+
+    Raises ValueError where that cannot be told.
+    """
+    found: list[bool] = []
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = lambda *_: found.append(True)
+    parser.StartElementHandler = lambda *_: found.append(False)
+    try:
+        while not found and (chunk := part.read(4096)):
+            parser.Parse(chunk, False)
+    except expat.ExpatError as error:
+        if not found:
+            raise ValueError(str(error)) from None
+    return found[:1] == [True]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tieout.errors import ProfileError
-from tieout.mapping import fields
+from tieout.mapping import fields, toml
 from tieout.model import AdjustmentKind, Entity, Method
 
 _ASK = "# ASK: "  # begins a setting that a proposal leaves to a person
@@ -430,7 +430,7 @@ def parse_profile(written: str, *, source: str, name: str) -> Profile:
             hint=f"answer each: write what is right, without {_ASK.strip()!r}; delete the lines that do not apply",
         )
     try:
-        data = tomllib.loads(written)
+        data = toml.loads(written)
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{source}: not TOML: {error}", hint="text stands in double quotes") from None
     data.setdefault("name", name)

@@ -12,6 +12,7 @@ from tieout.mapping import fields
 from tieout.mapping.tabular import Column, Profile, adds_up, heading_key, meanings, parse
 
 Value = str | Decimal | date | bool | None
+MOST_COLUMNS = 16_384  # as many as a spreadsheet has
 SHOWN = 80
 
 
@@ -83,16 +84,21 @@ def bind(profile: Profile, headings: Sequence[str], named: object = "the file") 
     """
     keys = [heading_key(h) for h in headings]
     width = max((i + 1 for i, k in enumerate(keys) if k), default=0)
+    if width > MOST_COLUMNS:
+        raise ProfileError(f"{named} has {width:,} columns, more than the {MOST_COLUMNS:,} that a table can have")
+    at: dict[str, list[int]] = {}
+    for i, k in enumerate(keys[:width]):
+        at.setdefault(k, []).append(i)
     index: dict[str, int] = {}
     problems: list[str] = []
     for name, column in profile.columns.items():
         if not column.names:
             continue
-        found = [i for h in column.names for i, k in enumerate(keys) if k == heading_key(h)]
+        found = [i for h in column.names for i in at.get(heading_key(h), ())]
         if not found:
             if not column.optional:
                 problems.append(f"[columns.{name}]: no heading {' or '.join(map(repr, column.names))}")
-        elif keys.count(keys[found[0]]) > 1:
+        elif len(at[keys[found[0]]]) > 1:
             problems.append(f"[columns.{name}]: the heading {headings[found[0]]!r} stands twice")
         else:
             index[name] = found[0]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tieout.errors import ProfileError, Rejected
-from tieout.mapping import fields
+from tieout.mapping import fields, toml
 from tieout.model import (
     ZERO,
     Adjustment,
@@ -205,8 +205,12 @@ def load_import_profile(name: str | Path) -> ImportProfile:
             stem = str(name)
     except OSError as error:
         raise ProfileError(f"import profile {str(name)!r}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(
+            f"import profile {str(name)!r} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+        ) from None
     try:
-        return ImportProfile.model_validate({"name": stem} | tomllib.loads(text))
+        return ImportProfile.model_validate({"name": stem} | toml.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"import profile {str(name)!r}: {error}") from error
     except ValidationError as error:

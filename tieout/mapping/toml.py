@@ -1,0 +1,57 @@
+"""TOML from anybody: its tables, or one kind of error that names a line, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+DEEPEST = 40  # tables and lists within each other; ours have six
+
+
+def loads(text: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """The tables of a text. Raises TOMLDecodeError, also for numbers and nesting that Python cannot hold."""
+    try:
+        found = tomllib.loads(text, parse_float=parse_float)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise tomllib.TOMLDecodeError(_placed(text, "Nested too deeply", parse_float)) from None
+    except (ValueError, ArithmeticError):
+        raise tomllib.TOMLDecodeError(_placed(text, "A number that is too large", parse_float)) from None
+    if _deeper(found, DEEPEST):
+        raise tomllib.TOMLDecodeError("Nested too deeply")
+    return found
+
+
+def _placed(text: str, says: str, parse_float: Callable[[str], Any]) -> str:
+    """What is wrong, with the line in the words of `tomllib`: the first one with which it is wrong in this way."""
+    rows = text.replace("\r\n", "\n").split("\n")
+    low, high = 0, len(rows)  # it is not wrong with so many rows, and wrong with so many
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            tomllib.loads("\n".join(rows[:middle]), parse_float=parse_float)
+        except tomllib.TOMLDecodeError:
+            low = middle
+        except (ValueError, ArithmeticError, RecursionError):
+            high = middle
+        else:
+            low = middle
+    return f"{says} (at line {high}, column 1)"
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether a value holds others more than so many levels deep; looked at without a call for each level."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
