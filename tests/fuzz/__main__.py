@@ -40,6 +40,7 @@ def run(target: Target, seconds: float, seed: int, *, coverage: bool) -> dict[st
     place.mkdir(parents=True, exist_ok=True)
     for old in (*place.glob("*.input"), *place.glob("*.txt"), *place.glob("counts.json"), *place.glob("current")):
         old.unlink()
+    _ = target.seeds  # made here, once for all that have the same
     sys.stdout.flush()
     child = os.fork()
     if child == 0:

@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from random import Random
 
-from tests.fuzz.mutation import MOST, TEXT, Form
+from tests.fuzz.mutation import MOST, TEXT, Form, Mutator
 from tieout.errors import TieoutError
 
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -28,6 +29,7 @@ class Target:
     make: its seeds, made by our own writers · law: reads an input. It raises TieoutError for a refusal, and anything
     else, `Broken` among them, where the law does not hold · where: what an error has to name
     weight: how many inputs of a plain parser cost as much as one of it · most: bytes of an input
+    refuses: whether it refuses anything; what is damaged may be given up instead
     """
 
     name: str
@@ -37,11 +39,16 @@ class Target:
     where: str = ""
     weight: int = 1
     most: int = MOST
+    refuses: bool = True
     refusals: tuple[type[BaseException], ...] = field(default=(TieoutError,))
 
     @cached_property
     def seeds(self) -> tuple[bytes, ...]:
         return tuple(self.make())
+
+    def changed(self, choose: Random, data: bytes) -> bytes:
+        """An input made of this one. choose: the source of every choice"""
+        return Mutator(choose, self.form, self.seeds, self.most).made(data)
 
     def judge(self, data: bytes) -> str:
         """`ACCEPTED` or `REFUSED`. Raises whatever shows that the law is broken."""

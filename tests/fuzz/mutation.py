@@ -72,13 +72,13 @@ TOML = Form(
 class Mutator:
     """Makes an input from others. choose: the source of every choice"""
 
-    def __init__(self, choose: Random, form: Form, seeds: Sequence[bytes]) -> None:
-        self._r, self._form, self._seeds = choose, form, seeds
+    def __init__(self, choose: Random, form: Form, seeds: Sequence[bytes], most: int = MOST) -> None:
+        self._r, self._form, self._seeds, self._most = choose, form, seeds, most
 
     def made(self, data: bytes) -> bytes:
         """The input, changed in one place, or in several."""
         for _ in range(self._r.choice((1, 1, 1, 2, 3, 6))):
-            data = self._once(data)[:MOST]
+            data = self._once(data)[: self._most]
         return data
 
     def _once(self, data: bytes) -> bytes:

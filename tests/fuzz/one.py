@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 
 from tests.fuzz.frame import Target, signature
-from tests.fuzz.mutation import MOST, Mutator
 
 try:
     import atheris
@@ -46,7 +45,7 @@ class Judge:
             self.tell()
 
     def _keep(self, what: str, data: bytes, error: Exception) -> None:
-        if len(data) >= self._found.get(what, MOST + 1):
+        if len(data) >= self._found.get(what, len(data) + 1):
             return
         self._found[what] = len(data)
         name = hashlib.sha256(what.encode()).hexdigest()[:12]
@@ -72,9 +71,9 @@ def by_coverage(target: Target, judge: Judge, folder: Path, seconds: float, seed
         if chosen.random() < 0.25:
             changed: bytes = atheris.Mutate(data, size)
             return changed
-        return Mutator(chosen, target.form, target.seeds).made(data)[:size]
+        return target.changed(chosen, data)[:size]
 
-    options = [f"-max_total_time={max(1, int(seconds))}", f"-max_len={MOST}", f"-seed={seed}", "-timeout=120"]
+    options = [f"-max_total_time={max(1, int(seconds))}", f"-max_len={target.most}", f"-seed={seed}", "-timeout=120"]
     options += ["-rss_limit_mb=0", f"-artifact_prefix={folder}/died-", "-verbosity=0", "-len_control=0", str(corpus)]
     atheris.Setup([sys.argv[0], *options], judge, custom_mutator=mutate)
     atheris.Fuzz()
@@ -85,7 +84,7 @@ def at_random(target: Target, judge: Judge, seconds: float, seed: int) -> None:
     ends, number = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
         choice = Random(f"{seed}/{number}")
-        judge(Mutator(choice, target.form, target.seeds).made(choice.choice(target.seeds)))
+        judge(target.changed(choice, choice.choice(target.seeds)))
         number += 1
 
 

@@ -418,8 +418,8 @@ def targets() -> list[Target]:
         Target("evidence pack", lambda: [_evidence()[1]], _pack, zipped, where="fuzzed.zip", weight=20),
         Target("public key", _keys, _public, XML, where="fuzzed.pem"),
         Target("memory of import files", _handed, _memory("emitted"), JSON, weight=10),
-        Target("draft of an import file", _handed, _memory("tmp"), JSON, weight=10),
-        Target("state database", _database, _state, Form(CSV.piece), weight=60),
+        Target("draft of an import file", _handed, _memory("tmp"), JSON, weight=10, refuses=False),
+        Target("state database", _database, _state, Form(CSV.piece), weight=60, most=1 << 19),
         Target("export file of X3", _exported, lambda d: list(split(d.decode("utf-8", "replace"))), CSV),
         *_parameters(),
     ]

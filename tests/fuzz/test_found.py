@@ -33,6 +33,7 @@ from tieout.connectors.outbox import Item, Outbox
 from tieout.connectors.quickbooks_oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
 from tieout.connectors.quickbooks_watch import Watch
 from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
+from tieout.evidence.keys import public_key
 from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import load_import_profile
 
@@ -267,6 +268,12 @@ def test_a_damaged_note_of_a_sign_in_keeps_nobody_out(note: str) -> None:
     assert watch.parked(Tokens.from_text(json.dumps(SIGNED_IN))) is None
     watch.park(Tokens.from_text(json.dumps(SIGNED_IN)))
     assert watch.parked(Tokens.from_text(json.dumps(SIGNED_IN))) == NOW
+
+
+def test_a_public_key_of_an_unknown_kind_is_told() -> None:
+    pem = own.SIGNER.public.pem().replace("MCowBQYDK2VwAyEA", "MCowBQYDK3FwAyEA")
+    with pytest.raises(ConfigError, match=r"x\.pem holds no public key of Ed25519"):
+        public_key(pem.encode(), "x.pem")
 
 
 # ── import files ──

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from tieout.mapping import toml
@@ -52,7 +51,7 @@ def mistakes(text: str) -> list[tuple[int | None, str]]:
     rows = _rows(text)
     while len(found) < _MOST:
         try:
-            toml.loads("\n".join(rows) + "\n", parse_float=Decimal)
+            toml.loads("\n".join(rows) + "\n")
         except tomllib.TOMLDecodeError as error:
             at = _AT_LINE.search(str(error))
             line = int(at[1]) if at else None

@@ -6,7 +6,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -77,7 +76,7 @@ def load(path: Path | str | None = None) -> Settings:
 def loads(text: str, file: Path) -> Settings:
     """The settings of a TOML text that stands in `file`; relative paths are taken from the file's folder."""
     try:
-        raw = toml.loads(text, parse_float=Decimal)
+        raw = toml.loads(text)
     except tomllib.TOMLDecodeError:
         raise _listed(file, f"{file} is not valid TOML", lines.mistakes(text)) from None
     reader = Reader(file, text)

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 DEEPEST = 40  # tables and lists within each other; ours have six
 
 
-def loads(text: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
-    """The tables of a text. Raises TOMLDecodeError, also for numbers and nesting that Python cannot hold."""
+def loads(text: str) -> dict[str, Any]:
+    """The tables of a text, numbers exact. Raises TOMLDecodeError, also for what Python cannot hold or nest."""
     try:
-        found = tomllib.loads(text, parse_float=parse_float)
+        found = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError:
         raise
     except RecursionError:
-        raise tomllib.TOMLDecodeError(_placed(text, "Nested too deeply", parse_float)) from None
+        raise tomllib.TOMLDecodeError(_placed(text, "Nested too deeply")) from None
     except (ValueError, ArithmeticError):
-        raise tomllib.TOMLDecodeError(_placed(text, "A number that is too large", parse_float)) from None
+        raise tomllib.TOMLDecodeError(_placed(text, "A number that is too large")) from None
     if _deeper(found, DEEPEST):
         raise tomllib.TOMLDecodeError("Nested too deeply")
     return found
 
 
-def _placed(text: str, says: str, parse_float: Callable[[str], Any]) -> str:
+def _placed(text: str, says: str) -> str:
     """What is wrong, with the line in the words of `tomllib`: the first one with which it is wrong in this way."""
     rows = text.replace("\r\n", "\n").split("\n")
     low, high = 0, len(rows)  # it is not wrong with so many rows, and wrong with so many
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            tomllib.loads("\n".join(rows[:middle]), parse_float=parse_float)
+            tomllib.loads("\n".join(rows[:middle]), parse_float=Decimal)
         except tomllib.TOMLDecodeError:
             low = middle
         except (ValueError, ArithmeticError, RecursionError):
