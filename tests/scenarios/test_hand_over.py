@@ -66,3 +66,25 @@ def test_a_run_that_slept_before_its_hand_over_hands_nothing_over(monkeypatch: p
         world.r.import_outbox()
         world.run()
     assert memos(world) == ("third", "third")
+
+
+def test_a_file_of_a_run_that_slept_while_handing_it_over_is_known_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = agreed()
+    flush = MemoryConnector.flush
+
+    def sleepy(connector: MemoryConnector, *, run: str) -> list[str]:
+        monkeypatch.setattr(MemoryConnector, "flush", flush)
+        world.l.edit(Entity.INVOICE, "INV-1", memo="first")
+        world.clock.tick(600)
+        other = MemoryConnector("right", world.r, capabilities=connector.capabilities, company_id="RIGHT")
+        sync(world.store, {"left": world.left, "right": other}, world.pair, apply=True, heartbeat=False)
+        return flush(connector, run=run)
+
+    monkeypatch.setattr(MemoryConnector, "flush", sleepy)
+    with pytest.raises(LeaseHeldError):
+        world.run()
+    for _ in range(3):
+        world.r.import_outbox()
+        report = world.run()
+    assert memos(world) == ("first", "first")
+    assert (report.operations, world.codes(report)) == ([], [])

@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--workers", type=int, default=2)
     one.add_argument("--troubled", type=int, default=None)
     one.add_argument("--gap", action="append", type=int, default=[])
+    one.add_argument("--apart", action="store_true", help="no worker sees whether another's process is gone")
     one.add_argument("--points", action="store_true", help="print every point, not only where something happened")
     many = commands.add_parser(
         "run", help="single faults at every point, pairs over the small stories, several at random"
@@ -90,7 +91,7 @@ def plant(args: argparse.Namespace) -> int:
 def replay(args: argparse.Namespace) -> int:
     at = tuple((int(n), action) for n, action in (text.split(":", 1) for text in args.at))
     troubled = args.troubled or TROUBLED
-    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap))
+    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap), args.apart)
     outcome = carry_out(schedule)
     for point in outcome.points:
         if args.points or point.action != GO:

@@ -21,11 +21,11 @@ ON_ITS_WAY = 125.0  # a lease is over, and what was allowed to be sent is not lo
 JUMP = 7_200.0
 
 _READ = ("crash", "lose_request", "throttle", "signed_out", "pause")
-_READ_DONE = ("crash", "pause", "person")
-_WRITE = ("crash", "not_sent", "lose_request", "late", "throttle", "signed_out", "pause", "person")
-_WRITE_DONE = ("crash", "lose_response", "pause", "person")
+_READ_DONE = ("crash", "pause", "person", "home")
+_WRITE = ("crash", "not_sent", "lose_request", "late", "throttle", "signed_out", "pause", "person", "home")
+_WRITE_DONE = ("crash", "lose_response", "pause", "person", "home")
 _LIST = ("truncate", "short_list", "empty", "tombstone_lie", "stale_list", "bad_record")
-_FILE = ("crash", "disk_full")
+_HANDED = ("crash", "pause", "home", "load")
 
 # Every boundary of a run, by what is called and whether it is before or after its effect; and what may happen there.
 ACTIONS: Mapping[str, tuple[str, ...]] = {
@@ -46,12 +46,19 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "update.after": _WRITE_DONE,
     "void.before": _WRITE,
     "void.after": _WRITE_DONE,
-    "emit.before": ("crash",),
-    "emit.after": ("crash",),
-    "flush.before": _FILE,
-    "flush.after": ("crash",),
+    "emit.before": ("crash", "pause", "home"),
+    "emit.after": ("crash", "pause", "home"),
+    "flush.before": ("crash", "pause", "home"),
+    "flush.after": _HANDED,
+    # Each step of the outbox: the draft, its manifest, its memory, and the renaming of all three.
+    "disk.write.before": ("crash", "disk_full", "pause"),
+    "disk.write.after": ("crash", "torn", "pause"),
+    "disk.rename.before": ("crash", "disk_full", "pause"),
+    "disk.rename.after": _HANDED,
+    "disk.remove.before": ("crash",),
+    "disk.remove.after": ("crash",),
     "commit.before": ("crash", "locked"),
-    "commit.after": ("crash", "unanswered", "pause", "person"),
+    "commit.after": ("crash", "unanswered", "pause", "person", "home"),
     "clock": ("forward", "backward"),
 }
 
@@ -93,7 +100,7 @@ def seeded(seed: int, *, often: float = 0.03) -> Decide:
     return decide
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """A process that makes one run. `dead`: it was killed, and nothing that it still tries has an effect."""
 
@@ -110,8 +117,10 @@ class Worker:
 class Driver:
     """Numbers the points and carries out what is decided at them, but for what only the called part can do."""
 
-    def __init__(self, world: Any, decide: Decide, *, workers: int = 2) -> None:
-        self.world, self.decide, self.most = world, decide, workers
+    def __init__(self, world: Any, decide: Decide, *, workers: int = 2, apart: bool = False) -> None:
+        """apart: no worker can see whether the process of another one is gone, as on another machine."""
+        self.world, self.decide, self.most, self.apart = world, decide, workers, apart
+        self.processes: list[Worker] = []
         self.points: list[Point] = []
         self.struck: Counter[tuple[str, str]] = Counter()
         self.passed: Counter[str] = Counter()
@@ -146,8 +155,10 @@ class Driver:
             case "pause":
                 self._pass_time(PAUSE)
                 self._switch(worker)
-            case "person":
-                self.world.person(number)
+            case "person" | "home":
+                self.world.person(number, home=action == "home")
+            case "load":
+                self.world.load()
             case "forward":
                 worker.skew += JUMP
             case "backward":
@@ -177,9 +188,20 @@ class Driver:
             if worker.error is not None:
                 raise worker.error
 
+    def process(self) -> str:
+        """The name of the process that is at work now; a run in which nothing goes wrong has none that could be gone."""
+        return str(self.processes.index(self.now)) if self.now is not None else "calm"
+
+    def is_gone(self, name: str | None) -> bool:
+        if self.apart or name is None or name == "calm":
+            return False
+        worker = self.processes[int(name)]
+        return worker.dead or worker.done
+
     def _start(self) -> None:
         worker = Worker(len(self.crew) + 1, self.body)
         self.crew.append(worker)
+        self.processes.append(worker)
         self.now = worker
         threading.Thread(target=self._life, args=(worker,), name=f"worker-{worker.number}", daemon=True).start()
 

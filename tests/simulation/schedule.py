@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sqlite3
+import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tests.scenarios.world import WIDE
-from tests.simulation.boundaries import Decide, Driver, Point, Worker, listed, seeded
+from tests.simulation.boundaries import GO, Decide, Driver, Point, Worker, listed, seeded
+from tests.simulation.files import FileConnector, SimulatedDisk, kept, load, restored
 from tests.simulation.memo import remembered
 from tests.simulation.simulated import (
     Database,
@@ -22,9 +26,10 @@ from tests.simulation.simulated import (
     empty,
     same_every_time,
 )
-from tests.simulation.stories import STORIES
+from tests.simulation.stories import STORIES, TAKEN_BACK
 from tests.simulation.truth import Truth, state_of
 from tieout.connectors.memory import PROFILES, ManualClock, MemoryConnector, SimulatedCrash
+from tieout.connectors.outbox import Outbox
 from tieout.errors import LeaseHeldError, TieoutError
 from tieout.model import Entity
 from tieout.sync.engine import Pair, sync
@@ -39,7 +44,7 @@ MOST_RUNS = 16  # until both ledgers are at rest
 class Schedule:
     """seed: decides at every point; 0 for what is listed in `at` alone. workers: how many may be at work at once.
 
-    troubled: how many runs may go wrong · gaps: seconds after each of them, a quarter of an hour (or a day) if not said
+    troubled: how many runs may go wrong · apart: workers cannot see each other's processes · gaps: seconds after each of them, a quarter of an hour (or a day) if not said
     """
 
     story: str
@@ -49,6 +54,7 @@ class Schedule:
     workers: int = 2
     troubled: int = TROUBLED
     gaps: tuple[int, ...] = ()
+    apart: bool = False
 
     def __str__(self) -> str:
         what = (
@@ -58,7 +64,7 @@ class Schedule:
         )
         if self.troubled != TROUBLED:
             what += f" --troubled {self.troubled}"
-        what += "".join(f" --gap {n}" for n in self.gaps)
+        what += "".join(f" --gap {n}" for n in self.gaps) + (" --apart" if self.apart else "")
         return f"python -m tests.simulation replay --scenario {self.story} --target {self.target} {what}".rstrip()
 
 
@@ -80,19 +86,20 @@ class Outcome:
 class World:
     """Two sets of books, a state database that several workers may open, and the time that passes for all."""
 
-    def __init__(self, target: str, *, template: sqlite3.Connection, books: tuple[Any, Any] | None, now: Any) -> None:
-        self.target, self.file = target, target == "file"
+    def __init__(self, target: str, *, folder: Path, start: Start | None = None) -> None:
+        self.target, self.file, self.folder = target, target == "file", folder
         # Where the target promises nothing, a write is safe only as long as it lands within a known time.
         self.bounded = target == "searchable_marker"
-        self.time = ManualClock(now) if now else ManualClock()
-        self.database = Database(template)
-        if books is None:
+        self.time = ManualClock(start.now) if start else ManualClock()
+        self.database = Database(start.database if start else _tables())
+        if start is None:
             self.l, self.r = (
                 SimulatedBooks(clock=self.time, rules=PROFILES[p].rules, company_id=n.upper(), name=n)
                 for p, n in (("idempotency_key", "left"), (target, "right"))
             )
         else:
-            self.l, self.r = (copied(b, self.time) for b in books)
+            self.l, self.r = (copied(b, self.time) for b in pickle.loads(start.books))  # our own bytes
+            restored(folder, start.files)
         self.l.world = self.r.world = self
         self.driver = Driver(self, listed({}))
         self.truth = Truth(self)
@@ -109,7 +116,11 @@ class World:
     def connectors(self, worker: Worker | None) -> dict[str, Any]:
         found = {}
         for side, books, profile in (("left", self.l, "idempotency_key"), ("right", self.r, self.target)):
-            inner = MemoryConnector(side, books, capabilities=PROFILES[profile].capabilities, company_id=side.upper())
+            kind, more = MemoryConnector, {}
+            if profile == "file":
+                kind, more = FileConnector, {"outbox": Outbox(self.folder, clock=self.time, files=SimulatedDisk(self))}
+            capabilities = PROFILES[profile].capabilities
+            inner = kind(side, books, capabilities=capabilities, company_id=side.upper(), **more)
             found[side] = SimulatedConnector(inner, side, self, worker)
         return found
 
@@ -130,28 +141,32 @@ class World:
         """What happens between two runs: time passes, and if that was long enough a file ERP loads what it was given."""
         self.time.tick(gap or (90_000 if self.file else 900))
         if self.file and gap is None:
-            self.r.import_outbox()
+            self.load()
+
+    def load(self) -> None:
+        if self.file:
+            load(self)
 
     def rest(self) -> int:
         """Runs until one changes nothing; how many it took. What is wrong with that is said.
 
         A change that a list did not show is not asked for again: it is found, and named, by the run of the day that reads
-        everything. Where a list was stale, these runs do.
+        everything; so is a record that a list could not be read of, which is listed until then. Then these runs do.
         """
         self.driver.calm = True
-        behind = self.driver.struck[("pull.before", "stale_list")] > 0
+        struck = self.driver.struck
+        behind = struck[("pull.before", "stale_list")] + struck[("pull.before", "bad_record")] > 0
         for n in range(1, MOST_RUNS + 1):
             self.between()
-            before = len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), len(self.r.outbox)
+            before = self._done()
             try:
                 self.report = self.quiet_run(sweep=behind)
             except LeaseHeldError:
                 continue  # a worker whose clock was ahead died: its lease lasts until then
-            after = len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), len(self.r.outbox)
             moved = self.report.changes.opened or self.report.changes.closed
             if (
                 not self.report.operations
-                and before == after
+                and before == self._done()
                 and not moved
                 and not self.report.failures
                 and not self.truth.unsettled()
@@ -160,17 +175,28 @@ class World:
         self.truth.say("second plan", f"not at rest after {MOST_RUNS} runs: {self.report and self.report.as_json()}")
         return MOST_RUNS
 
-    def person(self, number: int) -> None:
-        """Somebody edits a record by hand just now: at the target where there is one, else at home."""
-        for side, books in (("right", self.r), ("left", self.l)):
-            for entity, name in ((Entity.INVOICE, "memo"), (Entity.CUSTOMER, "phone")):
-                live = [r for r in books.all(entity) if getattr(r, "state", "posted") == "posted"]
-                if live:
-                    value = f"by hand {number}"
-                    books.edit(entity, live[0].ref.id, **{name: value})
-                    self.time.tick(2)
-                    self.truth.edits.append((side, entity, live[0].ref.id, name, value))
-                    return
+    def _done(self) -> tuple[int, ...]:
+        files = len(list(self.folder.glob("*.manifest.json")))
+        return len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), files
+
+    def person(self, number: int, *, home: bool = False) -> None:
+        """Somebody edits a record by hand just now, at the target where there is one, else at home.
+
+        home: at home in any case, where all that the story changed is taken back, if there is such.
+        """
+        found = [
+            (side, books, entity, live[0], name)
+            for side, books in (("right", self.r), ("left", self.l))
+            for entity, name in ((Entity.INVOICE, "memo"), (Entity.CUSTOMER, "phone"))
+            if (live := [r for r in books.all(entity) if getattr(r, "state", "posted") == "posted"])
+            and not (home and side == "right")
+        ]
+        back = [one for one in found if home and getattr(one[3], one[4]) in TAKEN_BACK]
+        for side, books, entity, record, name in back or found[:1]:
+            value = TAKEN_BACK[getattr(record, name)] if back else f"by hand {number}"
+            books.edit(entity, record.ref.id, **{name: value})
+            self.time.tick(2)
+            self.truth.edits.append((side, entity, record.ref.id, name, value))
 
 
 @dataclass(frozen=True)
@@ -180,6 +206,7 @@ class Start:
     database: sqlite3.Connection
     books: bytes
     now: Any
+    files: dict[str, bytes]
 
 
 @cache
@@ -187,17 +214,27 @@ def _tables() -> sqlite3.Connection:
     return empty()
 
 
+@contextlib.contextmanager
+def _world(target: str, start: Start | None = None) -> Iterator[World]:
+    with tempfile.TemporaryDirectory() if target == "file" else contextlib.nullcontext("nowhere") as folder:
+        world = World(target, folder=Path(folder), start=start)
+        try:
+            yield world
+        finally:
+            world.store.close()
+            world.database.outside.close()
+
+
 @cache
 def _start(story: str, target: str) -> Start:
-    world = World(target, template=_tables(), books=None, now=None)
-    with same_every_time(lambda: world.time().timestamp()):
+    with _world(target) as world, same_every_time(world):
         STORIES[story].before(world)
         if world.l.log:
             world.rest()
         world.time.tick(900)
         STORIES[story].then(world)
         world.time.tick(60)
-    return Start(world.database.copy(), pickle.dumps((world.l, world.r)), world.time())
+        return Start(world.database.copy(), pickle.dumps((world.l, world.r)), world.time(), kept(world.folder))
 
 
 @cache
@@ -218,10 +255,9 @@ def carry_out(schedule: Schedule, *, memo: bool = True, scripted: Decide | None 
 
 def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None, *, memo: bool = True) -> Outcome:
     start = _start(schedule.story, schedule.target)
-    world = World(schedule.target, template=start.database, books=pickle.loads(start.books), now=start.now)
     known = remembered() if memo else contextlib.nullcontext()
-    with same_every_time(lambda: world.time().timestamp(), first=1_000_000), known:
-        world.driver = driver = Driver(world, decide, workers=schedule.workers)
+    with _world(schedule.target, start) as world, same_every_time(world, first=1_000_000), known:
+        world.driver = driver = Driver(world, decide, workers=schedule.workers, apart=schedule.apart)
         world.store.driver = driver
         for n in range(schedule.troubled):
             driver.calm = False
@@ -231,11 +267,10 @@ def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None,
         runs = world.rest()
         codes = Counter(d.code for d in world.report.discrepancies)
         same = plain is not None and not world.truth.edits and codes == plain.codes
-        if plain is not None and not world.truth.edits:
+        if plain is not None:
             world.truth.phantoms(codes - plain.codes)
         world.truth.check(world.report, plain.end if same and plain else None)
-        world.store.close()
-        world.database.outside.close()
-    return Outcome(
-        schedule, driver.points, world.truth.wrong, driver.struck, driver.passed, state_of(world), codes, runs
-    )
+        end = state_of(world)
+    if not schedule.seed:
+        schedule = replace(schedule, at=tuple((p.number, p.action) for p in driver.points if p.action != GO))
+    return Outcome(schedule, driver.points, world.truth.wrong, driver.struck, driver.passed, end, codes, runs)

@@ -266,13 +266,13 @@ class SimulatedConnector:
 
     def flush(self, *, run: str) -> list[str]:
         self.world.truth.called(self.worker)
-        if self._at("flush", "before") == "disk_full":
-            raise RetriableError("the outbox is on a full disk", hint="free space, then run again")
+        self._at("flush", "before")
         files = self.inner.flush(run=run)
-        if files:
-            self.world.truth.handed_over(self.inner.books, files)
         self._at("flush", "after")
         return files
+
+    def handed_over(self) -> Any:
+        return self.inner.handed_over()
 
 
 # ── time and ids ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,16 +298,18 @@ class _Instants(datetime):
 
 
 @contextlib.contextmanager
-def same_every_time(monotonic: Any, *, first: int = 0) -> Iterator[None]:
-    """Ids (from `first`) and the monotonic clock come from the schedule while this lasts."""
+def same_every_time(world: Any, *, first: int = 0) -> Iterator[None]:
+    """Ids (from `first`), the monotonic clock and which process is gone come from the schedule while this lasts."""
     work = engine_.Work
 
     def timed(*a: Any, **kw: Any) -> Any:
-        return work(*a, monotonic=monotonic, **kw)
+        return work(*a, monotonic=lambda: world.time().timestamp(), **kw)
 
     with (
         mock.patch.object(store_, "uuid", _Ids(first)),
         mock.patch.object(store_, "datetime", _Instants),
+        mock.patch.object(store_, "this_worker", lambda: world.driver.process()),  # noqa: PLW0108  as it is by then
+        mock.patch.object(store_, "is_gone", lambda name: world.driver.is_gone(name)),  # noqa: PLW0108
         mock.patch.object(engine_, "Work", timed),
     ):
         yield

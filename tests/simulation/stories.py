@@ -10,6 +10,8 @@ from tests.scenarios.world import DAY, D, credit_memo, customer, invoice, paymen
 from tieout.model import Entity
 
 TARGETS = ("idempotency_key", "unique_number", "searchable_marker", "file")
+# What a person at home enters who takes back what the story changed.
+TAKEN_BACK = {"second": "first", "555 2": "555 1"}
 SMALL = ("create", "pay", "void", "file_out")
 
 

@@ -146,14 +146,8 @@ class Outbox:
         """What was handed over so far, by sequence number; from our memory, and from manifests still in the folder."""
         by_sequence: dict[int, dict[str, Any]] = {}
         for path in [*sorted(self._memory.glob("*.manifest.json")), *sorted(self.folder.glob("*.manifest.json"))]:
-            try:
-                manifest = _checked(json.loads(path.read_text("utf-8")))
-                by_sequence.setdefault(manifest["sequence"], manifest)
-            except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-                raise ConfigError(
-                    f"{path}: not a readable manifest ({error!s:.200}); what was handed over is not known",
-                    hint="restore the file from a backup; nothing is written until then",
-                ) from error
+            manifest = _readable(path)
+            by_sequence.setdefault(manifest["sequence"], manifest)
         return [by_sequence[n] for n in sorted(by_sequence)]
 
     def emit(
@@ -215,15 +209,29 @@ class Outbox:
     def _publish(self, manifest: Mapping[str, Any], draft: Path) -> None:
         """From a complete draft to its place; every step may already have been done by a run that died."""
         memory = self._memory / f"{manifest['sequence']:06}.manifest.json"
-        if not memory.exists():
+        if memory.exists():
+            if _readable(memory)["file"] != manifest["file"]:
+                raise FileExistsError(errno.EEXIST, "another run took its number meanwhile", str(memory))
+        else:
             if not (self._tmp / manifest["file"]).exists():
-                raise FileNotFoundError(errno.ENOENT, "its draft was taken away meanwhile", manifest["file"])
+                raise FileNotFoundError(errno.ENOENT, "another run took its draft away meanwhile", manifest["file"])
             beside = self._tmp / f"{memory.name}.memory"
             self._files.write(beside, _text(manifest))
             self._files.rename(beside, memory)
         if (self._tmp / manifest["file"]).exists():
             self._files.rename(self._tmp / manifest["file"], self.folder / manifest["file"])
         self._files.rename(draft, self.folder / draft.name)
+
+
+def _readable(path: Path) -> dict[str, Any]:
+    """A manifest of what was handed over. Raises ConfigError if it cannot be read."""
+    try:
+        return _checked(json.loads(path.read_text("utf-8")))
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}: not a readable manifest ({error!s:.200}); what was handed over is not known",
+            hint="restore the file from a backup; nothing is written until then",
+        ) from error
 
 
 def _complete(draft: Path, folder: Path) -> dict[str, Any] | None:
@@ -233,8 +241,10 @@ def _complete(draft: Path, folder: Path) -> dict[str, Any] | None:
         name, digest = manifest["file"], manifest["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if (folder / "emitted" / f"{manifest['sequence']:06}.manifest.json").exists():
-        return manifest
+    memory = folder / "emitted" / f"{manifest['sequence']:06}.manifest.json"
+    if memory.exists():
+        # Under a number that another file has by now, this one was not handed over.
+        return manifest if _readable(memory)["file"] == name else None
     data = draft.parent / name
     if data.is_file() and hashlib.sha256(data.read_bytes()).hexdigest() == digest:
         return manifest

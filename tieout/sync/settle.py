@@ -6,7 +6,6 @@ unique), else by reading back after the time in which the write may still land.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -25,37 +24,53 @@ from tieout.sync.work import OPEN, Target, Work, own
 
 
 def recover(work: Work) -> list[dict[str, Any]]:
-    """Intents of earlier runs that are not settled; those caught while sending become unknown."""
+    """Intents of earlier runs that are not settled; those caught while sending become unknown.
+
+    What goes into files left with them, or is cancelled; that is looked at again each time, since a run that slept may
+    have gone on.
+    """
     t = schema.intent
     names = [target.connector.name for target in work.targets.values()]
-    left = {name: _left(work, name) for name in names}
+    again = sa.and_(t.c.state == "cancelled", t.c.error_class == KEPT_BACK)
+    found = t.c.connection.in_(names), t.c.pair == work.pair, sa.or_(t.c.state.in_(OPEN), again)
+    left = {name: _left(work, name, sa.or_(t.c.state == "sending", again)) for name in names}
     with work.store.writing(work.lease, run=work.run) as tx:
-        rows = tx.all(sa.select(t).where(t.c.connection.in_(names), t.c.state.in_(OPEN), t.c.pair == work.pair))
+        rows = tx.all(sa.select(t).where(*found))
         for row in rows:
-            if row["state"] == "ready":
-                work.set(tx, row, "cancelled", {})
-                tx.audit("cancelled", "intent", row["id"], {"key": row["key"], "why": "never sent"})
-            elif row["state"] == "sending":
-                state = left[row["connection"]](row["key"])
-                work.set(tx, row, state, {})
-                if state == "emitted":
-                    work.close_attempt(tx, row, state)
-                tx.audit(state, "intent", row["id"], {"key": row["key"], "why": "the run ended while sending"})
+            state, why = _caught(work, row, left[row["connection"]])
+            if state == row["state"]:
+                continue
+            kept_back = row["state"] == "sending" and state == "cancelled"
+            work.set(tx, row, state, {"error_class": KEPT_BACK if kept_back else None})
+            if state == "emitted":
+                work.close_attempt(tx, row, state)
+            tx.audit(state, "intent", row["id"], {"key": row["key"], "why": why})
     return [r for r in rows if r["state"] in ("unknown", "applied", "emitted", "stuck")]
 
 
-def _left(work: Work, name: str) -> Callable[[str], str]:
-    """What a write is whose run ended while sending, by its key: one in a file left with that, or did not."""
-    connector = work.target_of(name).connector
+def _caught(work: Work, row: dict[str, Any], left: frozenset[str]) -> tuple[str, str]:
+    """The state of a write whose run ended, and why. left: keys of those that left in files"""
+    caught = "the run ended while sending"
+    match row["state"]:
+        case "ready":
+            return "cancelled", "never sent"
+        case "sending" if work.target_of(row["connection"]).connector.capabilities.synchronous:
+            return "unknown", caught
+        case "sending" | "cancelled":
+            return ("emitted" if row["key"] in left else "cancelled"), caught
+        case other:
+            return other, ""
+
+
+def _left(work: Work, name: str, caught: sa.ColumnElement[bool]) -> frozenset[str]:
+    """Of the caught writes of a connection, the keys of those that left in a file."""
+    connector, t = work.target_of(name).connector, schema.intent
     if connector.capabilities.synchronous:
-        return lambda _key: "unknown"
-    t = schema.intent
-    caught = sa.select(t.c.key).where(t.c.connection == name, t.c.state == "sending", t.c.pair == work.pair)
-    sending = {row["key"] for row in work.store.rows(caught)}
-    if isinstance(connector, HandingOver) and sending:
-        sending &= set(connector.handed_over())
+        return frozenset()
+    query = sa.select(t.c.key).where(t.c.connection == name, t.c.pair == work.pair, caught)
+    keys = frozenset(row["key"] for row in work.store.rows(query))
     # A connector that cannot say so may have handed it over: an export, or a person, says what became of that.
-    return lambda key: "emitted" if key in sending else "cancelled"
+    return keys & frozenset(connector.handed_over()) if keys and isinstance(connector, HandingOver) else keys
 
 
 def settle(work: Work, intent: dict[str, Any]) -> None:
@@ -222,6 +237,7 @@ def _known(work: Work, observation: Observation | None, target: Target) -> dict[
 
 
 KEY_MARGIN = 60
+KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
 
 
 def _unpacked(intent: dict[str, Any]) -> Observation | None:

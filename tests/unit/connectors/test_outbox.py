@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -193,16 +195,44 @@ def test_a_hand_over_decided_before_another_one_is_not_done(tmp_path: Path) -> N
     assert box.emit("invoices", DATA, items("C"), about=about, rows=2, known=box.emitted().keys()).exists()
 
 
-def test_a_draft_that_another_run_took_away_is_not_published_without_its_file(tmp_path: Path) -> None:
-    class Slow(Disk):
-        def write(self, path: Path, data: bytes) -> None:
-            if path.name.endswith("000001-invoices.manifest.json"):
-                assert outbox(tmp_path).recover() != []
-            super().write(path, data)
+class Sleepy(Disk):
+    """A disk whose process sleeps before the nth step, while another one does something."""
 
-    with pytest.raises(RetriableError):
-        emit(Outbox(tmp_path, clock=lambda: NOW, files=Slow()), "A")
-    assert visible(tmp_path) == []
-    outbox(tmp_path).recover()
-    assert outbox(tmp_path).emitted() == {}
-    assert emit(outbox(tmp_path), "A").exists()
+    def __init__(self, step: int, meanwhile: Callable[[], object]) -> None:
+        self.left, self.meanwhile = step, meanwhile
+
+    def _sleep(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.meanwhile()
+
+    def write(self, path: Path, data: bytes) -> None:
+        self._sleep()
+        super().write(path, data)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._sleep()
+        super().rename(source, target)
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize("more", [True, False], ids=["goes on", "only looks"])
+def test_a_run_that_sleeps_at_any_step_hands_over_once_or_not_at_all(tmp_path: Path, step: int, more: bool) -> None:
+    def other() -> None:
+        box = Outbox(tmp_path, clock=lambda: NOW + timedelta(minutes=5))
+        box.recover()
+        if more and "A" not in box.emitted():
+            emit(box, "A")
+
+    with contextlib.suppress(RetriableError):
+        emit(Outbox(tmp_path, clock=lambda: NOW, files=Sleepy(step, other)), "A")
+    box = outbox(tmp_path)
+    box.recover()
+    if not box.emitted():
+        emit(box, "A")
+    manifests = [json.loads(p.read_text()) for p in tmp_path.glob("*.manifest.json")]
+    assert [m["markers"] for m in manifests] == [["TO-A"]]
+    assert visible(tmp_path) == sorted(
+        [manifests[0]["file"], manifests[0]["file"].replace("import.csv", "manifest.json")]
+    )
+    assert list((tmp_path / "tmp").iterdir()) == []
