@@ -108,3 +108,43 @@ def test_a_statement_in_doubt_says_so_and_is_no_letter(tieout: Run, books: Path)
     made, ran = sent(tieout, books, "html")
     assert "3 of 3 are not for customers" in ran.stderr
     assert all("could not be read" in words(path) for path in made)
+
+
+CONNECTION = (
+    '[connection.{0}]\nkind = "tabular"\nfolder = "{0}"\ncurrency = "USD"\n'
+    'exports = [{{ glob = "*", profile = "documents" }}]\n'
+)
+
+
+def configured(folder: Path, *pairs: tuple[str, str]) -> None:
+    connections = "".join(CONNECTION.format(name) for name in ("erp", "shop", "bank"))
+    told = "".join(f'[pair.{a}-{b}]\nleft = "{a}"\nright = "{b}"\nmode = "propose"\n' for a, b in pairs)
+    (folder / "tieout.toml").write_text(f'[company]\nname = "Acme"\n{connections}{told}')
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("aging", "a connection (erp, shop, bank); --pair (erp-shop, erp-bank); files with --left"),
+        ("bridge", "--pair erp-shop or --pair erp-bank, or files with --left and --right"),
+        ("bridge bank", "of two ledgers: --pair erp-bank, or files"),
+        ("bridge --left bills.csv --left-profile documents", "or files with --left and --right"),
+        ("audit shop", "of two ledgers: --pair erp-shop\n"),
+        ("checklist --left bills.csv --left-profile documents", "of two ledgers: --pair erp-shop or --pair erp-bank\n"),
+        ("aging erp-bank", "'erp-bank' is a pair of tieout.toml, no connection\n  → --pair erp-bank"),
+    ],
+)
+def test_a_report_that_is_not_told_of_what_names_what_there_is(tieout: Run, books: Path, words: str, says: str) -> None:
+    configured(books, ("erp", "shop"), ("erp", "bank"))
+    ran = tieout("report", *words.split(), *DAY)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert says in ran.stderr
+
+
+def test_the_only_pair_need_not_be_named(tieout: Run, books: Path) -> None:
+    configured(books, ("erp", "shop"))
+    ran = tieout("report", "discrepancy-history", *DAY)
+    assert "of the pair erp-shop, the only one" in ran.stderr
+    assert "no state database yet" in ran.stderr
+    configured(books)
+    assert "tieout.toml has no pair yet" in tieout("report", "unadjusted", *DAY).stderr

@@ -127,8 +127,11 @@ def first_day(asked: Asked, since: datetime | None) -> date:
     return first
 
 
-def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., None]:
-    """Make a report's command out of `function(asked, **its own options)`: choose the books, write what it returns."""
+def reporting(function: Callable[..., Report | Sequence[Report]], of: str = "any") -> Callable[..., None]:
+    """Make a report's command out of `function(asked, **its own options)`: choose the books, write what it returns.
+
+    of: `any` books; `pair`, a pair of tieout.toml only; `two`, a pair, or files on both sides
+    """
 
     @wraps(function)
     def run(
@@ -141,7 +144,7 @@ def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..
         fail_on_differences: bool,
         **given: Any,
     ) -> int:
-        asked, own = _asked(out, given)
+        asked, own = _asked(out, given, of)
         form = form or ("json" if out.json else "text")
         if only and form != "csv":
             raise click.UsageError("--table goes with --format csv")
@@ -163,7 +166,17 @@ def reporting(function: Callable[..., Report | Sequence[Report]]) -> Callable[..
     return wrapped
 
 
-def _asked(out: Out, given: dict[str, Any]) -> tuple[Asked, dict[str, Any]]:
+def of_pair(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., None]:
+    """The same for a report that only a pair has. Where tieout.toml has one pair only, it need not be named."""
+    return reporting(function, "pair")
+
+
+def of_two(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., None]:
+    """The same for a report on two ledgers: a pair, or files on both sides."""
+    return reporting(function, "two")
+
+
+def _asked(out: Out, given: dict[str, Any], of: str) -> tuple[Asked, dict[str, Any]]:
     """The books that are asked of, and the report's own options. Raises UsageError where they are not one thing."""
     sides = []
     for side in ("left", "right"):
@@ -174,8 +187,11 @@ def _asked(out: Out, given: dict[str, Any]) -> tuple[Asked, dict[str, Any]]:
     if sides[1] and not sides[0]:
         raise click.UsageError("--right stands beside a --left")
     connection, pair = given.pop("connection"), given.pop("pair")
-    if sum(map(bool, (connection, pair, sides[0]))) != 1:
-        raise click.UsageError("name one connection, or --pair, or files with --left and --left-profile")
+    named = sum(map(bool, (connection, pair, sides[0])))
+    if of != "any" and (not named or connection or (sides[0] and (of == "pair" or not sides[1]))):
+        pair = _pair(out, given["config"], connection, of, alone=not named)
+    elif named != 1:
+        raise click.UsageError(f"name one of these: {_names(given['config'])}")
     asked = Asked(
         out=out,
         as_of=given.pop("as_of").date(),
@@ -186,6 +202,36 @@ def _asked(out: Out, given: dict[str, Any]) -> tuple[Asked, dict[str, Any]]:
         files=tuple(side for side in sides if side),
     )
     return asked, given
+
+
+def _pair(out: Out, config: str | None, connection: str | None, of: str, *, alone: bool) -> str:
+    """The only pair of tieout.toml, where nothing was named. Raises UsageError with the pairs that there are."""
+    from tieout.config import load
+
+    also = ", or files with --left and --right" if of == "two" else ""
+    try:
+        found = load(config).pairs
+    except ConfigError:
+        raise click.UsageError(f"this report is of two ledgers: --pair NAME of tieout.toml{also}") from None
+    if alone and len(found) == 1:
+        [name] = found
+        out.note(f"of the pair {name}, the only one of tieout.toml")
+        return name
+    fitting = [name for name, p in found.items() if connection in (None, name, p.left, p.right)]
+    told = " or ".join(f"--pair {name}" for name in fitting or found) or "--pair NAME (tieout.toml has no pair yet)"
+    raise click.UsageError(f"this report is of two ledgers: {told}{also}")
+
+
+def _names(config: str | None) -> str:
+    """What a report may be asked of, with the names that tieout.toml has."""
+    from tieout.config import load
+
+    try:
+        settings = load(config)
+    except ConfigError:
+        return "a connection or --pair of tieout.toml, or files with --left and --left-profile"
+    connections, pairs = (", ".join(names) or "none yet" for names in (settings.connections, settings.pairs))
+    return f"a connection ({connections}); --pair ({pairs}); files with --left and --left-profile"
 
 
 def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:

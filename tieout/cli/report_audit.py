@@ -10,7 +10,7 @@ import click
 
 from tieout.cli import pairs
 from tieout.cli.days import MOMENT, amount
-from tieout.cli.report import SINCE, first_day, reporting
+from tieout.cli.report import SINCE, first_day, of_pair, of_two, reporting
 from tieout.cli.state import clock
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _closed = click.option(
 @click.command()
 @_threshold
 @_base
-@reporting
+@of_two
 def bridge(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]], base: str | None) -> Report:
     """From ledger A's open receivables to ledger B's, by every difference: remainder zero.
 
@@ -74,11 +74,11 @@ def tie_out(asked: Asked) -> Report:
 @SINCE
 @_aged
 @click.option("--by-run", is_flag=True, help="A point of the trend for each run, rather than for each day.")
-@reporting
+@of_pair
 def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool) -> Report:
     """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when.
 
-    Give --pair.
+    Give --pair, unless there is but one.
     """
     from tieout.reports.reconciliation.differences import build
 
@@ -93,11 +93,11 @@ def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int
 
 @click.command()
 @_threshold
-@reporting
+@of_pair
 def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Report:
     """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold.
 
-    Give --pair.
+    Give --pair, unless there is but one.
     """
     from tieout.reports.reconciliation.unadjusted import build
 
@@ -106,11 +106,11 @@ def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Re
 
 @click.command("interface-log")
 @SINCE
-@reporting
+@of_pair
 def interface_log(asked: Asked, *, since: datetime | None) -> Report:
     """Every write of a period: plan, approval, outcome, the vendor's id, and what was read back.
 
-    Give --pair.
+    Give --pair, unless there is but one.
     """
     return _interface(asked, first_day(asked, since))
 
@@ -135,7 +135,7 @@ def post_close(asked: Asked, *, closed_at: datetime | None) -> Report:
 @_base
 @_aged
 @_closed
-@reporting
+@of_pair
 def audit(
     asked: Asked,
     *,
@@ -147,7 +147,8 @@ def audit(
 ) -> Report:
     """All the lists of a period that an auditor requests, of a pair, in one report.
 
-    Give --pair. With what changed since the period was closed, where it was. The books are read once for all of them.
+    Give --pair, unless there is but one. With what changed since the period was closed, where it was. The books are
+    read once for all of them.
     """
     from tieout.reports.reconciliation import differences, unadjusted
     from tieout.reports.review.audit import bind

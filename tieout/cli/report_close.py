@@ -14,7 +14,7 @@ from tieout.cli import pairs
 from tieout.cli.days import DAY, amount
 from tieout.cli.ledgers import Asked, has_state
 from tieout.cli.output import Out, common, money
-from tieout.cli.report import reporting
+from tieout.cli.report import of_pair
 from tieout.cli.state import by_option, clock, config_option, writing
 from tieout.errors import ConfigError, RefusedError
 
@@ -26,16 +26,14 @@ _note = click.option("--note", default="", help="What a reader should know of it
 
 
 @click.command()
-@reporting
+@of_pair
 def checklist(asked: Asked) -> Report:
     """The steps of a month end of a pair: how each stands now, and who signed it off with which figure.
 
-    Give --pair. Both sides are read anew. A sign-off whose figure has changed since is void, and says so.
+    Both sides are read anew. A sign-off whose figure has changed since is void, and says so.
     """
     from tieout.reports.review.checklist import build
 
-    if not asked.pair:
-        raise click.UsageError("a checklist is of a pair: give --pair NAME")
     books = asked.books()
     made = build(books, as_of=asked.as_of, close=_close(asked, books), detail=asked.in_full)
     told = "The books and the sign-offs are those known then; what waits and what differs is told as it stands now."

@@ -545,6 +545,8 @@ class Settings(Table):
 
     def connection(self, name: str) -> ConnectionSettings:
         """The connection of that name. Raises ConfigError with the nearest names."""
+        if name not in self.connections and name in self.pairs:
+            raise ConfigError(f"{name!r} is a pair of {self.path.name}, no connection", hint=f"--pair {name}")
         if name not in self.connections:
             raise _unknown("connection", name, self.connections, self.path)
         return self.connections[name]
