@@ -277,7 +277,8 @@ def _write(
             out.lines("\n".join(writer(r, limit) for r in reports).splitlines())
         return None
     if together:
-        return _file_of(out, output, writer(reports[0]))
+        _file_of(out, output, writer(reports[0]))
+        return _tell_left_out(out, reports, form)
     output.mkdir(parents=True, exist_ok=True)
     for r in reports:
         path = output / f"{_stem(r)}.{_SUFFIX.get(form, form)}"
@@ -289,7 +290,16 @@ def _write(
     if form in _LETTERS and doubted:
         were = "is" if doubted == 1 else "are"
         out.warn(f"{doubted:,} of {len(reports):,} {were} not for customers: each says in its proofs and notes why")
-    return None
+    return _tell_left_out(out, reports, form)
+
+
+def _tell_left_out(out: Out, reports: Sequence[Report], form: str) -> None:
+    """Say what a PDF has not in full, so that nobody takes it for the whole."""
+    if form == "pdf":
+        from tieout.reports.forms.paper import left_out
+
+        for told in (told for r in reports for told in left_out(r)):
+            out.warn(clean(told) + "\n  → --format xlsx, or html")
 
 
 def _sent(made: Report, folder: Path) -> Report:

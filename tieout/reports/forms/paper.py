@@ -21,7 +21,7 @@ from tieout.reports.forms.drawing import caption, drawable, points, strips
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Chart, Column, Kind, Report, Row, Table
 
-MOST_ROWS = 10_000  # of a table on paper
+MOST_CELLS = 40_000  # of all tables on paper: typst keeps some 14 KB for each while it sets them
 _TEMPLATE = (files(__package__) / "paper.typ").read_bytes()
 _STANDARDS = ["a-2a", "ua-1"]
 _MISSING = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
@@ -37,10 +37,10 @@ _ROOM = {"a4": (504, 751), "us-letter": (521, 701)}  # points for a table: on a 
 _LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal(4)  # points of letters
 
 
-def write(report: Report, *, paper: str = "a4", most_rows: int = MOST_ROWS) -> bytes:
+def write(report: Report, *, paper: str = "a4", most_cells: int = MOST_CELLS) -> bytes:
     """The PDF. Equal reports give equal bytes.
 
-    paper: `a4` or `us-letter` · most_rows: of a table; where there are more, the rest is left out, and a note says so
+    paper: `a4` or `us-letter` · most_cells: where there are more, details are left out, and a note says so
     Raises ConfigError where typst is not installed.
     """
     try:
@@ -49,7 +49,7 @@ def write(report: Report, *, paper: str = "a4", most_rows: int = MOST_ROWS) -> b
         raise ConfigError("writing PDF needs the package typst", hint="pip install 'tieout[pdf]'") from None
     lacking: set[str] = set()
     for _ in range(_TRIES):
-        data = _data(_fitting(report, most_rows), paper, frozenset(lacking))
+        data = _data(_fitting(report, most_cells), paper, frozenset(lacking))
         try:
             made: bytes = typst.compile(
                 _TEMPLATE,
@@ -73,21 +73,45 @@ def _read(quoted: str) -> str:
     return re.sub(r"\\u\{([0-9a-f]+)\}|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else m[2], quoted)
 
 
-def _fitting(report: Report, most: int) -> Report:
-    """The report with no more rows in a table than go on paper: details are left out at the end, totals never."""
-    tables, notes = [], list(report.notes)
+def left_out(report: Report, most_cells: int = MOST_CELLS) -> list[str]:
+    """What does not go on paper, in a sentence for each table that is not whole."""
+    fitting = _fitting(report, most_cells)
+    return [note for note in fitting.notes if note not in report.notes]
+
+
+def _fitting(report: Report, cells: int) -> Report:
+    """The report with no more cells than go on paper: details of long tables are left out at the end, totals never."""
+    most = _most(report, cells)
+    if most is None:
+        return report
+    tables, notes = [], []
     for table in report.tables:
-        details = sum(r.style == "detail" for r in table.rows)
-        if len(table.rows) > most and details > most:
+        details = _details(table)
+        if details > most:
             last = [n for n, r in enumerate(table.rows) if r.style == "detail"][most]
             kept = tuple(r for n, r in enumerate(table.rows) if n < last or r.style != "detail")
             notes.append(
                 f"{table.title}: {most:,} of {details:,} rows are printed. The totals are of all of them; "
-                "the workbook and the CSV file have every row."
+                "the workbook, the page and the CSV file have every row."
             )
             table = replace(table, rows=kept)
         tables.append(table)
-    return replace(report, tables=tuple(tables), notes=tuple(notes))
+    return replace(report, tables=tuple(tables), notes=(*notes, *report.notes))
+
+
+def _details(table: Table) -> int:
+    return sum(r.style == "detail" for r in table.rows)
+
+
+def _most(report: Report, cells: int) -> int | None:
+    """How many details a table may have, so that all together have so many cells; None where none has too many."""
+    left, columns = cells, sum(len(t.columns) for t in report.tables)
+    for table in sorted(report.tables, key=_details):
+        if _details(table) * columns > left:
+            return left // columns
+        left -= _details(table) * len(table.columns)
+        columns -= len(table.columns)
+    return None
 
 
 class _Letters:
