@@ -8,6 +8,7 @@ import sqlite3
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
+from urllib.parse import quote
 
 import click
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from tieout.cli.discrepancies import cell
 from tieout.cli.failures import explain
 from tieout.cli.output import Out, clean, common, encode, gravest, money, table
+from tieout.connectors.redact import secret
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -46,6 +48,30 @@ def test_no_remote_text_can_drive_a_terminal(text: str) -> None:
     assert not set(shown) & set("\x00\x1b\x9b\r\n\t\u2028\u2029\u202e\u202d\u2066\u200b\ud800")
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
     shown.encode("utf-8")
+
+
+@given(st.text(st.characters()))
+def test_json_drives_no_terminal_either_and_is_read_as_it_was(text: str) -> None:
+    steering = text + "\x7f\x9b31m\u202e\u2028\u200b\ufeff\U000e0041\ud800é漢👩"
+    printed = encode({"name": steering})
+    assert json.loads(printed) == {"name": steering}
+    assert clean(printed.replace("\n", "")) == printed.replace("\n", "")
+    assert "é漢👩" in printed
+
+
+def test_how_an_error_came_about_steers_no_terminal_and_shows_no_secret() -> None:
+    secret("hunter2/é")
+    cause = f"Content: {'hunter2/é'.encode()!r} {quote('hunter2/é', safe='')} {json.dumps('hunter2/é')} \x1b[2J\u202e"
+
+    error = RuntimeError(cause)
+    error.__cause__ = KeyError("hunter2/é")
+    for how in (["--debug"], ["--json"], ["--debug", "--quiet"], []):
+        ran = run(error, *how)
+        told = ran.stdout + ran.stderr
+        assert ran.exit_code == 5
+        assert told.count("…") >= 3
+        assert not {"\x1b", "\u202e"} & set(told)
+        assert "hunter2" not in told
 
 
 def test_what_is_escaped_stays_readable() -> None:
@@ -206,7 +232,7 @@ def test_an_interrupt_is_no_difference_found() -> None:
         ("-5+cmd", "'-5+cmd"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
+        ("\r=1", "\\x0d=1"),
         ("-12480.00", "-12480.00"),
         ("R-2", "R-2"),
         (None, ""),

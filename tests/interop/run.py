@@ -1,4 +1,5 @@
-"""Third-party clients against the sandbox, with their own tests, and LibreOffice on our workbooks: `python -m tests.interop.run [SUITE]`.
+"""Third-party clients against the sandbox, with their own tests, LibreOffice on our workbooks and a browser
+on our pages: `python -m tests.interop.run [SUITE]`.
 
 SUITE: a checkout of python-quickbooks whose `tests/integration` is run as it stands; without it, the newest source
 package on PyPI that carries those tests. What is absent (node, npm, java, a registry) is named and is no failure; a wrong
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.interop import node, office, python, sage
+from tests.interop import browser, node, office, python, sage
 from tests.interop.parts import table
 
 
@@ -23,7 +24,8 @@ def main(arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="interop-") as folder:
         place = Path(folder)
-        parts = [*node.parts(place), python.own_suite(place, checkout), *sage.parts(place), office.part(place)]
+        parts = [*node.parts(place), python.own_suite(place, checkout), *sage.parts(place)]
+        parts += [office.part(place), browser.part(place)]
     print(table(parts))
     return 0 if all(part.good for part in parts) else 1
 

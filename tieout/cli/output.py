@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from tieout.jsontext import inert
+
 if TYPE_CHECKING:
     from tieout.cli.failures import Told
 
 # Exit codes, the gravest first (design.md §5): failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
 _PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60
@@ -101,7 +103,7 @@ def _cell(value: object, *, whole: bool) -> str:
 
 def encode(value: Any) -> str:
     """JSON with money and dates as text; a float is a mistake and raises TypeError."""
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    return inert(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
@@ -163,6 +165,7 @@ class Out:
 
     def warn(self, text: str) -> None:
         """What is wrong, and on lines of their own (`  - `, `  → `) its parts and the next step."""
+        text = masked(text)
         if self.quiet:
             lines = [line.strip() for line in text.strip().splitlines()]
             text = " ".join([f"{clean(self.company)}:"] * bool(self.company) + lines)
@@ -170,7 +173,7 @@ class Out:
 
     def trace(self, text: str) -> None:
         """How an error came about, on as many lines as it takes."""
-        self._print(text.rstrip(), sys.stderr)
+        self._print("\n".join(map(clean, masked(text.rstrip()).split("\n"))), sys.stderr)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Callable[[str], None]]:
@@ -199,6 +202,12 @@ class Out:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is buffered has nowhere to go
             if not isinstance(error, BrokenPipeError):
                 self.broken = self.broken or error
+
+
+def masked(text: str) -> str:
+    """The text without any secret that this program looked up or sent: the last line before it is told."""
+    redact = sys.modules.get("tieout.connectors.redact")  # not loaded: none was
+    return text if redact is None else str(redact.masked(text))
 
 
 def fit(text: str, encoding: str) -> str:
@@ -273,7 +282,8 @@ def fail(out: Out, error: Exception) -> int:
 
 def document(exit_code: int, message: str, problems: Sequence[str] = (), hint: str = "") -> dict[str, Any]:
     """A failure as programs read it, everywhere the same."""
-    return {"exit": exit_code, "message": message, "problems": list(problems), "hint": hint}
+    told = {"message": masked(message), "problems": [masked(p) for p in problems], "hint": masked(hint)}
+    return {"exit": exit_code, **told}
 
 
 def tell(out: Out, error: Exception, *, where: str = "") -> Told:

@@ -1,6 +1,7 @@
 """A comparison as JSON, CSV or a table on a terminal. What ledgers say in text is hostile until it is made plain.
 
-JSON keeps text as it is. CSV keeps a spreadsheet from running it; the terminal table from steering the terminal.
+JSON keeps text as it is, what is not seen as escapes. CSV keeps a spreadsheet from running it; the terminal table from
+steering the terminal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tieout.compare import listed
 from tieout.compare.codes import is_amount
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, text
 from tieout.compare.sums import UNSEARCHED
+from tieout.jsontext import inert
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
@@ -29,14 +31,22 @@ _WIDEST = 40
 
 def to_json(result: Result) -> str:
     """The keys of design.md §5, indented; money as text."""
-    return json.dumps(result.as_json(), indent=2, ensure_ascii=False)
+    return inert(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
 
 
 def neutral(value: str | None) -> str:
-    """Text for a cell: an apostrophe before whatever a spreadsheet might run. Amounts do not go through here."""
+    """Text for a cell: an apostrophe before whatever a spreadsheet might run; what hides or steers as an escape.
+
+    Amounts do not go through here.
+    """
     if not value:
         return ""
-    return f"'{value}" if value.lstrip(" \u00a0").startswith(_RUNS) or value.startswith(_RUNS) else value
+    seen = value if value.isprintable() else "".join(c if c in "\t\n" else _plain_character(c) for c in _lines(value))
+    return f"'{seen}" if seen.lstrip(" \u00a0").startswith(_RUNS) or seen.startswith(_RUNS) else seen
+
+
+def _lines(value: str) -> str:
+    return value.replace("\r\n", "\n")
 
 
 def to_csv(result: Result) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from tieout.config.opening import secret_store
 from tieout.config.reading import holds_secret, is_secret
 from tieout.config.settings import SecretRef, Settings
+from tieout.connectors.redact import secret as known
 from tieout.evidence.anchoring import Anchors
 from tieout.evidence.keys import Signer, signer
 
@@ -35,6 +36,7 @@ def signing_key(settings: Settings) -> Signer:
             kept = store.read(_OWNER, _NAME) or store.write(
                 _OWNER, _NAME, base64.b64encode(secrets.token_bytes(32)).decode()
             )
+    known(kept.current)
     return signer(kept.current)
 
 

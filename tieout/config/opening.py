@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from inspect import signature
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from tieout.compare import Checks, Rounding
 from tieout.config.secrets import SecretStore, open_store, resolve
 from tieout.config.settings import SecretRef, Settings
 from tieout.connectors import Connector, opener
+from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError
 from tieout.model import Entity
 from tieout.sync.engine import Pair
@@ -72,7 +75,10 @@ def open_connection(
 
 def state_url(settings: Settings) -> str:
     """The address of the state database, looked up if it is a reference."""
-    return resolve(settings.state.url)
+    url = resolve(settings.state.url)
+    with contextlib.suppress(ValueError):  # what is no address is refused where it is opened
+        known(unquote(urlsplit(url).password or ""))
+    return url
 
 
 def to_pair(settings: Settings, name: str) -> Pair:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tieout.config.settings import SecretRef, SecretsSettings
+from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError, LeaseHeldError, RetriableError, TieoutError
 
 KEY_VARIABLE = "TIEOUT_SECRET_KEY"
@@ -34,6 +35,12 @@ def resolve(reference: str | SecretRef, *, environ: Mapping[str, str] | None = N
     """The value a reference stands for; plain text as it is. Raises ConfigError, which never holds the value."""
     if isinstance(reference, str):
         return reference
+    value = _looked_up(reference, environ)
+    known(value)
+    return value
+
+
+def _looked_up(reference: SecretRef, environ: Mapping[str, str] | None) -> str:
     if reference.env is not None:
         value = (os.environ if environ is None else environ).get(reference.env, "")
         if not value:

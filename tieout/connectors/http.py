@@ -28,6 +28,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from tieout.connectors.pinned import UNTIL, Barred, PinnedAdapter, Resolve, Unsent, certificates, looked_up
 from tieout.connectors.reach import Reach, is_loopback, place_of
+from tieout.connectors.redact import leaving, redact
 from tieout.errors import ConfigError, RetriableError
 
 log = logging.getLogger("tieout.http")
@@ -39,13 +40,8 @@ MOST_BYTES = 64 * 2**20  # unpacked
 MOST_RATIO = 200  # an answer of more than a megabyte to what came over the line; JSON and XML of lists pack to a 50th
 _FROM_RATIO = 2**20
 _CHUNK = 65_536
-_SECRETS = re.compile(
-    r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
-    r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
-)
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)$")
 _NO_TLS = re.compile("CERTIFICATE_VERIFY_FAILED|UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|WRONG_VERSION_NUMBER")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 Result = TypeVar("Result")
 
 
@@ -79,7 +75,7 @@ class Answer:
         """For an answer that redirects, in a sentence where it leads; "" for any other."""
         if not 300 <= self.status < 400 or self.status == 304:
             return ""
-        parts = urlsplit(_CONTROL.sub("", self.headers.get("Location", "")))
+        parts = urlsplit("".join(c for c in self.headers.get("Location", "") if c.isprintable()))
         place = f" to {redact(parts.netloc.rpartition('@')[2] + parts.path, 120)}" if parts.netloc or parts.path else ""
         return f"a redirect{place} (HTTP {self.status}), which is not followed"
 
@@ -88,12 +84,6 @@ class Answer:
         """Seconds of a numeric Retry-After header, at most an hour; None without one."""
         told = self.headers.get("Retry-After", "").strip()
         return min(float(told), 3600.0) if told.isascii() and told.isdigit() else None
-
-
-def redact(text: str, limit: int = 300) -> str:
-    """Remote text fit for a log or an error: no tokens, no control characters, cut."""
-    clean = _CONTROL.sub(" ", _SECRETS.sub(r"\1…", text))
-    return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
 @lru_cache(maxsize=64)
@@ -214,6 +204,7 @@ class Transport:
     ) -> Answer:
         """The answer to one request, whatever its status. Raises Unsent or Lost; a redirect is an answer."""
         checked_url(url, "the address", on_premises=bool(self._reach.on_premises))
+        leaving(headers, body)
         with self._pace.slot():
             self.requests += 1
             started = self._clock()

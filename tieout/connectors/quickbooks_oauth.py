@@ -23,10 +23,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tieout.connectors.http import Answer, Lost, Transport, checked_url, redact
+from tieout.connectors.http import Answer, Lost, Transport, checked_url
 from tieout.connectors.pinned import Barred, Unsent
 from tieout.connectors.quickbooks_watch import Watch
 from tieout.connectors.reach import Reach, is_loopback, near
+from tieout.connectors.redact import redact
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
 
 log = logging.getLogger("tieout.quickbooks")
@@ -187,10 +188,14 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
         raise ConfigError(f"Intuit's token service answers with {answer.elsewhere}", hint="check token_url")
     if answer.status in (400, 401, 403):
         raise _Refused(redact(str(found.get("error") or f"HTTP {answer.status}"), 60), answer.status)
-    given = [found.get(k) for k in ("access_token", "refresh_token")]
-    if answer.status != 200 or not all(isinstance(token, str) and token for token in given):
+    if answer.status != 200 or not all(_is_token(found.get(k)) for k in ("access_token", "refresh_token")):
         raise RetriableError(f"Intuit's token service answered HTTP {answer.status}", hint="run again later")
     return found
+
+
+def _is_token(value: object) -> bool:
+    """Whether it can be one: what a header carries, without spaces (RFC 6750)."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value) and " " not in value
 
 
 def _tokens(found: Mapping[str, Any], realm: str, serial: int, now: datetime) -> Tokens:

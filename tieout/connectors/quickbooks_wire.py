@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tieout.connectors.http import Again, Answer, Lost, Transport, patiently, redact
+from tieout.connectors.http import Again, Answer, Lost, Transport, patiently
 from tieout.connectors.pinned import Unsent
+from tieout.connectors.redact import masked, redact
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -103,7 +104,11 @@ class Fault:
     def __str__(self) -> str:
         said = self.message if self.detail in ("", self.message) else f"{self.message}: {self.detail}"
         what = f"QuickBooks says {self.code or f'HTTP {self.status}'} {redact(said)}"
-        return what + (f" ({self.element})" if self.element else "") + (f" [intuit_tid {self.tid}]" if self.tid else "")
+        return (
+            what
+            + (f" ({redact(self.element, 80)})" if self.element else "")
+            + (f" [intuit_tid {self.tid}]" if self.tid else "")
+        )
 
 
 def trace_id(answer: Answer) -> str:
@@ -126,9 +131,10 @@ def fault_of(answer: Answer, parsed: Any) -> Fault | None:
     if found is None:
         if 200 <= answer.status < 300:
             return None
-        said = "" if parsed is not None or answer.elsewhere else answer.text[:200]
+        said = "" if parsed is not None or answer.elsewhere else redact(answer.text[:20_000], 200)
         found = ("", answer.elsewhere or "an answer that cannot be read", said, "")
-    return Fault(answer.status, *found, trace_id(answer), answer.retry_after)
+    code, message, detail, element = map(masked, found)
+    return Fault(answer.status, code, message, detail, element, trace_id(answer), answer.retry_after)
 
 
 def _parts(answer: Native) -> Iterator[Native]:
@@ -151,7 +157,7 @@ def _json_fault(held: Any) -> tuple[str, str, str, str]:
     def part(name: str) -> str:
         return "" if lower.get(name) is None else str(lower[name])
 
-    return part("code").lstrip("0"), part("message"), part("detail"), part("element")
+    return redact(part("code").lstrip("0"), 40), part("message"), part("detail"), part("element")
 
 
 def _xml_fault(text: str) -> tuple[str, str, str, str] | None:
@@ -160,7 +166,7 @@ def _xml_fault(text: str) -> tuple[str, str, str, str] | None:
     if found is None:
         return None
     parts = dict(_XML_PART.findall(found[2]))
-    return found[1].lstrip("0"), parts.get("Message", ""), parts.get("Detail", ""), ""
+    return redact(found[1].lstrip("0"), 40), parts.get("Message", ""), parts.get("Detail", ""), ""
 
 
 def read_error(fault: Fault) -> Exception:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from tieout.connectors.http import redact
+from tieout.connectors.redact import redact
 from tieout.connectors.sage_x3_objects import Changed, Objects
 from tieout.connectors.sage_x3_payload import program
 from tieout.connectors.sage_x3_settings import Export, SageX3Settings

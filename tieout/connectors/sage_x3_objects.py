@@ -15,7 +15,7 @@ from typing import Any
 
 from lxml import etree
 
-from tieout.connectors.http import redact
+from tieout.connectors.redact import redact
 from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, described, native, parsed, program, rows, values
 from tieout.connectors.sage_x3_wire import Refused, Wire
 from tieout.errors import FatalError, NotFoundError, NotServedError, RetriableError

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, patiently, redact
+from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, patiently
 from tieout.connectors.pinned import Unsent
+from tieout.connectors.redact import masked, redact
 from tieout.connectors.sage_x3_answer import Reply, harmless, plain
 from tieout.errors import (
     AuthError,
@@ -343,7 +344,7 @@ class Wire:
 
 def _read(answer: Any) -> Reply:
     """An answer as zeep reads it. Raises one of _BROKEN for one that is none."""
-    messages = tuple((str(m.type or ""), str(m.message or "")) for m in answer.messages or ())
+    messages = tuple((str(m.type or ""), masked(str(m.message or ""))) for m in answer.messages or ())
     return Reply(answer.status, messages, answer.resultXml)
 
 
@@ -356,4 +357,4 @@ class _Document:
 
 def rejected(why: Refused, what: str) -> WriteError:
     """What a refusal of a write becomes."""
-    return Rejected(f"X3 refuses {what}: {why}", code=";".join(kind for kind, _ in why.reply.messages))
+    return Rejected(f"X3 refuses {what}: {why}", code=redact(";".join(kind for kind, _ in why.reply.messages), 80))

@@ -39,7 +39,7 @@ def test_csv_keeps_amounts_exact_and_text_harmless(result):
     assert len(rows) == len(result.discrepancies)
     assert sorted(Decimal(r["delta"]) for r in rows) == sorted(d.delta for d in result.discrepancies)
     by_left = {r["left"]: r for r in rows}
-    assert by_left["L1"]["left_label"] == "'" + EVIL
+    assert by_left["L1"]["left_label"] == "'" + EVIL.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     assert by_left["P1"]["left_label"] == "'-1+2"
     assert by_left["L1"]["delta"] == "-1234567.891"  # a number, not text
     for row in rows:
@@ -47,9 +47,15 @@ def test_csv_keeps_amounts_exact_and_text_harmless(result):
             assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@pytest.mark.parametrize("start", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "\u00a0=1", "\uff1d1", "\u22121"])
+@pytest.mark.parametrize("start", ["=1", "+1", "-1", "@x", "\t=1", "\n=1", " =1", "\u00a0=1", "\uff1d1", "\u22121"])
 def test_every_start_a_spreadsheet_runs_is_neutral(start):
     assert render.neutral(start) == "'" + start
+
+
+def test_what_hides_or_steers_in_a_cell_is_an_escape():
+    assert render.neutral("a\r\nb\tc\r\x1b\x9b\u202ed\ufeff") == "a\nb\tc\\x0d\\x1b\\x9b\\u202ed\\ufeff"
+    assert render.neutral("\r=1") == "\\x0d=1"
+    assert render.neutral("Müller & Söhne 株式会社") == "Müller & Söhne 株式会社"
 
 
 def test_terminal_table_cannot_steer_the_terminal(result):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
+import json
 import threading
+import urllib.parse
 
 import pytest
 
-from tieout.connectors.http import Lost, Pace, Transport, checked_url, redact
+from tieout.connectors.http import Lost, Pace, Transport, checked_url
 from tieout.connectors.pinned import Unsent
+from tieout.connectors.redact import redact
 from tieout.errors import ConfigError
 
 
@@ -204,6 +208,23 @@ def test_no_more_than_so_many_at_once():
 )
 def test_secrets_are_cut_out_of_remote_text(text):
     assert "eyJabc" not in redact(text)
+
+
+def test_a_secret_that_was_sent_is_cut_out_however_it_is_repeated():
+    token, password = "eyJnobody.knows-this", "pä&ss word"
+    basic = base64.b64encode(f"me:{password}".encode()).decode()
+    form = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+    with serving(lambda h: say(h, 200)) as (url, _):
+        Transport().send("GET", url, headers={"Authorization": f"Bearer {token}"})
+        Transport().send("GET", url, headers=form, body=b"grant_type=refresh_token&refresh_token=AB11nobody-knows")
+    for said in (
+        f"Unauthorized: {token} is over", f"x-auth {basic}", f"{password} is wrong", urllib.parse.quote(password),
+        urllib.parse.quote_plus(password), repr(password.encode()), json.dumps(password), "AB11nobody-knows is no grant",
+    ):  # fmt: skip
+        told = redact(said)
+        assert "…" in told
+        assert not any(part in told for part in ("knows", "ss%20", "ss+w", "ss word", basic)), told
+    assert redact("grant_type is missing") == "grant_type is missing"
 
 
 def test_remote_text_cannot_forge_log_lines():

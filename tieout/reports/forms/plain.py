@@ -13,13 +13,14 @@ from pathlib import PurePath
 from typing import Any
 
 from tieout.compare.render import neutral
+from tieout.jsontext import inert
 from tieout.model import tidy
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 
 def write_json(report: Report) -> str:
     """Stable keys; money as text, dates as ISO text; each row an object by the keys of its columns, and its `style`."""
-    return json.dumps(as_data(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    return inert(json.dumps(as_data(report), ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
 
 
 def as_data(report: Report) -> dict[str, Any]:
