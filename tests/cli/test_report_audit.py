@@ -83,7 +83,18 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, str
         it.sync()
         found = json.loads(it.run("discrepancies", "list", "--json").stdout)["discrepancies"]
         [d] = [d for d in found if d["field"] == "due"]
-        it.run("discrepancies", "decide", d["id"], "accept", "--by", "Grace", "--reason", "agreed by phone")
+        it.run(
+            "discrepancies",
+            "decide",
+            d["id"],
+            "accept",
+            "--by",
+            "Grace",
+            "--reason",
+            "agreed by phone",
+            "--until",
+            "2999-12-31",
+        )
         yield it, closed, d["id"]
 
 
@@ -130,6 +141,7 @@ def test_one_difference_has_its_history_on_the_screen_and_for_programs(kept: tup
     [told] = json.loads(it.run("discrepancies", "history", id[:12], "--json").stdout)["histories"]
     assert [(e["event"], e["reason"]) for e in told["events"]] == [("opened", ""), ("accept", "agreed by phone")]
     assert told["events"][0]["right_value"] == "2031-01-31"
+    assert re.search(r"accepted until +2999-12-31", it.run("discrepancies", "show", id[:12]).stdout)
     shown = it.run("discrepancies", "history", id[:12]).stdout
     assert "agreed by phone" in shown
     assert "Grace" in shown

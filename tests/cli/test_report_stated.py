@@ -99,6 +99,13 @@ def test_a_statement_tells_its_customer_the_account_and_nothing_of_the_house(
         assert inside["provenance"]["read"]
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "pdf", "text"])
+def test_where_nobody_owes_anything_it_is_said_that_there_is_no_statement(tieout: Run, books: Path, form: str) -> None:
+    (books / "bills.csv").write_text(BILLS.partition("\n")[0] + "\n")
+    ran = tieout("report", "statement", *FILES[:4], *DAY, "--format", form, "--out", "s")
+    assert (ran.returncode, ran.stderr.startswith("nothing to report: no customer has a balance")) == (0, True)
+
+
 def test_a_statement_in_doubt_says_so_and_is_no_letter(tieout: Run, books: Path) -> None:
     (books / "who.csv").write_text(STATED.format(bee="49.50"))
     made, ran = sent(tieout, books, "html")

@@ -29,7 +29,7 @@ _COLUMNS = (
     *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
     *("right_label", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
-    *("last_seen_at", "closed_at"),
+    *("last_seen_at", "closed_at", "accepted_until"),
 )
 _SHORTEST = 6
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -298,7 +298,7 @@ def _shown(name: str, d: dict[str, Any]) -> str:
     if name == "secondary":
         return ", ".join(d[name])
     value = str(d.get(name) or "")
-    return when(value) if name.endswith("_at") else words(value) if name in ("kind", "field") else value
+    return when(value) if name.endswith(("_at", "_until")) else words(value) if name in ("kind", "field") else value
 
 
 def _long_enough(id: str) -> None:

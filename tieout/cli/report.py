@@ -265,6 +265,10 @@ def _write(
     out: Out, reports: Sequence[Report], form: str, output: Path | None, *, only: str | None, limit: int, together: bool
 ) -> None:
     """To the screen; or to the file, and for several documents into the folder, one file each."""
+    if not reports:
+        out.note("nothing to report: no customer has a balance on the day, or a movement in the period")
+        if form == "csv":
+            return None
     module, name = FORMATS[form]
     writer = getattr(import_module(f"tieout.reports.forms.{module}"), name)
     if form == "csv":
@@ -289,7 +293,8 @@ def _write(
     doubted = len(reports) - sent
     if form in _LETTERS and doubted:
         were = "is" if doubted == 1 else "are"
-        out.warn(f"{doubted:,} of {len(reports):,} {were} not for customers: each says in its proofs and notes why")
+        why = "see the proofs and notes in them, or they show both ledgers"
+        out.warn(f"{doubted:,} of {len(reports):,} {were} not for customers: {why}")
     return _tell_left_out(out, reports, form)
 
 

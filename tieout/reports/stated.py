@@ -169,9 +169,12 @@ def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer
     """The documents of the customers against the balance that the system states of each, by currency."""
     of = [o for o in held if o.difference is not None]
     if not of:
-        why = "" if side.books.known is None else ", as known then: what is kept of it may be older than its documents"
-        why = why or (", only one in one currency beside documents in several" if any(o.stated for o in held) else "")
-        yield Proof(f"{side.name}: no balance that it states of {who} is to be had{why}", None, None, None)
+        claim = f"no balance that it states of {who} is to be had"
+        if side.books.known is not None:
+            claim += " as known then: it may be older than the documents"
+        elif any(o.stated for o in held):
+            claim = f"what it states of {who} is of one currency, its documents of several"
+        yield Proof(f"{side.name}: {claim}", None, None, None)
     for currency in sorted({o.currency for o in of}):
         own = [o for o in of if o.currency == currency]
         bad = sum(bool(o.difference) for o in own)

@@ -396,7 +396,19 @@ def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPE
     rows = store.rows(query)
     out = [
         loads(r["body"])
-        | {k: r[k] for k in ("pair", "state", "owner", "reason", "first_seen_at", "last_seen_at", "closed_at")}
+        | {
+            k: r[k]
+            for k in (
+                "pair",
+                "state",
+                "owner",
+                "reason",
+                "accepted_until",
+                "first_seen_at",
+                "last_seen_at",
+                "closed_at",
+            )
+        }
         for r in rows
     ]
     return sorted(out, key=lambda d: (-abs(Decimal(d["delta"])), d["code"], d["id"]))
