@@ -75,7 +75,7 @@ def run(
     """
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
-    told = tables.told(con)
+    told = tables.told(con, known)
     equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from, listed=matches is not None)
     tables.documents(con, known, as_of=as_of, rest=equal > 0)
     if "open" in scopes:
@@ -88,7 +88,10 @@ def run(
     by_open = "open" in scopes and scopes[0] != scopes[1]
     rules.find(con, free, told, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
     stated = cash.find(con, as_of=as_of, reported_balances=reported_balances)
-    sums = [totals.of_all(con, side, as_of=as_of, rest=equal > 0) for side in SIDES]
+    sums = [
+        totals.of_all(con, side, as_of=as_of, rest=equal > 0, stated=has)
+        for side, has in zip(SIDES, known.stated, strict=True)
+    ]
     control.find(
         con,
         checks,

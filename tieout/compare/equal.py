@@ -47,16 +47,6 @@ _UNCONCERNED = "b.concerns IS NULL"
 _NOT_CONCERNED = """
 b.id NOT IN (SELECT concerns FROM {side}_documents WHERE kind = 'adjustment' AND concerns IS NOT NULL)
 """
-_TOLD = ("subkind", "voided_on", "settled_on", "tax", "due", "rate", "disputed", "ar", "link", "marker", "concerns")
-# How many rows there are, and how many say something in each column, or something else than most documents do.
-_STATED = f"""
-SELECT (SELECT count(*) FROM {{side}}_applications) AS applications, d.* FROM (
-  SELECT count(*) AS n, {", ".join(f"count({c}) AS {c}" for c in _TOLD)},
-         count(CASE WHEN kind <> 'invoice' THEN 1 END) AS kind, count(CASE WHEN state <> 'posted' THEN 1 END) AS state,
-         count(CASE WHEN posted IS DISTINCT FROM issued THEN 1 END) AS posted
-  FROM {{side}}_documents) AS d
-"""
-_STATED_OF = ("applications", "n", *_TOLD, "kind", "state", "posted")
 _COUNTS = "SELECT count(*), count(left_rid), count(right_rid), count(CASE WHEN same THEN 1 END) FROM cmp_equal"
 _REST = """
 CREATE OR REPLACE TEMP TABLE cmp_rest_{side} AS
@@ -123,9 +113,7 @@ def take_off(
     same_ids: as in `engine.run` · from_rows: rows of the smaller side below which this is not tried
     listed: `cmp_equal` says what `listed.write_matches` needs of the right row, too
     """
-    left, right = (
-        dict(zip(_STATED_OF, con.execute(_STATED.format(side=side)).fetchall()[0], strict=True)) for side in SIDES
-    )
+    left, right = parties.stated
     claimed = not key and any(s["link"] or s["marker"] for s in (left, right))
     if min(left["n"], right["n"]) < max(from_rows, 1) or claimed:
         return 0

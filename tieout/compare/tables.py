@@ -157,6 +157,7 @@ class Parties:
 
     in_place: sides whose documents are read where they lie · by_id: sides where every document names a customer's id
     by_name: what documents call a customer is the same on both sides for all that are matched, and for no other two
+    stated: see `_stated`
     """
 
     matched: int
@@ -164,6 +165,7 @@ class Parties:
     in_place: tuple[str, ...] = ()
     by_id: tuple[str, ...] = ()
     by_name: bool = False
+    stated: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
 
     def id_of(self, side: str, of: str) -> str:
         """The expression for the id in `cmp_party_*`, given the alias of a document."""
@@ -204,17 +206,40 @@ def parties(con: Connection) -> Parties:
         con.execute(_WHO.format(side=side))
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
-    by_id = tuple(s for s in SIDES if con.execute(_WITHOUT_ID.format(side=s)).fetchall()[0][0] == 0)
+    documents = _stated(con, "left"), _stated(con, "right")
+    by_id = tuple(side for side, has in zip(SIDES, documents, strict=True) if has["customer"] == has["n"])
     return Parties(
         matched,
         comparable,
         tuple(s for s, has in zip(SIDES, numbered, strict=True) if has),
         by_id,
         comparable and by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, matched),
+        documents,
     )
 
 
-_WITHOUT_ID = "SELECT count(*) - count(customer) FROM {side}_documents"
+def _stated(con: Connection, side: str) -> dict[str, int]:
+    """How many documents a side has (`n`), and how many say something in a column, or not what most documents do."""
+    return dict(zip(_COUNTED_OF, con.execute(_COUNTS_OF.format(side=side)).fetchall()[0], strict=True))
+
+
+_SAID = (
+    "customer", "subkind", "voided_on", "settled_on", "tax", "due", "rate", "disputed", "ar", "link", "marker",
+    "concerns", "entity_code",
+)  # fmt: skip
+_OTHERWISE = {
+    "kind": "kind IS DISTINCT FROM 'invoice'",
+    "state": "state IS DISTINCT FROM 'posted'",
+    "posted": "posted IS DISTINCT FROM issued",
+    "discount": "discount <> 0",
+}
+_COUNTED_OF = ("applications", "n", *_SAID, *_OTHERWISE)
+_COUNTS_OF = f"""
+SELECT (SELECT count(*) FROM {{side}}_applications) AS applications, d.* FROM (
+  SELECT count(*) AS n, {", ".join(f"count({c}) AS {c}" for c in _SAID)},
+         {", ".join(f"count(CASE WHEN {when} THEN 1 END) AS {c}" for c, when in _OTHERWISE.items())}
+  FROM {{side}}_documents) AS d
+"""
 # How many names mean two on the two sides, and how many the same.
 _BY_NAME = """
 SELECT count(CASE WHEN coalesce(l.pair <> r.pair, TRUE) THEN 1 END), count(CASE WHEN l.pair = r.pair THEN 1 END)
@@ -313,18 +338,19 @@ def conditions(as_of: date | None) -> dict[str, str]:
     return {"dead": dead, "settled": settled, "due_by": due_by, "counts": counts}
 
 
-def told(con: Connection) -> list[str]:
+def told(con: Connection, known: Parties) -> list[str]:
     """Columns whose difference is one only where both ledgers tell them at all, those of them that both do."""
-    return [name for name, ask in _TOLD.items() if con.execute(ask).fetchall()[0][0]]
+    both = [c for c in ("discount", "entity_code") if all(side[c] for side in known.stated)]
+    # Entity codes are told if some are the same.
+    if "entity_code" in both and not con.execute(_SAME_ENTITIES).fetchall()[0][0]:
+        both.remove("entity_code")
+    return both
 
 
-# Entity codes are told if some are the same.
-_TOLD = {
-    "discount": """SELECT (SELECT bool_or(discount <> 0) FROM left_documents)
-                      AND (SELECT bool_or(discount <> 0) FROM right_documents)""",
-    "entity_code": """SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
-                      INTERSECT SELECT entity_code FROM right_documents)""",
-}
+_SAME_ENTITIES = """
+SELECT count(*) > 0 FROM (SELECT entity_code FROM left_documents WHERE entity_code IS NOT NULL
+                          INTERSECT SELECT entity_code FROM right_documents)
+"""
 # One row per customer id; `cid` joins spellings of one customer that the ledger itself does not tell apart.
 _STATED_PARTY = """
 CREATE OR REPLACE TEMP TABLE cmp_stated_{side} AS

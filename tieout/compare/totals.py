@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -25,10 +26,17 @@ class Sums:
     last: date | None
 
 
-def of_all(con: Connection, side: str, *, as_of: date | None, rest: bool = False) -> list[Sums]:
-    """In order of currency. as_of, rest: as in `tables.every`"""
+def of_all(
+    con: Connection, side: str, *, as_of: date | None, rest: bool = False, stated: Mapping[str, int]
+) -> list[Sums]:
+    """In order of currency. as_of, rest: as in `tables.every` · stated: of that side, as in `tables.Parties`"""
     # Where only some rows were looked at closely, what that changed of them comes on top of all as they are stated.
-    sums = _SUMS_OF_ALL.format(side=side, **conditions(as_of)) if rest else _SUMS.format(side=side)
+    sums = _SUMS.format(side=side)
+    if rest:
+        holds = {"raises": "b.sign > 0", "lowers": "b.sign < 0", **conditions(as_of)}
+        if not as_of and not any(stated[c] for c in ("kind", "state", "settled_on")):
+            holds = {"raises": "TRUE", "lowers": "FALSE", "counts": "TRUE", "settled": "FALSE"}
+        sums = _SUMS_OF_ALL.format(side=side, **holds)
     rows = con.execute(f"SELECT * FROM ({sums}) AS s ORDER BY currency").fetchall()
     return [Sums(*row) for row in rows]
 
@@ -45,10 +53,10 @@ _SUMS_OF_ALL = (
     + "".join(
         f"coalesce(CAST(sum(CASE WHEN {{counts}}{condition} THEN b.{column} END) AS DECIMAL(38,6)), 0) AS {name}, "
         for name, column, condition in (
-            ("raised", "total", " AND b.sign > 0"),
-            ("lowered", "total", " AND b.sign < 0"),
-            ("open_raised", "total", " AND b.sign > 0 AND b.ar IS NULL AND NOT {settled}"),
-            ("open_lowered", "total", " AND b.sign < 0 AND b.ar IS NULL AND NOT {settled}"),
+            ("raised", "total", " AND {raises}"),
+            ("lowered", "total", " AND {lowers}"),
+            ("open_raised", "total", " AND {raises} AND b.ar IS NULL AND NOT {settled}"),
+            ("open_lowered", "total", " AND {lowers} AND b.ar IS NULL AND NOT {settled}"),
             ("ar", "ar", " AND NOT {settled}"),
         )
     )
