@@ -20,7 +20,7 @@ FLOATS = {
     "connectors/decode.py": "shares of byte values, to tell encodings apart",
     "connectors/http.py": "seconds",
     "connectors/pinned.py": "seconds",
-    "connectors/infer.py": "shares of cells, to find the heading row",
+    "connectors/infer/sheet.py": "shares of cells, to find the heading row",
     "connectors/memory_books.py": "seconds of the books' own clock",
     "connectors/memory_faults.py": "seconds",
     "connectors/memory_types.py": "seconds",

@@ -145,7 +145,11 @@ def infer(out: Out, file: Path, output: Path | None) -> None:
         out.note(f"wrote {output}")
     else:
         out.lines(found.toml.splitlines())
-    out.data({"toml": found.toml, "questions": list(found.questions), "output": str(output) if output else None})
+    said = {"toml": found.toml, "questions": list(found.questions), "shipped": list(found.shipped)}
+    out.data(said | {"output": str(output) if output else None})
+    for name in found.shipped:
+        used = f"tieout profile check {quote(str(file))} --profile {name}"
+        out.note(f"the shipped profile {name} reads every row as it is: {used}")
     for question in found.questions:
         out.warn(f"question: {clean(question)}")
     if output:

@@ -199,6 +199,12 @@ class TabularConnector:
 
     def _source(self, export: Export) -> Source:
         profile = load_profile(export.profile)
+        if not profile.key:
+            raise ConfigError(
+                f"[connection.{self._name}] exports: profile {profile.name} has no `key`: a record would be known by "
+                "its place in the file, which the next export changes",
+                hint="name in `key` the columns that identify a record; without, it is for `tieout compare` only",
+            )
         code = export.entity_code or self._settings.entity_code
         return Source(export.glob, profile, export.entity, export.entity_code, code, export.scope or profile.scope)
 

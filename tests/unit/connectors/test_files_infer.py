@@ -9,7 +9,8 @@ import openpyxl
 import pytest
 
 from tieout.connectors.files import infer, records
-from tieout.errors import ProfileError
+from tieout.connectors.tabular import open_tabular
+from tieout.errors import ConfigError, ProfileError
 from tieout.mapping.tabular import parse_profile
 
 HEAD = "Invoice No;Customer;Invoice Date;Due Date;Amount\n"
@@ -90,14 +91,21 @@ def test_the_code_page_is_asked_with_how_each_would_read(tmp_path: Path) -> None
     assert "\nencoding" not in found.toml
 
 
-def test_codes_of_unknown_meaning_are_asked(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, "Type,Number,Customer,Date,Currency,Amount\nINV,1,C,2026-01-31,USD,5.00\nXQ,2,C,2026-01-31,USD,5.00\n"
-    )
+def test_codes_of_unknown_meaning_are_asked_and_keep_the_profile_from_loading(tmp_path: Path) -> None:
+    head = "Type,Number,Customer,Date,Currency,Amount,Method\n"
+    path = write(tmp_path, head + "INV,1,C,2026-01-31,USD,5.00,T\nXQ,2,C,2026-01-31,USD,5.00,card\n")
     found = infer(path)
-    assert any(q.startswith("kind") and "'XQ'" in q for q in found.questions)
-    profile = parse_profile(found.toml, source="p", name="p")
-    assert [r["column"] for r in records(path, profile, "erp")[1].rejected] == ["kind"]
+    assert [q.partition(":")[0] for q in found.questions] == ["kind", "method"]
+    with pytest.raises(ProfileError, match="still asks") as refused:
+        parse_profile(found.toml, source="p", name="p")
+    assert ["'XQ'" in p or '"XQ" = "…"' in p for p in refused.value.problems] == [True, False]
+    kind = found.toml.replace("# ASK: ", "")
+    with pytest.raises(ProfileError, match="a kind is"):
+        parse_profile(kind, source="p", name="p")
+    profile = parse_profile(
+        kind.replace('"XQ" = "…"', '"XQ" = "credit_memo"').replace("…", "wire"), source="p", name="p"
+    )
+    assert records(path, profile, "erp")[1].totals == {"USD": {"count": 2, "sum": D(0)}}
 
 
 def test_repeated_numbers_are_asked_about(tmp_path: Path) -> None:
@@ -128,7 +136,7 @@ def test_mangled_dates_are_asked_about(tmp_path: Path) -> None:
 
 
 def test_hostile_text_cannot_leave_its_comment_or_string(tmp_path: Path) -> None:
-    path = write(tmp_path, 'Number,Customer,Date,Currency,Amount,"x\ny = 1 #"\n1,C,2026-01-31,USD,5.00,\n')
+    path = write(tmp_path, 'Invoice Number,Customer,Date,Currency,Amount,"x\ny = 1 #"\n1,C,2026-01-31,USD,5.00,\n')
     assert "y" not in parse_profile(infer(path).toml, source="p", name="p").model_dump()
 
 
@@ -136,7 +144,7 @@ def test_a_workbook(tmp_path: Path) -> None:
     from datetime import date
 
     book = openpyxl.Workbook()
-    book.active.append(["Number", "Customer", "Date", "Currency", "Amount"])
+    book.active.append(["Invoice Number", "Customer", "Date", "Currency", "Amount"])
     book.active.append(["0001", "C1", date(2026, 1, 31), "USD", 12.5])
     path = tmp_path / "ledger.xlsx"
     book.save(path)
@@ -180,3 +188,77 @@ def test_net_and_tax_that_make_the_total_do_so_row_by_row(tmp_path: Path, more: 
 def test_amounts_of_which_none_is_a_number_are_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, "number,customer,date,currency,total\n1,C1,2026-01-31,USD,n/a\n2,C1,2026-01-31,USD,open\n")
     assert any(q.startswith("amounts") and "'n/a'" in q for q in infer(path).questions)
+
+
+@pytest.mark.parametrize("heading", ["Invoice", "Doc", "Receipt", "Beleg", "Ref #"])
+def test_a_file_whose_number_is_not_known_is_asked_for_it(tmp_path: Path, heading: str) -> None:
+    """Without a key a row is known by its place in the file: one more row on top, and each is taken for another."""
+    path = write(
+        tmp_path, f"{heading};Customer;Invoice Date;Currency;Amount\n7;A;2026-01-31;EUR;1,50\n8;A;2026-01-31;EUR;2,75\n"
+    )
+    found = infer(path)
+    assert any(q.startswith("number") and repr(heading) in q for q in found.questions)
+    with pytest.raises(ProfileError, match=r"(?s)key = .*number = "):
+        parse_profile(found.toml, source="p", name="p")
+    profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+    assert [seen.id for seen in records(path, profile, "erp")[0]] == ["7", "8"]
+
+
+def test_no_connection_takes_a_profile_without_a_key(tmp_path: Path) -> None:
+    toml = infer(write(tmp_path, "What;Customer;Invoice Date;Currency;Amount\nx;A;2026-01-31;EUR;1,50\n")).toml
+    without = "\n".join(line for line in toml.splitlines() if not line.startswith("# ASK: "))
+    (tmp_path / "keyless.toml").write_text(without, "utf-8")
+    settings = {
+        "folder": tmp_path,
+        "currency": "EUR",
+        "exports": [{"glob": "*.csv", "profile": str(tmp_path / "keyless.toml")}],
+    }
+    with pytest.raises(ConfigError, match="profile ledger has no `key`"):
+        open_tabular("erp", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("headings", "asked"),
+    [
+        ("Number,Customer,Date,Amount,Currency", True),
+        ("Receipt,Customer,Payment Date,Amount,Currency", True),
+        ("Invoice No,Customer,Date Paid,Amount,Currency", True),
+        ("Invoice No,Customer,Date,Amount,Currency", False),
+    ],
+)
+def test_what_the_rows_are_is_asked_unless_the_headings_say_so(tmp_path: Path, headings: str, asked: bool) -> None:
+    found = infer(write(tmp_path, headings + "\nR1,Acme,2026-03-14,100.00,USD\nR2,Acme,2026-03-15,20.50,USD\n"))
+    assert any(q.startswith("kind") for q in found.questions) is asked
+    assert ('\nkind = { value = "invoice" }' in found.toml) is not asked
+
+
+def test_customers_are_proposed_as_customers(tmp_path: Path) -> None:
+    path = write(tmp_path, "Customer No,Name,Email,Balance\n001,Acme,a@example.com,10.50\n002,Beta,,0.00\n")
+    found = infer(path)
+    assert found.questions == ()
+    profile = parse_profile(found.toml, source="p", name="p")
+    assert [(s.id, s.record.name) for s in records(path, profile, "erp")[0]] == [("001", "Acme"), ("002", "Beta")]
+    twice = infer(write(tmp_path, "Name,Email\nAcme,a@example.com\nAcme,b@example.com\n"))
+    assert [q.partition(":")[0] for q in twice.questions] == ["key"]
+
+
+def test_two_headings_for_one_column_are_asked_where_they_differ(tmp_path: Path) -> None:
+    head = "Invoice No,Customer,Invoice Date,GL Date,Amount,Value,Currency\n"
+    path = write(tmp_path, head + "1,A,2026-01-31,2026-01-31,5.00,5.00,USD\n2,A,2026-01-31,2026-02-01,6.00,6.00,USD\n")
+    found = infer(path)
+    assert found.questions == ("issued: 'Invoice Date' or 'GL Date'? Either heading may stand for it, and they differ",)
+    assert "'Value' says what 'Amount' says, in every row" in found.toml
+    with pytest.raises(ProfileError, match=r'issued = .*or the heading "GL Date"'):
+        parse_profile(found.toml, source="p", name="p")
+    parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+
+
+def test_a_shipped_profile_that_reads_every_row_is_named(tmp_path: Path) -> None:
+    rows = "invoice,1,C,2026-01-31,USD,5.00\ninvoice,2,C,2026-01-31,USD,6.50\n"
+    found = infer(write(tmp_path, "kind,number,customer,issued,currency,total\n" + rows))
+    assert found.shipped == ("documents",)
+    assert "# the shipped profile documents reads every row of this file as it is" in found.toml
+    assert (
+        infer(write(tmp_path, "kind,number,customer,issued,currency,total\nbill,1,C,2026-01-31,USD,5.00\n")).shipped
+        == ()
+    )

@@ -1,0 +1,184 @@
+"""The proposed profile as TOML, each line below its evidence; what the file does not show is a line to answer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from tieout.connectors import saplist
+from tieout.connectors.infer.formats import NULL_DATES, Format, Numbers
+from tieout.connectors.infer.roles import Roles, say_invoice
+from tieout.connectors.infer.sheet import Sheet
+from tieout.mapping.fields import strip
+from tieout.mapping.tabular import MEANINGS
+
+_KIND_WORDS = {
+    **dict.fromkeys(("invoice", "inv", "dr", "si", "bill"), "invoice"),
+    "rv": "invoice|credit_memo",
+    **dict.fromkeys(("credit_memo", "credit memo", "credit note", "credit", "cm", "crn", "dg", "sc"), "credit_memo"),
+    **dict.fromkeys(("payment", "receipt", "pmt", "dz", "sr"), "payment"),
+}
+_KINDS = "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign"
+_ASK = "# ASK: "
+_MOST_ASKED = 12  # codes, or columns, of one question
+
+
+def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers) -> str:
+    columns = roles.columns
+    out = [
+        f"# Proposed from {_one_line(sheet.path.name)}: {len(sheet.rows)} rows, headings in row {sheet.header_row}.",
+        "# Read each line; what is commented out as ASK must be answered before the profile loads.",
+        *(f"# {_one_line(n)}" for n in sheet.notes),
+        f"name = {_toml(re.sub('[^a-z0-9]+', '-', sheet.path.stem.lower()).strip('-') or 'proposed')}",
+        'description = ""',
+    ]
+    kind = _kind(sheet, columns, numbers) if roles.entity == "documents" else []
+    out += [f'entity = "{roles.entity}"', *_key(sheet, roles), "", "[file]"]
+    if sheet.delimiter == saplist.NAME:
+        out.append('format = "sap-list"')
+    elif sheet.delimiter:
+        out.append(f"delimiter = {_toml('tab' if sheet.delimiter == chr(9) else sheet.delimiter)}")
+    if any(q.startswith("encoding") for q in sheet.questions):
+        out.append('# ASK: encoding = "cp1252"')
+    nulls = sorted({v for c in dates for v in sheet.column(columns[c]) if v in NULL_DATES})
+    if nulls:
+        out.append(f"null = [{', '.join(map(_toml, nulls))}]")
+    out += ["", "[amounts]", f"# {_one_line(numbers.why)}"]
+    if numbers.decimal is None and (roles.entity == "documents" or "balance" in columns):
+        out += ['# ASK: decimal = "."  # or ","', '# ASK: group = ","  # or "." or " ", or "" where there is none']
+    elif numbers.decimal is not None:
+        out += [f"decimal = {_toml(numbers.decimal)}", f"group = {_toml(numbers.group)}"]
+    out.append(f"signs = [{', '.join(map(_toml, numbers.signs))}]")
+    out.append(f'direction = "{"debit_positive" if numbers.negatives else "magnitude"}"')
+    out += ["", "[columns]", *kind, *_number(sheet, roles)]
+    for column, at in columns.items():
+        if column == "kind":
+            continue
+        lines = _codes(sheet, column, at) if column in MEANINGS else _column(sheet, column, at, dates.get(column))
+        out += _either(sheet, lines, roles.rivals.get(column, ()))
+    out += [f'# ASK: {column} = {{ names = ["…"], required = true }}  # which heading?' for column in roles.absent]
+    if roles.entity == "documents" and "currency" not in columns:
+        out.append('# ASK: currency = { value = "USD" }')
+        sheet.questions.append("currency: no column states it; which currency is the file in?")
+    used = {*columns.values(), *roles.numbers[:1]}
+    out += [f"# not read: {_one_line(h)!r}" for at, h in enumerate(sheet.headings) if strip(h) and at not in used]
+    out += ["", *(f"# question: {_one_line(q)}" for q in sheet.questions)]
+    return "\n".join(out) + "\n"
+
+
+def _key(sheet: Sheet, roles: Roles) -> list[str]:
+    columns = roles.columns
+    if roles.entity == "customers":
+        parts = ["customer" if "customer" in columns else "name"]
+    else:
+        name = "document" if "document" in columns else "number"
+        if name not in columns:
+            return _asked_key(sheet, roles)
+        parts = [c for c in ("entity_code", name, "fiscal_year") if c in columns]
+    keys = Counter(tuple(strip(r[columns[c]]) for c in parts if columns[c] < len(r)) for r in sheet.rows)
+    repeated = sum(1 for n in keys.values() if n > 1)
+    why = f"# {len(keys)} keys in {len(sheet.rows)} rows, {repeated} of them on several rows"
+    key = f"key = [{', '.join(map(_toml, parts))}]"
+    if not repeated:
+        return [key, why, "unique = true"]
+    if roles.entity == "customers":
+        sheet.questions.append(f"key: {repeated} customers stand on several rows; which columns tell them apart?")
+        return [f"# ASK: {key}  # or others that tell them apart", why]
+    sheet.questions.append(
+        f"rows: {repeated} document numbers stand on several rows; are these lines of one document "
+        '(rows = "lines") or documents of their own?'
+    )
+    asked = '# ASK: rows = "lines"  # of one document; or "documents": each row is one of its own'
+    return [key, why, "unique = false", asked]
+
+
+def _asked_key(sheet: Sheet, roles: Roles) -> list[str]:
+    may = [sheet.headings[at] for at in roles.numbers]
+    shown = f"; each row says another in {', '.join(map(repr, may[:_MOST_ASKED]))}" if may else ""
+    sheet.questions.append(
+        f"number: no heading is known for a document's number{shown}. Which column is it? Without one a row is "
+        "known by its place in the file, which another export changes: that is for comparing two files only"
+    )
+    return [
+        "# Without a key each row is a document that is known by its place in the file. No connection takes that, as",
+        "# another export changes it; to compare two files only, delete this line and that of `number`.",
+        '# ASK: key = ["number"]',
+    ]
+
+
+def _number(sheet: Sheet, roles: Roles) -> list[str]:
+    if roles.entity != "documents" or roles.columns.keys() & {"number", "document"}:
+        return []
+    first, *others = [_toml(sheet.headings[at]) for at in roles.numbers[:_MOST_ASKED]] or [_toml("…")]
+    more = f", or {' or '.join(others)}" if others else ""
+    return [f"# ASK: number = {{ names = [{first}], required = true }}  # which heading{more}?"]
+
+
+def _kind(sheet: Sheet, columns: dict[str, int], numbers: Numbers) -> list[str]:
+    if "kind" in columns:
+        return _codes(sheet, "kind", columns["kind"])
+    if numbers.negatives:
+        sheet.questions.append(f"kind: {numbers.negatives} amounts are negative; are they credit memos?")
+        return ['# ASK: kind = { value = "invoice|credit_memo" }  # the negative ones are credit memos']
+    if evidence := say_invoice(sheet):
+        return [f"# kind: by {_one_line(evidence)}, and no amount is negative", 'kind = { value = "invoice" }']
+    sheet.questions.append("kind: no column and no heading says what the rows are; invoices, credit memos or payments?")
+    return ['# ASK: kind = { value = "invoice" }  # or "credit_memo", or "payment"']
+
+
+def _codes(sheet: Sheet, column: str, at: int) -> list[str]:
+    """A column of codes: what each means, as far as it says so itself; the others are asked."""
+    values = Counter(sheet.column(at))
+    words = _KIND_WORDS if column == "kind" else {m: m for m in MEANINGS[column]}
+    known = {v: m for v in values if (m := words.get(v.casefold()))}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        more = f" and {len(unknown) - _MOST_ASKED} more" if len(unknown) > _MOST_ASKED else ""
+        sheet.questions.append(f"{column}: what are {', '.join(map(repr, unknown[:_MOST_ASKED]))}{more}?")
+    listed = ", ".join(f"{_toml(v)} = {_toml(known.get(v, '…'))}" for v in sorted(values))
+    required = ", required = true" if column == "kind" or sum(values.values()) == len(sheet.rows) else ""
+    line = f"{column} = {{ names = [{_toml(sheet.headings[at])}]{required}, values = {{ {listed} }} }}"
+    if not unknown:
+        return [line]
+    may = _KINDS if column == "kind" else ", ".join(sorted(MEANINGS[column]))
+    left_out = "" if column in ("kind", "side") else "; without the line the column is not read"
+    return [f"# ASK: {line}  # {may}{left_out}"]
+
+
+def _column(sheet: Sheet, column: str, at: int, fmt: Format | None) -> list[str]:
+    values = sheet.column(at)
+    parts = [f"names = [{_toml(sheet.headings[at])}]"]
+    if len(values) == len(sheet.rows):
+        parts.append("required = true")
+    out = []
+    if fmt is not None:
+        out.append(f"# {column}: {_one_line(fmt.why)}")
+        if fmt.fmt:
+            shown = "%Y-%m-%d" if not sheet.delimiter and fmt.fmt.startswith("%Y-%m-%d") else fmt.fmt
+            parts.append(f"format = {_toml(shown)}")
+        elif fmt.others:
+            first, *others = map(_toml, fmt.others)
+            asked = f"# ASK: {column} = {{ {', '.join([*parts, f'format = {first}'])} }}"
+            return [*out, asked + (f"  # or {' or '.join(others)}" if others else "")]
+        else:
+            return [*out, f"# {column} = {{ names = [{_toml(sheet.headings[at])}] }}"]
+    return [*out, f"{column} = {{ {', '.join(parts)} }}"]
+
+
+def _either(sheet: Sheet, lines: list[str], rivals: Sequence[int]) -> list[str]:
+    """The lines of a column, the last of which is asked where another heading may stand for it."""
+    if not rivals:
+        return lines
+    *evidence, line = lines
+    other = " or ".join(_toml(sheet.headings[at]) for at in rivals)
+    return [*evidence, f"{_ASK}{line.removeprefix('# ').removeprefix('ASK: ')}  # or the heading {other}"]
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _toml(text: str) -> str:
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04X}" for c in text)
+    return f'"{escaped}"'

@@ -1,0 +1,181 @@
+"""What the rows of a file are, and which heading stands for which column: by headings that are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tieout.connectors.infer.sheet import Sheet
+from tieout.mapping.tabular import heading_key, list_profiles, load_profile
+
+# Headings that no shipped profile names.
+_MORE = {
+    "customer": (
+        "customer_id", "customerid", "cust_number", "cust no", "account ref", "account no", "vendor id", "supplier id",
+        "client id", "debtor", "address book no.", "customer no", "customer no.", "customer code", "client no",
+        "account number", "kundennummer", "kunden-nr.",
+    ),
+    "customer_name": (
+        "supplier", "supplier name", "vendor name", "client", "client name", "debtor name", "contactname",
+        "contact name", "name_customer",
+    ),
+    "number": (
+        "invoice_number", "invoicenumber", "invoiceno", "invoice #", "invoice id", "inv #", "inv no", "inv no.",
+        "inv. no.", "transaction number", "transaction no", "doc_id", "rechnungsnummer", "rechnungsnr.",
+    ),
+    "document": ("document no.", "sap document number"),
+    "issued": (
+        "invoicedate", "invoice_date", "date paid", "payment date", "date of payment", "gl date", "clearing date",
+        "transaction date", "invoice gl date", "posting_date",
+    ),
+    "due": ("duedate", "due_date", "due_in_date"),
+    "total": (
+        "invoiceamount", "invoice amount", "amount due", "gross amount", "net amount", "value", "spend",
+        "amount gross", "invoiced value", "converted_usd",
+    ),
+    "settled_on": ("settleddate", "clear_date", "paid date"),
+    "currency": ("currency code", "currencycode", "ccy", "curr"),
+    "open": ("outstanding", "amount outstanding", "balance due", "open balance"),
+}  # fmt: skip
+_MORE_OF_CUSTOMERS = {
+    "customer": (*_MORE["customer"], "customer #", "account reference"),
+    "name": ("company", "company name", "client name", "client", "account name", "contact name"),
+    "email": ("email address", "e-mail address"),
+    "phone": ("phone number", "telephone number"),
+}
+# What every ledger needs: in words, and the columns that say it as well.
+_NEEDED = {
+    "total": ("the amount", ({"debit"}, {"net", "tax"})),
+    "issued": ("the document's date", ({"posted"},)),
+    "customer": ("the customer", ({"customer_name"},)),
+}
+_CONTACT = {"email", "phone", "address1", "city", "postal_code", "country", "terms", "tax_id", "parent"}
+_SAYS_INVOICE = re.compile(r"invoice|inv\b|rechnung|bill\b")
+_SAYS_OTHER = re.compile(r"receipt|payment|paid|credit|refund|cheque|check|remittance|zahlung|gutschrift")
+
+
+@dataclass(slots=True)
+class Roles:
+    """entity: what the rows are · columns: canonical column to position · absent: needed, and no heading is known
+
+    rivals: positions that may stand for a column as well, and say otherwise in some row
+    numbers: positions that may hold a document's number, where no heading is known for it
+    """
+
+    entity: str
+    columns: dict[str, int]
+    rivals: dict[str, list[int]]
+    absent: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def headings() -> dict[str, str]:
+    """Key of a heading to canonical column: of the shipped profiles of documents, generic ones first, and some more."""
+    return _known(_documents(), _MORE)
+
+
+@lru_cache(maxsize=1)
+def _documents() -> tuple[str, ...]:
+    return tuple(
+        n for n in dict.fromkeys(("documents", "payments", "open-items", *list_profiles())) if n != "customers"
+    )
+
+
+def _known(profiles: Iterable[str], more: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for name in profiles:
+        for heading, column in _of_profile(name).items():
+            known.setdefault(heading, column)
+    for column, names in more.items():
+        for heading in names:
+            known.setdefault(heading_key(heading), column)
+    return known
+
+
+@lru_cache(maxsize=64)
+def _of_profile(name: str) -> dict[str, str]:
+    return {heading_key(h): column for column, spec in load_profile(name).columns.items() for h in spec.names}
+
+
+def roles_of(sheet: Sheet) -> Roles:
+    """By the profile that knows most of the headings, then by the others."""
+    there = [heading_key(h) for h in sheet.headings]
+    nearest = max(_documents(), key=lambda name: sum(h in _of_profile(name) for h in there))
+    columns, rivals = _columns(sheet, _known((nearest, *_documents()), _MORE))
+    if not columns.keys() & {"number", "document", "total", "debit", "net", "issued", "posted"}:
+        people, others = _columns(sheet, _known(("customers",), _MORE_OF_CUSTOMERS))
+        if people.keys() & {"customer", "name"} and people.keys() & _CONTACT:
+            sheet.notes.append("no column has a date, an amount or a number of a document: these are customers")
+            return Roles("customers", people, _asked(sheet, people, others))
+    if "tax" in columns and "net" not in columns and _says_net(sheet, columns):
+        columns["net"] = columns.pop("total")
+        sheet.notes.append("no column has the total: it is net and tax together")
+    absent = tuple(n for n, (_, ways) in _NEEDED.items() if not any(way <= columns.keys() for way in ({n}, *ways)))
+    for needed in absent:
+        sheet.questions.append(f"{needed}: no heading is known for {_NEEDED[needed][0]}; which column is it?")
+    found = Roles("documents", columns, _asked(sheet, columns, rivals), absent)
+    if not columns.keys() & {"number", "document"}:
+        found.numbers = _numbers(sheet, columns)
+    return found
+
+
+def _columns(sheet: Sheet, known: Mapping[str, str]) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Canonical column to the first heading that stands for it, and the others that would."""
+    columns: dict[str, int] = {}
+    rivals: dict[str, list[int]] = {}
+    for at, heading in enumerate(sheet.headings):
+        column = known.get(heading_key(heading))
+        if column is not None and columns.setdefault(column, at) != at:
+            rivals.setdefault(column, []).append(at)
+    return columns, rivals
+
+
+def _asked(sheet: Sheet, columns: Mapping[str, int], rivals: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """The rivals that say otherwise in some row, each a question; of those that never do, a note."""
+    asked: dict[str, list[int]] = {}
+    for column, others in rivals.items():
+        if column not in columns:
+            continue
+        first = sheet.headings[columns[column]]
+        for at in others:
+            if sheet.cells(at) == sheet.cells(columns[column]):
+                sheet.notes.append(f"{sheet.headings[at]!r} says what {first!r} says, in every row")
+            else:
+                asked.setdefault(column, []).append(at)
+        if column in asked:
+            more = " or ".join(repr(sheet.headings[at]) for at in asked[column])
+            sheet.questions.append(f"{column}: {first!r} or {more}? Either heading may stand for it, and they differ")
+    return asked
+
+
+def _says_net(sheet: Sheet, columns: dict[str, int]) -> bool:
+    """Whether the column taken for the total is named after what is left without tax."""
+    return "total" in columns and "net" in heading_key(sheet.headings[columns["total"]]).split()
+
+
+def _numbers(sheet: Sheet, columns: dict[str, int]) -> tuple[int, ...]:
+    """Where a document's number may stand: columns that say something else in every row, those not read first.
+
+    A column `invoice` is what a credit memo is set against only beside a number of its own.
+    """
+    if "invoice" in columns and _identifies(sheet, columns["invoice"]):
+        return (columns.pop("invoice"),)
+    taken = columns.values()
+    return tuple(at for at, h in enumerate(sheet.headings) if h.strip() and at not in taken and _identifies(sheet, at))
+
+
+def _identifies(sheet: Sheet, at: int) -> bool:
+    values = sheet.column(at)
+    return len(values) == len(sheet.rows) > 0 and len(set(values)) == len(values)
+
+
+def say_invoice(sheet: Sheet) -> str:
+    """The headings by which the rows are invoices, in a phrase; "" where none says so, or one says otherwise."""
+    words = {h: heading_key(h) for h in sheet.headings}
+    if any(_SAYS_OTHER.search(key) for key in words.values()):
+        return ""
+    found = [h for h, key in words.items() if _SAYS_INVOICE.match(key)]
+    return " and ".join(map(repr, found[:2]))
