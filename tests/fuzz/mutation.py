@@ -26,6 +26,7 @@ _DATES = (
 _TEXTS = (
     b"", b" ", b"\0", b"\x01", b"\x1b[2J", b"\r", b"\n", b"\r\n", b"\x85", "\u2028".encode(), "\u202e".encode(),
     "\ufeff".encode(), "é".encode(), "é".encode("latin-1"), b"\xff\xfe", b"\xed\xa0\x80", b"\xf0\x9f\x99\x82", b"../../x",
+    "²".encode(),
     b"=1+1", b"<script>", b"%s%n", b"\\", b"'", b'"', b"null", b"true", b"\\u0000", b"\\ud800", b"A" * 3000,
 )  # fmt: skip
 
@@ -35,12 +36,14 @@ class Form:
     """What a format is made of. piece: one of its tokens · tokens: what it knows of its own
 
     nests: what opens one thing within another · zipped: an archive whose members have the form
+    fixed: its parts are found by their place, so that nearly every change keeps the length
     """
 
     piece: re.Pattern[bytes]
     tokens: tuple[bytes, ...] = ()
     nests: tuple[tuple[bytes, bytes], ...] = ()
     zipped: bool = False
+    fixed: bool = False
 
 
 TEXT = Form(re.compile(rb"[^\s,;|=]+|\s+"))
@@ -69,6 +72,9 @@ TOML = Form(
 )  # fmt: skip
 
 
+BINARY = Form(re.compile(rb"[\w.:+-]{3,}"), fixed=True)
+
+
 class Mutator:
     """Makes an input from others. choose: the source of every choice"""
 
@@ -84,6 +90,8 @@ class Mutator:
     def _once(self, data: bytes) -> bytes:
         if self._form.zipped and self._r.random() < 0.85 and (members := unzipped(data)):
             return self._archive(members)
+        if self._form.fixed and self._r.random() < 0.85:
+            return self._r.choice((self._flip, self._over))(data)
         return self._plain(data)
 
     def _plain(self, data: bytes) -> bytes:
@@ -105,6 +113,13 @@ class Mutator:
         for at in range(start, min(end, start + 4)):
             changed[at] = self._r.choice((changed[at] ^ (1 << self._r.randint(0, 7)), 0, 255, self._r.randint(0, 255)))
         return bytes(changed)
+
+    def _over(self, data: bytes) -> bytes:
+        """Bytes of a piece of it, or of a token, in the place of others."""
+        start, end = self._span(data)
+        from_, _ = self._span(data)
+        new = self._r.choice((self._thing(), data[from_ : from_ + end - start]))[: len(data) - start]
+        return data[:start] + new + data[start + len(new) :]
 
     def _cut(self, data: bytes) -> bytes:
         start, end = self._span(data)

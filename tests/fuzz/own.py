@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from tests.fuzz.answers import Line, reply
 from tests.fuzz.files import FOLDER, put
 from tests.fuzz.frame import Broken, Target
-from tests.fuzz.mutation import CSV, JSON, TEXT, TOML, XML, Form, unzipped
+from tests.fuzz.mutation import BINARY, CSV, JSON, TEXT, TOML, XML, Form, unzipped
 from tests.unit.evidence.past import KEYS, SIGNER, kept_past, opened
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.failures import explain
@@ -41,10 +41,11 @@ from tieout.evidence import pack, unpack
 from tieout.evidence.anchors import newest, parse
 from tieout.evidence.chain import examine_journal
 from tieout.evidence.keys import public_key
+from tieout.evidence.verify import verify
 from tieout.mapping.tabular import list_profiles, load_profile
 from tieout.mapping.writing import list_import_profiles, load_import_profile
 from tieout.sync import schema
-from tieout.sync.store import open_store
+from tieout.sync.store import Store, open_store
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 
@@ -332,7 +333,16 @@ def _database() -> list[bytes]:
     return [path.read_bytes()]
 
 
-def _state(data: bytes) -> None:
+def _runs(store: Store) -> object:
+    return store.rows(sa.select(schema.run))
+
+
+def _proved(store: Store) -> None:
+    """The proof of a state, as `tieout evidence verify` makes it."""
+    verify(store, [examine_journal("journal", kept_past().lines, KEYS)])
+
+
+def _state(data: bytes, use: Callable[[Store], object]) -> None:
     """A database file: the state, or what the command would say of it."""
     path = put(data, "state.db")
     for beside in ("-journal", "-wal", "-shm"):
@@ -340,7 +350,7 @@ def _state(data: bytes) -> None:
     store = None
     try:
         store = open_store(f"sqlite:///{path}", clock=lambda: NOW)
-        store.rows(sa.text("SELECT * FROM run"))
+        use(store)
     except TieoutError:
         raise
     except Exception as error:  # the one place that knows foreign exceptions
@@ -419,7 +429,15 @@ def targets() -> list[Target]:
         Target("public key", _keys, _public, XML, where="fuzzed.pem"),
         Target("memory of import files", _handed, _memory("emitted"), JSON, weight=10),
         Target("draft of an import file", _handed, _memory("tmp"), JSON, weight=10, refuses=False),
-        Target("state database", _database, _state, Form(CSV.piece), weight=60, most=1 << 19),
+        Target("state database", _database, lambda d: _state(d, _runs), BINARY, weight=60, most=1 << 19),
+        Target(
+            "state under proof",
+            lambda: [kept_past().last],
+            lambda d: _state(d, _proved),
+            BINARY,
+            weight=200,
+            most=2 << 20,
+        ),
         Target("export file of X3", _exported, lambda d: list(split(d.decode("utf-8", "replace"))), CSV),
         *_parameters(),
     ]

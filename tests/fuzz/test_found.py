@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,11 +17,13 @@ import click
 import duckdb
 import pytest
 import xlsxwriter
+from sqlalchemy.exc import SQLAlchemyError
 
 from tests.fuzz import own
 from tests.fuzz.answers import Line, _host, reply
 from tests.fuzz.mutation import unzipped, zipped
 from tieout.cli.days import MOMENT
+from tieout.cli.failures import explain
 from tieout.cli.report_audit import _Amounts
 from tieout.cli.report_close import _Amount
 from tieout.compare.files import compare_files
@@ -30,12 +34,17 @@ from tieout.connectors import export_sets
 from tieout.connectors.files import load, records
 from tieout.connectors.http import Lost, Transport, checked_url
 from tieout.connectors.outbox import Item, Outbox
+from tieout.connectors.quickbooks_books import _methods
 from tieout.connectors.quickbooks_oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
+from tieout.connectors.quickbooks_pull import cursor_of
 from tieout.connectors.quickbooks_watch import Watch
+from tieout.connectors.sage_x3_changes import _moment
+from tieout.connectors.sage_x3_payload import count_of
 from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
 from tieout.evidence.keys import public_key
 from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import load_import_profile
+from tieout.sync.store import open_store as open_state
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 DEEP = "[" * 20_000
@@ -166,6 +175,21 @@ def test_an_address_with_a_bracket_too_many_is_none() -> None:
         checked_url("https://a.example[/t", "token_url")
     with pytest.raises(ConfigError, match="no discovery document"):
         _discovered("http://127.0.0.1/x", Line([reply(200, DEEP.encode())]))
+
+
+@pytest.mark.parametrize("text", ["²", "9" * 5000, "-1", "", "1.0"], ids=lambda text: text[:5])
+def test_what_counts_in_no_digits_counts_nothing(text: str) -> None:
+    """A tick or a size of X3, or an id of QuickBooks, that Python takes for digits and cannot count."""
+    assert count_of(text) is None
+    assert dict(_methods([{"Id": text, "Name": "Cash"}, {"Id": "2", "Name": "Check"}])) == {"2": "check"}
+    assert count_of("42") == 42
+
+
+def test_a_time_that_no_clock_shows_is_no_cursor() -> None:
+    assert cursor_of({"time": "0001-01-01T00:00:00+14:00"}) is None
+    assert cursor_of({"time": "2026-02-02T09:00:00+00:00"}) == "2026-02-02T08:55:00+00:00"
+    assert _moment("00010101000000") is None
+    assert _moment("20260202090000") == datetime(2026, 2, 2, 9, 0)
 
 
 # ── settings and profiles ──
@@ -317,6 +341,19 @@ def test_a_damaged_draft_is_given_up(tmp_path: Path, text: str) -> None:
     box = _outbox(tmp_path)
     (tmp_path / "tmp" / "a.manifest.json").write_text(text)
     assert box.recover() == ["deleted a.manifest.json: it was not complete"]
+
+
+def test_a_state_whose_tables_have_no_text_for_a_name_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with contextlib.closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"versionalembic", b"versi\xdenalembic"))
+    with pytest.raises(SQLAlchemyError) as found:
+        open_state(f"sqlite:///{path}", clock=lambda: NOW)
+    told = explain(found.value)
+    assert "is damaged or no database" in told.message
+    assert told.hint == "restore it from a backup"
 
 
 # ── what is typed ──

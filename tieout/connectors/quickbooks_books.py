@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -91,7 +92,7 @@ def _methods(listed: Iterable[Native]) -> Iterator[tuple[str, Method]]:
         name = str(row.get("Name", "")).casefold()
         return row.get("Active") is False, name not in _GENERIC_CARD, int(str(row.get("Id", "0")))
 
-    for row in sorted((r for r in listed if str(r.get("Id", "")).isdigit()), key=first):
+    for row in sorted((r for r in listed if re.fullmatch("[0-9]{1,30}", str(r.get("Id", "")))), key=first):
         yield str(row["Id"]), _method(row)
 
 

@@ -43,8 +43,12 @@ def http_date(text: str) -> datetime | None:
 
 
 def cursor_of(answer: Native) -> str | None:
+    """Where the next pull begins; None if the answer tells no time, or one that no clock shows."""
     began = server_time(answer)
-    return None if began is None else (began - OVERLAP).isoformat(timespec="seconds")
+    try:
+        return None if began is None else (began - OVERLAP).isoformat(timespec="seconds")
+    except OverflowError:
+        return None
 
 
 def rows(answer: Native, entity: str) -> list[Native]:

@@ -218,7 +218,7 @@ def _marked(at: datetime) -> str:
 
 def _moment(stamp: Any) -> datetime | None:
     """A time of X3, as it tells it; None if it is none."""
-    if not isinstance(stamp, str) or not re.fullmatch(r"[0-9]{14}", stamp):
+    if not isinstance(stamp, str) or not re.fullmatch(r"(?:19|[2-9][0-9])[0-9]{12}", stamp):
         return None
     try:
         return datetime.strptime(stamp, _STAMP)

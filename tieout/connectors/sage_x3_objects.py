@@ -16,7 +16,18 @@ from typing import Any
 from lxml import etree
 
 from tieout.connectors.redact import redact
-from tieout.connectors.sage_x3_payload import Blocks, Row, Unreadable, described, native, parsed, program, rows, values
+from tieout.connectors.sage_x3_payload import (
+    Blocks,
+    Row,
+    Unreadable,
+    count_of,
+    described,
+    native,
+    parsed,
+    program,
+    rows,
+    values,
+)
 from tieout.connectors.sage_x3_wire import Refused, Wire
 from tieout.errors import FatalError, NotFoundError, NotServedError, RetriableError
 
@@ -68,8 +79,8 @@ class Objects:
         asked = [{"key": KEYS[kind], "value": key}]
         result = self._asked("query", kind, objectKeys=asked, listSize=self.most)
         found = list(rows(result))
-        told = result.get("SIZE", "")
-        if len(found) >= self.most or (told.isdigit() and int(told) > len(found)):
+        told = redact(result.get("SIZE", ""), 20)
+        if len(found) >= self.most or (count_of(told) or 0) > len(found):
             raise RetriableError(
                 f"the list of {self.services[kind]} is not whole: {len(found)} lines, {told or 'more'} told",
                 hint="raise `list_limit` of the connection",
@@ -214,7 +225,8 @@ class Objects:
             asked = {"I_TICK": str(since), "I_SIZE": str(PAGE)}
             result = self._asked("run", "changes", inputXml=program(GRP1=asked))
             told = values(result)
-            then = int(told["O_TICK"]) if told.get("O_TICK", "").isdigit() else -1
+            counted = count_of(told.get("O_TICK", ""))
+            then = -1 if counted is None else counted
             if then < since:
                 raise FatalError(
                     f"{self.services['changes']} counts backwards: {then} after {since}",

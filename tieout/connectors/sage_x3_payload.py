@@ -6,6 +6,7 @@ and never known beforehand. Grammar: Sage's online help of the X3 web services (
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,11 @@ def rows(result: etree._Element) -> Iterator[Row]:
 def values(result: etree._Element) -> dict[str, str]:
     """The single fields of a sub-program's answer."""
     return {child.get("NAME", ""): _text(child) for group in result.iterchildren("GRP") for child in group}
+
+
+def count_of(text: str) -> int | None:
+    """The number that a text of digits counts to; None for any other text, and for one that nobody counts to."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def described(text: str) -> Blocks:

@@ -359,7 +359,12 @@ def _sqlite(url: sa.URL) -> Engine:
     def pragmas(connection: Any, _record: Any) -> None:
         import sqlite3  # noqa: PLC0415  only to ask for its version
 
-        run = connection.execute
+        def run(pragma: str) -> None:
+            try:
+                connection.execute(pragma)
+            except UnicodeDecodeError:  # of what SQLite says of a damaged file, which repeats what is in it
+                raise sqlite3.DatabaseError("malformed, and its text is none") from None
+
         # WAL loses commits in a race before 3.51.3 (and its two backports): rollback journal there (sync.md §8).
         safe_wal = sqlite3.sqlite_version_info >= (3, 51, 3) or sqlite3.sqlite_version in ("3.44.6", "3.50.7")
         run("PRAGMA journal_mode=WAL" if safe_wal else "PRAGMA journal_mode=DELETE")
