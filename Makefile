@@ -44,7 +44,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 simulate: $(STAMP)
-	$(BIN)/python -m tests.simulation run --schedules $(or $(SCHEDULES),2000) --json simulation.json
+	$(BIN)/python -m tests.simulation run --schedules $(or $(SCHEDULES),2000) --json docs/figures/simulation.json $(if $(MINUTES),--minutes $(MINUTES))
 
 torture: $(STAMP)
 	$(BIN)/python -m tests.torture; failed=$$?; $(BIN)/python -m tests.torture --write; exit $$failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.__main__ import as_figures
 from tests.torture import page
 from tests.torture.checks import Losses, doubled, settled
 from tests.torture.kills import torture
@@ -109,23 +107,20 @@ def test_the_checks_see_what_is_lost_doubled_or_differs_in_silence(begun: Begun)
     assert any(payment["PaymentRefNum"] in text for text in wrong(made).lost)
 
 
-def test_the_newest_simulation_has_its_section_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, of in (("ROOT", tmp_path), ("FIGURES", tmp_path / "figures"), ("PAGE", tmp_path / "page.md")):
-        monkeypatch.setattr(page, name, of)
-    page.keep(tmp_path / "figures" / "torture.json", [], took=60, command="torture")
-    struck = Counter({("commit.before", "crash"): 3, ("clock", "forward"): 1})
-    told = as_figures(7, 2.0, Counter({"silent_differences": 1}), struck, ["replay six\n  silent: L-1"])
-    (tmp_path / "simulation.json").write_text(json.dumps({"command": "simulate seven"} | told), "utf-8")
-    page.write()
-    text = page.PAGE.read_text("utf-8")
+def test_figures_of_others_have_their_sections_on_the_page(tmp_path: Path) -> None:
+    page.keep(tmp_path / "torture.json", [], took=60, command="torture")
+    told = {"title": "Fault schedules", "command": "simulate seven", "silent_differences": 1, "missed": ["locked"]}
+    told |= {"runs": [{"commit": "c0ffee", "schedules": 7}], "struck": {"clock.forward": 3}}
+    (tmp_path / "simulation.json").write_text(json.dumps(told), "utf-8")
+    text = page.render(tmp_path)
     for shown in (
-        "## Fault schedules in simulation",
+        "## Fault schedules",
         "`simulate seven`",
-        "| schedules | 7 |",
-        "| boundaries covered | 2 |",
         "| silent differences | 1 |",
-        "- `replay six`",
-        "- `commit.before.locked`",
+        "- `locked`",
+        "| commit | schedules |",
+        "| c0ffee | 7 |",
+        "| `clock.forward` | 3 |",
     ):
         assert shown in text
 

@@ -9,14 +9,16 @@ python -m tests.simulation mutants
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import multiprocessing
+import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from tests.simulation.boundaries import ACTIONS, GO
 from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
-from tests.simulation.suites import PLACES, any_pair, at_random, every_single, in_turn
+from tests.simulation.suites import PLACES, Job, jobs, seconds, singles, small, some_of
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
 COLUMNS = {
@@ -41,7 +43,6 @@ COLUMNS = {
     "no intent": "writes_without_intent",
     "fencing": "writes_of_two_epochs",
 }
-CHUNK = 20
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,8 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     many.add_argument("--minutes", type=float, default=None, help="stop after so long, however many there were")
     many.add_argument("--kinds", default="singles,pairs,random", help="of what, each in turn: singles, pairs, random")
     many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
-    many.add_argument("--first-seed", type=int, default=1)
-    many.add_argument("--json", type=Path, default=None)
+    many.add_argument("--json", type=Path, default=None, help="figures to go on from, and to add to")
     planted = commands.add_parser("mutants", help="plant each deliberate defect and say what notices it")
     planted.add_argument("--json", type=Path, default=None)
     args = parser.parse_args(argv)
@@ -101,77 +101,139 @@ def replay(args: argparse.Namespace) -> int:
     return 1 if outcome.wrong else 0
 
 
-def chosen(args: argparse.Namespace) -> Iterator[Schedule]:
-    """The schedules of a run, in order: of each kind in turn, so that few of them are not all of one story."""
-    kinds = {"singles": every_single, "pairs": any_pair, "random": lambda: at_random(args.first_seed, args.schedules)}
-    parts = [kinds[kind]() for kind in args.kinds.split(",")]
-    return itertools.islice(in_turn(parts), args.schedules)
-
-
-def several(schedules: list[Schedule]) -> list[dict[str, Any]]:
-    return [briefly(schedule) for schedule in schedules]
+def carried(job: Job) -> dict[str, Any]:
+    """What came of the schedules of a job, counted."""
+    found: dict[str, Any] = {"kind": job.kind, "mark": job.mark, "of": 0}
+    schedules = list(job.schedules)
+    if job.kind == "pairs":
+        every = seconds(schedules[0])
+        found["of"], schedules = len(every), some_of(every)
+    return found | {"results": [briefly(schedule) for schedule in schedules]}
 
 
 def briefly(schedule: Schedule) -> dict[str, Any]:
     try:
         outcome: Outcome = carry_out(schedule, memo=zlib.crc32(str(schedule).encode()) % 50 != 0)
     except Exception as error:
-        return {
-            "wrong": [("raised", f"{type(error).__name__}: {error}")],
-            "words": f"{schedule}\n  {error!r}",
-            "struck": {},
-        }
+        words = f"{schedule}\n  raised: {error!r}"
+        return {"wrong": [("raised", f"{type(error).__name__}: {error}")], "words": words, "struck": {}}
     return {"wrong": outcome.wrong, "words": str(outcome), "struck": dict(outcome.struck)}
 
 
 def run(args: argparse.Namespace) -> int:
-    began, done, wrong = time.monotonic(), 0, Counter[str]()
-    struck: Counter[tuple[str, str]] = Counter()
-    failures: list[str] = []
+    """Run until there were enough, or the time is over; go on after what the figures know, and add to them."""
+    began = time.monotonic()
+    before = json.loads(args.json.read_text("utf-8")) if args.json and args.json.exists() else {}
+    part = Part(_commit(), " ".join(["python -m tests.simulation", *sys.argv[1:]]))
     stops = began + args.minutes * 60 if args.minutes else None
-    todo = chosen(args)
-    chunks = iter(lambda: list(itertools.islice(todo, CHUNK)), [])
     for story, target in PLACES:
         undisturbed(story, target)
+    given, over = threading.Semaphore(2 * args.processes), threading.Event()
+
+    def handed_out() -> Iterator[Job]:
+        for job in jobs(args.kinds.split(","), before.get("goes_on_after", {})):
+            given.acquire()
+            if over.is_set():
+                return
+            yield job
+
     with multiprocessing.get_context("fork").Pool(args.processes) as pool:
-        for results in pool.imap_unordered(several, chunks):
-            for result in results:
-                done += 1
-                struck.update(result["struck"])
-                wrong.update({COLUMNS.get(kind, "other") for kind, _ in result["wrong"]})
-                if result["wrong"]:
-                    failures.append(result["words"])
-                    print("\n" + result["words"], flush=True)
-            rate = done / (time.monotonic() - began)
-            line = f"{done} of {args.schedules} schedules, {rate:.1f} a second, {len(failures)} failed"
+        # In order, so that what is done ends at one place; and no more of it than is worked on.
+        for found in pool.imap(carried, handed_out()):
+            given.release()
+            part.take(found)
+            done, rate = part.schedules, part.schedules / (time.monotonic() - began)
+            line = f"{done} of {args.schedules} schedules, {rate:.1f} a second, {len(part.failures)} failed"
             print(f"\r{line}", end="", file=sys.stderr, flush=True)
-            if stops is not None and time.monotonic() >= stops:
-                break  # here: the pool takes in all that there is to do long before it is done
+            if done >= args.schedules or (stops is not None and time.monotonic() >= stops):
+                break
+        over.set()
+        given.release()
     print(file=sys.stderr)
-    command = " ".join(["python -m tests.simulation", *sys.argv[1:]])
-    figures = {"command": command} | as_figures(done, time.monotonic() - began, wrong, struck, failures)
+    figures = added(before, part, seconds=time.monotonic() - began)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    print(json.dumps({k: v for k, v in figures.items() if k != "seeds_of_failures"}, indent=1))
-    return 1 if failures else 0
+    print(json.dumps({k: v for k, v in figures.items() if k != "struck"}, indent=1))
+    return 1 if part.failures else 0
 
 
-def as_figures(
-    done: int, seconds: float, wrong: Counter[str], struck: Counter[tuple[str, str]], failures: list[str]
-) -> dict[str, Any]:
-    declared = [(kind, action) for kind, actions in ACTIONS.items() for action in actions]
+@dataclass
+class Part:
+    """What one start of `run` found. pairs: the first faults of which some were tried, and how many there were of them"""
+
+    commit: str
+    command: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
+    firsts: int = 0
+    pairs: int = 0
+
+    @property
+    def schedules(self) -> int:
+        return self.kinds.total()
+
+    def take(self, found: Mapping[str, Any]) -> None:
+        self.marks[found["kind"]] = found["mark"]
+        self.kinds[found["kind"]] += len(found["results"])
+        self.firsts += found["kind"] == "pairs"
+        self.pairs += found["of"]
+        for result in found["results"]:
+            self.struck.update({".".join(where): n for where, n in result["struck"].items()})
+            self.wrong.update({COLUMNS.get(kind, "other") for kind, _ in result["wrong"]})
+            if result["wrong"]:
+                self.failures.append(result["words"].splitlines()[0])
+                print("\n" + result["words"], flush=True)
+
+
+def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str, Any]:
+    """The figures of all starts so far, each with the commit that it ran on: later code was not tried by earlier ones."""
+    failures = [{"seed": words, "commit": part.commit} for words in part.failures]
+    struck = Counter(before.get("struck", {})) + part.struck
+    declared = [f"{kind}.{action}" for kind, actions in ACTIONS.items() for action in actions]
+    row = {"commit": part.commit, "schedules": part.schedules}
+    row |= {kind: part.kinds[kind] for kind in ("singles", "pairs", "random")}
+    row |= {"failed": len(part.failures), "minutes": round(seconds / 60, 1)}
+    row |= {"a second": round(part.schedules / max(seconds, 1e-9), 2), "command": part.command}
+    kinds = {kind: before.get(kind, 0) + part.kinds[kind] for kind in ("singles", "pairs", "random")}
+    marks = before.get("goes_on_after", {}) | part.marks
+    firsts = sum(1 for place in small() for _ in singles(*place))
+    tried, of = before.get("first_faults_tried", 0) + part.firsts, before.get("pairs_after_those", 0) + part.pairs
     return {
-        "schedules": done,
-        "schedules_per_second": round(done / seconds, 2),
+        "title": "Fault schedules in simulation",
+        "command": "make simulate",
+        "about": "each run goes on where the one before ended; the file of these figures says where",
+        "schedules": before.get("schedules", 0) + part.schedules,
+        **kinds,
+        "singles_in_all": sum(1 for place in PLACES for _ in singles(*place)),
+        "share_of_singles_run": f"{int(marks.get('singles', '0'), 16) / 16**8:.2%}",
+        "first_faults_in_small_stories": firsts,
+        "first_faults_tried": tried,
+        "pairs_after_those": of,
+        "pairs_in_all_reckoned_from_those": round(of / tried * firsts) if tried else 0,
         "boundaries_declared": len(ACTIONS),
-        "boundaries_covered": len({kind for kind, _ in struck}),
+        "boundaries_covered": len({name.rpartition(".")[0] for name in struck}),
         "actions_declared": len(declared),
         "actions_covered": sum(1 for one in declared if struck[one]),
-        "actions_not_struck": [".".join(one) for one in declared if not struck[one]],
-        "failed": len(failures),
-        **{name: wrong[name] for name in dict.fromkeys([*COLUMNS.values(), "other"])},
-        "seeds_of_failures": [f.splitlines()[0] for f in failures],
+        "failed": before.get("failed", 0) + len(part.failures),
+        **{n: before.get(n, 0) + part.wrong[n] for n in dict.fromkeys([*COLUMNS.values(), "other"])},
+        "runs": [*before.get("runs", []), row],
+        "seeds_of_failures": [*before.get("seeds_of_failures", []), *failures],
+        "actions_not_struck": [one for one in declared if not struck[one]],
+        "goes_on_after": marks,
+        "struck": dict(sorted(struck.items())),
     }
+
+
+def _commit() -> str:
+    """The commit that is run, with a mark if something of it was changed."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "tieout", "tests") else "")
 
 
 if __name__ == "__main__":

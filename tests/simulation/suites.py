@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tests.simulation.boundaries import ACTIONS, GO, kind_of
@@ -18,6 +20,7 @@ FEW = (
 )
 FURTHER = 23  # points between two faults of the few
 MOST = 80  # schedules, in which the few strike with everything
+CHUNK = 20  # schedules that are one job
 SECONDS = 20  # that are tried after one first fault
 PLACES = [(story.name, target) for story in STORIES.values() for target in story.targets]
 
@@ -29,43 +32,72 @@ def singles(story: str, target: str) -> Iterator[Schedule]:
             yield Schedule(story, target, ((point.number, action),))
 
 
-def every_single() -> Iterator[Schedule]:
-    """The singles of all stories, mixed: the first hundred of them are of any story, target and point."""
-    found = [one for place in PLACES for one in singles(*place)]
-    random.Random("singles").shuffle(found)
-    yield from found
+@dataclass(frozen=True)
+class Job:
+    """Some schedules of a kind; of pairs the first fault, since the second one may come wherever that leads to.
+
+    mark: where to go on after it, as text: a seed, or the place of a schedule in the order of its kind
+    """
+
+    kind: str
+    mark: str
+    schedules: tuple[Schedule, ...]
 
 
-def any_pair() -> Iterator[Schedule]:
-    """Of every first fault in a small story, mixed, a few of the second ones that may come after what it led to."""
-    dice = random.Random("pairs")
-    firsts = [one for place in small() for one in singles(*place)]
-    dice.shuffle(firsts)
-    for first in firsts:
-        [(number, _)] = first.at
-        after = carry_out(first).points[number:]
-        seconds = [(point.number, action) for point in after for action in ACTIONS[point.kind]]
-        for second in dice.sample(seconds, min(SECONDS, len(seconds))):
-            yield replace(first, at=(*first.at, second))
+def place_of(schedule: Schedule) -> str:
+    """Where a schedule comes in an order that mixes stories, targets and points, and that a new point does not change."""
+    return hashlib.sha256(str(schedule).encode()).hexdigest()[:8]
 
 
-def in_turn(parts: list[Iterator[Schedule]]) -> Iterator[Schedule]:
-    """One of each in turn, as long as any of them has more."""
+def jobs(kinds: Iterable[str], after: Mapping[str, str]) -> Iterator[Job]:
+    """The jobs of all kinds, one of each in turn as long as any has more; each kind after the mark that is given for it."""
+    made = {"singles": every_single, "pairs": any_pair, "random": at_random}
+    parts = [made[kind](after.get(kind, "")) for kind in kinds]
     while parts:
         for part in list(parts):
-            one = next(part, None)
-            if one is None:
+            if (one := next(part, None)) is None:
                 parts.remove(part)
             else:
                 yield one
 
 
-def at_random(first: int, count: int) -> Iterator[Schedule]:
-    """Schedules by seed: each a story, a target, two or three workers, and three runs in trouble."""
-    for seed in range(first, first + count):
-        story, target = PLACES[seed % len(PLACES)]
-        gaps = (20, 20, 20) if seed % 3 == 0 else ()
-        yield Schedule(story, target, seed=seed, workers=2 + seed % 2, troubled=3, gaps=gaps, apart=seed % 4 == 0)
+def every_single(after: str = "") -> Iterator[Job]:
+    """One fault, at every point of every story: the first hundred are of any story, target and point."""
+    found = sorted((place_of(s), s) for place in PLACES for s in singles(*place))
+    rest = [(at, s) for at, s in found if at > after]
+    for n in range(0, len(rest), CHUNK):
+        some = rest[n : n + CHUNK]
+        yield Job("singles", some[-1][0], tuple(s for _, s in some))
+
+
+def any_pair(after: str = "") -> Iterator[Job]:
+    """Of every first fault in a small story, mixed, a few of the second ones that may come after what it led to."""
+    for at, first in sorted((place_of(s), s) for place in small() for s in singles(*place)):
+        if at > after:
+            yield Job("pairs", at, (first,))
+
+
+def at_random(after: str = "") -> Iterator[Job]:
+    """Schedules by seed, without end: each a story, a target, two or three workers, and three runs in trouble."""
+    for first in itertools.count(int(after or 0) + 1, CHUNK):
+        yield Job("random", str(first + CHUNK - 1), tuple(map(seeded, range(first, first + CHUNK))))
+
+
+def seeded(seed: int) -> Schedule:
+    story, target = PLACES[seed % len(PLACES)]
+    gaps = (20, 20, 20) if seed % 3 == 0 else ()
+    return Schedule(story, target, seed=seed, workers=2 + seed % 2, troubled=3, gaps=gaps, apart=seed % 4 == 0)
+
+
+def seconds(first: Schedule) -> list[Schedule]:
+    """Every schedule in which a second fault comes after this first one."""
+    [(number, _)] = first.at
+    after = carry_out(first).points[number:]
+    return [replace(first, at=(*first.at, (p.number, action))) for p in after for action in ACTIONS[p.kind]]
+
+
+def some_of(every: list[Schedule]) -> list[Schedule]:
+    return random.Random(str(every[:1])).sample(every, min(SECONDS, len(every)))
 
 
 def covering() -> Iterator[Outcome]:

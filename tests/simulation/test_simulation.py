@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 
 from tests.scenarios.world import invoice
 from tests.simulation import suites
+from tests.simulation.__main__ import Part, added
 from tests.simulation.boundaries import ACTIONS
 from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
-from tests.simulation.suites import FEW, at_random, covering
+from tests.simulation.suites import FEW, covering
 from tests.simulation.truth import Truth
 from tieout.model import Entity
 from tieout.sync.store import Tx
@@ -57,14 +59,40 @@ def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full
         assert {kind for kind, _ in carry_out(schedule).wrong} == {"silent", "confluence"}
 
 
-def test_few_schedules_are_of_every_kind_story_and_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(suites, "PLACES", list(FEW))
-    found = list(itertools.islice(suites.in_turn([suites.every_single(), suites.any_pair(), at_random(1, 9)]), 60))
-    singles, pairs = ([s for s in found if len(s.at) == n] for n in (1, 2))
-    assert {(s.story, s.target) for s in singles} == set(FEW)
-    assert len({dict(s.at)[max(dict(s.at))] for s in pairs}) > 5, "the second fault is any"
-    assert [s.seed for s in found if s.seed] == list(range(1, 10)), "none is left out"
-    assert (len(singles), len(pairs)) == (26, 25)
+    kinds = ("singles", "pairs", "random")
+    found = list(itertools.islice(suites.jobs(kinds, {}), 12))
+    assert [job.kind for job in found] == [*kinds] * 4
+    assert {(s.story, s.target) for job in found[::3] for s in job.schedules} == set(FEW)
+    assert [s.seed for job in found[2::3] for s in job.schedules] == list(range(1, 81)), "none is left out"
+    marks = {job.kind: job.mark for job in found[:6]}
+    assert list(itertools.islice(suites.jobs(kinds, marks), 6)) == found[6:]
+    every = suites.seconds(found[1].schedules[0])
+    some = suites.some_of(every)
+    assert (len(every) > 300, len(some), len({at[-1] for at in (s.at for s in some)})) == (True, 20, 20)
+    assert suites.some_of(every) == some
+
+
+def test_figures_of_several_runs_add_up_and_say_what_each_ran_on() -> None:
+    one = {"wrong": [("silent", "L-1")], "words": "replay six\n  silent: L-1", "struck": {("clock", "forward"): 2}}
+    found = {"kind": "pairs", "mark": "40000000", "of": 300, "results": [one, one | {"wrong": []}]}
+    part = Part("c0ffee", "run")
+    part.take(found)
+    once = added({}, part, seconds=60)
+    later = Part("decade", "run more")
+    later.take(found | {"kind": "singles", "mark": "80000000", "of": 0})
+    twice = added(json.loads(json.dumps(once)), later, seconds=60)
+    assert (once["schedules"], twice["schedules"], twice["pairs"], twice["singles"]) == (2, 4, 2, 2)
+    assert (twice["silent_differences"], twice["failed"], twice["duplicates"]) == (2, 2, 0)
+    assert [f["seed"] for f in twice["seeds_of_failures"]] == ["replay six"] * 2
+    assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == ("50.00%", 300)
+    assert twice["goes_on_after"] == {"pairs": "40000000", "singles": "80000000"}
+    assert twice["struck"] == {"clock.forward": 8}
+    assert [run["schedules"] for run in twice["runs"]] == [2, 2]
+    assert [(run["commit"], run["command"]) for run in twice["runs"]] == [("c0ffee", "run"), ("decade", "run more")]
 
 
 def test_a_worker_that_is_not_fenced_is_seen() -> None:

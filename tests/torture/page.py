@@ -101,12 +101,7 @@ def table(head: list[str], rows: list[list[Any]]) -> list[str]:
 
 
 def write() -> None:
-    """Make the page of all figures there are; those of the newest `make simulate` are taken along."""
-    newest = ROOT / "simulation.json"
-    if newest.exists():
-        found = json.loads(newest.read_text("utf-8"))
-        told = {"title": "Fault schedules in simulation"}
-        (FIGURES / newest.name).write_text(json.dumps(told | found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    """Make the page of all figures there are."""
     PAGE.write_text(render(FIGURES), "utf-8")
 
 
@@ -161,5 +156,8 @@ def other(found: dict[str, Any], name: str) -> list[str]:
         if isinstance(value, dict) and value:
             lines += [f"{key.replace('_', ' ')}:", "", *table(["", ""], [[f"`{k}`", v] for k, v in value.items()])]
         elif isinstance(value, list) and value:
-            lines += [f"{key.replace('_', ' ')}:", "", *(f"- `{one}`" for one in value), ""]
+            lines += [f"{key.replace('_', ' ')}:", ""]
+            rows = [one for one in value if isinstance(one, dict)]
+            lines += table(list(rows[0]), [[one.get(k, "") for k in rows[0]] for one in rows]) if rows else []
+            lines += [] if rows else [*(f"- `{one}`" for one in value), ""]
     return lines
