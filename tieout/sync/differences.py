@@ -31,6 +31,13 @@ UNKNOWN_MARK = "unknown_mark"
 # Documents of which the comparison says that they could be one: they wait until a person tells them apart.
 _SEVERAL = frozenset({"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED"})
 COULD_BE_ONE = _SEVERAL | {"DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED"}
+# Fields that the comparison does not look at, or not always: where it is silent, each is a difference of its own.
+_BY_THEMSELVES: Mapping[Entity, frozenset[str]] = {
+    Entity.CUSTOMER: frozenset({"phone", "terms", "parent", "active"}),
+    Entity.INVOICE: frozenset({"po_number", "memo"}),
+    Entity.CREDIT_MEMO: frozenset({"memo"}),
+    Entity.PAYMENT: frozenset({"method", "memo"}),
+}
 _APART = "if each is a document of its own, decide `release`: the sync may carry it over then"
 OPEN_STATES = ("open", "acknowledged", "accepted")
 ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
@@ -59,13 +66,17 @@ def explain(
 
     subjects: the subjects that a discrepancy is about
     """
+    concerning = [(d, sorted(subjects(d))) for d in found]
+    named = {(subject, d.field) for d, about in concerning for subject in about}
     by_subject: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_subject.setdefault(finding.subject, []).append(finding)
     out: list[Discrepancy] = []
+    for finding in findings:
+        if _by_itself(finding) and (finding.subject, finding.field) not in named:
+            out.append(_own(finding))
+        else:
+            by_subject.setdefault(finding.subject, []).append(finding)
     used: set[str] = set()
-    for d in found:
-        about = sorted(subjects(d))
+    for d, about in concerning:
         if d.code in OF_ONE:
             out.append(replace(d, links=tuple(about)))
             continue
@@ -86,6 +97,10 @@ def explain(
             # A rule of scope explains what the comparison misses; where it misses nothing, the rule is no difference.
             out.extend(_own(f) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
     return out
+
+
+def _by_itself(f: Finding) -> bool:
+    return f.code in ("", *_TAKEN_OTHERWISE) and f.field in _BY_THEMSELVES.get(f.entity, ())
 
 
 def as_altered(store: Store, connections: Sequence[str], pair: str, findings: Sequence[Finding]) -> list[Finding]:
