@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import Connector, Observation, Written
+from tieout.connectors.redact import masked
 from tieout.errors import (
     DuplicateNumber,
     NotFoundError,
@@ -299,7 +300,7 @@ def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, 
         target.halted = error.message
         raise
     except (OSError, TieoutError, ValueError, LookupError, TypeError) as error:
-        failed(work, intent, target, UnknownOutcome(f"{type(error).__name__}: {error}"))
+        failed(work, intent, target, UnknownOutcome(masked(f"{type(error).__name__}: {error}")))
     else:
         answered(work, intent, target, written)
 
