@@ -29,7 +29,8 @@ from tieout.errors import RecordError, TieoutError
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.model import Customer
 
-FOLDER = Path(tempfile.mkdtemp(prefix="tieout-fuzz-"))
+_HELD = tempfile.TemporaryDirectory(prefix="tieout-fuzz-")  # until this process ends
+FOLDER = Path(_HELD.name)
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
 CON = duckdb.connect(config={"threads": 1})
 
