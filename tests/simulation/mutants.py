@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.contract.memory_harness import MemoryHarness
 from tests.simulation.schedule import Schedule, carry_out, undisturbed
 from tieout.testing import violations
@@ -191,7 +193,7 @@ def outcome(killer: Killer) -> str:
     """What a killer says, "" if it notices nothing."""
     try:
         return killer.run()
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:
         return f"{type(error).__name__}: {error}"
 
 
@@ -395,12 +397,18 @@ MUTANTS = (
         "what was handed over in a file is handed over again",
         (
             Change(
-                "tieout.connectors.memory:MemoryConnector._deliver",
-                "if not request.key or all(r.key != request.key for r in handed_over):",
-                "if True:",
+                "tieout.connectors.outbox:Outbox.emit",
+                "twice = sorted({i.key for i in items} & handed)",
+                "twice: list[str] = []",
             ),
         ),
-        (at("batch", "file", "right.flush.after#2=crash", gaps=(900,)),),
+        (test("tests.unit.connectors.test_outbox", "test_a_key_is_never_handed_over_twice"),),
+    ),
+    Mutant(
+        "hand-over forgotten",
+        "what a run that died handed over counts as never sent",
+        (Change(_SETTLE + "_left", "return keys & ", "return frozenset() and "),),
+        (at("update", "file", "right.flush.after=crash", "commit.after=home", gaps=(900,)),),
     ),
     Mutant(
         "trust CDC tombstone",
