@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.deep import DEEP
-from tests.property.test_machine import TwoBooks
+from tests.property.test_machine import ACTS, TwoBooks
 from tests.scenarios.world import DAY, World, customer
 from tieout.compare import Rounding
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
@@ -169,7 +169,7 @@ class Days(TwoBooks):
     def live(self, dice: random.Random, days: int) -> None:
         for _ in range(days):
             for _ in range(dice.randint(0, 3)):
-                self.one_thing(dice)
+                self.do(dice.choice(ACTS), dice.randrange(10_000))
             self.between(dice)
             day = dice.choice([None, None, DAY + timedelta(days=3)])
             check(self.world, **({"as_of": day} if day else {}))
