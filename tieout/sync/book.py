@@ -32,7 +32,7 @@ from tieout.model import (
 )
 from tieout.sync import schema
 from tieout.sync.facts import Shared, UnknownReferenceError, share
-from tieout.sync.fetch import record_of
+from tieout.sync.fetch import known_of, record_of
 from tieout.sync.store import Store, batched, loads
 
 Key = tuple[Entity, str]
@@ -125,13 +125,10 @@ class Records:
                 wanted.setdefault(entity, []).append(id)
         if len(self._near) + sum(map(len, wanted.values())) > NEAR:
             self._near.clear()
-        t = schema.seen
         for entity, ids in wanted.items():
-            for some in batched(ids, 500):
-                where = t.c.connection == self.connection, t.c.entity == entity.value, t.c.native_id.in_(some)
-                assert self.store is not None
-                for row in self.store.rows(sa.select(t).where(*where)):
-                    self._near[(entity, row["native_id"])] = held_of(row)
+            assert self.store is not None
+            for id, row in known_of(self.store, self.connection, entity, ids).items():
+                self._near[(entity, id)] = held_of(row)
 
 
 @dataclass(slots=True)
@@ -243,16 +240,8 @@ class Book:
         """The JSON of each standing record of a kind that is as the state has it, in the order of their ids."""
         if self.held.store is None:
             return
-        t, changed = schema.seen, self.held.changed
-        where = (
-            t.c.connection == self.connection,
-            t.c.entity == entity.value,
-            t.c.existence.in_([e.value for e in ALIVE]),
-            t.c.record.is_not(None),
-        )
-        for id, record in self.held.store.stream(
-            sa.select(t.c.native_id, t.c.record).where(*where).order_by(t.c.native_id)
-        ):
+        changed = self.held.changed
+        for id, record in self.held.store.stream(_STANDING, connection=self.connection, entity=entity.value):
             if (entity, id) not in changed:
                 yield record
 
@@ -304,6 +293,17 @@ class Book:
                 open_[record.document] += sign(record) * record.amount
             _take(open_, getattr(record, "applications", ()), getattr(record, "group", None))
         return open_
+
+
+_STANDING = (
+    sa.select(schema.seen.c.native_id, schema.seen.c.record)
+    .where(
+        schema.of_entity(schema.seen),
+        schema.seen.c.existence.in_([e.value for e in ALIVE]),
+        schema.seen.c.record.is_not(None),
+    )
+    .order_by(schema.seen.c.native_id)
+)
 
 
 class _Ref(msgspec.Struct):
@@ -412,34 +412,48 @@ def held_of(row: dict[str, Any]) -> Held:
     )
 
 
+_SEEN, _XREF = schema.seen.c, schema.xref.c
+_SIGHTS = (
+    sa.select(
+        *(_SEEN[name] for name in ("entity", "native_id", "version", "existence", "record_hash", "error", "marker")),
+        *(_SEEN.absences, _SEEN.absent_as_of),
+    )
+    .where(_SEEN.connection == sa.bindparam("connection"))
+    .order_by(_SEEN.entity, _SEEN.native_id)
+)
+_SUBJECTS = sa.select(_XREF.entity, _XREF.native_id, _XREF.subject, _XREF.evidence).where(
+    _XREF.connection == sa.bindparam("connection"), schema.ACTIVE
+)
+_GROUPED_PAYMENTS = sa.select(schema.seen).where(
+    schema.of_entity(schema.seen), _SEEN.record.contains(_GROUPED, autoescape=True)
+)
+_STATED_PAYMENTS = sa.select(_SEEN.native_id).where(
+    schema.of_entity(schema.seen), _SEEN.record.contains(STATED, autoescape=True)
+)
+
+
 def load(store: Store, connection: str) -> Book:
     """The book of a connection from the state, with each credit's applications moved to the credit memo itself."""
-    t, x = schema.seen, schema.xref
     kinds, states = {e.value: e for e in Entity}, {e.value: e for e in Existence}
-    columns = [t.c[name] for name in ("entity", "native_id", "version", "existence", "record_hash", "error", "marker")]
-    found = sa.select(*columns, t.c.absences, t.c.absent_as_of).where(t.c.connection == connection)
     sights: dict[Key, Sight] = {}
     for entity, id, version, existence, hash, error, marker, absences, day in store.stream(
-        found.order_by(t.c.entity, t.c.native_id)
+        _SIGHTS, connection=connection
     ):
         state = states[existence]
         dropped = day if state is Existence.ABSENT else None
         sights[(kinds[entity], id)] = Sight(version, state, hash, error, marker, absences, dropped)
     book = Book(connection, Records(store, connection, sights))
     known = {key: key for key in sights}
-    active = sa.select(x.c.entity, x.c.native_id, x.c.subject, x.c.evidence)
-    for entity, id, subject, evidence in store.stream(active.where(x.c.connection == connection, schema.ACTIVE)):
+    for entity, id, subject, evidence in store.stream(_SUBJECTS, connection=connection):
         key = (kinds[entity], id)
         key = known.get(key, key)
         book.subjects[key] = subject
         book.natives[subject] = key[1]
         if '"from"' in evidence:
             book.came[subject] = sys.intern(loads(evidence)["from"])
-    payments = t.c.connection == connection, t.c.entity == Entity.PAYMENT.value
-    grouped = sa.select(t).where(*payments, t.c.record.contains(_GROUPED, autoescape=True))
-    _settle_credits(book, [held_of(row) for row in store.rows(grouped)])
-    stated = sa.select(t.c.native_id).where(*payments, t.c.record.contains(STATED, autoescape=True))
-    book.stated = frozenset((Entity.PAYMENT, id) for (id,) in store.stream(stated))
+    payments = {"connection": connection, "entity": Entity.PAYMENT.value}
+    _settle_credits(book, [held_of(row) for row in store.rows(_GROUPED_PAYMENTS, **payments)])
+    book.stated = frozenset((Entity.PAYMENT, id) for (id,) in store.stream(_STATED_PAYMENTS, **payments))
     book.held.edits = 0
     return book
 

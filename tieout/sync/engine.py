@@ -55,6 +55,21 @@ _ENDED = UNDER_WAY | {"rejected"}
 # What a comparison without reported balances does not look for: they are stale once something was written.
 OF_REPORTED_BALANCES = frozenset({"BALANCE_MISMATCH_INTERNAL", "OVER_APPLIED"})
 
+_RUN, _EVENT = schema.run.c, schema.audit_event.c
+_RUNNING = sa.select(_RUN.id).where(_RUN.pair == sa.bindparam("pair"), _RUN.status == "running")
+_LAST_CONFIG = (
+    sa.select(_RUN.config_hash)
+    .where(_RUN.pair == sa.bindparam("pair"), _RUN.status.in_(("ok", "partial")))
+    .order_by(_RUN.started_at.desc())
+    .limit(1)
+)
+_OPENED = (
+    sa.select(_EVENT.payload)
+    .where(schema.OPENED, _EVENT.object_id == sa.bindparam("connection"))
+    .order_by(_EVENT.seq.desc())
+    .limit(1)
+)
+
 
 def sync(
     store: Store,
@@ -208,22 +223,13 @@ class _Run:
     def _begin(self) -> None:
         r = schema.run
         with self.store.writing(self.lease, run=self.id) as tx:
-            left_over = tx.all(sa.select(r.c.id).where(r.c.pair == self.pair.name, r.c.status == "running"))
+            left_over = tx.all(_RUNNING, pair=self.pair.name)
             for row in left_over:
-                tx.db.execute(r.update().where(r.c.id == row["id"]).values(status="crashed", finished_at=tx.at))
+                tx.change(r, {"id": row["id"]}, {"status": "crashed", "finished_at": tx.at})
                 tx.audit("crashed", "run", row["id"])
-            tx.db.execute(
-                r.insert().values(
-                    id=self.id,
-                    pair=self.pair.name,
-                    epoch=self.lease.epoch,
-                    mode=self.pair.mode,
-                    started_at=tx.at,
-                    status="running",
-                    config_hash=self.pair.config_hash,
-                    version=__version__,
-                )
-            )
+            begun = {"id": self.id, "pair": self.pair.name, "epoch": self.lease.epoch, "mode": self.pair.mode}
+            begun |= {"started_at": tx.at, "status": "running", "config_hash": self.pair.config_hash}
+            tx.add(r, [begun | {"version": __version__}])
             told: dict[str, object] = {"pair": self.pair.name, "mode": self.pair.mode, "version": __version__}
             told |= {"config": self.pair.config_hash, "configured": tx.keep_blob(canonical(self.configured).encode())}
             tx.audit("started", "run", self.id, told | {"anchor": self.anchored.line if self.anchored else None})
@@ -233,17 +239,13 @@ class _Run:
             self._failed("", RefusedError(self.behind, hint=OLDER_HINT))
 
     def _end(self, status: str) -> None:
-        r = schema.run
         with self.store.writing(self.lease, run=self.id) as tx:
             report = self.report.as_json()
             report["plan"] = {"id": self.report.plan_id, "hash": self.report.plan_hash}
             reason = "; ".join(self.report.failures) or None
             text = canonical(report)
-            tx.db.execute(
-                r.update()
-                .where(r.c.id == self.id)
-                .values(status=status, finished_at=tx.at, report=text, abort_reason=reason)
-            )
+            ended = {"status": status, "finished_at": tx.at, "report": text, "abort_reason": reason}
+            tx.change(schema.run, {"id": self.id}, ended)
             tx.audit("ended", "run", self.id, {"status": status, "applied": report["applied"], "report": digest(text)})
 
     def _failed(self, what: str, error: TieoutError) -> None:
@@ -257,12 +259,7 @@ class _Run:
         for which, connector in self.connectors.items():
             company = connector.company()
             self.companies[which] = company
-            last = self.store.rows(
-                sa.select(schema.audit_event.c.payload)
-                .where(schema.OPENED, schema.audit_event.c.object_id == connector.name)
-                .order_by(schema.audit_event.c.seq.desc())
-                .limit(1)
-            )
+            last = self.store.rows(_OPENED, connection=connector.name)
             now = {"id": company.id, "home_currency": company.home_currency}
             known = loads(last[0]["payload"]) if last else None
             if known is not None and known != now:
@@ -431,13 +428,7 @@ class _Run:
         linked: Counter[Entity] = Counter()
         for (entity, _), subject in self.books[LEFT].subjects.items():
             linked[entity] += subject in self.books[RIGHT].natives
-        r = schema.run
-        last = self.store.rows(
-            sa.select(r.c.config_hash)
-            .where(r.c.pair == self.pair.name, r.c.status.in_(("ok", "partial")))
-            .order_by(r.c.started_at.desc())
-            .limit(1)
-        )
+        last = self.store.rows(_LAST_CONFIG, pair=self.pair.name)
         changed = bool(last) and last[0]["config_hash"] != self.pair.config_hash and self.pair.mode == "auto"
         trips = check(
             draft.operations,

@@ -123,11 +123,10 @@ def _missed(reading: _Reading, pull: Pull) -> tuple[str, ...] | None:
 
     None where there is no feed to hold against it: none was read yet, or it reaches back no further.
     """
-    t = schema.cursor
     connector = reading.connector
-    where = t.c.connection == connector.name, t.c.entity == reading.entity.value, t.c.watermark.is_not(None)
-    before = reading.store.rows(sa.select(t).where(*where)) if connector.capabilities.delta and pull.full else []
-    if not before:
+    asked = connector.capabilities.delta and pull.full
+    before = _last_cursor(reading.store, connector, reading.entity) if asked else None
+    if before is None or before["watermark"] is None:
         return None
     found = {id: news.columns["version"] for id, news in reading.found.items() if news is not None}
     known = known_of(reading.store, connector.name, reading.entity, list(found))
@@ -135,7 +134,7 @@ def _missed(reading: _Reading, pull: Pull) -> tuple[str, ...] | None:
     if not changed:
         return ()
     try:
-        feed = connector.pull(reading.entity, before[0]["watermark"])
+        feed = connector.pull(reading.entity, before["watermark"])
         shown = {o.id for o in feed} if not feed.full else None
     except (RetriableError, FatalError):
         # The feed is no part of this read, which may be what mends its cursor; it is held against it another time.
@@ -172,14 +171,21 @@ def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) 
     """The stored cursor; None if the system has none, a full sweep is due, or the feed's horizon has passed."""
     if sweep or not connector.capabilities.delta:
         return None
-    t = schema.cursor
-    rows = store.rows(sa.select(t).where(t.c.connection == connector.name, t.c.entity == entity.value))
-    if not rows or rows[0]["watermark"] is None or rows[0]["last_full_at"] is None:
+    last = _last_cursor(store, connector, entity)
+    if last is None or last["watermark"] is None or last["last_full_at"] is None:
         return None
-    if not timedelta(0) <= store.clock() - instant(rows[0]["last_full_at"]) < FULL_SWEEP:
+    if not timedelta(0) <= store.clock() - instant(last["last_full_at"]) < FULL_SWEEP:
         return None
-    watermark: str = rows[0]["watermark"]
+    watermark: str = last["watermark"]
     return watermark
+
+
+_CURSOR = sa.select(schema.cursor).where(schema.of_entity(schema.cursor))
+
+
+def _last_cursor(store: Store, connector: Connector, entity: Entity) -> dict[str, Any] | None:
+    rows = store.rows(_CURSOR, connection=connector.name, entity=entity.value)
+    return rows[0] if rows else None
 
 
 def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
@@ -209,14 +215,18 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
 
 def known_of(store: Store, connection: str, entity: Entity, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The rows of `seen` with these native ids, by id."""
-    t = schema.seen
-    where = t.c.connection == connection, t.c.entity == entity.value
     rows = (
         row
         for some in batched(ids, TOGETHER)
-        for row in store.rows(sa.select(t).where(*where, t.c.native_id.in_(some)))
+        for row in store.rows(_SEEN, connection=connection, entity=entity.value, ids=some)
     )
     return {row["native_id"]: row for row in rows}
+
+
+# The records of these native `ids`.
+_SEEN = sa.select(schema.seen).where(
+    schema.of_entity(schema.seen), schema.seen.c.native_id.in_(sa.bindparam("ids", expanding=True))
+)
 
 
 def _confirm_tombstones(reading: _Reading) -> None:
@@ -257,9 +267,8 @@ def _ask(reading: _Reading, id: str, *, known: bool = True) -> None:
 
 
 def _absences(reading: _Reading, pull: Pull) -> None:
-    t = schema.seen
-    where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.existence.not_in(GONE)
-    live = [id for (id,) in reading.store.stream(sa.select(t.c.native_id).where(*where).order_by(t.c.native_id))]
+    of = {"connection": reading.connector.name, "entity": reading.entity.value}
+    live = [id for (id,) in reading.store.stream(_LIVE, **of)]
     missing = [id for id in live if id not in reading.found]
     if not missing:
         return
@@ -278,6 +287,13 @@ def _absences(reading: _Reading, pull: Pull) -> None:
     else:
         for id in missing:
             _ask(reading, id)
+
+
+_LIVE = (
+    sa.select(schema.seen.c.native_id)
+    .where(schema.of_entity(schema.seen), schema.seen.c.existence.not_in(GONE))
+    .order_by(schema.seen.c.native_id)
+)
 
 
 def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
@@ -408,15 +424,15 @@ def news(connection: str, o: Observation, before: Mapping[str, Any] | None) -> N
     return News(columns, zlib.compress(body, 6), first=error is None and unread, back=back)
 
 
+_HELD = sa.select(schema.xref.c.native_id).where(
+    schema.of_entity(schema.xref), schema.ACTIVE, schema.xref.c.native_id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
 def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> None:
     """Give every new record a subject of its own; matching may join two later."""
-    x = schema.xref
-    where = x.c.connection == connection, x.c.entity == entity.value, schema.ACTIVE
-    held = {
-        id
-        for some in batched(ids, TOGETHER)
-        for id in tx.db.execute(sa.select(x.c.native_id).where(*where, x.c.native_id.in_(some))).scalars()
-    }
+    of = {"connection": connection, "entity": entity.value}
+    held = {id for some in batched(ids, TOGETHER) for id in tx.db.execute(_HELD, of | {"ids": some}).scalars()}
     subjects, xrefs = [], []
     for id in ids:
         if id in held:
@@ -512,20 +528,28 @@ def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
 
 def lists_open_items(store: Store, connection: str) -> bool:
     """Whether the connection's invoices were last read from a list of open items, which shows no settled ones."""
-    t = schema.snapshot
-    where = t.c.connection == connection, t.c.entity == Entity.INVOICE.value, t.c.complete == 1
-    last = store.rows(sa.select(t.c.scope).where(*where).order_by(t.c.read_at.desc()).limit(1))
+    last = store.rows(_LAST_SCOPE, connection=connection, entity=Entity.INVOICE.value)
     return bool(last) and last[0]["scope"] == "open"
+
+
+_COMPLETE = schema.snapshot.c.complete == 1
+_LAST_SCOPE = (
+    sa.select(schema.snapshot.c.scope)
+    .where(schema.of_entity(schema.snapshot), _COMPLETE)
+    .order_by(schema.snapshot.c.read_at.desc())
+    .limit(1)
+)
+_LAST_FULL = (
+    sa.select(schema.snapshot.c.entity, schema.snapshot.c.scope, sa.func.max(schema.snapshot.c.read_at))
+    .where(schema.snapshot.c.connection == sa.bindparam("connection"), _COMPLETE, schema.snapshot.c.kind == "full")
+    .group_by(schema.snapshot.c.entity, schema.snapshot.c.scope)
+)
 
 
 def reads_whole(store: Store, connection: str, entities: Sequence[Entity]) -> bool:
     """Whether each entity of a connection was last read whole from something that shows all of it."""
-    t = schema.snapshot
-    where = t.c.connection == connection, t.c.complete == 1, t.c.kind == "full"
     last: dict[str, tuple[str, str]] = {}
-    for entity, scope, at in store.stream(
-        sa.select(t.c.entity, t.c.scope, sa.func.max(t.c.read_at)).where(*where).group_by(t.c.entity, t.c.scope)
-    ):
+    for entity, scope, at in store.stream(_LAST_FULL, connection=connection):
         last[entity] = max(last.get(entity, ("", "")), (at, scope))
     return all(last.get(e.value, ("", ""))[1] == "all" for e in entities)
 

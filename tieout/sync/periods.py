@@ -18,16 +18,22 @@ from tieout.sync.store import Store, Tx
 
 def closed(store: Store, connection: str) -> tuple[Closing, ...]:
     """The closings that still hold, in order."""
-    t = schema.closing
-    rows = store.rows(sa.select(t).where(t.c.connection == connection).order_by(t.c.through, t.c.entity_code))
+    rows = store.rows(_CLOSINGS, connection=connection)
     return tuple(Closing(date.fromisoformat(r["through"]), r["since"], r["entity_code"] or None) for r in rows)
+
+
+_CLOSINGS = (
+    sa.select(schema.closing)
+    .where(schema.closing.c.connection == sa.bindparam("connection"))
+    .order_by(schema.closing.c.through, schema.closing.c.entity_code)
+)
 
 
 def note(tx: Tx, connection: str, company: Company) -> None:
     """Keep what is closed now; what was opened again is known no longer."""
     t = schema.closing
     now = {(c.entity_code or "", c.through.isoformat()) for c in company.closed if c.module in (None, "ar")}
-    held = {(r["entity_code"], r["through"]) for r in tx.all(sa.select(t).where(t.c.connection == connection))}
+    held = {(r["entity_code"], r["through"]) for r in tx.all(_CLOSINGS, connection=connection)}
     for entity_code, through in sorted(held - now):
         if not any(code == entity_code and day > through for code, day in now):
             where = t.c.connection == connection, t.c.entity_code == entity_code, t.c.through == through

@@ -37,6 +37,18 @@ BELIEVED = timedelta(hours=24)
 _RESULT = msgspec.json.Decoder(compare.Result, float_hook=Decimal)
 _WHICH: tuple[Which, Which] = (LEFT, RIGHT)
 
+_BASE, _COMPARISON = schema.base.c, schema.comparison.c
+_RESTING = sa.select(_BASE.subject, _BASE.connection, _BASE.quiet_hash).where(
+    _BASE.pair == sa.bindparam("pair"),
+    _BASE.quiet_rules == sa.bindparam("rules"),
+    _BASE.quiet_at > sa.bindparam("since"),
+)
+_COMPARED = sa.select(schema.comparison).where(
+    _COMPARISON.pair == sa.bindparam("pair"),
+    _COMPARISON.purpose == sa.bindparam("purpose"),
+    _COMPARISON.fingerprint == sa.bindparam("fingerprint"),
+)
+
 
 @dataclass(slots=True)
 class Quiet:
@@ -70,13 +82,10 @@ class Quiet:
         subjects = self.sides.all()
         if self.everything:
             return subjects
-        b = schema.base
         since = stamp(self.sides.store.clock() - BELIEVED)
         known: dict[str, dict[str, str]] = {name: {} for name in self.sides.names.values()}
-        found = sa.select(b.c.subject, b.c.connection, b.c.quiet_hash).where(
-            b.c.pair == self.sides.pair.name, b.c.quiet_rules == self.rules(), b.c.quiet_at > since
-        )
-        for subject, connection, hash in self.sides.store.stream(found):
+        asked = {"pair": self.sides.pair.name, "rules": self.rules(), "since": since}
+        for subject, connection, hash in self.sides.store.stream(_RESTING, **asked):
             known[connection][subject] = hash
         left, right = (set(self._still(w, known[self.sides.names[w]])) for w in _WHICH)
         quiet = left & right
@@ -177,9 +186,8 @@ class Quiet:
         """The last comparison for a purpose, if it was made from the same and may be believed."""
         if self.everything or fingerprint is None:
             return None
-        t = schema.comparison
-        where = t.c.pair == self.sides.pair.name, t.c.purpose == purpose, t.c.fingerprint == fingerprint
-        rows = self.sides.store.rows(sa.select(t).where(*where))
+        asked = {"pair": self.sides.pair.name, "purpose": purpose, "fingerprint": fingerprint}
+        rows = self.sides.store.rows(_COMPARED, **asked)
         if not rows or self.sides.store.clock() - instant(rows[0]["compared_at"]) > BELIEVED:
             return None
         kept: compare.Result = _RESULT.decode(zlib.decompress(rows[0]["body"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -16,6 +17,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    bindparam,
     literal_column,
     text,
 )
@@ -152,6 +155,13 @@ Index(
 )
 # Spelled out, not bound: only so does the database know that its indexes of active references hold what is asked for.
 ACTIVE = xref.c.state == literal_column("'active'")
+
+
+def of_entity(table: Table) -> ColumnElement[bool]:
+    """What holds of the rows of one `entity` of one `connection`, which are parameters."""
+    return and_(table.c.connection == bindparam("connection"), table.c.entity == bindparam("entity"))
+
+
 # What each side was when the two last agreed. quiet_hash: digest of the side's record when the planner last had nothing
 # to say of the subject, under the rules `quiet_rules`, at `quiet_at`; NULL since the base moved (see `sides`).
 base = Table(

@@ -48,11 +48,8 @@ class Sides:
 
     def rows(self, subjects: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The rows of these subjects, by id."""
-        t = schema.subject
         return {
-            row["id"]: row
-            for some in batched(subjects, TOGETHER)
-            for row in self.store.rows(sa.select(t).where(t.c.id.in_(some)))
+            row["id"]: row for some in batched(subjects, TOGETHER) for row in self.store.rows(_SUBJECTS, subjects=some)
         }
 
     def states(self, subjects: Iterable[str]) -> Iterator[SubjectState]:
@@ -62,17 +59,12 @@ class Sides:
 
     def _states(self, subjects: Sequence[str]) -> Iterator[SubjectState]:
         rows = {id: row for id, row in self.rows(subjects).items() if row["state"] == "active"}
-        b, i = schema.base, schema.intent
         bases = {
             (r["subject"], r["connection"]): r
-            for r in self.store.rows(sa.select(b).where(b.c.pair == self.pair.name, b.c.subject.in_(subjects)))
+            for r in self.store.rows(_BASES, pair=self.pair.name, subjects=list(subjects))
         }
-        open_ = sa.select(i.c.subject, i.c.connection).where(
-            i.c.connection.in_(self.names.values()),
-            i.c.subject.in_(subjects),
-            i.c.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
-        )
-        busy = {r["subject"] for r in self.store.rows(open_)}
+        names = list(self.names.values())
+        busy = {r["subject"] for r in self.store.rows(_BUSY, connections=names, subjects=list(subjects))}
         for which in (LEFT, RIGHT):
             book = self.books[which]
             keys = ((Entity(row["entity"]), book.natives.get(id, "")) for id, row in rows.items())
@@ -101,24 +93,11 @@ class Sides:
         """Where the sides differ, what tieout wrote there last through other pairs."""
         differ = [s.id for s in subjects if s.left and s.right and s.left.facts != s.right.facts]
         echoes: dict[tuple[str, str], Facts] = {}
-        i, b = schema.intent, schema.base
-        # A write and the base that it left behind are of one transaction.
-        same = sa.and_(
-            b.c.pair == i.c.pair,
-            b.c.subject == i.c.subject,
-            b.c.connection == i.c.connection,
-            b.c.verified_at == i.c.updated_at,
-        )
-        query = (
-            sa.select(i.c.subject, i.c.connection, i.c.operation, b.c.facts)
-            .join(b, same)
-            .where(i.c.state == "done", i.c.pair != self.pair.name, i.c.connection.in_(self.names.values()))
-            .order_by(i.c.updated_at)
-        )
+        names = list(self.names.values())
         for some in batched(differ, TOGETHER):
-            for row in self.store.rows(query.where(i.c.subject.in_(some))):
-                names = {f["name"] for f in loads(row["operation"])["fields"]}
-                held = {n: v for n, v in loads(row["facts"]).items() if n in names}
+            for row in self.store.rows(_ECHOES, pair=self.pair.name, connections=names, subjects=some):
+                written = {f["name"] for f in loads(row["operation"])["fields"]}
+                held = {n: v for n, v in loads(row["facts"]).items() if n in written}
                 echoes.setdefault((row["subject"], row["connection"]), {}).update(held)
 
         def heard(s: SubjectState, side: SideState | None) -> SideState | None:
@@ -192,6 +171,40 @@ class Sides:
     def encode(self, entity: Entity, shared: Shared, to: Which) -> Shared:
         held = self.connectors[to].capabilities.fields.get(entity, frozenset())
         return recode(entity, shared, self.pair.codes, to, held)
+
+
+def _any(column: sa.ColumnElement[str], names: str) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam(names, expanding=True))
+
+
+_BASE, _INTENT = schema.base.c, schema.intent.c
+_SUBJECTS = sa.select(schema.subject).where(_any(schema.subject.c.id, "subjects"))
+_BASES = sa.select(schema.base).where(_BASE.pair == sa.bindparam("pair"), _any(_BASE.subject, "subjects"))
+_BUSY = sa.select(_INTENT.subject, _INTENT.connection).where(
+    _any(_INTENT.connection, "connections"),
+    _any(_INTENT.subject, "subjects"),
+    _INTENT.state.in_(("unknown", "applied", "emitted", "stuck", "sending")),
+)
+# What was written through other pairs. A write and the base that it left behind are of one transaction.
+_ECHOES = (
+    sa.select(_INTENT.subject, _INTENT.connection, _INTENT.operation, _BASE.facts)
+    .join(
+        schema.base,
+        sa.and_(
+            _BASE.pair == _INTENT.pair,
+            _BASE.subject == _INTENT.subject,
+            _BASE.connection == _INTENT.connection,
+            _BASE.verified_at == _INTENT.updated_at,
+        ),
+    )
+    .where(
+        _INTENT.state == "done",
+        _INTENT.pair != sa.bindparam("pair"),
+        _any(_INTENT.connection, "connections"),
+        _any(_INTENT.subject, "subjects"),
+    )
+    .order_by(_INTENT.updated_at)
+)
 
 
 def _dropped(held: Held) -> str:

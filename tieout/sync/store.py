@@ -110,15 +110,18 @@ class Store:
                 yield tx
             tx.flush()
 
-    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """The rows of a query, as dictionaries."""
-        with self.reading() as db:
-            return [dict(r) for r in db.execute(query).mappings()]
+    def rows(self, query: sa.Select[Any], **values: Any) -> list[dict[str, Any]]:
+        """The rows of a query, as dictionaries. values: of its parameters
 
-    def stream(self, query: sa.Select[Any]) -> Iterator[Any]:
+        What every run asks is best made once, with parameters: to make a query takes longer than to ask a small table.
+        """
+        with self.reading() as db:
+            return [dict(r) for r in db.execute(query, values).mappings()]
+
+    def stream(self, query: sa.Select[Any], **values: Any) -> Iterator[Any]:
         """The rows of a query one after the other, without holding them all. Nothing may be written meanwhile."""
         with self.reading() as db:
-            yield from db.execution_options(yield_per=STREAMED).execute(query)
+            yield from db.execution_options(yield_per=STREAMED).execute(query, values)
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -135,7 +138,7 @@ class Store:
             for resource in sorted(resources):
                 free = {"resource": resource, "epoch": 0, "owner": None, "expires_at": None}
                 add_new(db, t, [free])
-                held = db.execute(sa.select(t).where(t.c.resource == resource).with_for_update()).mappings().one()
+                held = db.execute(_LEASE, {"resource": resource}).mappings().one()
                 if held["owner"] is not None and held["expires_at"] > now and not is_gone(held["worker"]):
                     raise LeaseHeldError(
                         f"another run holds {resource} (since it is {held['owner']}, until {held['expires_at']})",
@@ -143,11 +146,8 @@ class Store:
                         retry_after=float(LEASE_SECONDS),
                     )
                 epochs[resource] = held["epoch"] + 1
-                db.execute(
-                    t.update()
-                    .where(t.c.resource == resource)
-                    .values(epoch=epochs[resource], owner=owner, worker=this_worker(), expires_at=until)
-                )
+                ours = {"epoch": epochs[resource], "owner": owner, "worker": this_worker(), "expires_at": until}
+                change(db, t, {"resource": resource}, ours)
         return Lease(owner, epochs)
 
     def renew(self, lease: Lease) -> None:
@@ -155,7 +155,7 @@ class Store:
         until = stamp(self.clock() + timedelta(seconds=LEASE_SECONDS))
         with self.writing(lease) as tx:
             for resource in lease.epochs:
-                tx.db.execute(schema.lease.update().where(schema.lease.c.resource == resource).values(expires_at=until))
+                tx.change(schema.lease, {"resource": resource}, {"expires_at": until})
 
     @contextlib.contextmanager
     def holding(self, resources: list[str]) -> Iterator[Lease]:
@@ -176,14 +176,10 @@ class Store:
 
     def release(self, lease: Lease) -> None:
         """Give a lease back; one that was lost meanwhile is left to its new holder."""
-        t = schema.lease
+        free = {"owner": None, "worker": None, "expires_at": None}
         with _database_errors(), self.engine.begin() as db:
             for resource, epoch in lease.epochs.items():
-                db.execute(
-                    t.update()
-                    .where(t.c.resource == resource, t.c.epoch == epoch)
-                    .values(owner=None, worker=None, expires_at=None)
-                )
+                change(db, schema.lease, {"resource": resource, "epoch": epoch}, free)
 
 
 class Tx:
@@ -219,8 +215,9 @@ class Tx:
         row = self.db.execute(query, values).mappings().first()
         return dict(row) if row is not None else None
 
-    def all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        return [dict(r) for r in self.db.execute(query).mappings()]
+    def all(self, query: sa.Select[Any], **values: Any) -> list[dict[str, Any]]:
+        """The rows of a query. values: of its parameters"""
+        return [dict(r) for r in self.db.execute(query, values).mappings()]
 
     def put(self, table: sa.Table, values: Mapping[str, Any], *, keep: tuple[str, ...] = ()) -> None:
         """Insert a row, or replace the one with the same primary key; columns in `keep` stay as they were."""
@@ -274,6 +271,7 @@ class Tx:
 _LAST_EVENT = (
     sa.select(schema.audit_event.c.seq, schema.audit_event.c.hash).order_by(schema.audit_event.c.seq.desc()).limit(1)
 )
+_LEASE = sa.select(schema.lease).where(schema.lease.c.resource == sa.bindparam("resource")).with_for_update()
 
 
 @lru_cache(maxsize=8)
