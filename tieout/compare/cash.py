@@ -161,8 +161,16 @@ WHERE {tellable} GROUP BY coalesce(c.currency, d.currency, '') ORDER BY cur
 """
 
 _STATED = """
-SELECT (SELECT count(*) FROM left_applications), (SELECT count(*) FROM right_applications),
-       (SELECT count(balance) FROM left_customers), (SELECT count(balance) FROM right_customers)
+SELECT (SELECT count(*) FROM {side}_applications), (SELECT count(balance) FROM {side}_customers),
+       (SELECT count(*) FROM {side}_applications WHERE source_kind LIKE 'group:%')
+"""
+# Whether applications differ at all, and whether a side holds payments of which nothing is applied.
+_OCCURS = """
+SELECT (SELECT count(*) FROM cmp_app WHERE l_amount <> r_amount OR l_since <> r_since), {unapplied}
+"""
+_UNAPPLIED = """
+(SELECT count(*) FROM cmp_{side} WHERE kind = 'payment' AND counts AND total > 0
+ AND rid NOT IN (SELECT source_rid FROM cmp_app_{side}))
 """
 
 
@@ -209,28 +217,37 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> tup
     Returns what those balances add up to, of each side that states any and may be asked.
     """
     found: list[Stated] = []
-    *applied, left_balances, right_balances = con.execute(_STATED).fetchall()[0]
-    stating = [side for side, rows in zip(SIDES, applied, strict=True) if rows]
-    balances = {"left": left_balances, "right": right_balances}
-    if len(stating) == len(SIDES):
+    stated = {side: con.execute(_STATED.format(side=side)).fetchall()[0] for side in SIDES}
+    if all(applications for applications, _, _ in stated.values()):
         for side in SIDES:
             con.execute(_STANDING.format(side=side), [as_of])
-            con.execute(_GROUPED.format(side=side), [as_of])
         con.execute(_BOTH)
-        con.execute(_DIFFER, [as_of, as_of])
-        for side, other in (SIDES, SIDES[::-1]):
-            values = {f"{side}_value": "CAST(g.amount AS VARCHAR)", f"{other}_value": "'0'"}
-            con.execute(_GROUP_ALONE.format(side=side, other=other, **values))
-        for side in SIDES:
-            con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
-    for side in SIDES if reported_balances else ():
+        unapplied = ", ".join(_UNAPPLIED.format(side=side) for side in SIDES)
+        differing, *loose = con.execute(_OCCURS.format(unapplied=unapplied)).fetchall()[0]
+        if differing:
+            con.execute(_DIFFER, [as_of, as_of])
+        if any(grouped for _, _, grouped in stated.values()):
+            _groups(con, as_of=as_of)
+        for side, some in zip(SIDES, loose, strict=True):
+            if some:
+                con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
+    for side, (applications, balances, _) in stated.items() if reported_balances else ():
         other = "right" if side == "left" else "left"
         columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
-        if side in stating:
+        if applications:
             con.execute(_INTERNAL.format(rid=f"{side}_rid", **columns))
-        if balances[side]:
+        if balances:
             owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
             con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **owed, **columns))
             rows = con.execute(_IN_ALL.format(side=side, **owed)).fetchall()
-            found += [Stated(side, c, n, tidy(stated), tidy(own), bad) for c, n, stated, own, bad in rows]
+            found += [Stated(side, c, n, tidy(total), tidy(own), bad) for c, n, total, own, bad in rows]
     return tuple(found)
+
+
+def _groups(con: Connection, *, as_of: date | None) -> None:
+    """The findings about what was settled in groups."""
+    for side in SIDES:
+        con.execute(_GROUPED.format(side=side), [as_of])
+    for side, other in (SIDES, SIDES[::-1]):
+        values = {f"{side}_value": "CAST(g.amount AS VARCHAR)", f"{other}_value": "'0'"}
+        con.execute(_GROUP_ALONE.format(side=side, other=other, **values))

@@ -228,7 +228,7 @@ WHERE counts AND (posted < CAST(? AS DATE) OR posted > CAST(? AS DATE))
 _STATED = """
 SELECT (SELECT count(ar_account) FROM {side}_details), (SELECT count(tax_codes) FROM {side}_details),
        (SELECT count(terms) FROM {side}_customers), (SELECT count(parent) FROM {side}_customers),
-       (SELECT count(*) FROM {side}_applications)
+       (SELECT count(*) FROM {side}_applications), (SELECT count(marker) FROM cmp_{side})
 """
 
 
@@ -251,7 +251,7 @@ def find(
     taken_off: pairs that are equal in all else were taken off first (`equal.take_off`)
     """
     breaches(con, ledgers, as_of=as_of, numbers=checks.unique_numbers)
-    names = ("ar_account", "tax_codes", "terms", "parent", "applications")
+    names = ("ar_account", "tax_codes", "terms", "parent", "applications", "marker")
     left, right = (
         dict(zip(names, con.execute(_STATED.format(side=side)).fetchall()[0], strict=True)) for side in SIDES
     )
@@ -274,7 +274,7 @@ def find(
     _credit(
         con, checks, as_of=as_of, today=today, stating={"left": left["applications"], "right": right["applications"]}
     )
-    if in_step:
+    if in_step and left["marker"] and right["marker"]:
         con.execute(_CROSSED.format(near=NEAR_DAYS))
     if extracts:
         _ranges(con, extracts)

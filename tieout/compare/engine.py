@@ -86,7 +86,7 @@ def run(
     explain(con, {key: x.code for key, x in reasons.items()})
     free = ladder(con, same_ids=same_ids, key=key, twins=equal > 0)
     by_open = "open" in scopes and scopes[0] != scopes[1]
-    rules.find(con, free, told, customers=known.matched, rounding=rounding, by_open=by_open, same_ids=same_ids)
+    rules.find(con, free, told, known=known, rounding=rounding, by_open=by_open, same_ids=same_ids)
     stated = cash.find(con, as_of=as_of, reported_balances=reported_balances)
     sums = [
         totals.of_all(con, side, as_of=as_of, rest=equal > 0, stated=has)

@@ -43,7 +43,10 @@ SELECT (SELECT count(*) FROM {side}_details WHERE subtotal IS NOT NULL),
        (SELECT count(*) FROM {side}_applications WHERE source_kind NOT LIKE 'group:%'),
        (SELECT count(parent) FROM {side}_customers)
 """
-_GAINS = "SELECT count(*) FROM cmp_every_{side} WHERE subkind = 'fx_realized'"
+_FOREIGN = """
+SELECT count(CASE WHEN rate = 1 AND currency <> ? THEN 1 END), count(CASE WHEN subkind = 'fx_realized' THEN 1 END)
+FROM cmp_every_{side}
+"""
 _SUMS = "".join(
     f"""{"INSERT INTO cmp_broken" if not n else " UNION ALL"}
 SELECT '{{side}}', '{invariant}', d.kind, d.id, '{field}', CAST({expected} AS VARCHAR), CAST({found} AS VARCHAR)
@@ -57,20 +60,28 @@ WHERE d.kind IN ('invoice', 'credit_memo') AND d.state <> 'voided' AND {expected
         )
     )
 )
-# Both ends of every application, with the topmost customers of both.
+# Both ends of every application that may break something, with the topmost customers of both.
 _ENDS = """
-CREATE OR REPLACE TEMP TABLE cmp_ends AS
+CREATE OR REPLACE TEMP TABLE cmp_ends AS SELECT * FROM (
 SELECT a.source_kind AS kind, a.source_id AS id, a.invoice, a.amount, a.amount_invoice, a.reversed_on,
        s.state AS s_state, t.state AS t_state, s.currency AS s_currency, t.currency AS t_currency,
        greatest(coalesce(s.voided_on, s.posted), s.posted) AS s_gone,
        greatest(coalesce(t.voided_on, t.posted), t.posted) AS t_gone,
-       coalesce(sf.top, s.customer) AS payer, coalesce(tf.top, t.customer) AS owner
+       {payer} AS payer, {owner} AS owner
 FROM {side}_applications AS a
 LEFT JOIN cmp_every_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id
 LEFT JOIN cmp_every_{side} AS t ON t.kind = 'invoice' AND t.id = a.invoice
-LEFT JOIN cmp_family AS sf ON sf.id = s.customer LEFT JOIN cmp_family AS tf ON tf.id = t.customer
-WHERE a.source_kind NOT LIKE 'group:%'
+{families}
+WHERE a.source_kind NOT LIKE 'group:%') AS e
+WHERE s_state IS DISTINCT FROM 'posted' OR t_state IS DISTINCT FROM 'posted' OR amount <> amount_invoice
+   OR payer <> owner
 """
+_ALONE = {"payer": "s.customer", "owner": "t.customer", "families": ""}
+_IN_FAMILIES = {
+    "payer": "coalesce(sf.top, s.customer)",
+    "owner": "coalesce(tf.top, t.customer)",
+    "families": "LEFT JOIN cmp_family AS sf ON sf.id = s.customer LEFT JOIN cmp_family AS tf ON tf.id = t.customer",
+}
 _BROKEN_ENDS = """
 INSERT INTO cmp_broken
 SELECT '{side}', 'I7', kind, id, 'application', id || ' in the ledger', 'absent' FROM cmp_ends WHERE s_state IS NULL
@@ -114,17 +125,17 @@ SELECT '{side}', 'I9', 'invoice', id, 'fx_realized', CAST(due AS VARCHAR), CAST(
   LEFT JOIN (SELECT concerns, sum(sign * total) AS posted FROM cmp_every_{side} WHERE subkind = 'fx_realized' AND counts
              GROUP BY concerns) AS g ON g.concerns = d.id
   WHERE d.kind = 'invoice' AND d.counts) AS f
-WHERE abs(due - posted) > (SELECT unit FROM cmp_home WHERE side = '{side}') * parts
+WHERE abs(due - posted) > (SELECT unit FROM cmp_home) * parts
   AND (SELECT count(*) > 0 AND bool_and(concerns IS NOT NULL AND currency = {home})
        FROM cmp_every_{side} WHERE subkind = 'fx_realized' AND counts)
 """
 _GAIN = "TRY_CAST(a.amount AS DECIMAL(17,6)) * {s} - TRY_CAST(a.amount_invoice AS DECIMAL(17,6)) * {t}"
 _RATE = "CASE WHEN {d}.currency = {home} THEN 1 ELSE TRY_CAST({d}.rate AS DECIMAL(18,12)) END"
-_HOME = "(SELECT home FROM cmp_home WHERE side = '{side}')"
+_HOME = "(SELECT home FROM cmp_home)"
 _DEFAULTED = """
 INSERT INTO cmp_broken
 SELECT '{side}', 'I10', kind, id, 'exchange_rate', 'a rate of the day', CAST(rate AS VARCHAR)
-FROM cmp_every_{side} WHERE rate = 1 AND currency <> {home}
+FROM cmp_every_{side} WHERE rate = 1 AND currency <> ?
 """
 _NUMBERS = """
 INSERT INTO cmp_broken
@@ -148,16 +159,27 @@ WHERE nth = 1
 """
 
 
-def _families(con: Connection, side: str, *, stated: bool) -> None:
+def _families(con: Connection, side: str) -> None:
     """Fill `cmp_family` with the topmost customer of each that has a parent."""
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_family (id VARCHAR, top VARCHAR)")
-    if stated:
-        parents = con.execute(f"SELECT id, parent FROM {side}_customers WHERE parent IS NOT NULL").fetchall()
-        tops = sorted(families(dict(parents)).items())
-        for at in range(0, len(tops), TOGETHER):
-            some = tops[at : at + TOGETHER]
-            values = ", ".join(["(?, ?)"] * len(some))
-            con.execute(f"INSERT INTO cmp_family VALUES {values}", [text for row in some for text in row])
+    parents = con.execute(f"SELECT id, parent FROM {side}_customers WHERE parent IS NOT NULL").fetchall()
+    tops = sorted(families(dict(parents)).items())
+    for at in range(0, len(tops), TOGETHER):
+        some = tops[at : at + TOGETHER]
+        values = ", ".join(["(?, ?)"] * len(some))
+        con.execute(f"INSERT INTO cmp_family VALUES {values}", [text for row in some for text in row])
+
+
+def _foreign(con: Connection, side: str, home: str, *, as_of: date | None) -> None:
+    """What a ledger breaks in currencies that are not its home."""
+    defaulted, gains = con.execute(_FOREIGN.format(side=side), [home]).fetchall()[0]
+    if defaulted:
+        con.execute(_DEFAULTED.format(side=side), [home])
+    if gains:
+        con.execute("CREATE OR REPLACE TEMP TABLE cmp_home (home VARCHAR, unit DECIMAL(10,6))")
+        con.execute("INSERT INTO cmp_home VALUES (?, ?)", [home, Decimal(1).scaleb(-exponent(home))])
+        rates = {d: _RATE.format(d=d, home=_HOME) for d in ("s", "t")}
+        con.execute(_REALISED.format(side=side, home=_HOME, gain=_GAIN.format(**rates)), [as_of])
 
 
 def _into_closed(con: Connection, side: str, ledger: Ledger) -> None:
@@ -179,23 +201,18 @@ def breaches(
     numbers: the sides of whose invoices and credit memos no two may have one number (I11)
     """
     con.execute(_TABLE)
-    con.execute("CREATE OR REPLACE TEMP TABLE cmp_home (side VARCHAR, home VARCHAR, unit DECIMAL(10,6))")
     for side, ledger in zip(SIDES, ledgers, strict=True):
         sums, applications, parents = con.execute(_STATED.format(side=side)).fetchall()[0]
         if sums:
             con.execute(_SUMS.format(side=side))
         if applications:
-            _families(con, side, stated=parents > 0)
-            con.execute(_ENDS.format(side=side))
-            con.execute(_BROKEN_ENDS.format(side=side))
+            if parents:
+                _families(con, side)
+            ends = con.execute(_ENDS.format(side=side, **(_IN_FAMILIES if parents else _ALONE)))
+            if ends.fetchall()[0][0]:
+                con.execute(_BROKEN_ENDS.format(side=side))
         if ledger.home is not None:
-            unit = Decimal(1).scaleb(-exponent(ledger.home))
-            con.execute("INSERT INTO cmp_home VALUES (?, ?, ?)", [side, ledger.home, unit])
-            home = _HOME.format(side=side)
-            con.execute(_DEFAULTED.format(side=side, home=home))
-            if con.execute(_GAINS.format(side=side)).fetchall()[0][0]:
-                rates = {d: _RATE.format(d=d, home=home) for d in ("s", "t")}
-                con.execute(_REALISED.format(side=side, home=home, gain=_GAIN.format(**rates)), [as_of])
+            _foreign(con, side, ledger.home, as_of=as_of)
         if ledger.closings and ledger.entered:
             _into_closed(con, side, ledger)
         if side in numbers:

@@ -14,7 +14,7 @@ from tieout.compare import several
 from tieout.compare.match import BASE_ID, Free
 from tieout.compare.pairs import occurring, unequal
 from tieout.compare.result import Rounding
-from tieout.compare.tables import Connection
+from tieout.compare.tables import Connection, Parties
 from tieout.mapping.relation import SIDES
 
 _FOUND = """
@@ -334,14 +334,14 @@ def find(
     free: Free,
     told: Sequence[str],
     *,
-    customers: int,
+    known: Parties,
     rounding: Rounding | None,
     by_open: bool,
     same_ids: bool,
 ) -> None:
     """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
 
-    free: what the ladder left over · told: see `tables.told` · customers: how many are matched
+    free: what the ladder left over · told: see `tables.told` · known: the customers
     by_open: one side lists open items only, so that documents are compared by what is open of them
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
@@ -349,9 +349,9 @@ def find(
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
     if unequal(con, told, same_ids=same_ids, by_open=by_open):
         _differing(con, rounding=rounding, by_open=by_open)
-    if customers:
+    if known.matched:
         con.execute(_CUSTOMER_FIELDS)
-    if not same_ids:
+    if not same_ids and not known.settled:
         several.customers(con)
     for side, absent, rids, values, minus in (
         ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tieout.mapping.relation import (
 )
 from tieout.model import AnyRecord, Customer, Entity
 
+FEW = 200  # rows up to which a file costs more than to hand them over as values
 Connection = Any  # a DuckDB connection; only `execute`, `fetchall` and `description` of it are used
 
 
@@ -60,6 +62,26 @@ def database(memory: str | None, *, ordered: bool = True) -> Iterator[duckdb.Duc
             ) from error
         finally:
             con.close()
+
+
+def shared() -> duckdb.DuckDBPyConnection:
+    """A connection for a small comparison (`load_records`), whose tables are its own. Closing it ends them.
+
+    It is to the one engine of this process: to start one takes as long as a part of the comparison.
+    """
+    return _engine(os.getpid()).cursor()
+
+
+@lru_cache(maxsize=1)
+def _engine(_process: int) -> duckdb.DuckDBPyConnection:
+    """The engine of a process, for little; one that was forked off starts its own.
+
+    What it plans is not made better than it must be: with few rows that takes longer than to carry it out.
+    """
+    con = duckdb.connect(":memory:", config={"threads": 1})
+    names = con.execute("SELECT string_agg(name, ',') FROM duckdb_optimizers() WHERE name <> 'filter_pushdown'")
+    con.execute("SET GLOBAL disabled_optimizers = ?", names.fetchone())
+    return con
 
 
 def load_records(
@@ -105,10 +127,18 @@ def load_records(
         insert(con, side, table, filled)
 
 
-def insert(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
-    """Replace one table of a side by the rows, in column order."""
-    con.execute(create_table(side, table))
-    append(con, side, table, rows)
+def insert(con: Connection, side: str, table: str, rows: Sequence[Row]) -> None:
+    """Replace one table of a side by the rows, in column order, exactly. It is temporary."""
+    if 0 < len(rows) <= FEW:
+        cast = ", ".join(f'CAST(r[{n}] AS {kind}) AS "{k}"' for n, (k, kind) in enumerate(TABLES[table], 1))
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {side}_{table} AS "
+            f"SELECT {cast} FROM (SELECT unnest(CAST(? AS VARCHAR[][])) AS r) AS t",
+            [[[None if value is None else str(value) for value in row] for row in rows]],
+        )
+    else:
+        con.execute(create_table(side, table, temporary=True))
+        append(con, side, table, rows)
 
 
 def append(con: Connection, side: str, table: str, rows: Iterable[Row]) -> None:
@@ -155,6 +185,7 @@ def explain(con: Connection, codes: Mapping[tuple[str, str, str], str]) -> None:
 class Parties:
     """Customers made one. matched: how many pairs · comparable: whether customers tell documents apart at all
 
+    settled: every customer of a side is one of the other's, and neither has a second id
     in_place: sides whose documents are read where they lie · by_id: sides where every document names a customer's id
     by_name: what documents call a customer is the same on both sides for all that are matched, and for no other two
     stated: see `_stated`
@@ -162,6 +193,7 @@ class Parties:
 
     matched: int
     comparable: bool
+    settled: bool
     in_place: tuple[str, ...] = ()
     by_id: tuple[str, ...] = ()
     by_name: bool = False
@@ -200,7 +232,7 @@ def parties(con: Connection) -> Parties:
         con.execute(_STATED_PARTY.format(side=side, of_documents=stated_by))
         con.execute(_CUSTOMER.format(side=side))
     stated = con.execute(_STATED).fetchall()[0]
-    left, right = (dict(zip(_KEYS, half, strict=True)) for half in (stated[: len(_KEYS)], stated[len(_KEYS) :]))
+    left, right = (dict(zip(_ASKED, half, strict=True)) for half in (stated[: len(_ASKED)], stated[len(_ASKED) :]))
     matched = _match_customers(con, left, right)
     for side in SIDES:
         con.execute(_WHO.format(side=side))
@@ -211,6 +243,7 @@ def parties(con: Connection) -> Parties:
     return Parties(
         matched,
         comparable,
+        matched in (left["cid"], right["cid"]) and not left["again"] and not right["again"],
         tuple(s for s, has in zip(SIDES, numbered, strict=True) if has),
         by_id,
         comparable and by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, matched),
@@ -406,10 +439,13 @@ CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
     # Two of one name whose tax numbers are both known and differ are two.
     ("name", ("name_key",), "name_key", f"AND {_ONE_TAXPAYER}", "TRUE"),
 )
-# What each side states of its customers.
+# What each side states of its customers, and how many of them have several ids.
 _KEYS = ("cid", "link", "number_key", "name_key", "tax_key")
-_STATED = f"""SELECT * FROM (SELECT {", ".join(f"count({k}) AS l_{k}" for k in _KEYS)} FROM cmp_customer_left) AS l
-CROSS JOIN (SELECT {", ".join(f"count({k}) AS r_{k}" for k in _KEYS)} FROM cmp_customer_right) AS r"""
+_ASKED = {**{k: f"count({k})" for k in _KEYS}, "again": "count(CASE WHEN ids > 1 THEN 1 END)"}
+_STATED = "SELECT * FROM " + " CROSS JOIN ".join(
+    f"(SELECT {', '.join(f'{ask} AS {s[0]}_{name}' for name, ask in _ASKED.items())} FROM cmp_customer_{s}) AS {s[0]}"
+    for s in SIDES
+)
 
 
 def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[str, int]) -> int:

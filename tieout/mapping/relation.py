@@ -151,10 +151,10 @@ def names(columns: Columns) -> tuple[str, ...]:
     return tuple(name for name, _ in columns)
 
 
-def create_table(side: str, table: str) -> str:
-    """SQL that makes one empty table of a side; `table` is a key of `TABLES`."""
+def create_table(side: str, table: str, *, temporary: bool = False) -> str:
+    """SQL that makes one empty table of a side; `table` is a key of `TABLES`. temporary: for one connection alone"""
     columns = ", ".join(f'"{name}" {kind}' for name, kind in TABLES[table])
-    return f"CREATE OR REPLACE TABLE {side}_{table} ({columns})"
+    return f"CREATE OR REPLACE {'TEMP ' if temporary else ''}TABLE {side}_{table} ({columns})"
 
 
 def document_row(

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from tieout import compare
 from tieout.compare import stored
+from tieout.compare.tables import shared
 from tieout.connectors import Op
-from tieout.model import Customer, Document, Entity, from_json
+from tieout.model import AnyRecord, Customer, Document, Entity, from_json
 from tieout.sync import schema
 from tieout.sync.book import STATED, Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
@@ -27,6 +28,8 @@ from tieout.sync.store import Lease, Store, Tx, batched, loads
 from tieout.sync.work import OPEN
 
 TOGETHER = 500  # links that are stored in one transaction
+# Records of both books up to which they are loaded one by one: to have an engine read them in bulk is dear to begin.
+FEW = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +71,24 @@ class Relation:
         for which, book in self.books.items():
             told = [key for key in sorted(book.stated) if book.stands(key) and kept and kept(which, book.held[key])]
             made[which] = book.held.edits, told, as_of, which in open_items, which in disputes
-        if self._con is None or made != self._made:
+        linked = joined(self.books)
+        few = sum(len(book.subjects) for book in self.books.values()) <= FEW
+        if self._con is None or made != self._made or (few and linked != self._linked):
             self.close()
-            self._con = duckdb.connect(":memory:")
+            self._con = shared() if few else duckdb.connect(":memory:")
             for which, book in self.books.items():
                 _, told, day, listed, disputed = made[which]
                 apart = [book.held[key] for key in told] + (list(book.open_on(day.isoformat())) if day else [])
-                customers = _fill(self._con, which, book, apart)
-                stored.complete(self._con, which, customers, open_items=listed, disputes=disputed)
-            self._made, self._linked = made, set()
-        linked = joined(self.books)
+                if few:
+                    records, links = _records(book, apart), _links(book, linked)
+                    compare.load_records(self._con, which, records, links=links, open_items=listed, disputes=disputed)
+                else:
+                    customers = _fill(self._con, which, book, apart)
+                    stored.complete(self._con, which, customers, open_items=listed, disputes=disputed)
+            self._made, self._linked = made, linked if few else set()
         if linked != self._linked:
             for which, book in self.books.items():
-                known = {key: subject for key, subject in book.subjects.items() if subject in linked}
-                stored.relink(self._con, which, known)
+                stored.relink(self._con, which, _links(book, linked))
             self._linked = linked
         return self._con
 
@@ -91,21 +98,40 @@ class Relation:
             self._con = None
 
 
+def _links(book: Book, linked: Collection[str]) -> dict[Key, str]:
+    return {key: subject for key, subject in book.subjects.items() if subject in linked}
+
+
+def _records(book: Book, apart: Iterable[Held]) -> list[AnyRecord]:
+    """All records of one side. apart: records that count beside those that stand"""
+    grouped: list[Document] = []
+    out: list[AnyRecord] = []
+    for entity in Entity:
+        lines = book.lines(entity) if entity is Entity.CUSTOMER else _plain(book, entity, grouped)
+        out += [from_json(entity, loads(line)) for line in lines]
+    return [*out, *(o.record for o in (*_own(book), *apart) if o.record is not None), *grouped]
+
+
 def _fill(con: duckdb.DuckDBPyConnection, which: Which, book: Book, apart: Iterable[Held]) -> list[Customer]:
     """The documents of one side, and its customers. What the state holds as it is comes in bulk, the rest by record.
 
-    apart: records that count beside those that stand
+    apart: as in `_records`
     """
     stored.begin(con, which)
     grouped: list[Document] = []
     for entity in Entity:
         if entity is not Entity.CUSTOMER:
             stored.add_lines(con, which, entity, _plain(book, entity, grouped))
-    own = [book.held.changed[k] for k in book.standing() if k in book.held.changed and k not in book.stated]
+    own = _own(book)
     documents: list[Document] = [o.record for o in (*own, *apart) if not isinstance(o.record, Customer | None)]
     stored.add_records(con, which, [*documents, *grouped])
     customers = [Customer.model_validate(loads(line)) for line in book.lines(Entity.CUSTOMER)]
     return customers + [o.record for o in (*own, *apart) if isinstance(o.record, Customer)]
+
+
+def _own(book: Book) -> list[Held]:
+    """The records that stand and that the state does not hold as this run knows them, but for those only stated."""
+    return [book.held.changed[k] for k in book.standing() if k in book.held.changed and k not in book.stated]
 
 
 def _plain(book: Book, entity: Entity, grouped: list[Document]) -> Iterator[str]:
