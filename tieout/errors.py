@@ -162,13 +162,23 @@ class PeriodClosed(Rejected):
 
 
 class DuplicateNumber(WriteError):
-    """The remote already holds that number or name. `existing_id` names the holder, "" if not told."""
+    """The remote already holds that number or name. `existing_id` names the holder, "" if not told.
+
+    name: the name that is taken, "" where it is a number
+    """
 
     def __init__(
-        self, message: str, *, existing_id: str = "", code: str = "", request_id: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        existing_id: str = "",
+        name: str = "",
+        code: str = "",
+        request_id: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message, code=code, request_id=request_id, hint=hint)
-        self.existing_id = existing_id
+        self.existing_id, self.name = existing_id, name
 
 
 class StaleWrite(WriteError):

@@ -42,7 +42,17 @@ def test_names_that_hurt_and_a_second_currency_arrive_once_and_are_harmless_wher
         assert "UNTRACED_TIE_OUT" not in {d["code"] for d in listed}, (
             "a balance of unknown currency is held against nothing"
         )
-        held = {d["left_label"]: (d["delta"], d["cause"]) for d in listed if d["code"] == "SYNC_BLOCKED"}
+        blocked = [d for d in listed if d["code"] == "SYNC_BLOCKED"]
+        held = {d["left_label"]: (d["delta"], d["cause"]) for d in blocked if d["kind"] == "invoice"}
+        nameless = [d for d in listed if not d["left_label"] and not d["right_label"]]
+        assert nameless == [], "every difference says which record it is about"
+        who = {d["left_label"]: (d["customer"], d["severity"]) for d in blocked if d["kind"] == "customer"}
+        assert who == {name: (name, "high") for name in ("In JPY", "In KWD")}
+        priced = {d["left_label"]: (d["customer"], d["amount"], d["amount_currency"]) for d in blocked if d["amount"]}
+        assert priced == {"JPY": ("In JPY", "1500.00", "JPY"), "KWD": ("In KWD", "12.345", "KWD")}
+        shown = desk.run("discrepancies", "show", next(d["id"] for d in blocked if d["left_label"] == "In KWD")).stdout
+        assert "left label" in shown
+        assert "In KWD" in shown
         assert held["JPY"] == ("-1500.00", "waits for customer In JPY: not on the other side")
         assert held["KWD"] == ("-12.345", "waits for customer In KWD: not on the other side")
         erp = FileErp(folder=desk.folder / "erp")  # a customer and a number that a spreadsheet would run
@@ -56,6 +66,7 @@ def test_names_that_hurt_and_a_second_currency_arrive_once_and_are_harmless_wher
         with (desk.folder / "d.csv").open(encoding="utf-8-sig", newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
         assert "'@SUM(A1)" in cells
+        assert "'=1+1" in cells
         assert not [c for c in cells if c.startswith(("=", "@", "+"))]
 
 
@@ -117,12 +128,12 @@ def test_names_that_hurt_go_from_quickbooks_into_the_erp_once_or_are_refused_by_
 
         listed = json.loads(desk.run("discrepancies", "list", "--json").stdout)["discrepancies"]
         assert {d["code"] for d in listed} == {"SYNC_BLOCKED"}
-        causes = {d["right_label"] or d["cause"]: (d["delta"], d["cause"]) for d in listed}
+        causes = {d["right_label"]: (d["delta"], d["cause"]) for d in listed}
         for n, (name, why) in enumerate(REFUSED.items(), len(CARRIED)):
             assert causes.pop(f"Q-{n}") == (f"{n + 1}0.00", f"waits for customer {name}: not on the other side")
             shown = name if len(name) <= 60 else name[:57] + "…"
             told = f"rejected: name (column name): {shown!r} {why}"
-            assert causes.pop(told) == ("0.00", told)
+            assert causes.pop(name) == ("0.00", told)
         for number, why in NUMBERS.items():
             assert causes.pop(number) == ("3.00", f"rejected: number (column REF_DOC_NO): {number!r} {why}")
         why = r"rejected: memo (column ITEM_TEXT): 'first line\nsecond line' has a line break or control character"

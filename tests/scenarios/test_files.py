@@ -48,7 +48,7 @@ class FileWorld:
                 {"glob": "payments_*", "profile": "payments"},
             ]
             self.layouts = ("customers", "documents", "payments")
-        settings = {
+        self.settings = settings = {
             "folder": folder / "export",
             "outbox": folder / "outbox",
             "exports": exports,

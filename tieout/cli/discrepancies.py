@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _STATES = ("open", "acknowledged", "accepted", "closed")
 _COLUMNS = (
     *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
-    *("right_label", "field"),
+    *("right_label", "amount", "amount_currency", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
     *("last_seen_at", "closed_at", "accepted_until"),
 )
@@ -56,11 +56,14 @@ def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple
     with opened(settings) as store:
         database = store.engine.url.render_as_string(hide_password=True)
         found = listed(store, pair, states=tuple(states) or OPEN_STATES)
-        return _with_customers(store, settings, found), database
+        return _with_records(store, settings, found), database
 
 
-def _with_customers(store: Store, settings: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each difference with the name of the customer whose document it is, "" where nobody knows it."""
+def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each difference with the customer and the amount of its document, "" where nobody knows them.
+
+    The amount is that of the left book, where the document is there; with its currency.
+    """
     from tieout.sync import names
 
     def sides(d: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -69,8 +72,14 @@ def _with_customers(store: Store, settings: Settings, found: list[dict[str, Any]
             return []
         return [(c, d["kind"], d[s]) for s, c in (("left", pair.left), ("right", pair.right)) if d.get(s) and d["kind"]]
 
-    known = names.of_documents(store, (side for d in found for side in sides(d)))
-    return [d | {"customer": next((known[side] for side in sides(d) if side in known), "")} for d in found]
+    known = names.of_records(store, (side for d in found for side in sides(d)))
+    out = []
+    for d in found:
+        about = [known[side] for side in sides(d) if side in known]
+        priced = next((a for a in about if a.amount), None)
+        money = {"amount": priced.amount if priced else "", "amount_currency": priced.currency if priced else ""}
+        out.append(d | {"customer": next((a.customer for a in about if a.customer), "")} | money)
+    return out
 
 
 @discrepancies.command("list")
@@ -95,6 +104,7 @@ def list_(
             d["left_label"],
             d["right_label"],
             d["customer"],
+            _shown("amount", d),
             money(d["delta"]),
             d["currency"],
             d["cause"],
@@ -102,7 +112,8 @@ def list_(
         for d in found[:limit]
     ]
     left, right = _books(config, found)
-    out.lines(table(("id", "state", "code", "what", left, right, "customer", "delta", "", "cause"), rows, right=(7,)))
+    head = ("id", "state", "code", "what", left, right, "customer", "amount", "delta", "", "cause")
+    out.lines(table(head, rows, right=(7, 8)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
     moved = ", ".join(f"{money(total)} {currency}" for currency, total in sorted(_sums(found).items()))
@@ -295,6 +306,10 @@ def _shown(name: str, d: dict[str, Any]) -> str:
     """One fact of a difference for a person; "" if there is nothing to say."""
     if name == "delta":
         return money(d["delta"])
+    if name == "amount":
+        return f"{money(d[name])} {d['amount_currency']}" if d.get(name) else ""
+    if name == "amount_currency":
+        return ""
     if name == "secondary":
         return ", ".join(d[name])
     value = str(d.get(name) or "")

@@ -133,7 +133,7 @@ def _own(seen: Observation, source: Source) -> Observation | None:
 def _stated(invoices: Sequence[Observation], found: Mapping[Entity, Sequence[Observation]]) -> list[Observation]:
     """The payments that settlement dates state, for invoices to which nothing in the set is applied.
 
-    An invoice that cannot be read may state one: then that one cannot be read either.
+    An invoice that cannot be read may state one: then that one cannot be read either, and why says what it is of.
     """
     credits = [o.record for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) for o in found.get(e, ())]
     shown = {
@@ -148,8 +148,6 @@ def _stated(invoices: Sequence[Observation], found: Mapping[Entity, Sequence[Obs
         record: AnyRecord | RecordError | None = seen.record
         if isinstance(record, Invoice):
             record = stated_payment(record) if record.ref.id not in shown else None
-        elif isinstance(record, RecordError) and seen.id:
-            record = replace(record, entity=Entity.PAYMENT.value)
         if record is not None:
             out.append(replace(seen, entity=Entity.PAYMENT, id=stated_id(seen.id), record=record))
     return out

@@ -131,7 +131,9 @@ class Gate:
                 value = getattr(record, name)
                 if value is not None and getattr(stored.record, name) == value:
                     holder = stored.record.ref.id
-                    raise DuplicateNumber(f"{name} {value!r} is taken by {holder}", existing_id=holder, code=name)
+                    told = f"{name} {value!r} is taken by {holder}"
+                    taken = str(value) if name == "name" else ""
+                    raise DuplicateNumber(told, existing_id=holder, name=taken, code=name)
 
     def _live(self, entity: Entity, id: str) -> bool:
         stored = self.stored[entity].get(id)

@@ -55,7 +55,14 @@ _WRITES: Mapping[Entity, frozenset[Op]] = {
     Entity.PAYMENT: frozenset(Op),
 }
 _SERVER_OWNED = frozenset({"MetaData", "domain", "sparse", "status", "time", "HomeTotalAmt", "UnappliedAmt"})
+_ONE_LIST = ("Vendor", "Employee")  # whose names no customer can have
 _DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
+_HOLDERS = {
+    "Customer": "another customer",
+    "Vendor": "a vendor",
+    "Employee": "an employee",
+    "": "another customer, a vendor or an employee",
+}
 _INNER = ("Address", "FreeFormNumber", "value")
 _NUMERIC = frozenset(
     {
@@ -293,8 +300,13 @@ class QuickBooksConnector:
         except DuplicateNumber as why:
             if why.existing_id or entity is not Entity.CUSTOMER:
                 raise
-            existing = self._named(str(body.get("DisplayName", "")))
-            raise DuplicateNumber(why.message, existing_id=existing, code=why.code, request_id=why.request_id) from None
+            name = str(body.get("DisplayName", ""))
+            existing = self._named("Customer", name)
+            holder = "Customer" if existing else next((who for who in _ONE_LIST if self._named(who, name)), "")
+            told = f"{_HOLDERS[holder]} in QuickBooks, where these share one list of names, is called {name!r} already"
+            raise DuplicateNumber(
+                f"{told} ({why.message})", existing_id=existing, name=name, code=why.code, request_id=why.request_id
+            ) from None
         made = answer.get(native)
         if not isinstance(made, Mapping) or not isinstance(made.get("Id"), str):
             raise UnknownOutcome(f"QuickBooks' answer names no {native}", request_id=tid)
@@ -307,12 +319,12 @@ class QuickBooksConnector:
         except TieoutError:
             return True
 
-    def _named(self, name: str) -> str:
-        """The id of the customer of that name, "" if there is none (a vendor or employee holds it) or it is unclear."""
+    def _named(self, native: str, name: str) -> str:
+        """The id of the customer, vendor or employee of that name, "" if there is none or it is unclear."""
         try:
             condition = f"DisplayName = {quoted(name)}"
-            answer = self._wire.query(query("Customer", condition, pulling.ALL_CUSTOMERS, most=2))
-            found = pulling.rows(answer, "Customer")
+            answer = self._wire.query(query(native, condition, pulling.ALL_CUSTOMERS, most=2))
+            found = pulling.rows(answer, native)
         except TieoutError:
             return ""
         return str(found[0].get("Id", "")) if len(found) == 1 else ""

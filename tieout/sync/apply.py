@@ -49,7 +49,7 @@ from tieout.sync import schema
 from tieout.sync.book import own_share, standing
 from tieout.sync.confirm import confirm
 from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
-from tieout.sync.operations import Operation, OpKind, marker_for
+from tieout.sync.operations import NAME_TAKEN, Operation, OpKind, marker_for
 from tieout.sync.store import Tx, loads, new_id, stamp
 from tieout.sync.work import OPEN, Target, Work, own, unsent
 
@@ -390,8 +390,9 @@ def duplicate(work: Work, intent: dict[str, Any], target: Target, error: Duplica
         work.end(intent, "applied", "adopted", error.message, code=error.code, native_id=ours[0].id)
         confirm(work, intent | {"native_id": ours[0].id, "state": "applied"}, target)
         return
-    work.end(intent, "rejected", "SYNC_BLOCKED", error.message, code=error.code)
-    work.blame(intent, "rejected", "SYNC_BLOCKED", f"number_collision: {error.message}")
+    why = f"{NAME_TAKEN if error.name else 'number_collision:'} {error.message}"
+    work.end(intent, "rejected", "SYNC_BLOCKED", why, code=error.code)
+    work.blame(intent, "rejected", "SYNC_BLOCKED", why)
 
 
 def candidates(intent: dict[str, Any], target: Target) -> list[Observation]:

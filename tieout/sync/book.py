@@ -205,6 +205,12 @@ class Book:
         bad = (s for s in self.held.sights.values() if s.error is not None and s.existence is not Existence.DELETED)
         return [RecordError(**loads(s.error)) for s in bad]
 
+    def known_as(self, error: RecordError) -> str | None:
+        """What people call a record that cannot be read now: its number when it last could be, else its id."""
+        kinds = (e for e in Entity if error.ref is not None and e.value == error.entity)
+        held = next((self.held.get((e, error.ref or "")) for e in kinds), None)
+        return (held.number if held is not None else None) or error.ref
+
     def subject_of(self, entity: Entity, id: str) -> str | None:
         return self.subjects.get((entity, id))
 

@@ -19,7 +19,7 @@ from tieout.compare.codes import OF_ONE, of
 from tieout.errors import ConfigError, RecordError, RefusedError
 from tieout.model import ZERO, Entity, Existence, PostingState, from_micros, micros
 from tieout.sync import schema
-from tieout.sync.facts import LEFT, Which, canonical, digest
+from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.guard import Trip
 from tieout.sync.operations import Finding
 from tieout.sync.store import Store, Tx, batched, loads
@@ -59,12 +59,19 @@ class Changes:
         return {"opened": self.opened, "open": self.open, "closed": self.closed}
 
 
+# Where a subject's record is: per side its native id there and what people call it.
+Places = Mapping[Which, tuple[str, str]]
+
+
 def explain(
-    found: Iterable[Discrepancy], findings: Iterable[Finding], subjects: Callable[[Discrepancy], set[str]]
+    found: Iterable[Discrepancy],
+    findings: Iterable[Finding],
+    subjects: Callable[[Discrepancy], set[str]],
+    places: Callable[[Finding], Places],
 ) -> list[Discrepancy]:
     """The comparison's discrepancies with the sync's causes, and the findings that it cannot see as their own.
 
-    subjects: the subjects that a discrepancy is about
+    subjects: the subjects that a discrepancy is about · places: where the record of a finding is
     """
     concerning = [(d, sorted(subjects(d))) for d in found]
     named = {(subject, d.field) for d, about in concerning for subject in about}
@@ -72,7 +79,7 @@ def explain(
     out: list[Discrepancy] = []
     for finding in findings:
         if _by_itself(finding) and (finding.subject, finding.field) not in named:
-            out.append(_own(finding))
+            out.append(_own(finding, places(finding)))
         else:
             by_subject.setdefault(finding.subject, []).append(finding)
     used: set[str] = set()
@@ -95,7 +102,7 @@ def explain(
     for subject, rest in by_subject.items():
         if subject not in used:
             # A rule of scope explains what the comparison misses; where it misses nothing, the rule is no difference.
-            out.extend(_own(f) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
+            out.extend(_own(f, places(f)) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
     return out
 
 
@@ -122,22 +129,29 @@ def _altered(f: Finding, intent: Mapping[str, Any]) -> Finding:
     return replace(f, code=code)
 
 
-def _own(f: Finding) -> Discrepancy:
-    """A finding that the comparison does not show: a field that it does not look at, or a refused write."""
+def _own(f: Finding, places: Places) -> Discrepancy:
+    """A finding that the comparison does not show: a field that it does not look at, or a refused write.
+
+    Its id and its values are those of the subject: what people call the record may change beside them.
+    """
     code = f.code or ("CUSTOMER_FIELD_DIFF" if f.entity is Entity.CUSTOMER else _code_of(f))
-    class_ = of(code).class_
+    class_, severity = of(code).class_, of(code).severity
+    if len(places) != 1:
+        # Both have it: it differs, or a change of it waits. What one of them lacks is as grave as its code.
+        severity = "medium" if f.holds or f.refused else "low"
+    (left, left_label), (right, right_label) = (places.get(which, (None, None)) for which in (LEFT, RIGHT))
     return Discrepancy(
         id=id_of(code, f.subject, f.field),
         code=code,
         secondary=(),
         # Were a total of receivables moved, the comparison would list it.
         class_="N" if class_ == "T" else class_,
-        severity="medium" if f.holds else "low",
+        severity=severity,
         kind=f.entity.value,
-        left=f.subject,
-        right=f.subject,
-        left_label=None,
-        right_label=None,
+        left=left,
+        right=right,
+        left_label=left_label,
+        right_label=right_label,
         field=f.field or None,
         left_value=f.left_value or None,
         right_value=f.right_value or None,
@@ -158,30 +172,46 @@ def _code_of(f: Finding) -> str:
     return "STATUS_MISMATCH"
 
 
-def unreadable(connection: str, errors: Sequence[RecordError]) -> list[Discrepancy]:
-    """One discrepancy for each record that could not be read."""
+def unreadable(
+    connection: str,
+    which: Which,
+    errors: Sequence[RecordError],
+    label: Callable[[RecordError], str | None] = lambda e: e.ref,
+) -> list[Discrepancy]:
+    """One discrepancy for each record that could not be read, on the side where it is kept.
+
+    label: what people call it; None where nothing is known of it but the connection that it is in
+    """
+    left = which == LEFT
+    kinds: dict[str, set[str]] = {}
+    made: dict[str, RecordError] = {}
+    for e in errors:
+        id = id_of("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value)
+        made.setdefault(id, e)
+        kinds.setdefault(id, set()).add(e.entity)
     return [
         Discrepancy(
-            id=id_of("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value),
+            id=id,
             code="PARSE_REJECT",
             secondary=(),
             class_="N",
             severity="high",
-            kind=e.entity or "record",
-            left=e.ref,
-            right=None,
-            left_label=connection,
-            right_label=None,
+            # A row that may be of several kinds stands under each of them, and is one row.
+            kind=(len(kinds[id]) == 1 and e.entity) or "record",
+            left=e.ref if left else None,
+            right=None if left else e.ref,
+            left_label=(label(e) or connection) if left else None,
+            right_label=None if left else (label(e) or connection),
             field=e.path,
-            left_value=e.value,
-            right_value=None,
+            left_value=e.value if left else None,
+            right_value=None if left else e.value,
             delta=ZERO,
             currency=None,
             cause=f"bad_record: {e.source}: {e.reason}",
             remedy="mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
             confirmed=True,
         )
-        for e in errors
+        for id, e in made.items()
     ]
 
 
@@ -249,7 +279,16 @@ def id_of(*parts: str) -> str:
 
 
 def _values(d: Discrepancy) -> str:
-    return digest([d.code, d.left_value, d.right_value, str(d.delta), d.currency])
+    says = d.left_value, d.right_value
+    if d.code == "PARSE_REJECT":
+        # On whichever side it is: it used to be listed on the left always, and a decision on it holds.
+        says = d.left_value if d.left_value is not None else d.right_value, None
+    return digest([d.code, *says, str(d.delta), d.currency])
+
+
+def _changed_sides(before: Mapping[str, Any], d: Discrepancy) -> bool:
+    """Whether the same value was listed on the other side so far."""
+    return d.code == "PARSE_REJECT" and loads(before["body"])["left_value"] != d.left_value
 
 
 def _body(d: Discrepancy) -> dict[str, Any]:
@@ -286,6 +325,8 @@ def record(
         before = known.get(d.id)
         values = _values(d)
         state, event, why = _next_state(before, values, tx.at)
+        if before is not None and not event and _changed_sides(before, d):
+            event = CHANGED
         opened += event in (OPENED, REOPENED)
         still += state != "accepted"
         row = _row(d, pair, run, tx.at, before=before, state=state, values=values)

@@ -304,7 +304,7 @@ class _Run:
             book = self.books[which] = load(self.store, connector.name)
             shadow(book)
             book.held.edits = 0
-            self.unreadable += differences.unreadable(connector.name, book.unreadable())
+            self.unreadable += differences.unreadable(connector.name, which, book.unreadable(), book.known_as)
 
     def _control(self, which: Which) -> list[ControlBalance]:
         """What a system's own reports state for receivables now; [] and noted, if it does not say."""
@@ -333,7 +333,7 @@ class _Run:
 
     def _judge(self, which: Which, got: Fetched) -> None:
         nameless = [e for e in got.rejected if e.ref is None]
-        self.unreadable += differences.unreadable(got.connection, nameless)
+        self.unreadable += differences.unreadable(got.connection, which, nameless)
         if got.suspicious:
             self.suspicious.append(f"{got.connection}/{got.entity}: {got.suspicious}")
         if not got.complete:
@@ -540,7 +540,7 @@ class _Run:
         result = self._compare("list", explained, reported=fresh)
         if self.listing.read_again(result):
             result = self._compare("list", explained, reported=fresh)
-        found = differences.explain(result.discrepancies, findings, self.listing.subjects_of)
+        found = differences.explain(result.discrepancies, findings, self.listing.subjects_of, self.listing.places_of)
         found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys or not t.keys <= done)
         control = self._untied() if fresh else None
         found += control or []

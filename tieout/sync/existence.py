@@ -20,6 +20,7 @@ from tieout.sync.operations import (
     Rules,
     SideState,
     SubjectState,
+    after_refusal,
     day_of,
     key_of,
     signed,
@@ -348,8 +349,7 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
         return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
     if (refusal := rules.refused(key, digest(only.facts))) is not None:
-        remedy = "mend the cause named by the target; it is tried again when the document changes"
-        return because(*refusal, remedy, refused=True)
+        return because(*refusal, after_refusal(refusal[1]), refused=True)
     closed = rules.closed[target]
     if day and closed and day <= closed:
         return because(

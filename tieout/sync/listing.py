@@ -44,6 +44,18 @@ class Listing:
                 found.update(book.subject_of(entity, one) or "" for one in book.ids_in(entity, id))
         return found - {""}
 
+    def places_of(self, f: Finding) -> dict[Which, tuple[str, str]]:
+        """Where a finding's record is: per side its id and what people call it; where it was, if it is nowhere now."""
+        found: dict[Which, tuple[str, str]] = {}
+        gone: dict[Which, tuple[str, str]] = {}
+        for which, book in self.sides.books.items():
+            key = (f.entity, book.natives.get(f.subject, ""))
+            held = book.held.get(key) if book.subjects.get(key) == f.subject else None
+            if held is not None:
+                there = held.existence not in (Existence.DELETED, Existence.ABSENT)
+                (found if there else gone)[which] = held.id, held.number or held.id
+        return found or gone
+
     def read_again(self, result: compare.Result) -> bool:
         """Read by id what seems to contradict itself: one half may have been read before a change and one after."""
         torn = [d for d in result.discrepancies if d.code == "BALANCE_MISMATCH_INTERNAL"][:READ_AGAIN]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -28,16 +29,34 @@ def of_subjects(store: Store, ids: Iterable[str]) -> dict[str, str]:
     return {id: name for id, name in found.items() if name}
 
 
-def of_documents(store: Store, documents: Iterable[Native]) -> dict[Native, str]:
-    """Document -> the name of its customer in the same book; without those whose customer was never read."""
-    wanted = sorted(set(documents))
+@dataclass(frozen=True, slots=True)
+class About:
+    """Of a record as last read. customer: whose it is, or itself, "" where that one was never read.
+
+    amount: of the document, unsigned, as text; "" of a customer · currency: of that amount
+    """
+
+    customer: str
+    amount: str = ""
+    currency: str = ""
+
+
+def of_records(store: Store, wanted: Iterable[Native]) -> dict[Native, About]:
+    """What people know a record by, beside its number; without those that were never read."""
+    found = _records(store, sorted(set(wanted)))
     owner = {
-        (connection, entity, id): (connection, Entity.CUSTOMER.value, str(record["customer"]))
-        for (connection, entity, id), record in _records(store, wanted).items()
+        key: (key[0], Entity.CUSTOMER.value, str(record["customer"]))
+        for key, record in found.items()
         if record.get("customer")
     }
-    names = {key: str(record.get("name") or "") for key, record in _records(store, sorted(set(owner.values()))).items()}
-    return {document: names[customer] for document, customer in owner.items() if names.get(customer)}
+    customers = _records(store, sorted(set(owner.values())))
+    out: dict[Native, About] = {}
+    for key, record in found.items():
+        named = record if key[1] == Entity.CUSTOMER.value else customers.get(owner.get(key, ("", "", "")), {})
+        amount = record.get("total", record.get("amount"))
+        money = (str(amount), str(record.get("currency") or "")) if amount is not None else ("", "")
+        out[key] = About(str(named.get("name") or ""), *money)
+    return out
 
 
 def _records(store: Store, keys: list[Native]) -> dict[Native, dict[str, object]]:

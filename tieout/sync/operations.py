@@ -208,6 +208,21 @@ class Draft:
     adopt: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+# How the reason begins for which a write was refused as its name, or its number, belongs to something else there.
+NAME_TAKEN = "name_collision:"
+COLLISIONS = (NAME_TAKEN, "number_collision:")
+
+
+def after_refusal(why: str) -> str:
+    """What to do about a write that the target refused for that reason."""
+    if why.startswith(NAME_TAKEN):
+        return (
+            "rename one of the two: the customer where it was born, and it is tried again by itself; or the one that "
+            "has the name, and decide `retry` then. What waits for the customer follows"
+        )
+    return "mend the cause named by the target; it is tried again when the document changes"
+
+
 def day_of(shared: Shared | None) -> str | None:
     if shared is None:
         return None

@@ -142,7 +142,8 @@ def explained(stories: Iterable[Story], at: datetime) -> list[Explained]:
     """The one-sided documents whose reason the sync knew at that moment, for a comparison to name."""
     found = []
     for s in stories:
-        now = standing(s, at) if s.code in EXPLAINING and (s.left is None) != (s.right is None) else None
+        one_sided = s.kind != Entity.CUSTOMER and (s.left is None) != (s.right is None)
+        now = standing(s, at) if s.code in EXPLAINING and one_sided else None
         if now is not None and now.state in UNRESOLVED:
             side, id = ("left", s.left) if s.left is not None else ("right", s.right)
             assert id is not None

@@ -17,7 +17,7 @@ from tieout.sync.book import Held, groups
 from tieout.sync.differences import COULD_BE_ONE, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
-from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
+from tieout.sync.operations import COLLISIONS, OpKind, Rules, SubjectState, is_marker, key_for, marker_for
 from tieout.sync.sides import Sides, other
 from tieout.sync.stated import Stated
 from tieout.sync.store import loads
@@ -222,8 +222,9 @@ class Permits:
         out = {}
         for row in rows:
             source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""
-            locked = row["error_class"] == "PERIOD_LOCKED"
-            why = f"{'closed_period' if locked else 'rejected'}: {row['last_error']}"
+            locked, why = row["error_class"] == "PERIOD_LOCKED", str(row["last_error"])
+            if not why.startswith(COLLISIONS):
+                why = f"{'closed_period' if locked else 'rejected'}: {why}"
             out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
         return out
 

@@ -39,6 +39,7 @@ from tieout.sync.facts import (
     same_lines,
 )
 from tieout.sync.operations import (
+    NAME_TAKEN,
     Draft,
     FieldChange,
     Finding,
@@ -48,6 +49,7 @@ from tieout.sync.operations import (
     Rules,
     SideState,
     SubjectState,
+    after_refusal,
     day_of,
     key_of,
     shown,
@@ -443,7 +445,9 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
     wanted = canonical([[c.name, c.after] for c in changes])
     key = key_of(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}")
     if (refusal := rules.refused(key, digest(source.facts))) is not None:
-        draft.findings.append(replace(_refusal(s, which, changes, *refusal), refused=True))
+        finding = replace(_refusal(s, which, changes, *refusal), refused=True)
+        taken = refusal[1].startswith(NAME_TAKEN)
+        draft.findings.append(replace(finding, remedy=after_refusal(refusal[1])) if taken else finding)
         return
     before, after = signed(s.entity, side.shared), signed(s.entity, record)
     draft.operations.append(

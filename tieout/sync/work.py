@@ -18,7 +18,7 @@ from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
 from tieout.sync import schema
 from tieout.sync.book import Book, own_share, standing
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
-from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.operations import Finding, Operation, OpKind, after_refusal
 from tieout.sync.pair import ACKNOWLEDGED_WITHIN
 from tieout.sync.store import Lease, Store, Tx, loads
 
@@ -145,7 +145,7 @@ class Work:
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
         entity = Entity(loads(intent["operation"])["entity"])
         refused = count == "rejected"
-        remedy = _REMEDIES.get(count, "")
+        remedy = after_refusal(why) if refused else _REMEDIES.get(count, "")
         self.findings.append(Finding(intent["subject"], entity, code, why, remedy, side=side, refused=refused))
 
 
@@ -153,7 +153,6 @@ _REMEDIES = {
     "blocked": "it follows by itself once its cause is gone",
     "stale": "it is planned again in the next run",
     "unknown": "the next run reads back and settles it; nothing is sent again on a guess",
-    "rejected": "mend the cause named by the target; it is tried again when the document changes",
     "stuck": "look in the target system, then decide the discrepancy",
     "otherwise": "look in the target system: bring it to what was sent, or decide `recreate` to plan it anew",
     "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",

@@ -14,7 +14,8 @@ from tieout.reports.frame import Cell, Column, Report, Row, Table
 _COLUMNS = (
     Column("id", "Id"), Column("pair", "Pair"), Column("state", "State"), Column("owner", "Owner"),
     Column("code", "Code"), Column("kind", "Kind"), Column("customer", "Customer"), Column("left_label", "Left"),
-    Column("right_label", "Right"), Column("field", "What"), Column("left_value", "Left says"),
+    Column("right_label", "Right"), Column("amount", "Amount", "money"), Column("amount_currency", "Amount in"),
+    Column("field", "What"), Column("left_value", "Left says"),
     Column("right_value", "Right says"), Column("delta", "Delta", "money"), Column("currency", "Currency"),
     Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36), Column("reason", "Reason"),
     Column("severity", "Severity"), Column("class", "Class"), Column("secondary", "Further codes"),
@@ -27,7 +28,8 @@ def report(
 ) -> Report:
     """One row a difference, in the order given, sorted by nothing else; and what each currency moves in all.
 
-    found: as `sync.differences.listed` gives them, with `customer` · as of: the day that `said` was extracted at
+    found: as `sync.differences.listed` gives them, with `customer`, `amount` and `amount_currency`
+    as of: the day that `said` was extracted at
     """
     rows = tuple(Row(tuple(_cell(c.key, d) for c in _COLUMNS)) for d in found)
     return Report(
@@ -41,7 +43,7 @@ def _cell(key: str, d: Mapping[str, Any]) -> Cell:
     value = d.get(key)
     if value is None or value == "":
         return None
-    if key == "delta":
+    if key in ("delta", "amount"):
         return Decimal(value)
     if key in ("left_value", "right_value"):
         return layout.says(d.get("field"), value)
