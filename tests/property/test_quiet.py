@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.deep import DEEP
-from tests.property.test_machine import ACTS, TwoBooks
+from tests.property.office import Office
+from tests.property.test_machine import ACTS
 from tests.scenarios.world import DAY, World, customer
 from tieout.compare import Rounding
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
@@ -121,17 +122,16 @@ def check(world: World, **asked: Any) -> None:
     whole.close()
 
 
-class Days(TwoBooks):
+class Days:
     """The people of the state machine, with more that they do between runs."""
 
     def start(self, dice: random.Random) -> None:
         strategy = dice.choice(["idempotency_key", "unique_number", "searchable_marker"])
-        self.world = World(right=strategy, linked_owner=dice.choice(["left", "right", "none"]))
-        self.cents = 10_000
+        self.world = Office(strategy, linked_owner=dice.choice(["left", "right", "none"]))
         for side in ("left", "right"):
-            self.books(side).put(customer(f"Born {side}"))
+            self.world.put(side, customer(f"{side} born"))
             for n in range(3):
-                self.new_invoice(side, n)
+                self.world.new_invoice(side, n)
 
     def between(self, dice: random.Random) -> None:
         world, side = self.world, dice.choice(["left", "right"])
@@ -155,21 +155,21 @@ class Days(TwoBooks):
             world.set(rounding=dice.choice([None, Rounding(Decimal("0.05"), Decimal("1.00"))]))
         elif what in ("corrupt", "mend"):
             entity = dice.choice([Entity.INVOICE, Entity.PAYMENT, Entity.CUSTOMER])
-            one = self.some(side, entity, dice.randrange(10_000))
+            one = self.world.some(side, entity, dice.randrange(10_000))
             if one is not None and what == "corrupt":
-                self.books(side).corrupt(entity, one.ref.id)
+                self.world.books(side).corrupt(entity, one.ref.id)
             elif one is not None and entity is Entity.INVOICE:
-                self.books(side).edit(entity, one.ref.id, memo="mended")
+                self.world.books(side).edit(entity, one.ref.id, memo="mended")
         elif what == "customer":
-            one = self.some(side, Entity.CUSTOMER, dice.randrange(10_000))
+            one = self.world.some(side, Entity.CUSTOMER, dice.randrange(10_000))
             if one is not None:
-                self.books(side).edit(Entity.CUSTOMER, one.ref.id, email=f"m{dice.randrange(99)}@example.com")
+                self.world.books(side).edit(Entity.CUSTOMER, one.ref.id, email=f"m{dice.randrange(99)}@example.com")
         REACHED[what] += 1
 
     def live(self, dice: random.Random, days: int) -> None:
         for _ in range(days):
             for _ in range(dice.randint(0, 3)):
-                self.do(dice.choice(ACTS), dice.randrange(10_000))
+                self.world.do(dice.choice(ACTS), dice.randrange(10_000))
             self.between(dice)
             day = dice.choice([None, None, DAY + timedelta(days=3)])
             check(self.world, **({"as_of": day} if day else {}))
