@@ -313,6 +313,7 @@ def packed(layers=1, size=3_000_000):
         (b"no gzip", "gzip", "no gzip"),
         (gzip.compress(b'{"a": 1}' * 100)[:-20], "gzip", "cut short"),
     ],
+    ids=["bomb", "layers", "deflate", "zstd", "no gzip", "cut short"],  # else by the bytes, which hold the time
 )
 def test_what_an_answer_is_packed_in_is_no_way_to_swell(body, encoding, says):
     with serving(lambda h: say(h, 200, body, Content_Encoding=encoding)) as (url, _), pytest.raises(Lost, match=says):
