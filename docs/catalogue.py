@@ -130,6 +130,8 @@ MEANING: dict[str, str] = {
     "BACKDATED_AFTER_CLOSE": "A document was first seen after its period was known to be closed in that ledger (I12). "
     "What was entered before tieout knew of the closing cannot be told from what was there in time.",
     "STALE_VERSION": "A record was changed at the target between the plan and the write; nothing was written.",
+    "EDIT_OVERWRITTEN": "An export showed a field as somebody had typed it, after a file with another value was handed "
+    "over; then the file was loaded, and its value stands. Listed until it is accepted.",
     "WRITE_ALTERED": "What was read back after a write is not what was sent. Listed as long as the difference stands; "
     "where that has a code of its own, beside it.",
     "WRITE_DROPPED_FIELD": "What was read back after a write says nothing of a field that was sent.",

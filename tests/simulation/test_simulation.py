@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -19,6 +20,7 @@ from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import FEW, covering
 from tests.simulation.truth import Truth
 from tieout.model import Entity
+from tieout.sync import settle
 from tieout.sync.store import Tx
 
 
@@ -57,6 +59,19 @@ def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full
     assert named == {"MISSED_CHANGE"}
     with mock.patch.object(World, "quiet_run", lambda world, **_: run(world)):
         assert {kind for kind, _ in carry_out(schedule).wrong} == {"silent", "confluence"}
+
+
+def test_what_a_file_was_loaded_over_is_demanded_where_an_export_showed_it() -> None:
+    points = undisturbed("update", "file").points
+    second = [p.number for p in points if p.where == "left.company.before"][1]
+    last = max(p.number for p in points if p.kind == "commit.after" and p.number < second)
+    typed = Schedule("update", "file", ((last, "person"),))
+    seen = replace(typed, gaps=(20,))  # the second run reads before the file is loaded
+    for schedule, named in ((typed, 0), (seen, 1)):
+        outcome = carry_out(schedule)
+        assert (outcome.wrong, outcome.codes["EDIT_OVERWRITTEN"]) == ([], named)
+    with mock.patch.object(settle, "lost", lambda *_: []):
+        assert {kind for kind, _ in carry_out(seen).wrong} == {"lost update"}
 
 
 def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_them(

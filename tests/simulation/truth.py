@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import date
 from decimal import Decimal
@@ -204,13 +205,30 @@ class Truth:
                     self.say("silent", f"{name} of {_name(one)} is {here!r} and {there!r}, and nothing is listed")
 
     def _edits(self, listed: list[Any]) -> None:
-        """I3: what a person entered stands, or a difference of that record is open."""
+        """I3: what a person entered stands, or a difference of that record is open.
+
+        An import knows no versions: what was typed at a file ERP, and loaded over before any export showed it to a run
+        that kept what it read, nobody can know of.
+        """
         last = {(side, entity, id, field): value for side, entity, id, field, value in self.edits}
         spoken = self._spoken(listed)
         for (side, entity, id, field), value in last.items():
             books = self.world.l if side == "left" else self.world.r
-            if getattr(books.get(entity, id), field) != value and id not in spoken:
+            stands = getattr(books.get(entity, id), field) == value or self._nobody_saw(books, entity, id, field, value)
+            if not stands and id not in spoken:
                 self.say("lost update", f"{side} {id}: {field} was set to {value!r} by hand")
+
+    def _nobody_saw(self, books: Any, entity: Entity, id: str, field: str, value: Any) -> bool:
+        """Whether a file was loaded over what was typed, and no committed observation has it."""
+        if books is not self.world.r or not self.world.file:
+            return False
+        steps = [(e, getattr(e.before, field), getattr(e.after, field)) for e in books.log if _of(e, entity, id)]
+        typed = max((e.seq for e, _, after in steps if after == value), default=0)
+        over = [e.by for e, before, after in steps if e.seq > typed and before == value != after]
+        seen = self.world.database.ask(
+            "SELECT record FROM observation WHERE connection = ? AND entity = ? AND native_id = ?", "right", entity, id
+        )
+        return over == ["connector"] and all(json.loads(text)[field] != value for (text,) in seen if text)
 
     def _frame(self) -> None:
         """I9: what is not mapped is as it was."""
@@ -221,6 +239,10 @@ class Truth:
                         self.say("frame", f"{stored.record.ref.id}: {stored.extra}")
         if self.world.coloured != self.world.colours():
             self.say("frame", f"{self.world.coloured} records had a colour, {self.world.colours()} have")
+
+
+def _of(entry: Any, entity: Entity, id: str) -> bool:
+    return (entry.entity, entry.id) == (entity, id) and None not in (entry.before, entry.after)
 
 
 def _stands(record: Any) -> bool:

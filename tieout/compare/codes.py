@@ -339,6 +339,11 @@ OF_SYNC: dict[str, Code] = {
         "somebody changed it there between the plan and the write",
         "none: it is planned again in the next run, from what is there now",
     ),
+    "EDIT_OVERWRITTEN": _n(
+        "medium",
+        "somebody typed at the ERP after a file was handed over and before it was loaded",
+        "if what was typed is right, enter it again; then accept this with a reason, and the next run takes it off",
+    ),
     "WRITE_ALTERED": _n(
         "high",
         "a rule, a default or a calculation of the target",

@@ -89,6 +89,7 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
         work.blame(intent, "", "WRITE_ALTERED", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
     target.book.touched(held)
+    work.moved = True
     work.counts["done"] += 1
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 
@@ -117,6 +118,8 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
         _done(work, tx, intent, held, off=off, observed=observed)
     take_room(intent, target, held)
     target.book.touched(held)
+    # An export that shows it was read whole: its balances are of the same moment as its documents.
+    work.moved |= now is not None
     work.counts["done"] += 1
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
 

@@ -22,7 +22,7 @@ from tieout.compare.codes import UNTRACED
 from tieout.connectors import Connector
 from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, ControlBalance, Entity
-from tieout.sync import differences, periods, plans, schema
+from tieout.sync import differences, overwritten, periods, plans, schema
 from tieout.sync.apply import apply, flush
 from tieout.sync.book import Book, load
 from tieout.sync.confirm import Base, set_bases
@@ -536,12 +536,13 @@ class _Run:
         done = {w["operation"]["key"] for w in work.written}
         waiting = [o for o in draft.operations if o.key not in done]
         explained = [*self.listing.explained(findings), *self.listing.in_flight(waiting, findings)]
-        fresh = not work.written
+        fresh = not work.moved
         result = self._compare("list", explained, reported=fresh)
         if self.listing.read_again(result):
             result = self._compare("list", explained, reported=fresh)
         found = differences.explain(result.discrepancies, findings, self.listing.subjects_of, self.listing.places_of)
         found += self.unreadable + differences.held_by_guards(t for t in trips if not t.keys or not t.keys <= done)
+        found += overwritten.carried(self.store, self.pair.name, work.overwritten)
         control = self._untied() if fresh else None
         found += control or []
         found += of_reads(self.reads, today=self.store.clock().date(), stale_after=self.pair.stale_after)

@@ -12,13 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.connectors import HandingOver, Observation, Strategy
-from tieout.errors import NotFoundError, RecordError, RetriableError
+from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.apply import candidates, send
 from tieout.sync.confirm import confirm, finish
-from tieout.sync.facts import UnknownReferenceError, canonical, facts, share
+from tieout.sync.facts import canonical, facts, share
 from tieout.sync.operations import OpKind
+from tieout.sync.overwritten import known, listed, lost
 from tieout.sync.store import instant, loads, stamp
 from tieout.sync.work import OPEN, Target, Work, own
 
@@ -198,10 +199,16 @@ def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
         _not_shown(work, intent)
         return
     now = Observation(held.entity, held.id, {}, held.record, held.version, held.existence)
-    if intent["op"] == OpKind.CREATE.value or shows(work, intent, now, target):
+    created = intent["op"] == OpKind.CREATE.value
+    if created or shows(work, intent, now, target):
+        gone = [] if created else lost(work, intent, target, _unpacked(intent), now)
+        if gone and not listed(work, gone):
+            # Settled by the next run: until it is on the list, nothing else remembers it.
+            work.overwritten += gone
+            return
         finish(work, intent | {"native_id": held.id}, target, held)
         return
-    was, is_ = (_known(work, o, target) for o in (_unpacked(intent), now))
+    was, is_ = (known(work, o, target) for o in (_unpacked(intent), now))
     changed = [n for n in sorted(was.keys() & is_.keys()) if was[n] != is_[n]]
     if changed:
         text = "; ".join(f"{n}: {canonical(was[n])} became {canonical(is_[n])}" for n in changed)
@@ -222,18 +229,6 @@ def _not_shown(work: Work, intent: dict[str, Any]) -> None:
         work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
     else:
         work.blame(intent, "", "", "handed over in a file; no export shows the change yet")
-
-
-def _known(work: Work, observation: Observation | None, target: Target) -> dict[str, Any]:
-    """The compared fields of a record as it was read; empty if it cannot be told."""
-    record = observation.record if observation is not None else None
-    if record is None or isinstance(record, RecordError):
-        return {}
-    try:
-        shared = share(own(record), target.book.subject_of)
-    except UnknownReferenceError:
-        return {}
-    return facts(record.entity, shared, work.common(record.entity))
 
 
 KEY_MARGIN = 60

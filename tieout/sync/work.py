@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tieout.compare import Discrepancy
 from tieout.connectors import Connector, Observation
 from tieout.errors import RecordError
 from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
@@ -46,6 +47,8 @@ class Work:
 
     writes: False for a run that may only look; then open intents are read back, and nothing is sent
     acknowledged_within: how long an export may take to show what was handed over in a file
+    moved: something was written, or read back, since both books were read
+    overwritten: what was typed at a target and is gone since a file was loaded (`overwritten`)
     """
 
     store: Store
@@ -60,6 +63,8 @@ class Work:
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     written: list[dict[str, Any]] = field(default_factory=list)
+    moved: bool = False
+    overwritten: list[Discrepancy] = field(default_factory=list)
 
     def target_of(self, connection: str) -> Target:
         return next(t for t in self.targets.values() if t.connector.name == connection)
