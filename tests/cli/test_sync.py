@@ -241,6 +241,74 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
     assert tieout("discrepancies", "export", "--format", "xlsx").returncode == 2
 
 
+def answer(
+    company: Path, answers: dict[str, dict[str, str]], *, dialect: str = "excel", encoding: str = "utf-8-sig"
+) -> Path:
+    """The exported list as a person hands it back: by left or right number, what is put into its columns."""
+    rows = list(csv.DictReader(io.StringIO((company / "d.csv").read_text("utf-8-sig"))))
+    for row in rows:
+        row["action"] = ""
+        row |= answers.get(row["left_label"] or row["right_label"], {})
+    file = company / "answers.csv"
+    with file.open("w", encoding=encoding, newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]), dialect=dialect, delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run, company: Path) -> None:
+    """24: hundreds are worked through in a spreadsheet; what changed meanwhile is decided by nobody."""
+    tieout("sync")
+    assert tieout("discrepancies", "export", "--output", "d.csv").returncode == 0
+    good = {
+        "X-9": {"action": "accept", "reason": "=agreed", "owner": "Lee", "accepted_until": "2030-06-30"},
+        "R-2": {"action": "acknowledge"},
+    }
+
+    def states() -> dict[str, tuple[str, str, str, str]]:
+        found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
+        return {
+            d["left_label"] or d["right_label"]: (d["state"], d["reason"], d["owner"], d["accepted_until"])
+            for d in found
+            if d["field"] == "existence"
+        }
+
+    before = states()
+    for wrong, said in (
+        ({"R-2": {"action": "forget"}}, "action 'forget' is none of acknowledge, accept"),
+        ({"R-2": {"action": "accept"}}, "needs a reason"),
+        ({"R-2": {"action": "acknowledge", "seen": "v0123456789ab"}}, "has changed since the list was made"),
+        ({"R-2": {"action": "acknowledge", "id": "D-none-such"}}, "no open discrepancies match"),
+        ({"R-2": {"action": "accept", "reason": "x", "accepted_until": "30.6.2030"}}, "write YYYY-MM-DD"),
+    ):
+        ran = tieout("discrepancies", "import", answer(company, good | wrong), "--by", "Kim")
+        assert ran.returncode == 2
+        assert said in ran.stderr
+        assert "row " in ran.stderr
+        assert states() == before, "all of a list is decided, or nothing"
+
+    given = answer(company, good)
+    tried = tieout("discrepancies", "import", given, "--by", "Kim", "--dry-run", "--json")
+    assert (tried.returncode, len(document(tried)["decided"]), states()) == (0, 2, before)
+    done = tieout("discrepancies", "import", given, "--by", "Kim")
+    assert done.returncode == 0, done.stderr
+    assert states() == {
+        "X-9": ("accepted", "=agreed", "Lee", "2030-06-30T23:59:59.999999Z"),
+        "R-2": ("acknowledged", before["R-2"][1], before["R-2"][2], None),
+    }
+    assert tieout("evidence", "verify").returncode == 0
+    # The list that is exported now carries the reason behind an apostrophe, and brings it back without.
+    tieout("discrepancies", "export", "--output", "d.csv")
+    again = tieout("discrepancies", "import", answer(company, {"X-9": {"action": "accept"}}), "--by", "Kim")
+    assert (again.returncode, states()["X-9"][1]) == (0, "=agreed"), again.stderr
+    assert tieout("discrepancies", "import", company / "tieout.toml", "--by", "Kim").returncode == 2
+    assert tieout("discrepancies", "import", company / "none.csv", "--by", "Kim").returncode == 2
+    (company / "bare.csv").write_text("id,code\nD-1,X\n", "utf-8")
+    bare = tieout("discrepancies", "import", "bare.csv", "--by", "Kim")
+    assert (bare.returncode, "no column 'action'" in bare.stderr) == (2, True)
+
+
 def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:
     tieout("sync")
     before = document(tieout("discrepancies", "list", "--json"))

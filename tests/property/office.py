@@ -26,7 +26,7 @@ from tieout.errors import TieoutError
 from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, Existence, PostingState
-from tieout.sync import differences, plan, schema
+from tieout.sync import decisions, differences, plan, schema
 from tieout.sync.existence import came_back
 from tieout.sync.facts import COMPARED
 from tieout.sync.operations import OpKind, SideState
@@ -249,7 +249,7 @@ class Office(World):
         if found:
             one = found[pick % len(found)]
             with contextlib.suppress(TieoutError):
-                differences.decide(self.store, one["id"], action=action, by="Grace", reason="looked into it")
+                decisions.decide(self.store, one["id"], action=action, by="Grace", reason="looked into it")
                 self.reached[f"{action} taken"] += 1
 
     def mend(self) -> None:

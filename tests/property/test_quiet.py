@@ -20,7 +20,7 @@ from tieout.compare import Rounding
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
 from tieout.model import Customer, Entity, Invoice, PostingState, effects
-from tieout.sync import differences, schema
+from tieout.sync import decisions, differences, schema
 from tieout.sync.book import load
 from tieout.sync.engine import sync
 from tieout.sync.facts import canonical
@@ -139,9 +139,9 @@ class Days:
         if what == "decide":
             listed = differences.listed(world.store)
             if listed:
-                one, action = dice.choice(listed)["id"], dice.choice(differences.DECISIONS)
+                one, action = dice.choice(listed)["id"], dice.choice(decisions.DECISIONS)
                 with contextlib.suppress(TieoutError):
-                    differences.decide(world.store, one, action=action, by="Grace", reason="seen", pair="books")
+                    decisions.decide(world.store, one, action=action, by="Grace", reason="seen", pair="books")
                     REACHED[action] += 1
         elif what == "policy":
             name = dice.choice(["memo", "due", "customer", "number"])

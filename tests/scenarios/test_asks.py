@@ -11,7 +11,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import differences, plans
+from tieout.sync import decisions, plans
 from tieout.sync.facts import Codes
 
 
@@ -63,13 +63,13 @@ def test_a_refused_write_asks_a_person_in_every_run_until_somebody_answers() -> 
     assert (second.applied["rejected"], second.operations, second.refused, second.exit_code) == (0, [], 1, 4)
     assert second.as_json()["refused"] == 1
     [d] = [d for d in second.discrepancies if d.code == "PERIOD_LOCKED"]
-    differences.decide(world.store, d.id, action="acknowledge", by="Grace", reason="the auditor is asked")
+    decisions.decide(world.store, d.id, action="acknowledge", by="Grace", reason="the auditor is asked")
     third = world.run()
     assert (third.refused, third.exit_code) == (0, 0), "somebody is on it"
-    differences.decide(world.store, d.id, action="reopen", by="Grace", reason="")
+    decisions.decide(world.store, d.id, action="reopen", by="Grace", reason="")
     assert world.run().exit_code == 4
     world.r.closed_through = None
-    differences.decide(world.store, d.id, action="retry", by="Grace", reason="")
+    decisions.decide(world.store, d.id, action="retry", by="Grace", reason="")
     done = world.run()
     assert (done.applied["done"], done.refused, done.exit_code) == (1, 0, 0)
 

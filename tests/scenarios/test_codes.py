@@ -17,7 +17,7 @@ from tieout.compare.codes import CODES, OF_SYNC, of
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import FatalError, RetriableError, TieoutError
 from tieout.model import Entity, Line
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 
 D = Decimal
 WEEK = 7 * 86_400
@@ -60,7 +60,7 @@ def test_what_is_entered_into_a_closed_period_is_named_until_it_is_answered() ->
     assert one.cause.startswith(f"it moves left by 7.00 in a period closed through {DAY}")
     again = world.run()
     assert [d.id for d in found(again, "BACKDATED_AFTER_CLOSE")] == [one.id]
-    differences.decide(world.store, one.id, action="accept", by="Grace", reason="agreed with audit", pair="books")
+    decisions.decide(world.store, one.id, action="accept", by="Grace", reason="agreed with audit", pair="books")
     assert [d["state"] for d in listed(world, "BACKDATED_AFTER_CLOSE")] == ["accepted"]
     world.run()
     assert [d["state"] for d in listed(world, "BACKDATED_AFTER_CLOSE")] == ["accepted"]
@@ -342,7 +342,7 @@ def test_an_acceptance_that_ran_out_says_so_until_it_is_decided_anew() -> None:
     world.l.put(invoice(ada, "30.00", number="L-2"))
     [one] = world.run().discrepancies
     until = "2026-01-20T00:00:00Z" if world.clock().date() < date(2026, 1, 20) else f"{world.clock().date()}T23:59:59Z"
-    differences.decide(world.store, one.id, action="accept", by="Grace", reason="soon", until=until, pair="books")
+    decisions.decide(world.store, one.id, action="accept", by="Grace", reason="soon", until=until, pair="books")
     world.run()
     [row] = differences.listed(world.store)
     assert (row["state"], row["secondary"]) == ("accepted", ["MISSING_IN_B"])
@@ -351,7 +351,7 @@ def test_an_acceptance_that_ran_out_says_so_until_it_is_decided_anew() -> None:
         world.run()
         [row] = differences.listed(world.store)
         assert (row["state"], row["secondary"]) == ("open", ["MISSING_IN_B", "EXPIRED_ACKNOWLEDGEMENT"])
-    differences.decide(world.store, one.id, action="acknowledge", by="Grace", reason="", pair="books")
+    decisions.decide(world.store, one.id, action="acknowledge", by="Grace", reason="", pair="books")
     world.run()
     [row] = differences.listed(world.store)
     assert (row["state"], row["secondary"]) == ("acknowledged", ["MISSING_IN_B"])

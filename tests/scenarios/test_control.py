@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.world import DAY, World, customer, invoice, payment, write_off
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal
@@ -123,9 +123,9 @@ def test_a_person_releases_a_record_whose_mark_nobody_knows_and_it_is_carried_ov
     held = {d["right_label"]: d for d in differences.listed(world.store)}
     assert {d["code"] for d in held.values()} == {"SYNC_BLOCKED"}
     with pytest.raises(RefusedError, match="needs a reason"):
-        differences.decide(world.store, held["L-1"]["id"], action="release", by="Grace", reason=" ")
+        decisions.decide(world.store, held["L-1"]["id"], action="release", by="Grace", reason=" ")
     done = {"action": "release", "by": "Grace", "reason": "from the other office; looked, not there"}
-    differences.decide(world.store, held["L-1"]["id"], **done)
+    decisions.decide(world.store, held["L-1"]["id"], **done)
     for _ in range(3):
         report = world.run()
     assert [i.number for i in world.l.all(Entity.INVOICE)] == ["L-1"], "the other one still waits for a person"
@@ -151,7 +151,7 @@ def test_a_person_tells_apart_what_could_be_one_and_each_is_carried_over_once(ri
         assert report.operations == []
         [held] = [d for d in report.discrepancies if d.code in differences.COULD_BE_ONE]
         assert "release" in held.remedy
-    differences.decide(world.store, held.id, action="release", by="Grace", reason="three orders")
+    decisions.decide(world.store, held.id, action="release", by="Grace", reason="three orders")
     world.settle()
     assert world.counts(Entity.INVOICE) == (in_all, in_all)
     assert differences.listed(world.store) == []
@@ -169,7 +169,7 @@ def test_there_is_nothing_to_release_where_no_mark_is_unknown() -> None:
     world.run()
     [d] = differences.listed(world.store)
     with pytest.raises(RefusedError, match="unknown_mark"):
-        differences.decide(world.store, d["id"], action="release", by="Grace", reason="please")
+        decisions.decide(world.store, d["id"], action="release", by="Grace", reason="please")
 
 
 def test_a_reported_balance_that_is_wrong_stays_listed_through_a_run_that_writes() -> None:

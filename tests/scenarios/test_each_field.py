@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.scenarios.world import D, World, customer, invoice
 from tieout.model import Entity
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 
 
 def fields(world: World) -> list[tuple[str | None, str | None, str | None]]:
@@ -25,7 +25,7 @@ def test_a_telephone_number_does_not_hide_behind_an_address() -> None:
     assert fields(world) == expected
     # Who accepts the one has said nothing of the other.
     [email] = [d for d in differences.listed(world.store) if d["field"] == "email"]
-    differences.decide(world.store, email["id"], action="accept", by="Grace", reason="both are right")
+    decisions.decide(world.store, email["id"], action="accept", by="Grace", reason="both are right")
     assert fields(world) == expected
     assert {d["field"]: d["state"] for d in differences.listed(world.store)} == {
         "email": "accepted",

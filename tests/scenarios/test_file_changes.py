@@ -23,7 +23,7 @@ from tieout.connectors.outbox import Outbox
 from tieout.errors import RefusedError
 from tieout.model import Entity, PostingState
 from tieout.sandbox.file_erp import Document
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal
@@ -177,8 +177,8 @@ def test_a_refused_change_is_pending_then_a_persons_and_never_sent_again_by_itse
     assert report.exit_code == 4
     [found] = [x for x in differences.listed(w.store) if x["code"] == "UNCERTAIN_WRITE"]
     with pytest.raises(RefusedError, match="handed over"):
-        differences.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
-    differences.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")
+        decisions.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
+    decisions.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")
     w.night()
     assert w.open("chk 9") == 0
     w.quiet()

@@ -11,7 +11,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, effects
-from tieout.sync import differences, history, schema
+from tieout.sync import decisions, differences, history, schema
 from tieout.sync.past import explained, standing, totals
 
 D = Decimal
@@ -40,9 +40,9 @@ def test_a_difference_is_told_as_it_stood_on_every_day() -> None:
     reprice(world, mirror, "97.00")  # changed
     marks.append(world.clock())
     world.clock.tick(60)
-    differences.decide(world.store, id, action="assign", by="Grace", reason="", owner="Bob")
+    decisions.decide(world.store, id, action="assign", by="Grace", reason="", owner="Bob")
     end = "2026-02-03T23:59:59.999999Z"
-    differences.decide(world.store, id, action="accept", by="Bob", reason="agreed discount", until=end)
+    decisions.decide(world.store, id, action="accept", by="Bob", reason="agreed discount", until=end)
     marks.append(world.clock())
     world.clock.tick(2 * 86400)  # its acceptance ends, and nobody looked yet
     marks.append(world.clock())
@@ -85,7 +85,7 @@ def test_a_difference_is_told_as_it_stood_on_every_day() -> None:
 def test_events_of_an_older_tieout_are_told_as_far_as_they_say() -> None:
     """They name neither currency nor values, and decisions no pair: what they say not is taken from the list."""
     world, _mirror, id = differing()
-    differences.decide(world.store, id, action="accept", by="Bob", reason="agreed")
+    decisions.decide(world.store, id, action="accept", by="Bob", reason="agreed")
     a = schema.audit_event
     with world.store.engine.begin() as db:
         for seq, action in db.execute(sa.select(a.c.seq, a.c.action).where(schema.ABOUT_DIFFERENCES)).all():

@@ -20,7 +20,7 @@ from tieout.connectors.tabular import open_tabular
 from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, Line
-from tieout.sync import differences, schema
+from tieout.sync import decisions, differences, schema
 from tieout.sync.engine import Report
 from tieout.sync.facts import Codes
 from tieout.sync.history import stories
@@ -180,7 +180,7 @@ def test_what_an_earlier_version_listed_without_names_gets_them_and_its_decision
     found = one(world.run(sweep=True), code)
     as_before(world, found)
     whole(world)
-    differences.decide(world.store, found.id, action="accept", by="Grace", reason="known")
+    decisions.decide(world.store, found.id, action="accept", by="Grace", reason="known")
     report = world.run()
     assert report.changes.opened == 0
     [listed] = differences.listed(world.store)
@@ -216,7 +216,7 @@ def test_a_name_that_a_vendor_has_is_said_to_be_that_and_follows_once_it_is_free
         [other] = [o for o in w.qbo(holder) if o["DisplayName"] == "Vend & Co"]
         w.server.books.apply(holder, "update", {**other, "DisplayName": "Vend & Co (supplier)"})
         assert w.run().operations == []
-        differences.decide(w.store, found.id, action="retry", by="Grace", reason="")
+        decisions.decide(w.store, found.id, action="retry", by="Grace", reason="")
         w.run()
         assert [c["DisplayName"] for c in w.qbo("Customer")] == ["Vend & Co"]
         assert [i["DocNumber"] for i in w.qbo("Invoice")] == ["V-1"]

@@ -12,7 +12,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.errors import AuthError, RefusedError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal
@@ -213,9 +213,9 @@ def test_a_decision_holds_until_a_side_changes_and_leaves_its_trace() -> None:
     [d] = differences.listed(world.store)
     assert (d["delta"], d["left_value"], d["right_value"]) == ("-2.00", "100.00", "98.00")
     with pytest.raises(RefusedError):
-        differences.decide(world.store, d["id"], action="accept", by="Grace", reason=" ")
-    differences.decide(world.store, d["id"], action="assign", by="Grace", reason="", owner="Bob")
-    differences.decide(world.store, d["id"], action="accept", by="Bob", reason="agreed discount")
+        decisions.decide(world.store, d["id"], action="accept", by="Grace", reason=" ")
+    decisions.decide(world.store, d["id"], action="assign", by="Grace", reason="", owner="Bob")
+    decisions.decide(world.store, d["id"], action="accept", by="Bob", reason="agreed discount")
     report = world.run()
     assert report.changes.as_json() == {"opened": 0, "open": 0, "closed": 0}
     [kept] = differences.listed(world.store)

@@ -14,7 +14,7 @@ from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, pa
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
 from tieout.model import Entity, PostingState
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal
@@ -100,7 +100,7 @@ def test_a_deleted_mirror_is_made_again_only_by_a_person_and_under_a_new_key() -
     found = one(world, "DELETED_VS_OPEN")
     assert "removed at the mirror" in found["cause"]
     quiet(world)
-    differences.decide(world.store, found["id"], action="recreate", by="Grace", reason="deleted by mistake")
+    decisions.decide(world.store, found["id"], action="recreate", by="Grace", reason="deleted by mistake")
     report = world.run()
     assert [(o.op.value, o.generation) for o in report.operations] == [("create", 1)]
     assert report.applied["done"] == 1
@@ -190,7 +190,7 @@ def test_a_closed_period_is_named_never_redated_and_never_retried_in_a_loop(targ
     world.r.closed_through = None
     if target == "searchable_marker":
         for d in differences.listed(world.store):
-            differences.decide(world.store, d["id"], action="retry", by="Grace", reason="the period is open again")
+            decisions.decide(world.store, d["id"], action="retry", by="Grace", reason="the period is open again")
     world.settle(1)
     assert world.r.receivables(date(2026, 12, 31)) == {"USD": D("155.00")}
     quiet(world)

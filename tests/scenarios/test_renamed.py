@@ -12,7 +12,7 @@ from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import ConfigError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import differences, schema
+from tieout.sync import decisions, differences, schema
 from tieout.sync.renamed import orphans
 
 
@@ -71,7 +71,7 @@ def test_what_people_decided_goes_with_the_pair() -> None:
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
     [d] = [d for d in world.run().discrepancies if d.delta]
-    differences.decide(world.store, d.id, action="accept", by="Grace", reason="it stays here")
+    decisions.decide(world.store, d.id, action="accept", by="Grace", reason="it stays here")
     world.pair = replace(world.pair, name="renamed", was="books")
     world.run()
     [kept] = differences.listed(world.store, "renamed")

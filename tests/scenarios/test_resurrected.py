@@ -9,7 +9,7 @@ import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice
 from tieout.model import Entity, PostingState
-from tieout.sync import differences
+from tieout.sync import decisions
 from tieout.sync.engine import Report
 
 INVOICE = Entity.INVOICE
@@ -63,7 +63,7 @@ def test_removed_on_one_side_and_restored_otherwise_waits_for_a_person(side: str
     books.restore(INVOICE, id, subtotal=D("70.00"), total=D("70.00"))
     d = named(world.run())
     quiet(world)
-    differences.decide(world.store, d.id, action="retry", by="Grace", reason="it is the same one")
+    decisions.decide(world.store, d.id, action="retry", by="Grace", reason="it is the same one")
     report = world.run()
     if side == "origin":
         assert (report.applied["done"], world.r.all(INVOICE)[0].total) == (1, D("70.00"))
@@ -88,7 +88,7 @@ def test_gone_on_both_sides_and_back_on_one(side: str) -> None:
     books.restore(INVOICE, id)
     d = named(world.run())
     if side == "origin":
-        differences.decide(world.store, d.id, action="recreate", by="Grace", reason="it stands, and is owed")
+        decisions.decide(world.store, d.id, action="recreate", by="Grace", reason="it stands, and is owed")
         world.run()
         assert [i.total for i in world.r.all(INVOICE)] == [D("100.00")]
         quiet(world)
@@ -105,7 +105,7 @@ def test_void_on_both_sides_and_posted_again_on_one(side: str) -> None:
     d = named(world.run())
     assert d.delta
     quiet(world)
-    differences.decide(world.store, d.id, action="retry", by="Grace", reason="go on")
+    decisions.decide(world.store, d.id, action="retry", by="Grace", reason="go on")
     report = world.run()
     if side == "mirror":
         assert world.r.get(INVOICE, there).state is PostingState.VOIDED, "the owner's void is carried out again"
@@ -127,7 +127,7 @@ def test_what_never_had_a_counterpart_is_not_made_over_there_when_it_comes_back(
     world.l.restore(INVOICE, inv.ref.id)
     d = named(world.run())
     assert (d.code, d.delta) == ("RESURRECTED", D("-100.00"))
-    differences.decide(world.store, d.id, action="retry", by="Grace", reason="it stands")
+    decisions.decide(world.store, d.id, action="retry", by="Grace", reason="it stands")
     report = world.run()
     assert [o.label for o in report.operations] == ["L-1"]
     world.approve(report)
@@ -139,7 +139,7 @@ def test_the_removed_mirror_of_one_that_was_made_again_comes_back() -> None:
     world, _, mirror = made()
     world.r.delete(INVOICE, mirror)
     [d] = [d for d in world.run().discrepancies if d.delta]
-    differences.decide(world.store, d.id, action="recreate", by="Grace", reason="removed by mistake")
+    decisions.decide(world.store, d.id, action="recreate", by="Grace", reason="removed by mistake")
     world.run()
     assert world.counts(INVOICE) == (1, 1)
     world.r.restore(INVOICE, mirror)

@@ -12,7 +12,7 @@ from tests.scenarios.test_files import FileWorld
 from tests.scenarios.world import DAY, D, World, customer, invoice
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 
 
 def test_an_export_that_goes_back_in_time_is_used_for_nothing(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_row_that_no_export_shows_for_days_is_no_longer_called_in_flight(tmp_p
     assert len(list((tmp_path / "outbox").glob("*.import.*"))) == 1
     [found] = [x for x in differences.listed(w.store) if x["code"] == "UNCERTAIN_WRITE"]
     with pytest.raises(RefusedError, match="handed over"):
-        differences.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
-    differences.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")
+        decisions.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
+    decisions.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")
     w.run()
     assert len(list((tmp_path / "outbox").glob("*.import.*"))) == 2
     w.load()  # it had not been refused after all: both are booked, and the second is listed as a copy

@@ -29,7 +29,7 @@ _COLUMNS = (
     *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
     *("right_label", "amount", "amount_currency", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
-    *("last_seen_at", "closed_at", "accepted_until"),
+    *("last_seen_at", "closed_at", "accepted_until", "seen"),
 )
 _SHORTEST = 6
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -252,12 +252,12 @@ def decide(
     does not know (`unknown_mark`). ID may be shortened.
     """
     from tieout.config import load
-    from tieout.sync import differences
+    from tieout.sync import decisions
 
     _long_enough(id)
     last = f"{until:%Y-%m-%d}T23:59:59.999999Z" if until else None
     with writing(out, load(config)) as store:
-        done = differences.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
+        done = decisions.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
     out.data(done)
     out.line(f"{done['id']}: {done['state']}")
 
@@ -300,6 +300,33 @@ def export(
     write_whole(beside(output), (encode(made | said) + "\n").encode())
     out.data(made)
     out.line(f"wrote {count(len(found), 'difference')} to {output}")
+
+
+@discrepancies.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@by_option
+@click.option("--dry-run", is_flag=True, help="Try all of it, and keep nothing.")
+@config_option
+@common
+def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None) -> None:
+    """Answer many differences from a list.
+
+    FILE is what `export` wrote as CSV, with a column `action` that a person has added (as `decide` knows them; rows
+    without one are left alone), and in `reason`, `owner` and `accepted_until` (YYYY-MM-DD) what goes with it. All of it
+    is decided or nothing: a row that cannot be, or whose difference has changed since the export, is named.
+    """
+    from tieout.cli.answers import read
+    from tieout.config import load
+    from tieout.sync import decisions
+
+    answers = read(file)
+    with writing(out, load(config)) as store:
+        done = decisions.decide_all(store, answers.decisions, by=by, keep=not dry_run)
+    out.data({"decided": done, "left_alone": answers.left_alone, "kept": not dry_run})
+    for one in done:
+        out.line(f"{one['id']}: {one['action']}, {one['state']}")
+    would = "would be decided; nothing was kept" if dry_run else "decided"
+    out.line(f"{count(len(done), 'difference')} {would}; {count(answers.left_alone, 'row')} without an action")
 
 
 def _shown(name: str, d: dict[str, Any]) -> str:

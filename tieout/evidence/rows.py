@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from tieout.evidence.chain import Finding
 from tieout.model import from_micros, micros
 from tieout.sync import schema
-from tieout.sync.differences import ACTIONS, CHANGED, CLOSED, DECIDED, OPENED, REOPENED
+from tieout.sync.decisions import ACTIONS
+from tieout.sync.differences import CHANGED, CLOSED, DECIDED, OPENED, REOPENED
 from tieout.sync.facts import digest
 from tieout.sync.fetch import observed_as
 from tieout.sync.store import Store, batched, loads

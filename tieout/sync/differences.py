@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from tieout.compare import Discrepancy
 from tieout.compare.codes import OF_ONE, of
-from tieout.errors import ConfigError, RecordError, RefusedError
-from tieout.model import ZERO, Entity, Existence, PostingState, from_micros, micros
+from tieout.errors import RecordError
+from tieout.model import ZERO, Entity, from_micros, micros
 from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.guard import Trip
@@ -38,13 +38,11 @@ _BY_THEMSELVES: Mapping[Entity, frozenset[str]] = {
     Entity.CREDIT_MEMO: frozenset({"memo"}),
     Entity.PAYMENT: frozenset({"method", "memo"}),
 }
-_APART = "if each is a document of its own, decide `release`: the sync may carry it over then"
+APART = "if each is a document of its own, decide `release`: the sync may carry it over then"
 OPEN_STATES = ("open", "acknowledged", "accepted")
-ACTIONS = {"acknowledge": "acknowledged", "accept": "accepted", "reopen": "open"}
-DECISIONS = (*ACTIONS, "assign", "retry", "recreate", "release")
+_SEEN = 12  # digits of what tells whether a difference is still what somebody looked at
 OPENED, REOPENED, CHANGED, CLOSED, DECIDED = "opened", "re-opened", "changed", "closed", "decided"
 THERE_AGAIN = "it is there again"
-_REASONED = frozenset({"accept", "recreate", "release"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def explain(
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
         if d.code in COULD_BE_ONE and not known and (d.code in _SEVERAL or None in (d.left, d.right)):
-            d = replace(d, remedy=f"{d.remedy}; {_APART}")
+            d = replace(d, remedy=f"{d.remedy}; {APART}")
         more = {f.code for f in known if f.code in _BESIDE} - {d.code, *d.secondary}
         if more:
             d = replace(d, secondary=(*d.secondary, *sorted(more)))
@@ -443,6 +441,11 @@ def unanswered(tx: Tx, pair: str, subjects: Collection[str]) -> int:
     return sum(1 for subject in subjects if subject not in answered)
 
 
+def seen(difference: Mapping[str, Any]) -> str:
+    """What changes when a value on either side does; it begins with a letter, since spreadsheets change numbers."""
+    return f"v{difference['values_hash'].removeprefix('sha256:')[:_SEEN]}"
+
+
 def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPEN_STATES) -> list[dict[str, Any]]:
     """The discrepancies in the given states, largest movement first, with their history."""
     t = schema.discrepancy
@@ -465,83 +468,10 @@ def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPE
                 "closed_at",
             )
         }
+        | {"seen": seen(r)}
         for r in rows
     ]
     return sorted(out, key=lambda d: (-abs(Decimal(d["delta"])), d["code"], d["id"]))
-
-
-def decide(
-    store: Store,
-    id: str,
-    *,
-    action: str,
-    by: str,
-    reason: str,
-    owner: str | None = None,
-    until: str | None = None,
-    pair: str | None = None,
-) -> dict[str, Any]:
-    """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`,
-    `retry` (a write that was refused or got stuck is planned again), `recreate` (a mirror that was removed is planned
-    again, under a key of its own; with a reason), `release` (documents that could be one are several, or one with a
-    mark of tieout that this state does not know is one of its own: they may be carried over; with a reason).
-
-    Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
-    unknown id or action, RefusedError without a name or a reason, if a document is to be made again at its origin, or
-    if there is nothing to release.
-    """
-    if not by.strip() or (action in _REASONED and not reason.strip()):
-        raise RefusedError(
-            "a decision needs a name, and accepting, making again or releasing needs a reason",
-            hint="add --by NAME --reason TEXT",
-        )
-    if action not in DECISIONS:
-        raise ConfigError(f"unknown decision {action!r}", hint=f"use one of: {', '.join(DECISIONS)}")
-    t = schema.discrepancy
-    with store.writing(None, actor=by) as tx:
-        query = sa.select(t).where(t.c.id.startswith(id, autoescape=True), t.c.state.in_(OPEN_STATES))
-        rows = tx.all(query if pair is None else query.where(t.c.pair == pair))
-        if len(rows) != 1:
-            raise ConfigError(
-                f"{len(rows) or 'no'} open discrepancies match {id!r}", hint="see tieout discrepancies list"
-            )
-        row = rows[0]
-        values: dict[str, Any] = {"reason": reason or row["reason"]}
-        if action in ACTIONS:
-            values["state"] = ACTIONS[action]
-            values["accepted_hash"] = row["values_hash"] if action == "accept" else None
-            values["accepted_until"] = until if action == "accept" else None
-        if action in ("retry", "recreate"):
-            for subject in loads(row["body"])["links"]:
-                _plan_again(tx, row["pair"], subject, recreate=action == "recreate")
-        if action == "release" and not _releasable(loads(row["body"])):
-            raise RefusedError(
-                f"{row['id']} is held neither for a mark that nobody knows ({UNKNOWN_MARK}) nor because it could be "
-                f"one with others ({', '.join(sorted(COULD_BE_ONE))})",
-                hint=f"see its cause: tieout discrepancies show {row['id']}",
-            )
-        if owner is not None:
-            values["owner"] = owner
-        tx.db.execute(t.update().where(t.c.id == row["id"], t.c.pair == row["pair"]).values(**values))
-        tx.db.execute(
-            schema.decision.insert().values(
-                pair=row["pair"],
-                discrepancy=row["id"],
-                at=tx.at,
-                actor=by,
-                action=action,
-                reason=reason,
-                values_hash=row["values_hash"],
-            )
-        )
-        payload = {"action": action, "reason": reason, "owner": owner, "values": row["values_hash"]}
-        payload |= {"pair": row["pair"], "until": values.get("accepted_until")}
-        tx.audit(DECIDED, "discrepancy", row["id"], payload)
-    return {"id": row["id"], "pair": row["pair"], "state": values.get("state", row["state"])}
-
-
-def _releasable(body: Mapping[str, Any]) -> bool:
-    return f"{UNKNOWN_MARK}:" in body["cause"] or _APART in body["remedy"]
 
 
 def released(store: Store, pair: str) -> frozenset[str]:
@@ -559,70 +489,3 @@ def _let_go(store: Store, pair: str, *where: sa.ColumnElement[bool]) -> frozense
     same = sa.and_(d.c.discrepancy == t.c.id, d.c.pair == t.c.pair)
     query = sa.select(t.c.body).join(d, same).where(d.c.pair == pair, d.c.action == "release", *where)
     return frozenset(link for row in store.rows(query) for link in loads(row["body"])["links"])
-
-
-def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:
-    """Let the next run plan a subject's refused or stuck writes again; with `recreate`, as a document of its own."""
-    i = schema.intent
-    emitted = i.c.pair == pair, i.c.subject == subject, i.c.state == "emitted"
-    if not recreate and tx.one(sa.select(i.c.id).where(*emitted)) is not None:
-        raise RefusedError(
-            "it was handed over in a file, and the same row is not handed over twice",
-            hint="look in the target system; if it is not there, decide `recreate` with a reason",
-        )
-    again = ("rejected", "stuck", "emitted") if recreate else ("rejected", "stuck")
-    held = tx.all(sa.select(i.c.id, i.c.key).where(i.c.pair == pair, i.c.subject == subject, i.c.state.in_(again)))
-    for intent in held:
-        tx.db.execute(i.update().where(i.c.id == intent["id"]).values(state="cancelled", updated_at=tx.at))
-        tx.audit("cancelled", "intent", intent["id"], {"key": intent["key"], "why": "decided by a person"})
-    if recreate:
-        _next_generation(tx, subject)
-    _stands_again(tx, pair, subject)
-
-
-def _stands_again(tx: Tx, pair: str, subject: str) -> None:
-    """Forget that a record was gone or void when both sides last agreed: a person says that it counts as it is now."""
-    b = schema.base
-    for row in tx.all(sa.select(b).where(b.c.pair == pair, b.c.subject == subject)):
-        known = loads(row["facts"])
-        facts = known
-        if known.get("state") == PostingState.VOIDED.value:
-            facts = known | {"state": PostingState.POSTED.value}
-        existence = Existence.LIVE.value if row["existence"] == Existence.DELETED.value else row["existence"]
-        if (facts, existence) != (known, row["existence"]):
-            where = b.c.pair == pair, b.c.subject == subject, b.c.connection == row["connection"]
-            tx.db.execute(b.update().where(*where).values(facts=canonical(facts), existence=existence, quiet_hash=None))
-            tx.audit("stands_again", "base", f"{pair}/{subject}/{row['connection']}", {"facts": digest(facts)})
-
-
-def _next_generation(tx: Tx, subject: str) -> None:
-    """Part a subject from records of it that were removed, so that it is made again under a new key."""
-    s, x, seen, b = schema.subject, schema.xref, schema.seen, schema.base
-    row = tx.one(sa.select(s).where(s.c.id == subject))
-    if row is None:
-        return
-    gone = tx.all(
-        sa.select(x.c.id, x.c.connection, x.c.native_id)
-        .join(
-            seen,
-            sa.and_(
-                seen.c.connection == x.c.connection,
-                seen.c.entity == x.c.entity,
-                seen.c.native_id == x.c.native_id,
-            ),
-        )
-        .where(x.c.subject == subject, x.c.state == "active", seen.c.existence.in_(("deleted", "absent")))
-    )
-    if any(g["connection"] == row["origin_connection"] for g in gone):
-        raise RefusedError(
-            f"it was removed where it was born ({row['origin_connection']})",
-            hint="restore it there, or void the other one",
-        )
-    tx.look_again()
-    for g in gone:
-        tx.db.execute(x.update().where(x.c.id == g["id"]).values(state="tombstone"))
-        tx.db.execute(b.delete().where(b.c.subject == subject, b.c.connection == g["connection"]))
-        tx.audit("unlinked", "subject", subject, {"connection": g["connection"], "native_id": g["native_id"]})
-    generation = row["generation"] + 1
-    tx.db.execute(s.update().where(s.c.id == subject).values(generation=generation))
-    tx.audit("recreate", "subject", subject, {"generation": generation})

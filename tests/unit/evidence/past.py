@@ -21,7 +21,7 @@ from tieout.evidence.anchoring import Anchors, anchor
 from tieout.evidence.keys import Signer
 from tieout.evidence.verify import Verified, read_journals, verify
 from tieout.model import Entity
-from tieout.sync import differences, plans, promises
+from tieout.sync import decisions, differences, plans, promises
 from tieout.sync.engine import Report
 from tieout.sync.signoffs import Figure, sign
 from tieout.sync.store import Store
@@ -100,8 +100,8 @@ def lived(url: str, folder: Path, each: Callable[[Past], None] = lambda _past: N
     w.r.put(invoice(w.r.all(Entity.CUSTOMER)[0].ref.id, "55.00", number="only-here", posted=DAY))
     past.run(apply=False)
     open_ = differences.listed(w.store)
-    differences.decide(w.store, open_[0]["id"], action="accept", by="Ada", reason="known to both")
-    differences.decide(w.store, open_[-1]["id"], action="acknowledge", by="Ada", reason="")
+    decisions.decide(w.store, open_[0]["id"], action="accept", by="Ada", reason="known to both")
+    decisions.decide(w.store, open_[-1]["id"], action="acknowledge", by="Ada", reason="")
     sign(
         w.store,
         "books",

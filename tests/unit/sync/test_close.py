@@ -12,7 +12,7 @@ from tests.scenarios.world import D, World, customer, invoice
 from tieout.errors import ConfigError, RefusedError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import differences, plans, promises, schema, signoffs
+from tieout.sync import decisions, differences, plans, promises, schema, signoffs
 from tieout.sync.readiness import readiness
 from tieout.sync.signoffs import Figure
 
@@ -48,7 +48,7 @@ def test_an_acceptance_tells_when_it_ends(world: World) -> None:
     world.run()
     [held] = [d for d in differences.listed(world.store) if d["kind"] == "invoice"]
     until = "2030-01-31T23:59:59.999999Z"
-    differences.decide(world.store, held["id"], action="accept", by="Grace", reason="known", until=until)
+    decisions.decide(world.store, held["id"], action="accept", by="Grace", reason="known", until=until)
     [told] = [d for d in readiness(world.store, "books").listed if d["kind"] == "invoice"]
     assert (told["state"], told["reason"], told["accepted_until"]) == ("accepted", "known", until)
 

@@ -1,0 +1,90 @@
+"""The list of differences as people hand it back: what they answered in each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tieout.compare.render import neutral
+from tieout.connectors.infer.sheet import MOST_ROWS
+from tieout.connectors.infer.sheet import read as read_table
+from tieout.errors import ConfigError
+from tieout.mapping.tabular import heading_key
+from tieout.sync.decisions import DECISIONS, Decision
+
+_NEEDED = ("id", "action", "seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """left_alone: rows without an action"""
+
+    decisions: tuple[Decision, ...]
+    left_alone: int
+
+
+def read(file: Path) -> Answers:
+    """What a list says. Raises ConfigError naming every row that cannot be read, and a list that is none."""
+    try:
+        table = read_table(file, {*_NEEDED})
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    at = {heading_key(heading): n for n, heading in reversed(list(enumerate(table.headings)))}
+    if table.questions:
+        raise ConfigError(f"{file}: the text is not UTF-8", hint="save it as CSV UTF-8")
+    if missing := [name for name in _NEEDED if name not in at]:
+        raise ConfigError(
+            f"{file}: there is no column {' and no column '.join(map(repr, missing))}",
+            hint="export the list (tieout discrepancies export -o FILE), and add a column `action`",
+        )
+    if len(table.rows) >= MOST_ROWS:
+        raise ConfigError(f"{file}: more than {MOST_ROWS:,} rows")
+    cells = {name: table.cells(n) for name, n in at.items()}
+    found: list[Decision] = []
+    problems: list[str] = []
+    for n in range(len(table.rows)):
+        row = {name: _plain(column[n]) for name, column in cells.items()}
+        if not row["action"]:
+            continue
+        place = f"row {n + 1} below the headings, {row['id'] or 'no id'}"
+        try:
+            found.append(_decision(row, place))
+        except ValueError as error:
+            problems.append(f"{place}: {error}")
+    twice = sorted({d.id for d in found if sum(o.id == d.id and o.pair == d.pair for o in found) > 1})
+    problems += [f"{id}: answered in several rows" for id in twice]
+    if problems:
+        raise ConfigError(f"{file}: nothing was decided", problems=tuple(problems), hint="mend these rows")
+    return Answers(tuple(found), len(table.rows) - len(found))
+
+
+def _decision(row: dict[str, str], place: str) -> Decision:
+    if row["action"] not in DECISIONS:
+        raise ValueError(f"action {row['action']!r} is none of {', '.join(DECISIONS)}")
+    if not row["id"] or not row["seen"]:
+        raise ValueError("`id` and `seen` are needed as they were exported")
+    until = row.get("accepted until", "") if row["action"] == "accept" else ""
+    return Decision(
+        row["id"],
+        row["action"],
+        row.get("reason") or None,
+        row.get("owner") or None,
+        _end_of(until) if until else None,
+        row.get("pair") or None,
+        row["seen"],
+        place,
+    )
+
+
+def _end_of(day: str) -> str:
+    """The last instant of a day, UTC; an instant as `export` writes it is of a day, too."""
+    try:
+        return f"{date.fromisoformat(day.partition('T')[0]):%Y-%m-%d}T23:59:59.999999Z"
+    except ValueError:
+        raise ValueError(f"accepted_until {day!r} is no day: write YYYY-MM-DD") from None
+
+
+def _plain(text: str) -> str:
+    """A cell without the apostrophe by which `export` keeps spreadsheets from running it."""
+    return text[1:] if text.startswith("'") and neutral(text[1:]) == text else text
