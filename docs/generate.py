@@ -204,7 +204,9 @@ def kind(annotation: Any, field: FieldInfo | None = None) -> str:
 def flows() -> str:
     return (
         "## [pair.NAME.flows]\n\nPer entity, `both` (default), `left_to_right`, `right_to_left` or `none`: which way "
-        f"new records and changes go. Entities: {', '.join(f'`{e}`' for e in ENTITIES)}.\n"
+        f"new records and changes go. Entities: {', '.join(f'`{e}`' for e in ENTITIES)}. Adjustments (write-offs, "
+        "discounts, refunds, journals …) are compared and listed, never written, whatever is said of them here: enter "
+        "in the other book by hand what is missing there.\n"
     )
 
 

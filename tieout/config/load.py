@@ -271,7 +271,7 @@ def _pair(r: Reader, name: str, raw: Mapping[str, Any], connections: list[str]) 
 
 
 def _flows(r: Reader, raw: Any, path: lines.Path) -> dict[str, Flow]:
-    """Per entity the way it flows; `both` where nothing is said."""
+    """Per entity the way it flows; `both` where nothing is said. An adjustment is not written, whatever is said."""
     if not isinstance(raw, dict):
         r.problem(path[:-1], "flows", "should be a table")
         return {}

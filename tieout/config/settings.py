@@ -499,7 +499,8 @@ class PairTable(Table):
         default=(),
         strict=False,
         description="what mode `auto` may write without a person beyond customers, invoices and payments: "
-        "`credit_memo`, `adjustment`, or `ENTITY.void`, such as `invoice.void`",
+        "`credit_memo`, or `ENTITY.void`, such as `invoice.void`. `adjustment` may be named and changes nothing: "
+        "adjustments are compared and listed, never written",
     )
 
 
