@@ -48,6 +48,8 @@ GUARDED_FIELDS = frozenset(
         *("lines", "amount", "applications", "state", "kind", "side", "document", "number"),
     }
 )
+# What people word: no code, no money, and nothing that a system computes.
+FREE_TEXT = frozenset({"name", "email", "phone", "po_number", "memo", "reference"})
 _REFERENCES: Mapping[Entity, Mapping[str, Entity]] = {
     Entity.CUSTOMER: {"parent": Entity.CUSTOMER},
     Entity.INVOICE: {"customer": Entity.CUSTOMER, "payer": Entity.CUSTOMER},

@@ -27,7 +27,8 @@ class Pair:
     """Two connections to keep in step, and what is allowed between them; plain data from the configuration.
 
     cutover: documents before it are linked, never created · linked_owner: who owns records that were matched
-    policy: (entity, field) → owner · flows: entity → direction of creates; an entity left out flows both ways
+    policy: (entity, field) → owner
+    flows: entity → direction of creates; an entity left out flows both ways, but for adjustments, which no side takes
     stated_settlements: `create` makes a payment on the other side of a settlement that a source only states
     acknowledged_within: how long an export may take to show what was handed over in a file, before a person looks
     checks: what to look for beyond what is wrong in any two ledgers

@@ -12,8 +12,10 @@ owner of the field:
     no      r          non-owner       write left      write left     standing
     no      l and r    conflict        conflict        conflict       standing
 
-`=` is equality up to what either side can hold. Existence is decided before any field: nothing is voided, deleted or
-made again because it could not be read, and only the owner's confirmed void is proposed to the other side.
+`=` is equality up to what either side can hold. A text that was read back otherwise than tieout wrote it may be what
+a person entered in between: nothing is written over it, a change of it at home is a conflict. Existence is decided
+before any field: nothing is voided, deleted or made again because it could not be read, and only the owner's confirmed
+void is proposed to the other side.
 """
 
 from __future__ import annotations
@@ -259,7 +261,10 @@ def _group(s: SubjectState, left: Mapping[str, str], right: Mapping[str, str]) -
 def _act(merge: _Merge, name: str, verdict: Verdict) -> None:
     """Carry out one verdict on one field."""
     l, r = (merge.left.facts or {})[name], (merge.right.facts or {})[name]  # noqa: E741  the table's own letters
-    if verdict is Verdict.WRITE_RIGHT:
+    target = {Verdict.WRITE_RIGHT: merge.right, Verdict.WRITE_LEFT: merge.left}.get(verdict)
+    if target is not None and name in target.unagreed:
+        merge.draft.findings.append(_disagreement(merge.subject, name, Verdict.CONFLICT, (l, r), _TAKEN))
+    elif verdict is Verdict.WRITE_RIGHT:
         merge.writes[RIGHT].append(FieldChange(name, r, l, f"changed in {merge.left.connection}"))
     elif verdict is Verdict.WRITE_LEFT:
         merge.writes[LEFT].append(FieldChange(name, l, r, f"changed in {merge.right.connection}"))
@@ -274,14 +279,17 @@ _CAUSES = {
     Verdict.NON_OWNER: "changed on the side that does not own it",
     Verdict.CONFLICT: "changed on both sides since they last agreed",
 }
+_TAKEN = "changed on one side, and what the other one showed right after a write is not what was written"
 
 
-def _disagreement(s: SubjectState, name: str, verdict: Verdict, values: tuple[Any, Any]) -> Finding:
+def _disagreement(
+    s: SubjectState, name: str, verdict: Verdict, values: tuple[Any, Any], cause: str | None = None
+) -> Finding:
     return Finding(
         s.id,
         s.entity,
         "",
-        f"{verdict.value}: {_CAUSES[verdict]}",
+        f"{verdict.value}: {cause or _CAUSES[verdict]}",
         "decide which is right; correct the other side, or accept the difference with a reason",
         field=name,
         left_value=shown(values[0]),

@@ -12,7 +12,7 @@ from tieout.connectors import Capabilities, Connector
 from tieout.model import Customer, Entity, Existence, magnitude, tidy
 from tieout.sync import schema
 from tieout.sync.book import Book, Held, groups
-from tieout.sync.facts import LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
+from tieout.sync.facts import FREE_TEXT, LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
 from tieout.sync.operations import SideState, SubjectState
 from tieout.sync.pair import Pair
 from tieout.sync.store import Store, batched, loads
@@ -76,17 +76,18 @@ class Sides:
                 continue
             entity = Entity(row["entity"])
             sides = {w: self._side(w, entity, subject, bases) for w in (LEFT, RIGHT)}
+            home = self._home(row, sides)
             one = SubjectState(
                 id=subject,
                 entity=entity,
                 origin=(row["origin_connection"], row["origin_id"]),
-                owner=self._owner(row, sides),
+                owner=home or (None if self.pair.linked_owner == "none" else self.pair.linked_owner),
                 left=sides[LEFT],
                 right=sides[RIGHT],
                 generation=row["generation"],
                 busy=subject in busy,
             )
-            out.append(self._held_as(one))
+            out.append(self._held_as(one, home))
         yield from self._with_echoes(out)
 
     def _with_echoes(self, subjects: list[SubjectState]) -> list[SubjectState]:
@@ -108,15 +109,18 @@ class Sides:
             return subjects
         return [replace(s, left=heard(s, s.left), right=heard(s, s.right)) for s in subjects]
 
-    def _owner(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
-        """The side where it was born; of one born in third books the side through which it came to the other one."""
+    def _home(self, row: Mapping[str, Any], sides: Mapping[Which, SideState | None]) -> Which | None:
+        """The side where it was born; of one born in third books the side through which it came to the other one.
+
+        None where both sides had it before.
+        """
         for which in (LEFT, RIGHT):
             if row["origin_connection"] == self.names[which] and (row["created_by"] or sides[other(which)] is None):
                 return which
         for which in (LEFT, RIGHT):
             if self.books[other(which)].came.get(row["id"]) == self.names[which]:
                 return which
-        return None if self.pair.linked_owner == "none" else self.pair.linked_owner
+        return None
 
     def _side(
         self, which: Which, entity: Entity, subject: str, bases: Mapping[tuple[str, str], Mapping[str, Any]]
@@ -144,17 +148,29 @@ class Sides:
             dropped=_dropped(held),
         )
 
-    def _held_as(self, s: SubjectState) -> SubjectState:
-        """Where the sides differ, what each would look like on the other."""
+    def _held_as(self, s: SubjectState, home: Which | None) -> SubjectState:
+        """Where the sides differ, what each would look like on the other, and what tieout did not write of it."""
         if s.left is None or s.right is None or s.left.facts is None or s.right.facts is None:
             return s
         if s.left.facts == s.right.facts:
             return s
-        return replace(
-            s,
-            left=replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared)),
-            right=replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared)),
-        )
+        left = replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared))
+        right = replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared))
+        if home == LEFT:
+            right = replace(right, unagreed=self._unagreed(RIGHT, s.entity, left, right))
+        elif home == RIGHT:
+            left = replace(left, unagreed=self._unagreed(LEFT, s.entity, right, left))
+        return replace(s, left=left, right=right)
+
+    def _unagreed(self, which: Which, entity: Entity, source: SideState, target: SideState) -> frozenset[str]:
+        """The texts of a record made by tieout that are neither what it wrote nor what the system there makes of it."""
+        sent, taken = source.base or {}, target.base or {}
+        apart = {n for n in FREE_TEXT & sent.keys() if taken.get(n) and taken[n] != sent[n]}
+        if not apart or source.shared is None:
+            return frozenset()
+        held = self._as_held_by(which, entity, source.shared | {n: sent[n] for n in apart if sent[n]}) or {}
+        made_of = {n for n in apart if sent[n] and (taken[n] == held.get(n) or _made_of(taken[n], sent[n]))}
+        return frozenset(apart - made_of)
 
     def _as_held_by(self, which: Which, entity: Entity, shared: Shared | None) -> Facts | None:
         if shared is None:
@@ -205,6 +221,12 @@ _ECHOES = (
     )
     .order_by(_INTENT.updated_at)
 )
+
+
+def _made_of(taken: str, sent: str) -> bool:
+    """Whether a text is the other one cut off, or in other case, with other blanks or other punctuation."""
+    made, of = ("".join(c for c in text.casefold() if c.isalnum()) for text in (taken, sent))
+    return bool(made) and of.startswith(made)
 
 
 def _dropped(held: Held) -> str:
