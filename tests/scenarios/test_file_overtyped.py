@@ -7,7 +7,7 @@ import pytest
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity
-from tieout.sync import differences
+from tieout.sync import decisions, differences
 from tieout.sync.engine import Report
 
 
@@ -63,7 +63,7 @@ def test_what_an_export_showed_before_a_file_was_loaded_over_it_is_named_until_a
     world.r.import_outbox()
     assert world.codes(world.run()) == ["EDIT_OVERWRITTEN"]
     assert world.r.get(Entity.CUSTOMER, "CUS-1").phone == "555 3"
-    differences.decide(world.store, one.id, action="accept", by="Grace", reason="the new number is right")
+    decisions.decide(world.store, one.id, action="accept", by="Grace", reason="the new number is right")
     for _ in range(2):
         assert world.run().discrepancies == []
     assert differences.listed(world.store) == []
