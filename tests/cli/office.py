@@ -93,12 +93,15 @@ class Office:
 
     def start(self, *words: str | Path, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [PROGRAM, *map(str, words)], cwd=self.folder, env=os.environ | self.env, stdin=subprocess.PIPE,
+            [PROGRAM, *map(str, words)], cwd=self.folder, env=os.environ | self.env | {"PYTHONDONTWRITEBYTECODE": "1"}, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
         )  # fmt: skip
 
     def process(self, *words: str | Path, limits: Callable[[], None] | None = None) -> Ran:
-        """`tieout WORDS` as a process of its own; `limits` is called in it before it starts."""
+        """`tieout WORDS` as a process of its own; `limits` is called in it before it starts.
+
+        It compiles nothing: what it could write of a module only in part would end every later process.
+        """
         program = self.start(*words, preexec_fn=limits)
         out, err = program.communicate(timeout=120)
         return Ran(list(map(str, words)), program.returncode, out, err)

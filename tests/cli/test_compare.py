@@ -168,7 +168,7 @@ def test_infer_proposes_a_profile_that_reads_the_file(tieout: Run, tmp_path: Pat
     (tmp_path / "x.csv").write_text(LEFT)
     ran = tieout("profile", "infer", "x.csv", "--output", "x.toml", "--json")
     assert ran.returncode == 0, ran.stderr
-    assert set(json.loads(ran.stdout)) == {"toml", "questions", "output"}
+    assert set(json.loads(ran.stdout)) == {"toml", "questions", "shipped", "output"}
     assert (tmp_path / "x.toml").read_text() == json.loads(ran.stdout)["toml"]
     assert tieout("profile", "infer", "x.csv", "--output", "x.toml").returncode == 2
     assert "[columns" in tieout("profile", "infer", "x.csv").stdout

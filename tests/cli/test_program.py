@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -170,3 +171,14 @@ def test_a_day_is_asked_for_and_refused_in_words(tieout: Run) -> None:
     assert "--as-of YYYY-MM-DD" in tieout("compare", "--help").stdout
     ran = tieout("report", "aging", "books", "--as-of", "31.01.2026")
     assert (ran.returncode, "'31.01.2026' is no day; write it as in 2026-01-31" in ran.stderr) == (2, True)
+
+
+def test_a_module_that_was_compiled_only_in_part_is_told_and_not_taken_for_an_interruption(tmp_path: Path) -> None:
+    """As a full disk leaves it: Python reads its own cache of the module, and comes to an end too soon."""
+    env = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    asked = [str(PROGRAM), "plan", "--help"]
+    assert subprocess.run(asked, env=env, capture_output=True, timeout=60, check=False).returncode == 0
+    [compiled] = tmp_path.rglob("cli/plans.*.pyc")
+    compiled.write_bytes(compiled.read_bytes()[:40])
+    ran = subprocess.run(asked, env=env, capture_output=True, timeout=60, check=False)
+    assert (ran.returncode, b"marshal data too short" in ran.stderr) == (5, True)

@@ -88,6 +88,7 @@ def _patch(told: dict[str, Any], trace: int) -> None:
     if told.get("beat"):
         engine.LEASE_SECONDS = told["beat"]
     if told.get("most_bytes") is not None:
+        sys.dont_write_bytecode = True  # a module compiled only in part would end every later process
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["most_bytes"],) * 2)
 
 

@@ -67,8 +67,9 @@ class _Commands(click.Group):
             code = error.exit_code
             if "--json" in words:
                 _tell_json(error)
-        except click.Abort:
-            code = 130
+        except click.Abort as error:
+            # click takes any EOFError for the end of a person's input; this one was never asked for.
+            code = _fail(error.__cause__) if isinstance(error.__cause__, EOFError) else 130
         except SystemExit:  # click's end where the reader of --help went away: nothing is wrong
             code = 0
         except OSError as error:  # the disk behind stdout, while help was printed
@@ -85,7 +86,7 @@ def _tell_json(error: click.ClickException) -> None:
     out.data({"error": document(error.exit_code, error.format_message(), (), hint)})
 
 
-def _fail(error: OSError) -> int:
+def _fail(error: Exception) -> int:
     from tieout.cli.output import Out, fail
 
     return fail(Out(json=False, quiet=False, debug=False), error)
