@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,11 @@ def shared() -> duckdb.DuckDBPyConnection:
     return _engine(os.getpid()).cursor()
 
 
-@lru_cache(maxsize=1)
+@cache
 def _engine(_process: int) -> duckdb.DuckDBPyConnection:
     """The engine of a process, for little; one that was forked off starts its own.
+
+    That of its parent is never let go there: its threads are not, and to close it would wait for them without end.
 
     What it plans is not made better than it must be: with few rows that takes longer than to carry it out.
     """
