@@ -15,8 +15,8 @@ from tieout.reports import Books, Report, Table
 from tieout.reports.reconciliation import differences, unadjusted
 from tieout.reports.reconciliation.past import Past
 from tieout.reports.review import audit, interface, post_close
+from tieout.sync import decisions, history
 from tieout.sync import differences as listed
-from tieout.sync import history
 from tieout.sync.as_known import as_known
 
 D = Decimal
@@ -85,7 +85,7 @@ def test_the_history_tells_what_is_new_resolved_and_there_again() -> None:
     reprice(world, one, "97.00")
     world.run()
     [d] = [d for d in listed.listed(world.store) if d["left_label"] == "L-2"]
-    listed.decide(
+    decisions.decide(
         world.store, d["id"], action="accept", by="Grace", reason="rebate agreed", until="2026-02-28T23:59:59.999999Z"
     )
     today = world.clock().date()
@@ -137,7 +137,7 @@ def test_unadjusted_differences_are_held_gross_against_the_threshold() -> None:
     world.r.edit(Entity.INVOICE, three, due=date(2026, 5, 1))
     world.run()
     [d] = [d for d in listed.listed(world.store) if d["left_label"] == "L-2"]
-    listed.decide(world.store, d["id"], action="accept", by="Grace", reason="surcharge, to be billed")
+    decisions.decide(world.store, d["id"], action="accept", by="Grace", reason="surcharge, to be billed")
     today = world.clock().date()
     report = unadjusted.build(past(world), as_of=today, thresholds={"USD": D("15")})
     assert rows(report, "sums", "state", "count", "net", "gross") == [
