@@ -248,8 +248,8 @@ def decide(
 
     An accepted one stays accepted until a value on either side changes. `retry` lets the next run try again what the
     target refused; `recreate` lets it make again what was removed there; `release` lets go on what is held because
-    it could belong together (`AMBIGUOUS_MATCH`, `PAYMENT_DUPLICATED` and their like), or for a mark that this state
-    does not know (`unknown_mark`). ID may be shortened.
+    it could belong together (`AMBIGUOUS_MATCH`, `PAYMENT_DUPLICATED` and their like), for a mark that this state does
+    not know (`unknown_mark`), or beside what could never be read (`never_read`). ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync import decisions

@@ -202,8 +202,16 @@ class Book:
 
     def unreadable(self) -> list[RecordError]:
         """Why each record that exists but cannot be read now cannot."""
-        bad = (s for s in self.held.sights.values() if s.error is not None and s.existence is not Existence.DELETED)
-        return [RecordError(**loads(s.error)) for s in bad]
+        return [RecordError(**loads(s.error)) for _, s in self._bad() if s.error is not None]
+
+    def never_read(self) -> list[Key]:
+        """The records that exist and could not be read yet: what was read once has its subject."""
+        return [key for key, _ in self._bad() if key not in self.subjects]
+
+    def _bad(self) -> Iterator[tuple[Key, Sight]]:
+        for key, sight in self.held.sights.items():
+            if sight.error is not None and sight.existence is not Existence.DELETED:
+                yield key, sight
 
     def known_as(self, error: RecordError) -> str | None:
         """What people call a record that cannot be read now: its number when it last could be, else its id."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tieout.errors import ConfigError, RefusedError, TieoutError
 from tieout.model import Existence, PostingState
 from tieout.sync import schema
-from tieout.sync.differences import APART, COULD_BE_ONE, DECIDED, OPEN_STATES, UNKNOWN_MARK, seen
+from tieout.sync.differences import APART, COULD_BE_ONE, DECIDED, NEVER_READ, OPEN_STATES, UNKNOWN_MARK, seen
 from tieout.sync.facts import canonical, digest
 from tieout.sync.store import Store, Tx, loads
 
@@ -55,7 +55,8 @@ def decide(
     """Store a person's answer to one discrepancy: `acknowledge`, `accept` (with a reason), `reopen`, `assign`,
     `retry` (a write that was refused or got stuck is planned again), `recreate` (a mirror that was removed is planned
     again, under a key of its own; with a reason), `release` (documents that could be one are several, or one with a
-    mark of tieout that this state does not know is one of its own: they may be carried over; with a reason).
+    mark of tieout that this state does not know, or beside what cannot be read, is one of its own: they may be carried
+    over; with a reason).
 
     Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
     unknown id or action, RefusedError without a name or a reason, if a document is to be made again at its origin, or
@@ -123,8 +124,8 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
             _plan_again(tx, row["pair"], subject, recreate=one.action == "recreate")
     if one.action == "release" and not _releasable(loads(row["body"])):
         raise RefusedError(
-            f"{row['id']} is held neither for a mark that nobody knows ({UNKNOWN_MARK}) nor because it could be "
-            f"one with others ({', '.join(sorted(COULD_BE_ONE))})",
+            f"{row['id']} is held neither for a mark that nobody knows ({UNKNOWN_MARK}), nor for what cannot be read "
+            f"({NEVER_READ}), nor because it could be one with others ({', '.join(sorted(COULD_BE_ONE))})",
             hint=f"see its cause: tieout discrepancies show {row['id']}",
         )
     if one.owner is not None:
@@ -148,7 +149,7 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
 
 
 def _releasable(body: Mapping[str, Any]) -> bool:
-    return f"{UNKNOWN_MARK}:" in body["cause"] or APART in body["remedy"]
+    return any(f"{why}:" in body["cause"] for why in (UNKNOWN_MARK, NEVER_READ)) or APART in body["remedy"]
 
 
 def _plan_again(tx: Tx, pair: str, subject: str, *, recreate: bool) -> None:

@@ -27,7 +27,8 @@ from tieout.sync.store import Store, Tx, batched, loads
 # What is said beside another code of the same document, and never instead of it.
 _BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION"})
 _TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
-UNKNOWN_MARK = "unknown_mark"
+# How the causes begin for which a record waits until a person says that it is not on the other side.
+UNKNOWN_MARK, NEVER_READ = "unknown_mark", "never_read"
 # Documents of which the comparison says that they could be one: they wait until a person tells them apart.
 _SEVERAL = frozenset({"AMBIGUOUS_MATCH", "SPLIT_OR_MERGED"})
 COULD_BE_ONE = _SEVERAL | {"DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED"}

@@ -14,7 +14,7 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
-from tieout.sync.differences import COULD_BE_ONE, UNKNOWN_MARK, released, told_apart
+from tieout.sync.differences import COULD_BE_ONE, NEVER_READ, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
 from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import COLLISIONS, OpKind, Rules, SubjectState, is_marker, key_for, marker_for
@@ -24,6 +24,7 @@ from tieout.sync.store import loads
 from tieout.sync.work import on_its_way
 
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APPLY, OpKind.VOID: Op.VOID}
+_TOLD = 5  # ids of one sentence
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 
 
@@ -61,6 +62,8 @@ class Permits:
             held = self.sides.books[which].held[(s.entity, only.id)]
             if (early := self._before_first_list(other(which), held)) is not None:
                 return early
+            if s.id not in self._released and (never := self._never_read.get((other(which), s.entity))):
+                return "SYNC_BLOCKED", f"{NEVER_READ}: {never}, so that it may be there already"
             if getattr(held.record, "credits", ()):
                 return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
             if (self.sides.names[which], s.entity.value, only.id) in given_up:
@@ -126,6 +129,15 @@ class Permits:
         key = book.key_of(subject)
         held = book.held.get(key) if key is not None else None
         return getattr(held.record, "state", None) if held is not None else None
+
+    @cached_property
+    def _never_read(self) -> dict[tuple[Which, Entity], str]:
+        """By side and kind, in a sentence, what it holds that could never be read."""
+        ids: dict[tuple[Which, Entity], list[str]] = {}
+        for which, book in self.sides.books.items():
+            for entity, id in sorted(book.never_read()):
+                ids.setdefault((which, entity), []).append(id)
+        return {(w, e): _unread(self.sides.names[w], e, found) for (w, e), found in ids.items()}
 
     def _before_first_list(self, target: Which, held: Held) -> tuple[str, str] | None:
         """A list of open items does not show what was settled before it: what is older may have been there."""
@@ -253,3 +265,8 @@ class Permits:
             return key not in missing and bool(magnitude(held.record))
 
         return more
+
+
+def _unread(name: str, entity: Entity, ids: list[str]) -> str:
+    more = f" and {len(ids) - _TOLD} more" if len(ids) > _TOLD else ""
+    return f"{entity.value.replace('_', ' ')} {', '.join(ids[:_TOLD])}{more} of {name} could never be read"
