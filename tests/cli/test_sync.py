@@ -289,6 +289,11 @@ def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run
         assert states() == before, "all of a list is decided, or nothing"
 
     given = answer(company, good)
+    text = given.read_text("utf-8-sig")
+    given.write_text(text + "".join(row for row in text.splitlines(keepends=True)[1:]), "utf-8-sig")
+    doubled = tieout("discrepancies", "import", given, "--by", "Kim")
+    assert (doubled.returncode, doubled.stderr.count("answered in several rows"), states()) == (2, 2, before)
+    given = answer(company, good)
     tried = tieout("discrepancies", "import", given, "--by", "Kim", "--dry-run", "--json")
     assert (tried.returncode, len(document(tried)["decided"]), states()) == (0, 2, before)
     done = tieout("discrepancies", "import", given, "--by", "Kim")

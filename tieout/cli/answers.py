@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -52,8 +53,8 @@ def read(file: Path) -> Answers:
             found.append(_decision(row, place))
         except ValueError as error:
             problems.append(f"{place}: {error}")
-    twice = sorted({d.id for d in found if sum(o.id == d.id and o.pair == d.pair for o in found) > 1})
-    problems += [f"{id}: answered in several rows" for id in twice]
+    times = Counter((d.pair or "", d.id) for d in found)
+    problems += [f"{id}: answered in several rows" for (_, id), n in sorted(times.items()) if n > 1]
     if problems:
         raise ConfigError(f"{file}: nothing was decided", problems=tuple(problems), hint="mend these rows")
     return Answers(tuple(found), len(table.rows) - len(found))
