@@ -15,7 +15,7 @@ from ledgers import D, adjustment, applied, credit, customer, invoice, payment
 
 from tests.deep import examples
 from tieout.mapping.balances import open_items, open_receivables
-from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, Share
+from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, PostingState, Share
 from tieout.reports import Books, layout
 from tieout.reports.forms import plain, text
 from tieout.reports.ledger import Ledger
@@ -136,6 +136,10 @@ def cells(report, key, column, style="detail"):
     t = table(report, key)
     at = [c.key for c in t.columns].index(column)
     return [r.cells[at] for r in t.rows if r.style == style]
+
+
+def rows(report, key, *columns, style="detail"):
+    return list(zip(*(cells(report, key, column, style) for column in columns), strict=True))
 
 
 def by_currency(report, key, column, style="detail"):
@@ -463,6 +467,40 @@ def test_cut_off_shows_what_stands_in_another_period_on_the_other_side():
     note = table(report, "periods").note
     assert "1 in another period" in note
     assert "2 on one side only" in note
+
+
+def test_cut_off_counts_each_movement_in_the_period_in_which_it_falls():
+    """A check that was returned after the day is a movement after it; what moved before the window is in no figure."""
+    returned = payment("P", "C1", "40", "2025-12-01", apps=[applied("I", "40", "2025-12-01")])
+    side = [
+        customer("C1", "One"),
+        invoice("I", "C1", "40", "2025-11-01"),
+        returned.model_copy(update={"state": PostingState.VOIDED, "voided_on": date(2026, 2, 3)}),
+        invoice("A", "C1", "10", "2026-01-31"),
+        invoice("B", "C1", "7", "2026-02-01"),
+    ]
+    report = cut_off.build([books(side)], as_of=date(2026, 1, 31))
+    assert rows(report, "documents", "kind", "document", "before", "after") == [
+        ("invoice", "A", D(10), None),
+        ("invoice", "B", None, D(7)),
+        ("payment voided", "P", None, D(40)),
+    ]
+    assert rows(report, "documents", "before", "after", style="total") == [(D(10), D(47))]
+    assert rows(report, "periods", "what", "count", "amount") == [
+        ("up to 2026-01-31", 1, D(10)),
+        ("after it", 2, D(47)),
+    ]
+    assert rows(report, "periods", "amount", style="total") == [], "two periods have no sum"
+    moved = [p for p in report.proofs if "moved by" in p.claim]
+    assert [(p.ours, p.theirs, p.held) for p in moved] == [(D(10), D(10), True), (D(47), D(47), True)]
+    # A counterpart outside of these days is beside it, in a column of its own.
+    links = {(Entity.INVOICE, "A"): "same"}
+    other = [customer("C1", "One"), invoice("A", "C1", "10", "2026-03-15")]
+    two = [books(side, "erp", links=links), books(other, "package", links=links)]
+    both = cut_off.build(two, as_of=date(2026, 1, 31))
+    found = rows(both, "documents", "left.before", "right.after", "right.outside", "finding")
+    assert (D(10), None, D(10), "other period") in found
+    assert (None, None, None, "voided only in erp") in found
 
 
 def test_home_currency_stands_beside_the_documents_own_and_is_not_made_up():

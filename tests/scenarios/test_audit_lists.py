@@ -259,6 +259,25 @@ def test_what_changed_after_the_close_leads_from_the_signed_opening_to_the_one_o
     assert {by for (by,) in rows(report, "moving", "by")} == {"in the system"}
 
 
+def test_two_ledgers_of_the_same_receivables_are_not_added_up_after_the_close(closed) -> None:
+    world, at = closed
+    side = after(world, "left", at)
+    report = post_close.build([side, side], through=date(2026, 1, 31), closed_at=at)
+    assert rows(report, "openings", "now") == [(D("400.00"),), (D("400.00"),), (D("1683.00"),), (D("1683.00"),)]
+    assert rows(report, "openings", "now", style="total") == []
+
+
+def test_an_application_of_another_day_is_told_with_both_days() -> None:
+    paid = payment("C1", "7.00", when=date(2026, 1, 31), on=(("I-1", "7.00"),))
+    [one] = paid.applications
+    later = paid.model_copy(update={"applications": (one.model_copy(update={"applied_on": date(2026, 2, 3)}),)})
+    told = post_close.differing(paid, later)
+    before, _, now = told.partition(" → ")
+    assert "I-1" in before
+    assert "2026-01-31" in before
+    assert "2026-02-03" in now
+
+
 def test_a_record_that_cannot_be_read_any_more_is_named_and_the_openings_still_agree(closed) -> None:
     world, at = closed
     [seventh] = [i for i in world.l.all(Entity.INVOICE) if i.number == "L-7"]

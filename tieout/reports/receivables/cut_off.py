@@ -1,4 +1,4 @@
-"""Cut-off: the documents posted around a day, so that each can be seen to stand in the right period."""
+"""Cut-off: what moved receivables around a day, so that each document can be seen to stand in the right period."""
 
 from __future__ import annotations
 
@@ -8,51 +8,66 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from tieout.mapping.balances import ended
-from tieout.model import ZERO, Document, Entity, PostingState, magnitude, sign, tidy
+from tieout.model import ZERO, Document, Effect, Entity, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
-from tieout.reports.frame import Cell, Column, Report, Table
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Ledger
 
 DAYS = 10
-BEFORE, AFTER = "before", "after"
+_ENTERED, _VOIDED = "", " voided"
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The days around `day`, all inclusive."""
+
+    first: date
+    day: date
+    last: date
+
+    def __contains__(self, on: date) -> bool:
+        return self.first <= on <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One effect of a document: it was posted, or it was voided."""
+
+    document: Document
+    effect: Effect
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is one document on either side. held: by side, None where that side has none"""
+    """What is one movement on either side. held: by side, None where that side has none · side: whose customer it is"""
 
-    held: tuple[Document | None, ...]
+    held: tuple[_Move | None, ...]
     side: Ledger
 
     @property
-    def one(self) -> Document:
-        return next(r for r in self.held if r)
+    def one(self) -> _Move:
+        return next(m for m in self.held if m)
 
-    def periods(self, as_of: date) -> set[str]:
-        return {period(r, as_of) for r in self.held if r}
-
-    def finding(self, as_of: date, names: Sequence[str]) -> str:
+    def finding(self, window: _Window, names: Sequence[str]) -> str:
         """What is to be looked at: on both sides but in different periods, or on one side only."""
         if len(self.held) < 2:
             return ""
         if None in self.held:
-            return f"only in {names[0] if self.held[0] else names[1]}"
-        return "other period" if len(self.periods(as_of)) > 1 else ""
-
-
-def period(document: Document, as_of: date) -> str:
-    """Whether it is posted up to that day, inclusive, or after it."""
-    return BEFORE if document.posted <= as_of else AFTER
+            return f"{self.one.what} only in {names[0] if self.held[0] else names[1]}".strip()
+        return "other period" if len({m.effect.on <= window.day for m in self.held if m}) > 1 else ""
 
 
 def build(books: Sequence[Books], *, as_of: date, days: int = DAYS) -> Report:
-    """Every document posted or voided from `days` before the end of `as_of` to `days` after it, on both sides.
+    """Everything posted or voided from `days` before the end of `as_of` to `days` after it, on both sides.
 
-    With two sides, a document is beside its counterpart, also where that is posted outside of the window.
+    A document that was posted before and voided within counts with its void, on the day of that. With two sides, a
+    movement is beside its counterpart, also where that lies outside of the window.
     """
     sides = ledger.ledgers(books)
-    lines = _lines(sides, as_of, days)
+    window = _Window(as_of - timedelta(days=days - 1), as_of, as_of + timedelta(days=days))
+    lines = _lines(sides, window)
     names = [side.name for side in sides]
     return Report(
         name="cut-off",
@@ -60,94 +75,118 @@ def build(books: Sequence[Books], *, as_of: date, days: int = DAYS) -> Report:
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(_sums(sides, lines, as_of, names), _table(sides, lines, as_of, names)),
-        proofs=ledger.proofs(sides, as_of),
+        tables=(_sums(sides, lines, window, names), _table(sides, lines, window, names)),
+        proofs=(*_proofs(sides, lines, window), *ledger.proofs(sides, as_of)),
         notes=(*ledger.notes(sides, as_of), *_notes(sides)),
-        parameters={
-            "window": f"{as_of - timedelta(days=days - 1)} to {as_of + timedelta(days=days)}",
-        },
+        parameters={"window": f"{window.first} to {window.last}"},
     )
 
 
-def _lines(sides: Sequence[Ledger], as_of: date, days: int) -> list[_Line]:
-    """In order of currency and the earliest posting."""
-    first, last = as_of - timedelta(days=days - 1), as_of + timedelta(days=days)
-    found: dict[str, list[Document | None]] = {}
-    near: dict[str, Ledger] = {}
+def _lines(sides: Sequence[Ledger], window: _Window) -> list[_Line]:
+    """In order of currency and the earliest day."""
+    found: dict[tuple[str, str], list[_Move | None]] = {}
+    near: dict[tuple[str, str], Ledger] = {}
     for n, side in enumerate(sides):
         for key, r in side.by_key.items():
-            if r.state is PostingState.DRAFT:
-                continue
             at = side.books.links.get(key) or f"{n}/{key[0]}/{key[1]}"
-            found.setdefault(at, [None for _ in sides])[n] = r
-            gone = ended(r)
-            if first <= r.posted <= last or (gone and first <= gone <= last):
-                near.setdefault(at, side)
+            for what, effect in zip((_ENTERED, _VOIDED), side.moves(r), strict=False):
+                found.setdefault((at, what), [None for _ in sides])[n] = _Move(r, effect, what)
+                if effect.on in window:
+                    near.setdefault((at, what), side)
     lines = [_Line(tuple(found[at]), side) for at, side in near.items()]
-    return sorted(lines, key=lambda x: (x.one.currency, min(r.posted for r in x.held if r), x.one.ref.id))
+    return sorted(
+        lines, key=lambda x: (x.one.document.currency, min(m.effect.on for m in x.held if m), x.one.document.ref.id)
+    )
 
 
-def _sums(sides: Sequence[Ledger], lines: Sequence[_Line], as_of: date, names: Sequence[str]) -> Table:
-    """Up to the day and after it: how many documents, and what they add to receivables; and what to look at."""
-    group = (Column("count", "documents", "count"), Column("amount", "amount", "money"))
+def _within(lines: Sequence[_Line], n: int, currency: str, first: date, last: date) -> list[Decimal]:
+    """What moved a side from one day to another, both inclusive."""
+    held = [m.effect for x in lines if (m := x.held[n]) and m.effect.currency == currency]
+    return [e.amount for e in held if first <= e.on <= last]
+
+
+def _currencies(lines: Sequence[_Line]) -> list[str]:
+    return sorted({m.effect.currency for x in lines for m in x.held if m})
+
+
+def _periods(window: _Window) -> tuple[tuple[str, date, date], ...]:
+    return (
+        (f"up to {window.day}", window.first, window.day),
+        ("after it", window.day + timedelta(days=1), window.last),
+    )
+
+
+def _sums(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
+    """Up to the day and after it: how many movements, and what they add to receivables; and what to look at.
+
+    The two are not added up: they belong to two periods.
+    """
+    group = (Column("count", "movements", "count"), Column("amount", "amount", "money"))
     columns = (Column("what", "what", width=24), layout.CURRENCY, *layout.beside(group, sides))
-    details: list[tuple[Cell, ...]] = []
-    for currency in sorted({r.currency for x in lines for r in x.held if r}):
-        for title, kept in ((f"up to {as_of}", BEFORE), ("after it", AFTER)):
+    rows: list[Row] = []
+    for currency in _currencies(lines):
+        for title, first, last in _periods(window):
             cells: list[Cell] = []
             for n in range(len(sides)):
-                own = [r for x in lines if (r := x.held[n]) and r.currency == currency and period(r, as_of) == kept]
-                cells += [len(own), tidy(sum((_signed(r) for r in own), ZERO))]
-            details.append((title, currency, *cells))
+                own = _within(lines, n, currency, first, last)
+                cells += [len(own), tidy(sum(own, ZERO))]
+            rows.append(Row((title, currency, *cells)))
     note = ""
     if len(sides) == 2:
-        told = [x.finding(as_of, names) for x in lines]
-        other, alone = told.count("other period"), sum(t.startswith("only in ") for t in told)
+        told = [x.finding(window, names) for x in lines]
+        other, alone = told.count("other period"), sum("only in " in t for t in told)
         note = f"{other:,} in another period on the other side, {alone:,} on one side only."
-    return Table("periods", "Around the date", columns, layout.totalled(columns, details), note)
+    return Table("periods", "Around the date", columns, tuple(rows), note)
 
 
-def _signed(r: Document) -> Decimal:
-    return sign(r) * magnitude(r)
-
-
-def _table(sides: Sequence[Ledger], lines: Sequence[_Line], as_of: date, names: Sequence[str]) -> Table:
+def _table(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
     two = len(sides) == 2
+    outside = any(m and m.effect.on not in window for x in lines for m in x.held)
     group = (
         Column("document", "document", width=18),
         Column("dated", "dated", "date"),
         Column("posted", "posted", "date"),
         Column("voided", "voided on", "date"),
-        Column("period", "period", width=8),
-        Column("amount", "amount", "money"),
+        Column("before", f"up to {window.day}", "money"),
+        Column("after", "after it", "money"),
+        *((Column("outside", "outside these days", "money"),) if outside else ()),
     )
     columns = (
         *layout.PARTY,
-        Column("kind", "kind", width=16),
+        Column("kind", "kind", width=18),
         *layout.beside(group, sides),
         *((Column("finding", "to look at", width=24),) if two else ()),
     )
     details: list[tuple[Cell, ...]] = []
     for x in lines:
-        party = x.side.party(_of(x, sides).customer)
-        cells: list[Cell] = []
-        for r in x.held:
-            cells += _cells(r, as_of)
-        finding = (x.finding(as_of, names),) if two else ()
-        details.append((party.number, party.name, x.one.currency, ledger.kind_of(x.one), *cells, *finding))
+        owned = x.held[next(n for n, side in enumerate(sides) if side is x.side)] or x.one
+        party = x.side.party(owned.document.customer)
+        cells = [cell for m in x.held for cell in _cells(m, window, outside=outside)]
+        finding = (x.finding(window, names),) if two else ()
+        what = f"{ledger.kind_of(x.one.document)}{x.one.what}"
+        details.append((party.number, party.name, x.one.document.currency, what, *cells, *finding))
     return Table("documents", "Documents around the date", columns, layout.totalled(columns, details))
 
 
-def _of(line: _Line, sides: Sequence[Ledger]) -> Document:
-    """The document on the side by which its customer is called."""
-    held = line.held[next(n for n, side in enumerate(sides) if side is line.side)]
-    return held or line.one
+def _cells(move: _Move | None, window: _Window, *, outside: bool) -> tuple[Cell, ...]:
+    if move is None:
+        return ("", None, None, None, None, None, *((None,) if outside else ()))
+    r, on, amount = move.document, move.effect.on, tidy(move.effect.amount)
+    before, after = window.first <= on <= window.day, window.day < on <= window.last
+    amounts = [amount if here else None for here in (before, after, not (before or after))]
+    return (ledger.number_of(r), ledger.day_of(r), r.posted, ended(r), *amounts[: 3 if outside else 2])
 
 
-def _cells(r: Document | None, as_of: date) -> list[Cell]:
-    if r is None:
-        return ["", None, None, None, "", None]
-    return [ledger.number_of(r), ledger.day_of(r), r.posted, ended(r), period(r, as_of), tidy(_signed(r))]
+def _proofs(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window) -> Iterator[Proof]:
+    """That nothing is left out: the movements are by what receivables moved."""
+    for n, side in enumerate(sides):
+        ends = [side.by_effects(d) for d in (window.first - timedelta(days=1), window.day, window.last)]
+        for currency in _currencies(lines):
+            balances = [end.get(currency, ZERO) for end in ends]
+            for (title, first, last), was, now in zip(_periods(window), balances, balances[1:], strict=False):
+                ours, theirs = tidy(sum(_within(lines, n, currency, first, last), ZERO)), tidy(now - was)
+                claim = f"{side.name}: what is listed {title} in {currency} is what receivables moved by"
+                yield Proof(claim, ours, theirs, ours == theirs, currency)
 
 
 def _notes(sides: Sequence[Ledger]) -> Iterator[str]:

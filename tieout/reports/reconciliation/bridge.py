@@ -289,7 +289,8 @@ def _unrated(based: Based) -> Table:
         for d in sorted(based.unrated, key=lambda d: (d.currency, d.side, d.kind, d.id))
     ]
     title = f"Documents without a rate: not in the figures in {based.base}"
-    return Table("unrated", title, columns, layout.totalled(columns, details))
+    # Two ledgers of the same receivables are not added up.
+    return Table("unrated", title, columns, tuple(map(Row, details)))
 
 
 def _charts(bridge: Bridged) -> Iterator[Chart]:

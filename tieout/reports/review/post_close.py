@@ -12,11 +12,11 @@ from tieout.mapping.balances import effect, open_receivables
 from tieout.model import ZERO, AnyRecord, Customer, Document, Entity, as_json, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
-from tieout.reports.frame import Cell, Column, Proof, Report, Table
+from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.reconciliation.past import moment
 from tieout.sync.past import Revised, Version
 
-_SHOWN = 60  # characters of one value
+_SHOWN = 100  # characters of one value
 # What a reading may change without anybody having changed the record.
 _NOT_FACTS = frozenset({"ref", "reported_open", "reported_unapplied", "marker"})
 
@@ -130,15 +130,31 @@ def differing(before: AnyRecord | None, after: AnyRecord | None) -> str:
         return ""
     was, now = as_json(before), as_json(after)
     return "; ".join(
-        f"{name.replace('_', ' ')}: {_value(was.get(name))} → {_value(now.get(name))}"
+        f"{name.replace('_', ' ')}: {_both(was.get(name), now.get(name))}"
         for name in now
         if name not in _NOT_FACTS and was.get(name) != now.get(name)
     )
 
 
+def _both(before: object, after: object) -> str:
+    """Both values; of two lists what only one of them has, as two of one length would look alike."""
+    if isinstance(before, list) or isinstance(after, list):
+        was, now = (value if isinstance(value, list) else [] for value in (before, after))
+        before = ", ".join(_part(p) for p in was if p not in now)
+        after = ", ".join(_part(p) for p in now if p not in was)
+        if before == after:
+            before, after = f"{len(was)} of them", f"{len(now)} of them"
+    return f"{_value(before)} → {_value(after)}"
+
+
+def _part(part: object) -> str:
+    """One element of a list: an application, a line, an instalment; what it does not state is left out."""
+    if not isinstance(part, dict):
+        return str(part)
+    return " ".join(f"{k.replace('_', ' ')} {_part(v)}" for k, v in part.items() if v not in (None, "", []))
+
+
 def _value(value: object) -> str:
-    if isinstance(value, list):
-        return f"{len(value)} of them"
     text = "nothing" if value in (None, "") else str(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
@@ -164,7 +180,8 @@ def _openings(sides: Sequence[After], found: Sequence[Sequence[Change]], through
             for c in sorted({*then, *now, *moved})
         ]
     title = f"Open receivables on {through}"
-    return Table("openings", title, columns, tuple(layout.totalled(columns, sorted(details, key=lambda d: str(d[1])))))
+    # Each is a total already; two ledgers of the same receivables are not added up.
+    return Table("openings", title, columns, tuple(map(Row, sorted(details, key=lambda d: str(d[1])))))
 
 
 def _totals(books: Books, through: date) -> dict[str, Decimal]:
