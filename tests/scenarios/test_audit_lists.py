@@ -8,6 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
+from tieout.compare import Result
+from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
@@ -35,6 +37,15 @@ def past(world: World, at: datetime | None = None) -> Past:
         breaks=log_breaks(world.store),
         events=history.events(world.store),
     )
+
+
+def compared(world: World, as_of: date) -> Result:
+    """Both ledgers as they are now, compared as of a day, beside the sync."""
+    sides = [
+        Ledger(name, [r for entity in Entity for r in end.all(entity)])
+        for name, end in (("left", world.l), ("right", world.r))
+    ]
+    return compare_ledgers(*sides, as_of=as_of).result
 
 
 def table(report: Report, key: str) -> Table:
@@ -139,7 +150,7 @@ def test_unadjusted_differences_are_held_gross_against_the_threshold() -> None:
     [d] = [d for d in listed.listed(world.store) if d["left_label"] == "L-2"]
     decisions.decide(world.store, d["id"], action="accept", by="Grace", reason="surcharge, to be billed")
     today = world.clock().date()
-    report = unadjusted.build(past(world), as_of=today, thresholds={"USD": D("15")})
+    report = unadjusted.build(past(world), compared(world, today), as_of=today, thresholds={"USD": D("15")})
     assert rows(report, "sums", "state", "count", "net", "gross") == [
         ("not accepted", 1, D("-10.00"), D("10.00")), ("accepted", 1, D("9.00"), D("9.00")),
     ]  # fmt: skip
@@ -150,7 +161,46 @@ def test_unadjusted_differences_are_held_gross_against_the_threshold() -> None:
         ("L-1", None, ""), ("L-2", "Grace", "surcharge, to be billed"),
     ]  # fmt: skip
     assert [code for (code,) in rows(report, "others", "code")] == ["DUE_DATE_DIFF"]
-    assert broken(unadjusted.build(past(world), as_of=today, thresholds={"USD": D("19")})) == []
+    assert broken(unadjusted.build(past(world), compared(world, today), as_of=today, thresholds={"USD": D("19")})) == []
+
+
+def test_what_was_found_after_the_day_was_unadjusted_on_it() -> None:
+    """A month end is reconciled in the days after it: its list is not empty because nothing ran on the day itself."""
+    world, [one, two, _] = office()
+    reprice(world, one, "90.00")
+    reprice(world, two, "209.00")
+    world.run()
+    day = date(2026, 1, 31)
+    report = unadjusted.build(past(world), compared(world, day), as_of=day, thresholds={})
+    assert rows(report, "amounts", "left", "delta", "state") == [
+        ("L-1", D("-10.00"), "open"), ("L-2", D("9.00"), "open"),
+    ]  # fmt: skip
+    [net] = [p for p in report.proofs if "net" in p.claim]
+    assert (net.ours, net.theirs, net.held) == (D("-1.00"), D("-1.00"), True)
+    # What a run has not seen is listed, and said to be new to the list; what it settled since stood on the day.
+    reprice(world, two, "200.00")
+    world.run()
+    reprice(world, one, "95.00")
+    reprice(world, two, "201.00")
+    report = unadjusted.build(past(world), compared(world, day), as_of=day, thresholds={})
+    assert rows(report, "amounts", "left", "delta", "state") == [
+        ("L-1", D("-5.00"), "open"), ("L-2", D("1.00"), "resolved after the day"),
+    ]  # fmt: skip
+    assert rows(report, "sums", "state", "net") == [
+        ("not accepted", D("-5.00")), ("accepted", D("0.00")), ("resolved after the day", D("1.00")),
+    ]  # fmt: skip
+    # An acceptance that has ended is none.
+    [d] = [d for d in listed.listed(world.store) if d["left_label"] == "L-1"]
+    decisions.decide(
+        world.store, d["id"], action="accept", by="Grace", reason="rebate", until="2026-02-03T23:59:59.999999Z"
+    )
+    world.clock.tick(10 * 86400)
+    report = unadjusted.build(past(world), compared(world, day), as_of=day, thresholds={})
+    assert rows(report, "sums", "state", "net")[:2] == [("not accepted", D("-5.00")), ("accepted", D("0.00"))]
+    early = past(world, world.clock() - timedelta(days=300))
+    report = unadjusted.build(early, compared(world, day), as_of=day, thresholds={})
+    assert {state for (state,) in rows(report, "amounts", "state")} == {"not listed"}
+    assert any("No run of books" in note for note in report.notes)
 
 
 def test_the_interface_log_leaves_nothing_out_and_names_what_is_to_be_looked_at() -> None:
@@ -324,7 +374,7 @@ def test_the_binder_holds_every_list_with_what_it_proves() -> None:
     today = world.clock().date()
     parts = [
         differences.build(past(world), as_of=today, since=today),
-        unadjusted.build(past(world), as_of=today, thresholds={"USD": D("1")}),
+        unadjusted.build(past(world), compared(world, today), as_of=today, thresholds={"USD": D("1")}),
     ]
     bound = audit.bind(parts, title="Audit lists", as_of=today)
     assert [t.key for t in bound.tables] == ["contents", *(f"{r.name}.{t.key}" for r in parts for t in r.tables)]

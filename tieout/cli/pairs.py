@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +54,22 @@ def past(asked: Asked, until: datetime) -> Past:
             listed=history.listed(store, pair) if now else None,
             breaks=log_breaks(store),
             events=history.events(store),
+        )
+
+
+def earlier(asked: Asked, past: Past, until: datetime) -> Past:
+    """The same at an earlier moment; the audit log is not gone through again."""
+    from tieout.sync import history
+
+    if until >= past.at:
+        return past
+    with asked.store() as store:
+        return replace(
+            past,
+            at=until,
+            stories=history.stories(store, past.pair, until=until),
+            runs=history.runs(store, past.pair, until=until),
+            listed=None,
         )
 
 

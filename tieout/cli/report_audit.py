@@ -14,9 +14,10 @@ from tieout.cli.report import SINCE, first_day, of_pair, of_two, reporting
 from tieout.cli.state import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tieout.cli.ledgers import Asked
+    from tieout.compare.ledgers import Compared
     from tieout.reports import Books, Report
 
 
@@ -58,7 +59,11 @@ def bridge(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]], base: str
 
     --threshold: differences below it are summed in one line of the bridge, and still listed one by one.
     """
-    return _bridge(asked, thresholds, base)
+    if len(asked.files) == 1 or asked.connection:
+        raise click.UsageError("a bridge leads from one ledger to another: --pair, or --left and --right")
+    books, known = asked.books(), pairs.known(asked)
+    compared = pairs.compared(asked, books, known)
+    return _bridge(asked, books, compared, known, thresholds=dict(thresholds), base=base)
 
 
 @click.command("tie-out")
@@ -97,11 +102,15 @@ def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int
 def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Report:
     """Differences that nobody corrected: why, who decided, until when, and their sum against a threshold.
 
+    Both sides are read anew and compared as of the day; what was decided after it is told, too.
+
     Give --pair, unless there is but one.
     """
     from tieout.reports.reconciliation.unadjusted import build
 
-    return build(pairs.past(asked, _until(asked)), as_of=asked.as_of, thresholds=dict(thresholds))
+    past, books = pairs.past(asked, pairs.known_until(asked)), asked.books()
+    result = pairs.compared(asked, books, pairs.known(asked)).result
+    return build(past, result, as_of=asked.as_of, thresholds=dict(thresholds))
 
 
 @click.command("interface-log")
@@ -150,19 +159,24 @@ def audit(
     Give --pair, unless there is but one. With what changed since the period was closed, where it was. The books are
     read once for all of them.
     """
-    from tieout.reports.reconciliation import differences, unadjusted
+    from tieout.reports.reconciliation import differences, tie_out, unadjusted
     from tieout.reports.review.audit import bind
 
     pairs.pair_of(asked)
     closed_at = closed_at or _signed_off(asked)
 
     first = first_day(asked, since)
-    past = pairs.past(asked, _until(asked))
+    now = pairs.past(asked, pairs.known_until(asked))
+    past = pairs.earlier(asked, now, _until(asked))
     then = asked.books(known_on=closed_at) if closed_at else ()
+    books, known = asked.books(), pairs.known(asked)
+    compared = pairs.compared(asked, books, known)
     made = [
-        *_of_books(asked, first, thresholds, base, then=then, closed_at=closed_at),
+        tie_out.build(books, as_of=asked.as_of),
+        _bridge(asked, books, compared, known, thresholds=dict(thresholds), base=base),
+        *_of_books(asked, books, first, closed=(then, closed_at)),
         differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
-        unadjusted.build(past, as_of=asked.as_of, thresholds=dict(thresholds)),
+        unadjusted.build(now, compared.result, as_of=asked.as_of, thresholds=dict(thresholds)),
         _interface(asked, first),
         *([_post_close(asked, closed_at, then)] if closed_at else []),
     ]
@@ -170,23 +184,14 @@ def audit(
 
 
 def _of_books(
-    asked: Asked,
-    first: date,
-    thresholds: Sequence[tuple[str, Decimal]],
-    base: str | None,
-    *,
-    then: Sequence[Books],
-    closed_at: datetime | None,
+    asked: Asked, books: Sequence[Books], first: date, *, closed: tuple[Sequence[Books], datetime | None]
 ) -> list[Report]:
-    """The lists that are made of the books alone, all of one reading."""
+    """The lists that are made of each ledger alone, all of one reading. closed: the books at the close, and when"""
     from tieout.reports.receivables import aging, cut_off, open_items, roll_forward, subsequent, unapplied, write_offs
-    from tieout.reports.reconciliation import tie_out
 
-    books, as_of = asked.books(), asked.as_of
+    as_of, (then, closed_at) = asked.as_of, closed
     last = max(pairs.known_until(asked).date(), as_of)
     return [
-        tie_out.build(books, as_of=as_of),
-        _bridge(asked, thresholds, base, books=books),
         aging.build(books, as_of=as_of, detail=False, customers=False),
         open_items.build(books, as_of=as_of, customers=False),
         roll_forward.build(books, as_of=as_of, since=first, then=then, then_known_on=closed_at),
@@ -220,24 +225,22 @@ def _signed_off(asked: Asked) -> datetime | None:
 
 def _bridge(
     asked: Asked,
-    thresholds: Sequence[tuple[str, Decimal]],
-    base: str | None,
+    books: Sequence[Books],
+    compared: Compared,
+    known: pairs.Known | None,
     *,
-    books: Sequence[Books] | None = None,
+    thresholds: Mapping[str, Decimal],
+    base: str | None,
 ) -> Report:
     from tieout.reports.reconciliation.bridge import build
     from tieout.sync.past import standing
 
-    if len(asked.files) == 1 or asked.connection:
-        raise click.UsageError("a bridge leads from one ledger to another: --pair, or --left and --right")
-    held = books or asked.books()
-    known = pairs.known(asked)
     return build(
-        held,
-        pairs.compared(asked, held, known),
+        books,
+        compared,
         as_of=asked.as_of,
-        base=base or _common_base(held),
-        threshold=dict(thresholds),
+        base=base or _common_base(books),
+        threshold=thresholds,
         known={s.id: now for s in known.stories if (now := standing(s, known.at))} if known else {},
         at=known.at if known else None,
     )
