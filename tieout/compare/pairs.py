@@ -36,12 +36,14 @@ _DIFFERS: Mapping[str, str] = {
     "entity": "{entities} AND l.entity_code <> r.entity_code",
     "customer": "l.who <> r.who",
 }
-# Only pairs in which something differs go further. `main` is the one code that takes the effect; see `rules`.
+# Only pairs in which something differs go further, and of these not those which both ledgers date after the day.
+# `main` is the one code that takes the effect; see `rules`.
 _UNEQUAL = f"""
 CREATE OR REPLACE TEMP TABLE cmp_unequal AS
 SELECT * FROM (
   SELECT m.left_rid, m.right_rid, m.rung, m.rule,
          {", ".join(f"coalesce({differs}, FALSE) AS differs_{name}" for name, differs in _DIFFERS.items())},
+         l.due_by OR r.due_by AS of_the_day,
          CASE
            WHEN (l.state = 'draft') <> (r.state = 'draft') THEN 'DRAFT_VS_POSTED'
            WHEN l.state = 'draft' THEN NULL
@@ -59,7 +61,7 @@ SELECT * FROM (
            WHEN l.eff <> r.eff OR NOT {{by_open}} AND (l.total <> r.total OR l.tax <> r.tax) THEN 'AMOUNT'
          END AS main
   FROM cmp_match AS m JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid) AS p
-WHERE {" OR ".join(f"differs_{name}" for name in _DIFFERS)}
+WHERE of_the_day AND ({" OR ".join(f"differs_{name}" for name in _DIFFERS)})
 """
 # Read where they lie by the few statements that have something to say: each needs few of the columns.
 _PAIR = f"""

@@ -478,3 +478,15 @@ def test_a_stated_settlement_counts_only_for_what_nothing_shows() -> None:
     whole = pay("L", "100", on="2026-01-25", apps=[applied("L1", "100", "2026-01-25")])
     early = compared([*LEFT, stated, whole], [*RIGHT, inv("R")], as_of=day("2026-01-22"))
     assert early.left.totals["USD"].open == 100, "the payment says when"
+
+
+@pytest.mark.parametrize(
+    "change", [{"total": "101"}, {"due": "2026-05-05"}, {"tax": "7"}, {"on": "2026-02-09"}, {"currency": "EUR"}]
+)
+def test_a_document_that_both_ledgers_date_after_the_day_is_of_no_matter_on_it(change: dict[str, str]) -> None:
+    later = {"on": "2026-02-02", "due": "2026-03-02"}
+    left, right = [*BASE_L, inv("L", **later)], [*BASE_R, inv("R", **(later | change))]
+    assert codes(compared(left, right, as_of=JAN31)) == {}
+    assert codes(compared(left, right)) != {}
+    # Dated before the day in one ledger, it is of the day.
+    assert codes(compared([*BASE_L, inv("L")], right, as_of=JAN31)) == {"CUTOFF": 1} or "currency" in change
