@@ -61,6 +61,9 @@ _NO_PERMISSION = (
 _NEXT = {
     "6220": "settle the customer's balance in QuickBooks before making the customer inactive",
     "6250": "make the customer active again in QuickBooks, or map another one",
+    "6430": "QuickBooks wants another type of account there: map one of the right type",
+    "6440": "map an item for each line: [pair.X.codes]",
+    "6450": "its money is paid out: refund it in QuickBooks",
     "6480": "undo the match with the bank transaction on QuickBooks' banking page",
     "6540": "take it off its deposit in QuickBooks",
 }

@@ -86,6 +86,9 @@ WRITES = [
     (fault("5020", "Permission Denied Error", status=500), UnknownOutcome),
     (fault("6220", "Delete Entity Has Balance Error"), Rejected),
     (fault("6250", "InvalidSalesCustomer"), Rejected),
+    (fault("6430", "Invalid account type used"), Rejected),
+    (fault("6440", "Transaction Detail Information Required"), Rejected),
+    (fault("6450", "Attempt to Void Transaction failed"), Rejected),
     (fault("6480", "Matched Transaction Delete Error"), Rejected),
     (fault("6540", "Deposited Transaction cannot be changed"), Rejected),
     (fault("600", "Duplicate Request ID"), UnknownOutcome),
@@ -323,6 +326,33 @@ def test_a_payment_that_is_matched_in_the_bank_feed_is_not_voided(qb, connector)
     with pytest.raises(Rejected, match="6480"):
         connector.delete(seen, key="k21")
     assert connector.get(Entity.PAYMENT, paid).version == seen.version
+
+
+def test_a_payment_that_is_paid_out_is_not_voided_and_says_what_to_do(qb, connector):
+    who = connector.create(customer("Carded Ltd"), key="k26", marker="m26").id
+    bill = connector.create(invoice(who), key="k27", marker="m27").id
+    paid = connector.create(payment(who, "5.00", (bill, "5.00")), key="k28", marker="m28").id
+    qb.books.pay_out(paid)
+    seen = connector.get(Entity.PAYMENT, paid)
+    with pytest.raises(Rejected, match=r"6450.*refund"):
+        connector.void(seen, key="k29")
+    assert connector.get(Entity.PAYMENT, paid).version == seen.version
+
+
+def test_money_for_an_account_that_holds_none_is_refused_before_anything_is_booked(qb, connector):
+    who = connector.create(customer("Astray Ltd"), key="k30", marker="m30").id
+    astray = payment(who, "5.00").model_copy(update={"deposit_to": "1"})
+    with pytest.raises(Rejected, match=r"6430.*another type of account"):
+        connector.create(astray, key="k31", marker="m31")
+    assert [p for p in qb.books.all("Payment") if p["CustomerRef"]["value"] == who] == []
+
+
+def test_every_line_of_ours_names_its_item(tmp_path):
+    with bench(tmp_path, line_without_item="6440") as qb:
+        connector = qb.open()
+        who = connector.create(customer("Itemised Ltd"), key="k32", marker="m32").id
+        assert connector.create(invoice(who), key="k33", marker="m33").id
+        connector.close()
 
 
 def test_whoever_may_not_use_payments_is_told_so(tmp_path):

@@ -33,6 +33,18 @@ def test_the_line_says_what_was_open_before(books):
     assert facts == {"txnId": inv["Id"], "txnOpenBalance": "78.60", "txnReferenceNumber": inv["DocNumber"]}
 
 
+def test_a_payment_is_taken_back_as_it_was_answered(books):
+    """Payments know no sparse update: what was read is sent whole, QuickBooks' own facts of each line with it."""
+    who = customer(books)
+    inv = invoice(books, who, "78.60")
+    read = pay(books, who, "55", to("Invoice", inv["Id"], "55"))
+    done = books.apply("Payment", "update", {**read, "PrivateNote": "by card"})
+    assert (done["PrivateNote"], done["Line"][0]["Amount"]) == ("by card", Decimal("55.00"))
+    facts = {x["value"]["Name"]: x["value"]["Value"] for x in done["Line"][0]["LineEx"]["any"]}
+    assert facts["txnOpenBalance"] == "78.60"
+    books.check()
+
+
 def test_a_payment_need_not_bump_the_token(make):
     books = make(payment_bumps_invoice_token=False)
     who = customer(books)
@@ -264,6 +276,49 @@ def test_a_matched_payment_stands_until_the_match_is_undone(books):
     books.matched.clear()
     books.apply("Payment", "void", body)
     books.check()
+
+
+def test_a_payment_that_is_paid_out_is_not_voided(books):
+    who = customer(books)
+    inv = invoice(books, who, "100")
+    paid = pay(books, who, "100", to("Invoice", inv["Id"], "100"))
+    assert refused(lambda: books.pay_out("999999")).code == 610
+    books.pay_out(paid["Id"])
+    body = {"Id": paid["Id"], "SyncToken": "0", "CustomerRef": {"value": who}, "sparse": True}
+    assert refused(lambda: books.apply("Payment", "void", body)).code == 6450
+    assert books.find("Payment", paid["Id"])["TotalAmt"] == Decimal("100.00")
+    assert books.find("Invoice", inv["Id"])["Balance"] == 0
+    books.apply("Payment", "update", {**books.find("Payment", paid["Id"]), "PrivateNote": "by card"})
+    books.check()
+
+
+def test_money_received_goes_where_money_lies(make):
+    for books, code in ((make(), 6430), (make(wrong_deposit_account="accept"), None)):
+        who = customer(books)
+        body = {"CustomerRef": {"value": who}, "TotalAmt": 5, "DepositToAccountRef": {"value": "1"}}
+        if code:
+            before = len(books.effects)
+            assert refused(lambda books=books, body=body: books.apply("Payment", "create", body)).code == code
+            assert len(books.effects) == before
+            for good in ("35", "4"):
+                books.apply("Payment", "create", body | {"DepositToAccountRef": {"value": good}})
+        else:
+            assert books.apply("Payment", "create", body)["DepositToAccountRef"] == {"value": "1"}
+        books.check()
+
+
+def test_a_line_without_an_item_is_filled_or_refused(make):
+    for books, code in ((make(), None), (make(line_without_item="6440"), 6440)):
+        line = {"Amount": 5, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {}}
+        body = {"CustomerRef": {"value": customer(books)}, "Line": [line]}
+        if code:
+            assert refused(lambda books=books, body=body: books.apply("Invoice", "create", body)).code == code
+            owing = {"DisplayName": "Brought forward", "Balance": 7, "OpenBalanceDate": "2026-01-31"}
+            assert books.apply("Customer", "create", owing)["Id"]
+        else:
+            shown = books.apply("Invoice", "create", body)["Line"][0]["SalesItemLineDetail"]
+            assert shown["ItemRef"]["value"] == "1"
+        books.check()
 
 
 def test_a_customer_who_owes_is_not_made_inactive(make):

@@ -78,6 +78,7 @@ class Books:
         self.applied: defaultdict[Key, dict[str, Decimal]] = defaultdict(dict)  # -> payment id -> amount
         self.deposited: dict[Key, str] = {}
         self.matched: set[Key] = set()  # with a transaction of a bank feed, which a person does in the banking page
+        self.settled: set[Key] = set()  # card or ACH payments that QuickBooks took itself and its bank has paid out
         self.opening: dict[str, Decimal] = {}  # customer -> balance loaded without its documents
         self.stated: dict[str, Decimal] = {}  # customer -> balance a loaded backup states
         self.voided: set[Key] = set()
@@ -276,6 +277,7 @@ class Books:
                 raise Refused(6000, "Business Validation Error: This transaction is already voided.", element="")
             return self.view(spec.name, row)
         guards.check_period(self, spec, old)
+        payments.refuse_settled(self, key)
         payments.before_undo(self, key, self.switches.void_invoice_with_payment)
         old = self.tables[spec.name][key[1]].doc
         self.voided.add(key)
@@ -298,6 +300,13 @@ class Books:
             if self.row(entity, id) is None:
                 raise gone()
             self.matched.add((entity, id))
+
+    def pay_out(self, id: str) -> None:
+        """The bank pays out a payment that QuickBooks took by card or ACH; from then on it is not voided."""
+        with self.lock:
+            if self.row("Payment", id) is None:
+                raise gone()
+            self.settled.add(("Payment", id))
 
     def close_through(self, day: date | None) -> None:
         """The owner closes the books through a day (inclusive) on the website, or opens them again with None."""

@@ -126,6 +126,8 @@ def _value(name: str, value: Any, lengths: dict[str, int]) -> Any:
     if value is None:
         return None
     _shape(name, value)
+    if name == "LineEx":  # QuickBooks' own, handed back as it was answered
+        return value
     if isinstance(value, dict):
         return _nested(name, value, lengths)
     if isinstance(value, list):

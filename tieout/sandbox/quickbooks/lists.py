@@ -114,6 +114,15 @@ def buyer(books: Books, ref: Doc) -> Doc | None:
     return reference(books, "Customer", ref)
 
 
+def deposit_account(books: Books, ref: Doc, *, named: bool = True) -> Doc | None:
+    """Where money received goes, as `reference` has it; by a switch, Refused 6430 where no money can lie."""
+    done = reference(books, "Account", ref, named=named)
+    kind = (books.doc("Account", str(ref.get("value", ""))) or {}).get("AccountType")
+    if kind not in {"Bank", "Other Current Asset"} and books.switches.wrong_deposit_account == "6430":
+        raise Refused(6430, f"Invalid account type: {kind}", element="DepositToAccountRef")
+    return done
+
+
 def title(doc: Doc) -> str:
     """The name other documents show for a list object."""
     if "DisplayName" in doc:

@@ -35,7 +35,7 @@ ORDER = schema.words(
 
 
 def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
-    """The payment as answered. Raises Refused 2020, 2500, 610, 6250, 620, 6000, 6540."""
+    """The payment as answered. Raises Refused 2020, 2500, 610, 6250, 620, 6000, 6430, 6540."""
     del spec
     done = {k: v for k, v in doc.items() if k not in {"UnappliedAmt", "PaymentType", "DocNumber", "TxnTaxDetail"}}
     if old is not None:
@@ -51,10 +51,10 @@ def complete(books: Books, spec: Entity, doc: Doc, old: Doc | None) -> Doc:
     done["CustomerRef"] = lists.buyer(books, done["CustomerRef"])
     done.setdefault("TxnDate", books.today().isoformat())
     done["CurrencyRef"], _ = sales.currency_of(books, done, old)
-    for field, entity in (("PaymentMethodRef", "PaymentMethod"), ("DepositToAccountRef", "Account")):
-        if field in done:
-            done[field] = lists.reference(books, entity, done[field], named=False)
-    done.setdefault("DepositToAccountRef", {"value": sales.UNDEPOSITED})
+    if "PaymentMethodRef" in done:
+        done["PaymentMethodRef"] = lists.reference(books, "PaymentMethod", done["PaymentMethodRef"], named=False)
+    account = done.get("DepositToAccountRef", {"value": sales.UNDEPOSITED})
+    done["DepositToAccountRef"] = lists.deposit_account(books, account, named=False)
     done["ProcessPayment"] = bool(done.get("ProcessPayment", False))
     done["TotalAmt"] = money(Decimal(done["TotalAmt"]), lists.places(books, done["CurrencyRef"]))
     _apply(books, done, old)
@@ -286,6 +286,15 @@ def refuse_matched(books: Books, key: Key) -> None:
             6480,
             "Matched Transaction Delete Error : You can't delete this transaction. It's matched to another transaction "
             "that was categorized into a different financial account.",
+            element="",
+        )
+
+
+def refuse_settled(books: Books, key: Key) -> None:
+    if key in books.settled:
+        raise Refused(
+            6450,
+            "Attempt to Void Transaction failed : Since the transaction is already settled, you can't void it.",
             element="",
         )
 

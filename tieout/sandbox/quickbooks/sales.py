@@ -183,6 +183,9 @@ def _line(books: Books, line: Doc, customer: Doc, places: int) -> Doc:
 
 def _item(books: Books, line: Doc, customer: Doc, places: int) -> tuple[Decimal, Doc]:
     detail: Doc = dict(line.get("SalesItemLineDetail", {}))
+    if "ItemRef" not in detail and line.get("Amount") and books.switches.line_without_item == "6440":
+        said = "You must select a product or service or an account for each split line that has an amount"
+        raise Refused(6440, f"{said} or a billable customer.", element="Line")
     ref = detail.get("ItemRef", {"value": DEFAULT_ITEM})
     if ref.get("value") != "SHIPPING_ITEM_ID":
         detail["ItemRef"] = lists.reference(books, "Item", ref)
@@ -268,7 +271,7 @@ def _defaults(books: Books, spec: Entity, done: Doc) -> None:
         done.setdefault("TxnStatus", "Pending")
     if spec.name in {"SalesReceipt", "RefundReceipt"}:
         account = done.get("DepositToAccountRef", {"value": UNDEPOSITED})
-        done["DepositToAccountRef"] = lists.reference(books, "Account", account)
+        done["DepositToAccountRef"] = lists.deposit_account(books, account)
 
 
 def _string(field: Doc) -> Doc:
@@ -310,7 +313,7 @@ def opening_invoice(books: Books, customer: str, given: Doc) -> None:
         "Amount": Decimal(given["Balance"]),
         "Description": "Opening Balance",
         "DetailType": "SalesItemLineDetail",
-        "SalesItemLineDetail": {},
+        "SalesItemLineDetail": {"ItemRef": {"value": DEFAULT_ITEM}},
     }
     with books.as_system():
         books.create(

@@ -73,8 +73,8 @@ def running(
 
 
 def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
-    """What the control port offers beside faults and log: act as a person, match a bank transaction, read the truth,
-    sign out.
+    """What the control port offers beside faults and log: act as a person, match a bank transaction, pay out a
+    payment, read the truth, sign out.
     """
 
     def act(body: Any) -> Any:
@@ -100,6 +100,13 @@ def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
             return {"Fault": refused.fault()}
         return {"ok": True}
 
+    def pay_out(body: Any) -> Any:
+        try:
+            running.books.pay_out(body["id"])
+        except Refused as refused:
+            return {"Fault": refused.fault()}
+        return {"ok": True}
+
     def check(_: Any) -> Any:
         running.books.check()
         return {"ok": True}
@@ -108,7 +115,14 @@ def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
         running.authority.revoke_all() if (body or {}).get("revoke") else running.authority.expire_access()
         return {"ok": True}
 
-    return {"act": act, "match": match, "effects": effects, "check": check, "sign-out": sign_out}
+    return {
+        "act": act,
+        "match": match,
+        "pay-out": pay_out,
+        "effects": effects,
+        "check": check,
+        "sign-out": sign_out,
+    }
 
 
 def _plain(doc: Any) -> Any:

@@ -19,6 +19,8 @@ class Switches:
     `currency_places`: how many decimals an amount is kept with: those of its currency (JPY none, KWD three), or two.
     `user`: what whoever signed in may use (5020): everything, no payments at all, or nothing that writes.
     `unusable_customer`: of a sales form. 2500: unknown ones 2500, inactive ones 610; or 6250 for both.
+    `wrong_deposit_account`: money received into an account that is neither bank nor other current asset.
+    `line_without_item`: of a sales form. filled: with the default item, as seen live; or 6440.
     """
 
     delete_invoice_with_payment: Literal["reject", "unlink"] = "reject"
@@ -53,6 +55,8 @@ class Switches:
     user: Literal["all", "no_payments", "view_only"] = "all"
     inactivate_with_balance: Literal["accept", "reject"] = "accept"
     unusable_customer: Literal["2500", "6250"] = "2500"
+    wrong_deposit_account: Literal["6430", "accept"] = "6430"
+    line_without_item: Literal["filled", "6440"] = "filled"
 
     @classmethod
     def parse(cls, settings: list[str] | tuple[str, ...]) -> Switches:
