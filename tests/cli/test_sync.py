@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,88 @@ def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run
     (company / "bare.csv").write_text("id,code\nD-1,X\n", "utf-8")
     bare = tieout("discrepancies", "import", "bare.csv", "--by", "Kim")
     assert (bare.returncode, "no column 'action'" in bare.stderr) == (2, True)
+
+
+def in_workbook(company: Path, answers: dict[str, dict[str, object]], name: str = "d.xlsx") -> Path:
+    """The exported workbook as a person hands it back: by left or right number, what is put under its headings."""
+    book = openpyxl.load_workbook(company / name)
+    sheet = book["Discrepancies"]
+    at = {cell.value: cell.column for cell in sheet[5]}
+    for row in range(6, sheet.max_row + 1):
+        number = sheet.cell(row, at["Left"]).value or sheet.cell(row, at["Right"]).value
+        for heading, value in answers.get(str(number), {}).items():
+            cell = sheet.cell(row, at[heading])
+            cell.value = value  # type: ignore[assignment]  # what a spreadsheet takes
+            if isinstance(value, str) and not value.startswith("=1"):
+                cell.data_type = "s"
+    book.save(company / "answers.xlsx")
+    return company / "answers.xlsx"
+
+
+def test_many_differences_are_decided_from_the_exported_workbook_or_none(
+    tieout: Run, company: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24: the same as from the CSV, with days as days and text as text; a cell that nobody knows stops all of it."""
+    tieout("sync")
+    assert tieout("discrepancies", "export", "--format", "xlsx", "--output", "d.xlsx").returncode == 0
+    good: dict[str, dict[str, object]] = {
+        "X-9": {"Action": "accept", "Reason": "=agreed", "Owner": "'Lee", "Accepted until": date(2030, 6, 30)},
+        "R-2": {"Action": "acknowledge"},
+    }
+
+    def states() -> dict[str, tuple[str, str, str, str]]:
+        found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
+        return {
+            d["left_label"] or d["right_label"]: (d["state"], d["reason"], d["owner"], d["accepted_until"])
+            for d in found
+            if d["field"] == "existence"
+        }
+
+    before = states()
+    for wrong, said in (
+        ({"R-2": {"Action": "forget"}}, "action 'forget' is none of acknowledge, accept"),
+        ({"R-2": {"Action": "acknowledge", "Seen": "v0123456789ab"}}, "has changed since the list was made"),
+        ({"R-2": {"Action": "acknowledge", "Seen": None}}, "`id` and `seen` are needed"),
+        ({"R-2": {"Action": '=1&""'}}, "a formula without a stored value"),
+        ({"R-2": {"Action": "accept", "Reason": "x", "Accepted until": "30.6.2030"}}, "write YYYY-MM-DD"),
+    ):
+        ran = tieout("discrepancies", "import", in_workbook(company, good | wrong), "--by", "Kim")
+        assert ran.returncode == 2, said
+        assert said in ran.stderr
+        assert "row " in ran.stderr
+        assert states() == before, "all of a list is decided, or nothing"
+    book = openpyxl.load_workbook(company / "d.xlsx")
+    book["Discrepancies"].title = "Other"
+    book.save(company / "renamed.xlsx")
+    ran = tieout("discrepancies", "import", "renamed.xlsx", "--by", "Kim")
+    assert (ran.returncode, "no sheet 'Discrepancies'" in ran.stderr) == (2, True)
+    untouched = tieout("discrepancies", "import", "d.xlsx", "--by", "Kim", "--json")
+    assert (untouched.returncode, document(untouched)["decided"], states()) == (0, [], before)
+
+    given = in_workbook(company, good)
+    tieout("discrepancies", "export", "--output", "d.csv")
+    listed = answer(company, {"X-9": {"action": "acknowledge"}})
+    for most, file in ((2, listed), (6, given)):
+        with monkeypatch.context() as patch:
+            patch.setattr("tieout.connectors.infer.sheet.MOST_ROWS", most)
+            ran = tieout("discrepancies", "import", file, "--by", "Kim")
+        assert (ran.returncode, f"more rows than the {most}" in ran.stderr) == (2, True), ran.stderr
+    tried = tieout("discrepancies", "import", given, "--by", "Kim", "--dry-run", "--json")
+    assert (tried.returncode, len(document(tried)["decided"]), states()) == (0, 2, before)
+    done = tieout("discrepancies", "import", given, "--by", "Kim")
+    assert done.returncode == 0, done.stderr
+    assert states() == {
+        "X-9": ("accepted", "=agreed", "'Lee", "2030-06-30T23:59:59.999999Z"),
+        "R-2": ("acknowledged", before["R-2"][1], before["R-2"][2], None),
+    }
+    # Exported again, what was accepted says until when, and comes back as it is.
+    tieout("discrepancies", "export", "--format", "xlsx", "--output", "d.xlsx")
+    again = tieout("discrepancies", "import", in_workbook(company, {"X-9": {"Action": "accept"}}), "--by", "Kim")
+    assert (again.returncode, states()["X-9"][1:]) == (0, ("=agreed", "'Lee", "2030-06-30T23:59:59.999999Z"))
+    (company / "books" / "documents-1.csv").write_text(HEAD + SHARED + ONLY_RIGHT.replace("40.00", "41.00"))
+    assert tieout("sync").returncode in (0, 4)
+    stale = tieout("discrepancies", "import", given, "--by", "Kim")
+    assert (stale.returncode, "has changed since" in stale.stderr) == (2, True)
 
 
 def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:

@@ -8,13 +8,14 @@ from datetime import date
 from pathlib import Path
 
 from tieout.compare.render import neutral
-from tieout.connectors.infer.sheet import MOST_ROWS
-from tieout.connectors.infer.sheet import read as read_table
+from tieout.connectors import decode
+from tieout.connectors.infer import sheet
 from tieout.errors import ConfigError
 from tieout.mapping.tabular import heading_key
 from tieout.sync.decisions import DECISIONS, Decision
 
 _NEEDED = ("id", "action", "seen")
+_SHEET = "Discrepancies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,10 @@ class Answers:
 
 
 def read(file: Path) -> Answers:
-    """What a list says. Raises ConfigError naming every row that cannot be read, and a list that is none."""
+    """What a list says, CSV or workbook. Raises ConfigError naming every row that cannot be read, and what is no list."""
     try:
-        table = read_table(file, {*_NEEDED})
+        workbook = decode.kind(file) == "xlsx"
+        table = sheet.seen(file, {*_NEEDED}, _SHEET) if workbook else sheet.read(file, {*_NEEDED})
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     at = {heading_key(heading): n for n, heading in reversed(list(enumerate(table.headings)))}
@@ -37,15 +39,15 @@ def read(file: Path) -> Answers:
     if missing := [name for name in _NEEDED if name not in at]:
         raise ConfigError(
             f"{file}: there is no column {' and no column '.join(map(repr, missing))}",
-            hint="export the list (tieout discrepancies export -o FILE), and add a column `action`",
+            hint="export the list (tieout discrepancies export -o FILE), and fill a column `action`",
         )
-    if len(table.rows) >= MOST_ROWS:
-        raise ConfigError(f"{file}: more than {MOST_ROWS:,} rows")
+    if table.cut:
+        raise ConfigError(f"{file}: more rows than the {sheet.MOST_ROWS:,} that a list may have", hint="divide it")
     cells = {name: table.cells(n) for name, n in at.items()}
     found: list[Decision] = []
     problems: list[str] = []
     for n in range(len(table.rows)):
-        row = {name: _plain(column[n]) for name, column in cells.items()}
+        row = {name: column[n] if workbook else _plain(column[n]) for name, column in cells.items()}
         if not row["action"]:
             continue
         place = f"row {n + 1} below the headings, {row['id'] or 'no id'}"
@@ -87,5 +89,5 @@ def _end_of(day: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A cell without the apostrophe by which `export` keeps spreadsheets from running it."""
+    """A cell of a CSV without the apostrophe by which `export` keeps spreadsheets from running it."""
     return text[1:] if text.startswith("'") and neutral(text[1:]) == text else text

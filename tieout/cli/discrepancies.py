@@ -311,9 +311,10 @@ def export(
 def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None) -> None:
     """Answer many differences from a list.
 
-    FILE is what `export` wrote as CSV, with a column `action` that a person has added (as `decide` knows them; rows
-    without one are left alone), and in `reason`, `owner` and `accepted_until` (YYYY-MM-DD) what goes with it. All of it
-    is decided or nothing: a row that cannot be, or whose difference has changed since the export, is named.
+    FILE is what `export` wrote, CSV or workbook, with a column `action` that a person has filled (as `decide` knows
+    them; rows without one are left alone), and in `reason`, `owner` and `accepted_until` (YYYY-MM-DD) what goes with
+    it. All of it is decided or nothing: a row that cannot be, or whose difference has changed since the export, is
+    named.
     """
     from tieout.cli.answers import read
     from tieout.config import load

@@ -154,6 +154,37 @@ def head(path: Path, sheet_name: str | None, count: int) -> list[list[str]]:
         return [["" if c is None else str(c) for c in row] for row in first]
 
 
+def shown(path: Path, sheet_name: str, count: int) -> list[list[str]]:
+    """The first rows as people see them: days as YYYY-MM-DD, of a formula what it came to.
+
+    Raises ProfileError for a formula of which nobody knows what it comes to.
+    """
+    _refuse_bombs(path)
+    uncalculated, rows = _uncalculated(path), list[list[str]]()
+    with _opened(path, sheet_name, values=True) as values, _opened(path, sheet_name, values=False) as formulas:
+        both = zip(_rows(path, values, values_only=False), _rows(path, formulas, values_only=True), strict=True)
+        for number, (row, raw) in enumerate(islice(both, count), start=1):
+            every = {at: str(at) for at in range(len(row))}
+            for problem in _formulas(every, row, raw, uncalculated=uncalculated):
+                raise ProfileError(f"{path}: {sheet_name}, row {number}: {problem.reason}")
+            rows.append([_shown(cell.value) for cell in row])
+    return rows
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+        case date() | time():
+            return value.isoformat()
+        case float():
+            return format(Decimal(format(value, ".15g")), "f")
+        case _:
+            return str(value)
+
+
 def records(path: Path, profile: Profile, binding: Binding) -> Iterator[tuple[int, Sequence[str] | Problem]]:
     """(row number, cells) of every row of the sheet. Numbers come in the profile's separators, dates in its format.
 

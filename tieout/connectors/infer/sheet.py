@@ -23,7 +23,7 @@ _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251")
 
 @dataclass(slots=True)
 class Sheet:
-    """What is known of the file so far."""
+    """What is known of the file so far. cut: it has more rows than are looked at"""
 
     path: Path
     encoding: str | None
@@ -34,6 +34,7 @@ class Sheet:
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    cut: bool = False
 
     def column(self, at: int) -> list[str]:
         """What is not empty in a column."""
@@ -42,6 +43,13 @@ class Sheet:
     def cells(self, at: int) -> list[str]:
         """A column of all rows, empty where a row is shorter."""
         return [strip(r[at]) if at < len(r) else "" for r in self.rows]
+
+
+def seen(path: Path, known: Container[str], sheet_name: str) -> Sheet:
+    """A sheet of a workbook as people see it: `workbook.shown`. Raises ProfileError if it is no table."""
+    sheet = Sheet(path, None, "")
+    _find_headings(sheet, workbook.shown(path, sheet_name, MOST_ROWS), known)
+    return sheet
 
 
 def read(path: Path, known: Container[str]) -> Sheet:
@@ -119,6 +127,7 @@ def _split(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 def _find_headings(sheet: Sheet, records: list[list[str]], known: Container[str]) -> None:
     """The first row as wide as the table that holds words, not values; its data follow."""
+    sheet.cut = len(records) >= MOST_ROWS
     widths = Counter(len(r) for r in records if len(r) > 1)
     if not widths:
         raise ProfileError(f"{sheet.path}: no rows of several columns")

@@ -17,9 +17,11 @@ _COLUMNS = (
     Column("right_label", "Right"), Column("amount", "Amount", "money"), Column("amount_currency", "Amount in"),
     Column("field", "What"), Column("left_value", "Left says"),
     Column("right_value", "Right says"), Column("delta", "Delta", "money"), Column("currency", "Currency"),
-    Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36), Column("reason", "Reason"),
+    Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36), Column("action", "Action"),
+    Column("reason", "Reason"), Column("accepted_until", "Accepted until"),
     Column("severity", "Severity"), Column("class", "Class"), Column("secondary", "Further codes"),
     Column("first_seen_at", "First seen"), Column("last_seen_at", "Last seen"), Column("closed_at", "Closed"),
+    Column("seen", "Seen"),
 )  # fmt: skip
 
 
@@ -27,6 +29,8 @@ def report(
     found: Sequence[Mapping[str, Any]], *, company: str, parameters: Mapping[str, str], said: Mapping[str, Any]
 ) -> Report:
     """One row a difference, in the order given, sorted by nothing else; and what each currency moves in all.
+
+    `action` is for people to fill; with `id` and `seen` beside it the list is what `cli.answers` reads.
 
     found: as `sync.differences.listed` gives them, with `customer`, `amount` and `amount_currency`
     as of: the day that `said` was extracted at
@@ -49,6 +53,8 @@ def _cell(key: str, d: Mapping[str, Any]) -> Cell:
         return layout.says(d.get("field"), value)
     if key == "secondary":
         return ", ".join(value)
+    if key == "accepted_until":
+        return str(value)[:10]
     if key in ("kind", "field"):
         return str(value).replace("_", " ")
     return f"{value[:10]} {value[11:16]} UTC" if key.endswith("_at") else str(value)
