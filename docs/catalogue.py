@@ -11,6 +11,8 @@ NEXT: dict[str, str] = {
     "TieoutError": "Read the message; the line that begins with → is the next step.",
     "ConfigError": "Mend every problem that is listed, then `tieout check`. Running again without a change gives the "
     "same answer.",
+    "HomeCurrencyError": "Pair books that are kept in one home currency. Of a connection to files it is `currency` in "
+    "tieout.toml: see that it is what the ERP counts in. A pair that was refused so has read and written nothing.",
     "ProfileError": "`tieout profile check FILE --profile P` shows which rows and columns do not fit; "
     "`tieout profile infer FILE` proposes a profile for a new layout.",
     "RetriableError": "Nothing, if a schedule runs it: the next run goes on where this one stopped. By hand: wait "
@@ -112,8 +114,8 @@ MEANING: dict[str, str] = {
     "INVARIANT_BROKEN": "A ledger breaks one of its own rules, which the field names: I1 subtotal, discount and tax "
     "make the total · I2 lines and tax lines add up · I7 both ends of an application are there, posted, of one "
     "customer family and agree on the amount · I8 what is voided is applied no longer · I9 the realised exchange gain "
-    "is what the rates give · I10 a document in another currency has a rate · I11 a number is used once (only where "
-    "`unique_numbers` asks). What is open, and what is applied beyond it, has codes of its own: "
+    "is what the rates give · I10 a document in another currency has a rate of its own, one in home currency the rate "
+    "1 · I11 a number is used once (only where `unique_numbers` asks). What is open, and what is applied beyond it, has codes of its own: "
     "`BALANCE_MISMATCH_INTERNAL`, `OVER_APPLIED`.",
     "NON_OVERLAP": "Two files cover different times: they have no day in common, or ten documents and more of one lie "
     "a week and more before or behind all of the other's.",

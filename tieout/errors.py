@@ -2,7 +2,8 @@
 
 TieoutError
 ├── ConfigError            the user mends the configuration; lists every problem        exit 2
-│   └── ProfileError       the same, for the profile of a file                          exit 2
+│   ├── ProfileError       the same, for the profile of a file                          exit 2
+│   └── HomeCurrencyError  the books of a pair are kept in different home currencies    exit 2
 ├── RetriableError         wait, then run again                                         exit 3
 │   └── LeaseHeldError     another run of this pair is under way                        exit 3
 ├── RefusedError           a person decides                                             exit 4
@@ -20,6 +21,7 @@ Writes raise one of the `WriteError`s; its class is the outcome class of sync.md
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,6 +53,22 @@ class ConfigError(TieoutError):
 
 class ProfileError(ConfigError):
     """A file and its profile do not fit, or the profile itself is wrong."""
+
+
+class HomeCurrencyError(ConfigError):
+    """The books of a pair have different home currencies: a rate of one means nothing in the other. Nothing is written.
+
+    homes: by connection, left first
+    """
+
+    def __init__(self, pair: str, homes: Mapping[str, str]) -> None:
+        self.homes = dict(homes)
+        kept = " and ".join(f"{connection} in {currency}" for connection, currency in homes.items())
+        super().__init__(
+            f"{pair}: home currencies differ: {kept}; an exchange rate of one book means nothing in the other",
+            hint="pair books of one home currency (for files it is `currency` of the connection); tieout compare shows "
+            "exports of both beside each other, currency by currency",
+        )
 
 
 class RetriableError(TieoutError):

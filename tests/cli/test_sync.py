@@ -397,6 +397,22 @@ def test_many_differences_are_decided_from_the_exported_workbook_or_none(
     assert (stale.returncode, "has changed since" in stale.stderr) == (2, True)
 
 
+def test_books_of_different_home_currencies_are_refused_by_check_and_by_the_first_run(
+    tieout: Run, company: Path
+) -> None:
+    text = CONFIG.replace('currency = "USD"', 'currency = "EUR"', 1)
+    (company / "tieout.toml").write_text(text + 'mode = "auto"\n')
+    for words in (("check",), ("sync",), ("sync", "--apply")):
+        ran = tieout(*words)
+        assert ran.returncode == 2, ran.stdout
+        assert "main: home currencies differ: erp in EUR and books in USD" in ran.stderr
+        assert "→ pair books of one home currency" in ran.stderr
+        assert list((company / "outbox").iterdir()) == []
+    (company / "tieout.toml").write_text(CONFIG)
+    assert tieout("check").returncode == 0
+    assert tieout("sync").returncode == 4, "nothing of the refused books was kept"
+
+
 def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:
     tieout("sync")
     before = document(tieout("discrepancies", "list", "--json"))

@@ -299,6 +299,8 @@ def test_a_sound_ledger_breaks_nothing():
         ("I7", [customer("C3", "Stranger"), payment("X", "C3", "5", "2026-01-12", apps=[applied("I", "5", "2026-01-12")])]),
         ("I8", [payment("X", "C1", "5", "2026-01-12", apps=[applied("I", "5", "2026-01-12")], voided_on="2026-01-13")]),
         ("I10", [invoice("X", "C1", "10", "2026-01-01", currency="EUR", exchange_rate=D(1))]),
+        ("I10", [invoice("X", "C1", "10", "2026-01-01", currency="EUR", exchange_rate=D(0))]),
+        ("I10", [invoice("X", "C1", "10", "2026-01-01", exchange_rate=D("1.10"))]),
         ("I11", [invoice("X", "C1", "10", "2026-01-01", number="7"), invoice("Y", "C1", "10", "2026-01-01", number="007")]),
     ],
 )  # fmt: skip

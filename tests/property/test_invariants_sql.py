@@ -183,3 +183,22 @@ def test_sql_names_what_the_pure_functions_name() -> None:
         *("I9 fx_realized", "I10 exchange_rate", "I11 number", "I4", "I5", "I6"),
     }
     assert all(REACHED[name] for name in wanted), REACHED
+
+
+def test_sql_tells_a_rate_from_what_is_none_as_the_pure_function_does() -> None:
+    """Each rate in home currency and in another, on documents of every kind that has one."""
+    rates = [None, *map(Decimal, ("-1", "0", "0.9", "1", "1.1"))]
+    of = [(currency, rate) for currency in ("USD", "EUR") for rate in rates]
+    records: list[AnyRecord] = [customer("C1", "Name", "1")]
+    for n, (currency, rate) in enumerate(of):
+        more = {"currency": currency, "exchange_rate": rate}
+        records.append(invoice(f"I{n}", "C1", "1.00", "2026-01-02", **more))
+        records.append(payment(f"P{n}", "C1", "1.00", "2026-01-02", **more))
+    found = [b for b in broken(records, FAR, home_currency="USD") if b.invariant == "I10"]
+    assert {of[int(b.id[1:])] for b in found} == {
+        *(("USD", Decimal(r)) for r in ("-1", "0.9", "1.1")),
+        *(("EUR", Decimal(r)) for r in ("-1", "0", "1")),
+    }
+    wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in found)
+    told = by_sql(records, FAR, invariants.Ledger(home="USD", whole=True))
+    assert Counter({row: n for row, n in told.items() if row[0] == "I10"}) == wanted

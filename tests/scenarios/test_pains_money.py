@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment, write_off
 from tieout.connectors.memory import Fault, FaultKind
+from tieout.errors import HomeCurrencyError
 from tieout.model import Application, Credit, Entity, PostingState, exponent
 from tieout.sync import differences
 
@@ -310,7 +311,7 @@ def test_tax_that_the_server_recomputes_is_a_named_difference_and_no_loop() -> N
 
 
 def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None:
-    """14: yen have no cents and dinars have three; nothing is converted, and home currencies may differ."""
+    """14: yen have no cents and dinars have three; nothing is converted."""
     world = World()
     amounts = {"JPY": "12345", "KWD": "10.125", "EUR": "99.99"}
     for currency, amount in amounts.items():
@@ -319,7 +320,6 @@ def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None
         world.l.put(
             payment(who.ref.id, amount, on=((inv.ref.id, amount),), currency=currency, reference=f"p{currency}")
         )
-    world.r.home_currency = "EUR"
     report = world.run()
     assert report.applied["done"] == 9
     for books in (world.l, world.r):
@@ -330,6 +330,24 @@ def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None
     )
     assert report.discrepancies == []
     quiet(world)
+
+
+@pytest.mark.parametrize("mode", ["observe", "link", "propose", "auto"])
+def test_books_of_different_home_currencies_are_refused_before_anything_is_written(mode: str) -> None:
+    """14: a rate of 1.10 home units means another thing over there; which books were opened is not kept either."""
+    world = World(mode=mode)
+    ada = world.l.put(customer(currency="GBP"))
+    world.l.put(invoice(ada.ref.id, "10.00", number="L-1", currency="GBP", exchange_rate=D("1.10")))
+    world.r.home_currency = "EUR"
+    with pytest.raises(HomeCurrencyError, match="left in USD and right in EUR") as caught:
+        world.run()
+    assert (caught.value.exit_code, caught.value.homes) == (2, {"left": "USD", "right": "EUR"})
+    assert "pair books of one home currency" in caught.value.hint
+    assert (world.counts(Entity.INVOICE), world.counts(Entity.CUSTOMER)) == ((1, 0), (1, 0))
+    assert not [op for op, _ in world.right.faults.calls if op != "company"]
+    world.r.home_currency = "USD"  # the right books, after all
+    world.run()
+    assert world.counts(Entity.INVOICE) == ((1, 1) if mode == "auto" else (1, 0))
 
 
 def test_an_amount_finer_than_its_currency_is_named_not_rounded() -> None:

@@ -243,6 +243,7 @@ def _signed_in_until(connector: Connector) -> str:
 def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:
     """Whether each flow of the pair ends in a connection that can write it."""
     from tieout.connectors import Op
+    from tieout.errors import HomeCurrencyError
     from tieout.model import Entity
 
     pair = settings.pair(name)
@@ -250,8 +251,8 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
         return _check("pair", name, "not checked: a connection failed")
     (left, can_left), (right, can_right) = companies[pair.left], companies[pair.right]
     if left.home_currency != right.home_currency:
-        says = f"home currencies differ: {left.home_currency} and {right.home_currency}"
-        return _check("pair", name, says, exit_code=2, hint="pair books of one home currency")
+        homes = {pair.left: left.home_currency, pair.right: right.home_currency}
+        return _failed("pair", name, HomeCurrencyError(name, homes))
     flows, stuck = 0, []
     for entity, flow in pair.flows.items():
         for direction, target, can in (

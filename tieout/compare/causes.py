@@ -20,7 +20,7 @@ INVARIANTS = {
     "I7": "both ends of an application are there, posted, of one customer family, and agree on the amount",
     "I8": "what is voided is applied no longer",
     "I9": "the realised exchange gain is what the rates of both ends give",
-    "I10": "a document in another currency has a rate of its own",
+    "I10": "a document in another currency has a rate of its own, one in home currency the rate 1",
     "I11": "a number is used once",
     "I12": "nothing is posted into a period that was closed already",
 }

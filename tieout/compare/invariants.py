@@ -43,9 +43,11 @@ SELECT (SELECT count(*) FROM {side}_details WHERE subtotal IS NOT NULL),
        (SELECT count(*) FROM {side}_applications WHERE source_kind NOT LIKE 'group:%'),
        (SELECT count(parent) FROM {side}_customers)
 """
-_FOREIGN = """
-SELECT count(CASE WHEN rate = 1 AND currency <> ? THEN 1 END), count(CASE WHEN subkind = 'fx_realized' THEN 1 END)
-FROM cmp_every_{side}
+# A rate that is none: 1 or less of another currency, anything but 1 of the home currency (0: left out).
+_NO_RATE = "CASE WHEN currency = ? THEN rate NOT IN (0, 1) ELSE rate <= 0 OR rate = 1 END"
+_FOREIGN = f"""
+SELECT count(CASE WHEN {_NO_RATE} THEN 1 END), count(CASE WHEN subkind = 'fx_realized' THEN 1 END)
+FROM cmp_every_{{side}}
 """
 _SUMS = "".join(
     f"""{"INSERT INTO cmp_broken" if not n else " UNION ALL"}
@@ -132,10 +134,11 @@ WHERE abs(due - posted) > (SELECT unit FROM cmp_home) * parts
 _GAIN = "TRY_CAST(a.amount AS DECIMAL(17,6)) * {s} - TRY_CAST(a.amount_invoice AS DECIMAL(17,6)) * {t}"
 _RATE = "CASE WHEN {d}.currency = {home} THEN 1 ELSE TRY_CAST({d}.rate AS DECIMAL(18,12)) END"
 _HOME = "(SELECT home FROM cmp_home)"
-_DEFAULTED = """
+_UNRATED = f"""
 INSERT INTO cmp_broken
-SELECT '{side}', 'I10', kind, id, 'exchange_rate', 'a rate of the day', CAST(rate AS VARCHAR)
-FROM cmp_every_{side} WHERE rate = 1 AND currency <> ?
+SELECT '{{side}}', 'I10', kind, id, 'exchange_rate', CASE WHEN currency = ? THEN '1' ELSE 'a rate of the day' END,
+       CAST(rate AS VARCHAR)
+FROM cmp_every_{{side}} WHERE {_NO_RATE}
 """
 _NUMBERS = """
 INSERT INTO cmp_broken
@@ -171,10 +174,10 @@ def _families(con: Connection, side: str) -> None:
 
 
 def _foreign(con: Connection, side: str, home: str, *, as_of: date | None) -> None:
-    """What a ledger breaks in currencies that are not its home."""
-    defaulted, gains = con.execute(_FOREIGN.format(side=side), [home]).fetchall()[0]
-    if defaulted:
-        con.execute(_DEFAULTED.format(side=side), [home])
+    """What a ledger breaks in the rates of its currencies."""
+    unrated, gains = con.execute(_FOREIGN.format(side=side), [home]).fetchall()[0]
+    if unrated:
+        con.execute(_UNRATED.format(side=side), [home, home])
     if gains:
         con.execute("CREATE OR REPLACE TEMP TABLE cmp_home (home VARCHAR, unit DECIMAL(10,6))")
         con.execute("INSERT INTO cmp_home VALUES (?, ?)", [home, Decimal(1).scaleb(-exponent(home))])

@@ -154,9 +154,18 @@ def balance(r: Document, left: Decimal | None) -> Iterator[Broken]:
 
 
 def rate(r: Document, home_currency: str | None) -> Iterator[Broken]:
-    """I10: a foreign document does not have the rate 1; that is a default, not a rate."""
-    if home_currency and r.currency != home_currency and r.exchange_rate == 1:
-        yield _off("I10", r, "exchange_rate", "a rate of the day", r.exchange_rate)
+    """I10: a document in home currency has the rate 1, a foreign one does not: that is a default, not a rate.
+
+    No record holds its amount in home currency, so that amount times rate make it is not looked at. A rate of 0 is how
+    fixed layouts leave it out, in home currency only; what states no rate breaks nothing.
+    """
+    if home_currency is None or r.exchange_rate is None:
+        return
+    if r.currency != home_currency:
+        if r.exchange_rate <= 0 or r.exchange_rate == 1:
+            yield _off("I10", r, "exchange_rate", "a rate of the day", r.exchange_rate)
+    elif r.exchange_rate not in (0, 1):
+        yield _off("I10", r, "exchange_rate", 1, r.exchange_rate)
 
 
 def realised(documents: Iterable[Document], as_of: date, home_currency: str | None) -> Iterator[Broken]:

@@ -20,7 +20,7 @@ from tieout import __version__, compare
 from tieout.compare import Discrepancy, Explained
 from tieout.compare.codes import UNTRACED
 from tieout.connectors import Connector
-from tieout.errors import AuthError, RefusedError, RetriableError, TieoutError
+from tieout.errors import AuthError, HomeCurrencyError, RefusedError, RetriableError, TieoutError
 from tieout.model import Company, ControlBalance, Entity
 from tieout.sync import differences, overwritten, periods, plans, schema
 from tieout.sync.apply import apply, flush
@@ -255,7 +255,8 @@ class _Run:
     # ── read ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _canary(self) -> None:
-        """Read whose books these are before anything else; a changed company or currency ends the run."""
+        """Read whose books these are before anything else; a changed company, or two home currencies, end the run."""
+        opened: list[tuple[str, dict[str, str]]] = []
         for which, connector in self.connectors.items():
             company = connector.company()
             self.companies[which] = company
@@ -269,8 +270,13 @@ class _Run:
                     hint="nothing was read or written; use another state database for other books",
                 )
             if known is None:
-                with self.store.writing(self.lease, run=self.id) as tx:
-                    tx.audit("opened_company", "connection", connector.name, now)
+                opened.append((connector.name, now))
+        homes = {self.names[which]: company.home_currency for which, company in self.companies.items()}
+        if len(set(homes.values())) > 1:
+            raise HomeCurrencyError(self.pair.name, homes)
+        for name, now in opened:
+            with self.store.writing(self.lease, run=self.id) as tx:
+                tx.audit("opened_company", "connection", name, now)
 
     def _recover(self) -> Work:
         self.progress("recovering")
