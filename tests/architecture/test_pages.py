@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_every_target_of_make_is_told() -> None:
     assert targets
     told = re.findall(r"^make (\w+) ", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(told) == sorted(targets[1].split())
+
+
+def test_contributing_tells_the_layers_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c["name"] == "layers"]
+    names = [re.findall(r"\w+", layer) for layer in layers]
+    there = [
+        [n for n in row if (ROOT / "tieout" / n).exists() or (ROOT / "tieout" / f"{n}.py").exists()] for row in names
+    ]
+    checked = [", ".join(row) for row in there if row and row != ["__main__"]]
+    assert f"```text\n{' → '.join(checked)}\n```" in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def emitted() -> set[str]:

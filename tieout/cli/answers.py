@@ -27,7 +27,7 @@ class Answers:
 
 
 def read(file: Path) -> Answers:
-    """What a list says, CSV or workbook. Raises ConfigError naming every row that cannot be read, or what is no list."""
+    """What a list says, CSV or workbook. Raises ConfigError naming every row that cannot be read."""
     try:
         workbook = decode.kind(file) == "xlsx"
         table = sheet.seen(file, {*_NEEDED}, _SHEET) if workbook else sheet.read(file, {*_NEEDED})
