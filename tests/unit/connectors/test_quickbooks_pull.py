@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from quickbooks_bench import bench, customer
 
+from tests.deep import DEEP
 from tieout.connectors import quickbooks_pull
 from tieout.connectors.http import Transport
 from tieout.errors import FatalError, RetriableError
@@ -73,9 +74,13 @@ def during(qb, monkeypatch, at, act):
     monkeypatch.setattr(quickbooks_pull, "rows", rows)
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+# Ten pages: of five rows each, in `make deep` of as many as QuickBooks gives.
+PAGE = 1_000 if DEEP else 5
+
+
+@pytest.mark.parametrize("at", [1, 6, 10])
 def test_rows_that_come_while_reading_are_read_too(qb, monkeypatch, at):
-    ids, connector = add(qb.books, 12), opened(qb, 5)
+    ids, connector = add(qb.books, 10 * PAGE), opened(qb, PAGE)
     more = []
     during(qb, monkeypatch, at, lambda: more.extend(add(qb.books, 3, "New")))
     pull = connector.pull(Entity.CUSTOMER)
@@ -84,14 +89,15 @@ def test_rows_that_come_while_reading_are_read_too(qb, monkeypatch, at):
     assert pull.complete
 
 
-@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("at", [1, 5, 9])
 def test_a_row_deleted_while_reading_hides_no_other(qb, monkeypatch, at):
     """A deletion moves later rows one page forward; the first row of the next page would be skipped."""
-    connector = opened(qb, 5)
+    connector = opened(qb, PAGE)
     who = add(qb.books, 1)[0]
     line = {"Amount": 5, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {"ItemRef": {"value": "1"}}}
     ids = [
-        qb.books.apply("Invoice", "create", {"CustomerRef": {"value": who}, "Line": [line]})["Id"] for _ in range(12)
+        qb.books.apply("Invoice", "create", {"CustomerRef": {"value": who}, "Line": [line]})["Id"]
+        for _ in range(10 * PAGE)
     ]
 
     def remove():
