@@ -156,7 +156,7 @@ class Driver:
                 self._pass_time(PAUSE)
                 self._switch(worker)
             case "person" | "home":
-                self.world.person(number, home=action == "home")
+                self.world.person(home=action == "home")
             case "load":
                 self.world.load()
             case "forward":

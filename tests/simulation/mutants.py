@@ -94,12 +94,18 @@ def _planted(of: str, changes: list[Change]) -> Iterator[None]:
 
 
 def at(
-    story: str, target: str, *actions: str, gaps: tuple[int, ...] = (), troubled: int = 2, workers: int = 2
+    story: str,
+    target: str,
+    *actions: str,
+    gaps: tuple[int, ...] = (),
+    troubled: int = 2,
+    workers: int = 2,
+    apart: bool = False,
 ) -> Killer:
     """A schedule in which each action, `where=action` or `where#nth=action`, strikes at a point after the one before."""
     return Killer(
         f"{story}/{target} {' '.join(actions)}",
-        partial(_scheduled, Schedule(story, target, (), 0, workers, troubled, gaps), actions),
+        partial(_scheduled, Schedule(story, target, (), 0, workers, troubled, gaps, apart), actions),
         partial(undisturbed, story, target),
     )
 
@@ -438,6 +444,12 @@ MUTANTS = (
                 "test_a_replayed_answer_that_names_a_deleted_document_is_not_believed",
             ),
         ),
+    ),
+    Mutant(
+        "lease by any clock",
+        "a lease from a clock that was ahead locks all others out until then",
+        (Change("tieout.sync.store:Store.take", 'ahead = held["expires_at"] > until', "pass"),),
+        (at("create", "unique_number", "clock=forward", "commit.after=crash", troubled=1, apart=True),),
     ),
     Mutant(
         "newest wins",

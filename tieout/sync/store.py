@@ -129,25 +129,30 @@ class Store:
         """Take all resources, in order of their names, or none. Raises LeaseHeldError naming the holder.
 
         A lease ends by its time, or at once when its worker is known to be gone (a process of this machine that ended).
+        One that was taken by a clock ahead of this one's ends as one that is taken now would, if nobody renews it.
         """
         owner = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         now, until = self.now(), stamp(self.clock() + timedelta(seconds=LEASE_SECONDS))
         epochs: dict[str, int] = {}
-        t = schema.lease
-        with _database_errors(), self.engine.begin() as db:
-            for resource in sorted(resources):
-                free = {"resource": resource, "epoch": 0, "owner": None, "expires_at": None}
-                add_new(db, t, [free])
-                held = db.execute(_LEASE, {"resource": resource}).mappings().one()
-                if held["owner"] is not None and held["expires_at"] > now and not is_gone(held["worker"]):
-                    raise LeaseHeldError(
-                        f"another run holds {resource} (since it is {held['owner']}, until {held['expires_at']})",
-                        hint="wait for it to end; the lease of a worker that is gone ends by itself",
-                        retry_after=float(LEASE_SECONDS),
-                    )
-                epochs[resource] = held["epoch"] + 1
-                ours = {"epoch": epochs[resource], "owner": owner, "worker": this_worker(), "expires_at": until}
-                change(db, t, {"resource": resource}, ours)
+        t, ahead = schema.lease, False
+        try:
+            with _database_errors(), self.engine.begin() as db:
+                for resource in sorted(resources):
+                    free = {"resource": resource, "epoch": 0, "owner": None, "expires_at": None}
+                    add_new(db, t, [free])
+                    held = db.execute(_LEASE, {"resource": resource}).mappings().one()
+                    if held["owner"] is not None and held["expires_at"] > now and not is_gone(held["worker"]):
+                        ahead = held["expires_at"] > until
+                        raise _held(dict(held), until)
+                    epochs[resource] = held["epoch"] + 1
+                    ours = {"epoch": epochs[resource], "owner": owner, "worker": this_worker(), "expires_at": until}
+                    change(db, t, {"resource": resource}, ours)
+        except LeaseHeldError:
+            if not ahead:
+                raise
+            with _database_errors(), self.engine.begin() as db:
+                db.execute(_SHORTENED, {"of": resources, "until": until})
+            raise
         return Lease(owner, epochs)
 
     def renew(self, lease: Lease) -> None:
@@ -272,6 +277,26 @@ _LAST_EVENT = (
     sa.select(schema.audit_event.c.seq, schema.audit_event.c.hash).order_by(schema.audit_event.c.seq.desc()).limit(1)
 )
 _LEASE = sa.select(schema.lease).where(schema.lease.c.resource == sa.bindparam("resource")).with_for_update()
+
+
+_SHORTENED = (
+    schema.lease.update()
+    .where(
+        schema.lease.c.resource.in_(sa.bindparam("of", expanding=True)),
+        schema.lease.c.expires_at > sa.bindparam("until"),
+    )
+    .values(expires_at=sa.bindparam("until"))
+)
+
+
+def _held(lease: Mapping[str, Any], until: str) -> LeaseHeldError:
+    """What is told of a lease that another run holds. until: when one that is taken now would end"""
+    text = f"another run holds {lease['resource']} (since it is {lease['owner']}, until {lease['expires_at']})"
+    hint = "wait for it to end; the lease of a worker that is gone ends by itself"
+    if lease["expires_at"] > until:
+        text += ", longer than any run may: the clock there was ahead of this one, or this one is behind"
+        hint = f"set both clocks; if that run is gone, its lease ends at {until} by this clock"
+    return LeaseHeldError(text, hint=hint, retry_after=float(LEASE_SECONDS))
 
 
 @lru_cache(maxsize=8)

@@ -62,6 +62,40 @@ def test_a_lease_has_one_holder_until_it_is_given_back_or_expires(store: Store, 
     assert store.take(["a", "b"]).epochs == {"a": 3, "b": 3}
 
 
+def test_a_lease_of_a_clock_that_was_ahead_lasts_no_longer_than_any_other(store: Store, clock: ManualClock) -> None:
+    """A machine began with its clock a year ahead and was switched off in its first run, which nobody here can see."""
+    clock.tick(365 * 86_400)
+    dead = store.take(["a", "b"])
+    clock.tick(-365 * 86_400)
+    with pytest.raises(LeaseHeldError, match=r"holds a .* the clock there was ahead") as told:
+        store.take(["b", "a", "c"])
+    assert told.value.hint is not None and "2026-02-02T09:02" in told.value.hint, "and when it ends"
+    clock.tick(LEASE_SECONDS - 1)
+    with pytest.raises(LeaseHeldError, match=r"until 2026-02-02T09:02[^,]*$"):
+        store.take(["b", "a"])
+    clock.tick(2)
+    assert store.take(["b", "a"]).epochs == {"a": 2, "b": 2}
+    with pytest.raises(LeaseHeldError, match="passed to another run"):
+        store.renew(dead)
+
+
+def test_a_lease_of_a_clock_that_is_ahead_is_kept_by_renewing_it(store: Store, clock: ManualClock) -> None:
+    def ahead(act):
+        clock.tick(7_200)
+        done = act()
+        clock.tick(-7_200)
+        return done
+
+    alive = ahead(lambda: store.take(["a"]))
+    for _ in range(6):
+        with pytest.raises(LeaseHeldError, match="the clock there was ahead"):
+            store.take(["a"])
+        clock.tick(LEASE_SECONDS / 4)
+        ahead(lambda: store.renew(alive))
+    ahead(lambda: store.release(alive))
+    assert store.take(["a"]).epochs == {"a": 2}
+
+
 def test_a_worker_that_lost_its_lease_can_write_nothing_more(store: Store, clock: ManualClock) -> None:
     zombie = store.take(["pair:p"])
     clock.tick(LEASE_SECONDS + 1)
