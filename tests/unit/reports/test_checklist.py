@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, compared, day, invoice, payment
+from ledgers import JAN31, D, adjustment, applied, compared, customer, day, invoice, payment
 
 from tieout.model import ControlBalance
 from tieout.reports import Books
@@ -66,6 +66,23 @@ def test_a_whole_close_is_met_but_for_what_a_person_looks_at():
 )
 def test_each_step_by_its_fact(step, state, left, more):
     assert stands(left, **more)[step].state == state
+
+
+def test_the_control_step_says_what_the_balances_of_customers_say():
+    """A ledger without a figure of the day may still state what each customer owes."""
+    owes = {amount: customer("C1", "One", currency="USD", reported_balance=D(amount)) for amount in ("100", "95")}
+    silent = books("l", BILL, owes["100"], controls=())
+    step = stands(silent)["control"]
+    assert (step.state, step.figure) == (
+        "not known", "l: no figure of the day that can be held against it; the balances of the customers agree in l",
+    )  # fmt: skip
+    for controls in ((), [control("l", "100")]):
+        step = stands(books("l", BILL, owes["95"], controls=controls))["control"]
+        assert step.state == "not met"
+        assert "l: the documents of 1 customer in USD" in step.figure
+        assert "100.00 against 95.00" in step.figure
+    told = stands(books("l", BILL, owes["100"]))["control"]
+    assert (told.state, told.figure) == ("met", "3 stated figures tie out"), "what tieout reckons twice is no figure"
 
 
 def listed(**more):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from tieout.compare import Result
 from tieout.model import ZERO, tidy
+from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.cash.paying import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
@@ -146,21 +147,29 @@ def _unreadable(books: Sequence[Books]) -> Step:
 
 
 def _control(sides: Sequence[Ledger], as_of: date) -> Step:
-    """The documents against what the systems' own reports and accounts state."""
-    found = [p for p in proofs(sides, as_of) if p.theirs is not None]
-    lines = tuple(f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}" for p in found)
-    broken = sum(p.held is False for p in found)
+    """The documents against what the systems' own reports, accounts and customers' balances state."""
+    told = {s.name: [*stated.proofs(s, as_of), *stated.customer_proofs(s, stated.owed(s, as_of))] for s in sides}
+    found = [p for own in told.values() for p in own if p.theirs is not None]
+    lines = tuple(
+        f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}"
+        for p in proofs(sides, as_of)
+        if p.theirs is not None
+    )
+    broken = [p for p in proofs(sides, as_of) if p.held is False]
     silent = [s.name for s in sides if not any(b.as_of == as_of for b in s.books.controls)]
     untold = sum(p.held is None for p in found)
     if broken:
-        said = f"{broken} of {len(found)} figures do not tie out"
+        gaps = "; ".join(f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}" for p in broken)
+        said = f"{len(broken)} of {counted(len(found), 'stated figure')} do not tie out: {gaps}"
     elif silent or untold:
-        said = f"{', '.join(silent) or 'an account'}: no figure that can be held against it"
+        said = f"{', '.join(silent) or 'an account'}: no figure of the day that can be held against it"
+        agree = [name for name in silent if any(p.held for p in told[name])]
+        said += f"; the balances of the customers agree in {', '.join(agree)}" if agree else ""
     else:
-        said = f"{len(found)} figures tie out"
+        said = f"{counted(len(found), 'stated figure')} tie out"
     state: State = "not met" if broken else "not known" if silent or untold else "met"
     todo = {
-        "not met": "find what moved the account and no document shows",
+        "not met": "tieout report tie-out: find what moved the account and no document shows",
         "not known": "hold the total against the account by hand",
     }
     return Step("control", "Control accounts tie out", state, said, lines, todo.get(state, ""))
