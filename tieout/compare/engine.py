@@ -123,6 +123,7 @@ def run(
         provenance=provenance or {},
         tally=tally,
         crowded=free.crowded,
+        paired_by=key,
         stated=stated,
     )
 

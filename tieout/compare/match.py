@@ -175,7 +175,7 @@ class Free:
 
     Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`, which is made with `detail`.
     barren: what no two of many have, see `_barren`; None where nobody has looked
-    crowded: how many of each side were not looked at for groups, see `sums`
+    crowded: how many of each side were not looked at for groups, see `sums`; with a key, whatever it leaves over
     """
 
     left: int
@@ -252,6 +252,8 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
         _duplicates(con, free)
         if free.both():
             _ambiguous(con, free, (((*_BY[key], "kk"), "TRUE"),))
+        if free.both():
+            free.crowded = free.left, free.right
         return free
     for known in _KNOWN:
         if stated[0][known[2]] and stated[1][known[3]] and free.both():

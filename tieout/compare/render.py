@@ -155,7 +155,8 @@ def unsearched(result: Result) -> str:
     whose = f"{first:,} {'document' if first == 1 else 'documents'} of {letter}"
     whose += "".join(f" and {n:,} of {other}" for n, other in rest)
     were = "was" if sum(result.crowded) == 1 else "were"
-    return f"{whose} {were} not looked at for groups whose sums agree: {UNSEARCHED}."
+    why = f"documents are paired by their {result.paired_by} alone (--key)" if result.paired_by else UNSEARCHED
+    return f"{whose} {were} not looked at for groups whose sums agree: {why}."
 
 
 def agreement(s: Stated) -> str:

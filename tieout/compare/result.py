@@ -206,7 +206,9 @@ class Result:
 
     discrepancies: a tuple; where they are many, and the caller of `run` said so, a sequence that reads them from disk
     tally: what they add up to
-    crowded: unmatched documents of each side that were not looked at for groups whose sums agree: too many lie around
+    crowded: unmatched documents of each side that were not looked at for groups whose sums agree: too many lie around,
+    or documents were paired by a key alone
+    paired_by: that key; None where the ladder decided
     stated: the customers' balances that the sides state themselves, in total
     """
 
@@ -219,6 +221,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     tally: tuple[Tally, ...] = ()
     crowded: tuple[int, int] = (0, 0)
+    paired_by: str | None = None
     stated: tuple[Stated, ...] = ()
 
     @property

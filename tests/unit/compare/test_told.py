@@ -67,6 +67,19 @@ def test_what_is_too_crowded_to_be_looked_at_is_counted_in_every_form():
 
 
 @pytest.mark.parametrize("from_rows", [1, 1 << 30])
+def test_with_a_key_it_is_said_that_no_groups_were_looked_for(from_rows):
+    """An invoice that the other ledger has in three parts: with --key it is missing, and why is said."""
+    result = run(key="number", bulk_from=from_rows)
+    assert result.by_code["SPLIT_OR_MERGED"]["count"] == 1, "the parts of one number"
+    missing = [d for d in result.discrepancies if d.code.startswith("MISSING_IN")]
+    assert sum(result.crowded) == len(missing) > 3
+    told = "not looked at for groups whose sums agree: documents are paired by their number alone (--key)."
+    assert told in render.to_table(result)
+    assert comparison.report(result).notes[0].endswith(told)
+    assert sum(result.beside()["not_looked_at_for_groups"].values()) == len(missing)
+
+
+@pytest.mark.parametrize("from_rows", [1, 1 << 30])
 def test_what_a_ledger_states_of_its_customers_is_added_up_and_held_against_their_documents(from_rows):
     stating = [
         customer("C1", "One", "1", reported_balance=D("1000.37")),
