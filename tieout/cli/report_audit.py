@@ -79,8 +79,11 @@ def tie_out(asked: Asked) -> Report:
 @SINCE
 @_aged
 @click.option("--by-run", is_flag=True, help="A point of the trend for each run, rather than for each day.")
+@click.option("--in-flight", is_flag=True, help="Also list what was on its way and arrived; else it is counted.")
 @of_pair
-def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool) -> Report:
+def discrepancy_history(
+    asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool, in_flight: bool
+) -> Report:
     """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when.
 
     Give --pair, unless there is but one.
@@ -93,6 +96,7 @@ def discrepancy_history(asked: Asked, *, since: datetime | None, aged_after: int
         since=first_day(asked, since),
         aged_after=aged_after,
         by_run=by_run,
+        in_flight=in_flight,
     )
 
 

@@ -24,14 +24,18 @@ from tieout.reports.reconciliation.past import (
 from tieout.sync.past import UNRESOLVED, Standing, Story, standing
 
 AGED = "AGED_RECON_ITEM"
+ON_ITS_WAY = "SYNC_IN_FLIGHT"
 _AGES = ((7, "0–7 days"), (30, "8–30 days"), (90, "31–90 days"), (None, "over 90 days"))
 
 
-def build(past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run: bool = False) -> Report:
+def build(
+    past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run: bool = False, in_flight: bool = False
+) -> Report:
     """The history of a pair's discrepancies from `since` to `as_of`, both inclusive (UTC).
 
     aged_after: days after which one that is not resolved is an aged reconciling item
     by_run: the trend has a point for each run rather than for each day
+    in_flight: what was on its way and has arrived is listed, too, and not only counted
     """
     unresolved = past.unresolved()
     aged = [(s, now) for s, now in unresolved if _age(now, past.at) > aged_after]
@@ -48,13 +52,13 @@ def build(past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run:
             _ages(past, unresolved),
             _unresolved(past, unresolved, aged_after),
             _accepted(past, unresolved),
-            _resolved(past, first),
+            _resolved(past, first, in_flight=in_flight),
             decisions(past, first),
-            _events(past, first),
+            _events(past, first, in_flight=in_flight),
         ),
         charts=tuple(_charts(past, first, by_run=by_run)),
         proofs=tuple(proofs(past)),
-        notes=tuple(_notes(past, aged, aged_after)),
+        notes=tuple(_notes(past, first, aged, aged_after, in_flight=in_flight)),
         parameters={"from": since.isoformat(), "aged after": f"{aged_after} days", "pair": past.pair},
     )
 
@@ -71,14 +75,24 @@ def _largest(some: Iterable[tuple[Story, Standing]]) -> list[tuple[Story, Standi
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _arrived(past: Past, story: Story) -> bool:
+    """Whether it was a document on its way to the other side, and is no longer: nobody had to work on it."""
+    now = standing(story, past.at)
+    return story.code == ON_ITS_WAY and now is not None and now.state == "closed"
+
+
 def _summary(past: Past, first: datetime) -> Table:
-    """How many there were, what happened since, and how many there are."""
+    """How many there were, what happened since, and how many there are; what was on its way is counted by itself."""
     earlier = past.unresolved(first - timedelta(microseconds=1))
     happened = [(story, step) for story in past.stories for step in story.steps if step.at >= first]
-    new = [s for s, step in happened if step.happened == "opened"]
-    again = [s for s, step in happened if step.happened == "re-opened" and before(s, step) == "closed"]
-    lapsed = [s for s, step in happened if step.happened == "re-opened" and before(s, step) != "closed"]
-    closed = [s for s, step in happened if step.happened == "closed"]
+    sent = [step.happened for s, step in happened if s.code == ON_ITS_WAY]
+    own = [(s, step) for s, step in happened if s.code != ON_ITS_WAY]
+    new = [step for _, step in own if step.happened == "opened"]
+    again = [s for s, step in own if step.happened == "re-opened" and before(s, step) == "closed"]
+    lapsed = [s for s, step in own if step.happened == "re-opened" and before(s, step) != "closed"]
+    closed = [s for s, step in own if step.happened == "closed"]
+    start = past.runs[0].id if past.runs else None
+    at_first = sum(step.run == start for step in new)
     now = past.unresolved()
     states = [sum(n.state == state for _, n in now) for state in UNRESOLVED]
     rows = (
@@ -86,14 +100,18 @@ def _summary(past: Past, first: datetime) -> Table:
         ("new", len(new), "detail"),
         ("there again after they were resolved", len(again), "detail"),
         ("resolved", -len(closed), "detail"),
+        ("documents put on their way to the other side", sent.count("opened") + sent.count("re-opened"), "detail"),
+        ("of these arrived, held up or given up", -sent.count("closed"), "detail"),
         ("unresolved now", len(now), "closing"),
         ("of these open", states[0], "detail"),
         ("of these acknowledged", states[1], "detail"),
         ("of these accepted", states[2], "detail"),
+        ("of these on their way to the other side", sum(s.code == ON_ITS_WAY for s, _ in now), "detail"),
+        ("of the new, there when the first run looked", at_first, "detail"),
         ("accepted, then opened again", len(lapsed), "detail"),
     )
-    columns = (Column("what", "what", width=40), Column("count", "differences", "count"))
-    formula = {"count": ((1, 0), (1, 1), (1, 2), (1, 3))}
+    columns = (Column("what", "what", width=48), Column("count", "differences", "count"))
+    formula = {"count": tuple((1, n) for n in range(6))}
     made = tuple(
         Row((label, n), style, formula=formula if style == "closing" else {})  # type: ignore[arg-type]
         for label, n, style in rows
@@ -122,12 +140,15 @@ def _trend_table(past: Past, first: datetime, *, by_run: bool) -> Table:
         Column("decided", "decided", "count"),
         Column("resolved", "resolved", "count"),
         Column("unresolved", "unresolved at its end", "count"),
+        Column("in_flight", "of these on their way", "count"),
     )
     rows = []
+    own = [step for story in past.stories if story.code != ON_ITS_WAY for step in story.steps]
     for label, start, end in _points(past, first, by_run=by_run):
-        steps = [step.happened for story in past.stories for step in story.steps if start < step.at <= end]
+        steps = [step.happened for step in own if start < step.at <= end]
         counts = [steps.count(h) for h in ("opened", "re-opened", "changed", "decided", "closed")]
-        rows.append(Row((label, *counts, len(past.unresolved(end)))))
+        left = past.unresolved(end)
+        rows.append(Row((label, *counts, len(left), sum(s.code == ON_ITS_WAY for s, _ in left))))
     return Table("trend", "By run" if by_run else "By day", columns, tuple(rows))
 
 
@@ -228,7 +249,7 @@ def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table
     return Table("accepted", "Accepted", columns, by_currency(columns, details), note)
 
 
-def _resolved(past: Past, first: datetime) -> Table:
+def _resolved(past: Past, first: datetime, *, in_flight: bool) -> Table:
     columns = (
         *WHAT,
         layout.CURRENCY,
@@ -249,7 +270,7 @@ def _resolved(past: Past, first: datetime) -> Table:
             now.reopened or None,
         )
         for s, now in _largest(past.standings())
-        if now.state == "closed" and now.closed and now.closed >= first
+        if now.state == "closed" and now.closed and now.closed >= first and (in_flight or s.code != ON_ITS_WAY)
     ]
     return Table("resolved", "Resolved", columns, by_currency(columns, details))
 
@@ -279,7 +300,7 @@ def decisions(past: Past, first: datetime) -> Table:
     return Table("decisions", "Decisions", columns, tuple(rows))
 
 
-def _events(past: Past, first: datetime) -> Table:
+def _events(past: Past, first: datetime, *, in_flight: bool) -> Table:
     columns = (
         Column("at", "at (UTC)", width=19),
         Column("event", "what happened", width=12),
@@ -293,7 +314,8 @@ def _events(past: Past, first: datetime) -> Table:
         Column("run", "run", width=36),
         Column("why", "why", width=40),
     )
-    found = [(step, s) for s in past.stories for step in s.steps if step.at >= first]
+    told = [s for s in past.stories if in_flight or not _arrived(past, s)]
+    found = [(step, s) for s in told for step in s.steps if step.at >= first]
     rows = [
         Row(
             (
@@ -315,7 +337,9 @@ def _events(past: Past, first: datetime) -> Table:
     return Table("events", "Everything that happened to them", columns, tuple(rows))
 
 
-def _notes(past: Past, aged: Sequence[tuple[Story, Standing]], aged_after: int) -> Iterator[str]:
+def _notes(
+    past: Past, first: datetime, aged: Sequence[tuple[Story, Standing]], aged_after: int, *, in_flight: bool
+) -> Iterator[str]:
     yield (
         "A difference keeps its name as long as it lasts. Its words (documents, cause) are those of its last sight; "
         "amounts, states and decisions are those of each day."
@@ -323,6 +347,10 @@ def _notes(past: Past, aged: Sequence[tuple[Story, Standing]], aged_after: int) 
     if aged:
         have = "difference has" if len(aged) == 1 else "differences have"
         yield f"{len(aged):,} {have} not been resolved for more than {aged_after} days ({AGED})."
+    gone = sum(_arrived(past, s) for s in past.stories if s.steps[-1].at >= first)
+    if gone and not in_flight:
+        were = "document was on its way and is" if gone == 1 else "documents were on their way and are"
+        yield f"{gone:,} {were} counted, not listed: --in-flight lists what arrived, too ({ON_ITS_WAY})."
     ended = sum(now.expired for _, now in past.unresolved())
     if ended:
         yield f"{ended:,} accepted beyond the end of their acceptance: the next run opens them again."

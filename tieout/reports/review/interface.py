@@ -66,7 +66,9 @@ def _state(s: Sent) -> str:
 
 
 def _outcomes(log: Interface) -> Table:
+    """By currency and system written to: what was written into two ledgers is not added up."""
     columns = (
+        Column("to", "to", width=14),
         Column("outcome", "what became of it", width=44),
         Column("operation", "operation", width=10),
         Column("entity", "record", width=14),
@@ -76,18 +78,18 @@ def _outcomes(log: Interface) -> Table:
         Column("amount", "amount", "money"),
     )
     sends = Counter(s.intent for s in log.sent if s.attempt)
-    groups: dict[tuple[str, str, str, str], list[Sent]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[Sent]] = {}
     for s in _writes(log):
-        groups.setdefault((s.currency, _state(s), s.operation, s.entity), []).append(s)
+        groups.setdefault((s.currency, s.connection, _state(s), s.operation, s.entity), []).append(s)
     rows: list[Row] = []
-    for currency in sorted({c for c, *_ in groups}):
-        of_currency = {key: own for key, own in sorted(groups.items()) if key[0] == currency}
+    for currency, to in sorted({key[:2] for key in groups}):
+        of_both = {key: own for key, own in sorted(groups.items()) if key[:2] == (currency, to)}
         first = len(rows)
-        for (_, state, operation, entity), own in of_currency.items():
-            told = state, operation, entity.replace("_", " "), currency
+        for (_, _, state, operation, entity), own in of_both.items():
+            told = to, state, operation, entity.replace("_", " "), currency
             rows.append(Row((*told, *_sums(own, sends, currency))))
-        every = [s for own in of_currency.values() for s in own]
-        total = f"Total {currency}".strip(), None, None, currency
+        every = [s for own in of_both.values() for s in own]
+        total = to, f"Total {currency}".strip(), None, None, currency
         rows.append(Row((*total, *_sums(every, sends, currency)), "total", ((first, len(rows)),)))
     return Table("outcomes", "In total", columns, tuple(rows))
 
