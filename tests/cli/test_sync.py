@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import date
@@ -206,6 +207,13 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
         *("currency", "cause", "remedy", "pair", "state", "owner", "first_seen_at", "last_seen_at"),
     }
     missing = next(d for d in found if d["delta"] == "40.00")
+    assert [missing[k] for k in ("left_label", "right_label", "customer", "amount", "amount_currency", "days")] == [
+        None, "X-9", "Ada Ltd", "40.00", "USD", 0,
+    ]  # fmt: skip
+    [line] = [x for x in tieout("discrepancies", "list").stdout.splitlines() if missing["id"][:12] in x]
+    assert re.search(r"X-9 +Ada Ltd +40\.00 USD +40\.00 +USD +0 ", line), line
+    told = tieout("discrepancies", "history", missing["id"]).stdout.splitlines()[0]
+    assert told.endswith("X-9  Ada Ltd  40.00 USD")
     shown = tieout("discrepancies", "show", missing["id"])
     assert "X-9" in shown.stdout
     assert tieout("discrepancies", "show", "ffff").returncode == 2

@@ -8,8 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
-from tieout.compare import Result
-from tieout.compare.ledgers import Ledger, compare_ledgers
+from tieout.compare.ledgers import Compared, Ledger, compare_ledgers
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
@@ -31,7 +30,7 @@ def past(world: World, at: datetime | None = None) -> Past:
         left="left",
         right="right",
         at=until,
-        stories=history.stories(world.store, "books", until=until),
+        stories=history.stories(world.store, "books", until=until, books=("left", "right")),
         runs=history.runs(world.store, "books", until=until),
         listed=None if at else history.listed(world.store, "books"),
         breaks=log_breaks(world.store),
@@ -39,13 +38,13 @@ def past(world: World, at: datetime | None = None) -> Past:
     )
 
 
-def compared(world: World, as_of: date) -> Result:
+def compared(world: World, as_of: date) -> Compared:
     """Both ledgers as they are now, compared as of a day, beside the sync."""
     sides = [
         Ledger(name, [r for entity in Entity for r in end.all(entity)])
         for name, end in (("left", world.l), ("right", world.r))
     ]
-    return compare_ledgers(*sides, as_of=as_of).result
+    return compare_ledgers(*sides, as_of=as_of)
 
 
 def table(report: Report, key: str) -> Table:
@@ -120,6 +119,17 @@ def test_the_history_tells_what_is_new_resolved_and_there_again() -> None:
     assert rows(whole, "trend", "new", "reopened", "resolved", "unresolved") == [
         (0, 0, 0, 0), (2, 0, 0, 2), (1, 0, 1, 2), (0, 1, 0, 3),
     ]  # fmt: skip
+    # Whose each is and what the document comes to stands in every list; no total adds documents up.
+    who = ("customer", "amount", "amount_currency")
+    assert rows(report, "unresolved", "left", *who) == [
+        ("L-2", "Ada Ltd", D("200.00"), "USD"),
+        ("L-1", "Ada Ltd", D("100.00"), "USD"),
+        ("L-3", "Ada Ltd", D("300.00"), "USD"),
+    ]
+    assert rows(report, "unresolved", "amount", "delta", style="total") == [(None, D("-12.00"))]
+    for key in ("accepted", "decisions"):
+        assert rows(report, key, "left", *who) == [("L-2", "Ada Ltd", D("200.00"), "USD")]
+    assert {row[:2] for row in rows(whole, "events", "customer", "amount_currency")} == {("Ada Ltd", "USD")}
     [chart] = whole.charts
     assert [b.amount for b in chart.bars] == [D(0), D("12.00"), D("11.00"), D("14.00")]
     # As known at the end of the first day: two, open, and nothing of what came later.
@@ -189,7 +199,10 @@ def test_unadjusted_differences_are_held_gross_against_the_threshold() -> None:
     assert rows(report, "amounts", "left", "by", "reason") == [
         ("L-1", None, ""), ("L-2", "Grace", "surcharge, to be billed"),
     ]  # fmt: skip
-    assert [code for (code,) in rows(report, "others", "code")] == ["DUE_DATE_DIFF"]
+    assert rows(report, "amounts", "left", "customer", "amount", "amount_currency") == [
+        ("L-1", "Ada Ltd", D("100.00"), "USD"), ("L-2", "Ada Ltd", D("200.00"), "USD"),
+    ]  # fmt: skip
+    assert rows(report, "others", "code", "customer", "amount") == [("DUE_DATE_DIFF", "Ada Ltd", D("300.00"))]
     assert broken(unadjusted.build(past(world), compared(world, today), as_of=today, thresholds={"USD": D("19")})) == []
 
 

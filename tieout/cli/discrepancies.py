@@ -29,7 +29,7 @@ _COLUMNS = (
     *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
     *("right_label", "amount", "amount_currency", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
-    *("last_seen_at", "closed_at", "accepted_until", "seen"),
+    *("days", "last_seen_at", "closed_at", "accepted_until", "seen"),
 )
 _SHORTEST = 6
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -60,11 +60,13 @@ def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple
 
 
 def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each difference with the customer and the amount of its document, "" where nobody knows them.
+    """Each difference with the customer and the amount of its document, "" where nobody knows them, and its age.
 
-    The amount is that of the left book, where the document is there; with its currency.
+    The amount is that of the left book, where the document is there; with its currency. `days` is how long ago it was
+    first seen, or how long it lasted.
     """
     from tieout.sync import names
+    from tieout.sync.store import instant
 
     def sides(d: dict[str, Any]) -> list[tuple[str, str, str]]:
         pair = settings.pairs.get(d["pair"])
@@ -73,12 +75,12 @@ def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]])
         return [(c, d["kind"], d[s]) for s, c in (("left", pair.left), ("right", pair.right)) if d.get(s) and d["kind"]]
 
     known = names.of_records(store, (side for d in found for side in sides(d)))
-    out = []
+    now, out = clock(), []
     for d in found:
-        about = [known[side] for side in sides(d) if side in known]
-        priced = next((a for a in about if a.amount), None)
-        money = {"amount": priced.amount if priced else "", "amount_currency": priced.currency if priced else ""}
-        out.append(d | {"customer": next((a.customer for a in about if a.customer), "")} | money)
+        about = names.of_either(known, sides(d))
+        days = ((instant(d["closed_at"]) if d["closed_at"] else now) - instant(d["first_seen_at"])).days
+        money = {"amount": about.amount, "amount_currency": about.currency}
+        out.append(d | {"customer": about.customer} | money | {"days": days})
     return out
 
 
@@ -107,13 +109,14 @@ def list_(
             _shown("amount", d),
             money(d["delta"]),
             d["currency"],
+            str(d["days"]),
             d["cause"],
         )
         for d in found[:limit]
     ]
     left, right = _books(config, found)
-    head = ("id", "state", "code", "what", left, right, "customer", "amount", "delta", "", "cause")
-    out.lines(table(head, rows, right=(7, 8)))
+    head = ("id", "state", "code", "what", left, right, "customer", "amount", "delta", "", "days", "cause")
+    out.lines(table(head, rows, right=(7, 8, 10)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
     moved = ", ".join(f"{money(total)} {currency}" for currency, total in sorted(_sums(found).items()))
@@ -179,7 +182,9 @@ def history(out: Out, id: str, config: str | None) -> None:
         told = [s for pair, known in found for s in stories(store, pair, until=clock()) if s.id == known]
     out.data({"histories": [_told(s) for s in told]})
     for story in told:
-        out.line(f"{story.id}  {story.code}  {clean(story.left_label or '')}  {clean(story.right_label or '')}")
+        now = found[story.pair, story.id]
+        labels = (story.left_label, story.right_label, now["customer"], _shown("amount", now))
+        out.line("  ".join([story.id, story.code, *(clean(label or "") for label in labels)]))
         rows = [
             (
                 when(e["at"]),
@@ -340,6 +345,8 @@ def _shown(name: str, d: dict[str, Any]) -> str:
         return ""
     if name == "secondary":
         return ", ".join(d[name])
+    if name == "days":
+        return count(d[name], "day")
     value = str(d.get(name) or "")
     return when(value) if name.endswith(("_at", "_until")) else words(value) if name in ("kind", "field") else value
 

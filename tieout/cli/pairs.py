@@ -49,7 +49,7 @@ def past(asked: Asked, until: datetime) -> Past:
             left=left,
             right=right,
             at=until,
-            stories=history.stories(store, pair, until=until),
+            stories=history.stories(store, pair, until=until, books=(left, right)),
             runs=history.runs(store, pair, until=until),
             listed=history.listed(store, pair) if now else None,
             breaks=log_breaks(store),
@@ -67,7 +67,7 @@ def earlier(asked: Asked, past: Past, until: datetime) -> Past:
         return replace(
             past,
             at=until,
-            stories=history.stories(store, past.pair, until=until),
+            stories=history.stories(store, past.pair, until=until, books=(past.left, past.right)),
             runs=history.runs(store, past.pair, until=until),
             listed=None,
         )

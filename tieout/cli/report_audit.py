@@ -113,8 +113,8 @@ def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Re
     from tieout.reports.reconciliation.unadjusted import build
 
     past, books = pairs.past(asked, pairs.known_until(asked)), asked.books()
-    result = pairs.compared(asked, books, pairs.known(asked)).result
-    return build(past, result, as_of=asked.as_of, thresholds=dict(thresholds))
+    compared = pairs.compared(asked, books, pairs.known(asked))
+    return build(past, compared, as_of=asked.as_of, thresholds=dict(thresholds))
 
 
 @click.command("interface-log")
@@ -180,7 +180,7 @@ def audit(
         _bridge(asked, books, compared, known, thresholds=dict(thresholds), base=base),
         *_of_books(asked, books, first, closed=(then, closed_at)),
         differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
-        unadjusted.build(now, compared.result, as_of=asked.as_of, thresholds=dict(thresholds)),
+        unadjusted.build(now, compared, as_of=asked.as_of, thresholds=dict(thresholds)),
         _interface(asked, first),
         *([_post_close(asked, closed_at, then)] if closed_at else []),
     ]

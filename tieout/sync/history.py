@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.model import Entity, Existence, from_json, from_micros
-from tieout.sync import schema
+from tieout.sync import names, schema
 from tieout.sync.differences import DECIDED, OPEN_STATES
 from tieout.sync.fetch import GONE
 from tieout.sync.past import Approval, Interface, PastRun, Revised, Sent, Step, Story, Version
@@ -27,15 +28,28 @@ _AT_ONCE = 500
 # ── differences ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stories(store: Store, pair: str, *, until: datetime) -> list[Story]:
-    """Every discrepancy of the pair that was seen by then, with what happened to it by then; by id."""
+def stories(store: Store, pair: str, *, until: datetime, books: tuple[str, str] | None = None) -> list[Story]:
+    """Every discrepancy of the pair that was seen by then, with what happened to it by then; by id.
+
+    books: the pair's connections, left first, to say of each whose it is and what its document comes to
+    """
     t = schema.discrepancy
     rows = {r["id"]: r for r in store.rows(sa.select(t).where(t.c.pair == pair).order_by(t.c.id))}
     steps: dict[str, list[Step]] = defaultdict(list)
     for id, step in _steps(store, pair, until):
         if id in rows:
             steps[id].append(step)
-    return [_story(rows[id], steps[id]) for id in rows if steps[id]]
+    told = [_story(rows[id], steps[id]) for id in rows if steps[id]]
+    return _about(store, told, books) if books else told
+
+
+def _about(store: Store, told: list[Story], books: tuple[str, str]) -> list[Story]:
+    def sides(s: Story) -> list[names.Native]:
+        both = zip(books, (s.left, s.right), strict=True)
+        return [(connection, s.kind, id) for connection, id in both if id and s.kind]
+
+    known = names.of_records(store, (side for s in told for side in sides(s)))
+    return [replace(s, about=names.of_either(known, sides(s))) for s in told]
 
 
 def _steps(store: Store, pair: str, until: datetime) -> Iterator[tuple[str, Step]]:

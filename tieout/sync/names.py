@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 import sqlalchemy as sa
 
 from tieout.model import Entity
 from tieout.sync import schema
+from tieout.sync.past import NOBODY, About
 from tieout.sync.store import Store, loads
 
 _AT_ONCE = 500
@@ -29,16 +29,11 @@ def of_subjects(store: Store, ids: Iterable[str]) -> dict[str, str]:
     return {id: name for id, name in found.items() if name}
 
 
-@dataclass(frozen=True, slots=True)
-class About:
-    """Of a record as last read. customer: whose it is, or itself, "" where that one was never read.
-
-    amount: of the document, unsigned, as text; "" of a customer · currency: of that amount
-    """
-
-    customer: str
-    amount: str = ""
-    currency: str = ""
+def of_either(known: Mapping[Native, About], sides: Iterable[Native]) -> About:
+    """What both books' records of one thing say of it; amount and customer each of the first that has one."""
+    about = [known[side] for side in sides if side in known]
+    priced = next((a for a in about if a.amount), NOBODY)
+    return About(next((a.customer for a in about if a.customer), ""), priced.amount, priced.currency)
 
 
 def of_records(store: Store, wanted: Iterable[Native]) -> dict[Native, About]:

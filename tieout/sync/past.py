@@ -44,10 +44,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """Of a record as last read. customer: whose it is, or itself, "" where that one was never read.
+
+    amount: of the document, unsigned, as text; "" of a customer · currency: of that amount
+    """
+
+    customer: str
+    amount: str = ""
+    currency: str = ""
+
+
+NOBODY = About("")
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A discrepancy with all that happened to it, oldest first. The words are those of its last sight.
 
     delta: as last seen, for events that do not say theirs · currency: "" for one that has none
+    about: whose it is, and what the document comes to, as last read; where nobody asked, nothing
     """
 
     id: str
@@ -67,6 +83,7 @@ class Story:
     currency: str
     delta: Decimal
     steps: tuple[Step, ...]
+    about: About = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,7 @@ from tieout.model import ZERO, tidy
 from tieout.reports import layout
 from tieout.reports.frame import Bar, Chart, Column, Report, Row, Table
 from tieout.reports.reconciliation.past import (
-    CODE,
     DELTA,
-    ID,
     WHAT,
     Past,
     before,
@@ -281,8 +279,7 @@ def decisions(past: Past, first: datetime) -> Table:
         Column("at", "at (UTC)", width=19),
         Column("by", "by", width=16),
         Column("action", "decided", width=14),
-        ID,
-        CODE,
+        *WHAT,
         Column("reason", "why", width=40),
         Column("owner", "to", width=14),
         Column("until", "until, inclusive", "date"),
@@ -295,7 +292,7 @@ def decisions(past: Past, first: datetime) -> Table:
         then = standing(s, step.at)
         delta = tidy(then.delta) if then and s.currency else None
         until = step.until.date() if step.until else None
-        told = (moment(step.at), step.by, step.action, s.id, s.code, step.reason, step.owner, until)
+        told = (moment(step.at), step.by, step.action, *what(s), step.reason, step.owner, until)
         rows.append(Row((*told, s.currency, delta)))
     return Table("decisions", "Decisions", columns, tuple(rows))
 
@@ -304,8 +301,7 @@ def _events(past: Past, first: datetime, *, in_flight: bool) -> Table:
     columns = (
         Column("at", "at (UTC)", width=19),
         Column("event", "what happened", width=12),
-        ID,
-        CODE,
+        *WHAT,
         layout.CURRENCY,
         DELTA,
         Column("left_value", "A says", width=18),
@@ -321,8 +317,7 @@ def _events(past: Past, first: datetime, *, in_flight: bool) -> Table:
             (
                 moment(step.at),
                 step.action or step.happened,
-                s.id,
-                s.code,
+                *what(s),
                 s.currency,
                 tidy(step.delta) if step.delta is not None and s.currency else None,
                 layout.says(s.field, step.left),

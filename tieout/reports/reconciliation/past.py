@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
+from tieout.model import tidy
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Row
-from tieout.sync.past import UNRESOLVED, PastRun, Standing, Step, Story, standing
+from tieout.sync.past import UNRESOLVED, About, PastRun, Standing, Step, Story, standing
 
 ID, CODE = Column("id", "difference", width=18), Column("code", "code", width=24)
+_DOCUMENT = "amount"  # no total has it: several differences may be of one document
 DELTA = Column("delta", "moves A to B by", "money")
 WHAT = (
     ID,
@@ -18,6 +21,9 @@ WHAT = (
     Column("kind", "what", width=14),
     Column("left", "in A", width=18),
     Column("right", "in B", width=18),
+    Column("customer", "customer", width=26),
+    Column(_DOCUMENT, "document comes to", "money"),
+    Column("amount_currency", "in", width=6),
 )
 
 
@@ -55,9 +61,14 @@ def moment(at: datetime | None) -> str | None:
 
 
 def what(story: Story) -> tuple[Cell, ...]:
-    """Its id, code, kind, and what the two ledgers call it."""
+    """Its id, code, kind, what the two ledgers call it, whose it is, and what the document comes to."""
     left, right = story.left_label or story.left, story.right_label or story.right
-    return story.id, story.code, story.kind.replace("_", " "), left, right
+    return story.id, story.code, story.kind.replace("_", " "), left, right, *whose(story.about)
+
+
+def whose(about: About) -> tuple[Cell, ...]:
+    """Its customer, and the amount of its document with its currency."""
+    return about.customer, tidy(Decimal(about.amount)) if about.amount else None, about.currency
 
 
 def by_currency(columns: Sequence[Column], details: Iterable[tuple[Cell, ...]]) -> tuple[Row, ...]:
@@ -65,7 +76,8 @@ def by_currency(columns: Sequence[Column], details: Iterable[tuple[Cell, ...]]) 
     at = next(n for n, c in enumerate(columns) if c.key == "currency")
     kept = list(details)
     priced = sorted((d for d in kept if d[at]), key=lambda d: str(d[at]))
-    return (*layout.totalled(columns, priced), *(Row(d) for d in kept if not d[at]))
+    summed = {c.key for c in columns} - {_DOCUMENT}
+    return (*layout.totalled(columns, priced, summed), *(Row(d) for d in kept if not d[at]))
 
 
 def state_of(now: Standing) -> str:

@@ -9,22 +9,27 @@ from decimal import Decimal
 
 from tieout.compare import Result
 from tieout.compare.codes import OF_SYNC
+from tieout.compare.ledgers import Compared, Placed, Which
 from tieout.compare.result import Discrepancy
-from tieout.model import ZERO, tidy
+from tieout.model import ZERO, Entity, tidy
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.reconciliation.past import DELTA, WHAT, Past, by_currency, moment, proofs, state_of, what
-from tieout.sync.past import Standing, Story
+from tieout.reports.reconciliation.past import DELTA, WHAT, Past, by_currency, moment, proofs, state_of, what, whose
+from tieout.sync.past import About, Standing, Story
 
 _OPEN, _ACCEPTED, _SINCE = "not accepted", "accepted", "resolved after the day"
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A difference of the day. now: how it stands in the pair's list; None where no run has listed it"""
+    """A difference of the day. now: how it stands in the pair's list; None where no run has listed it
+
+    about: whose its document is, and by how much it counts on the day
+    """
 
     d: Discrepancy
     now: Standing | None
+    about: About
 
     @property
     def state(self) -> str:
@@ -34,17 +39,19 @@ class _Held:
         return {"accepted": _ACCEPTED, "closed": _SINCE}.get(self.now.state, _OPEN)
 
 
-def build(past: Past, compared: Result, *, as_of: date, thresholds: Mapping[str, Decimal]) -> Report:
+def build(past: Past, compared: Compared, *, as_of: date, thresholds: Mapping[str, Decimal]) -> Report:
     """Every difference that both ledgers have as of the day, with who decided what; A is the left ledger, B the right.
 
     past: what is known of the pair's list, also what was decided after the day
     thresholds: per currency, in major units: up to it, inclusive, the sum is said to be within
     """
     stories = {s.id: (s, now) for s, now in past.standings()}
-    held = [_Held(d, stories[d.id][1] if d.id in stories else None) for d in compared.discrepancies]
+    result = compared.result
+    placed = {(d.side, d.kind, d.id): d for c in compared.clusters for d in c.documents}
+    held = [_Held(d, stories[d.id][1] if d.id in stories else None, _about(placed, d)) for d in result.discrepancies]
     held.sort(key=lambda h: (-abs(h.d.delta), h.d.code, h.d.id))
     moving = [h for h in held if h.d.currency and h.d.delta]
-    found = {d.id for d in compared.discrepancies}
+    found = {d.id for d in result.discrepancies}
     told = [(s, now) for s, now in past.unresolved() if s.code in OF_SYNC and s.id not in found]
     return Report(
         name="unadjusted",
@@ -58,7 +65,7 @@ def build(past: Past, compared: Result, *, as_of: date, thresholds: Mapping[str,
             _listed("others", "Differences that move no total", [h for h in held if h not in moving]),
             *([_of_sync(told)] if told else []),
         ),
-        proofs=(*_net(moving, compared), *_within(moving, thresholds), *proofs(past)),
+        proofs=(*_net(moving, result), *_within(moving, thresholds), *proofs(past)),
         notes=(
             (
                 "Net: what they move A to B by, with its sign; gross: without regard to sign. A threshold is held "
@@ -74,6 +81,14 @@ def build(past: Past, compared: Result, *, as_of: date, thresholds: Mapping[str,
         parameters={"pair": past.pair}
         | {f"threshold {c}": format(tidy(v), "f") for c, v in sorted(thresholds.items())},
     )
+
+
+def _about(placed: Mapping[tuple[Which, str, str], Placed], d: Discrepancy) -> About:
+    """Of the left book, where it has the document."""
+    found = placed.get(("left", d.kind, d.left or "")) or placed.get(("right", d.kind, d.right or ""))
+    if found is None:
+        return About((d.left_label or d.right_label or "") if d.kind == Entity.CUSTOMER else "")
+    return About(found.customer, str(abs(found.effect)), found.currency)
 
 
 def _notes(past: Past, held: Sequence[_Held]) -> Iterator[str]:
@@ -138,6 +153,7 @@ def _listed(key: str, title: str, held: Sequence[_Held]) -> Table:
             h.d.kind.replace("_", " "),
             h.d.left_label or h.d.left,
             h.d.right_label or h.d.right,
+            *whose(h.about),
             h.d.currency,
             tidy(h.d.delta) if h.d.currency else None,
             *_stands(h.now, h.d.cause, confirmed=h.d.confirmed),
