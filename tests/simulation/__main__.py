@@ -26,7 +26,7 @@ from tests.simulation.boundaries import ACTIONS, GO
 from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
-from tests.simulation.suites import PLACES, Job, jobs, seconds, singles, small, some_of
+from tests.simulation.suites import PLACES, Job, in_order, jobs, seconds, singles, small, some_of
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
 COLUMNS = {
@@ -200,6 +200,9 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
     kinds = {kind: before.get(kind, 0) + part.kinds[kind] for kind in ("singles", "pairs", "random")}
     marks = before.get("goes_on_after", {}) | part.marks
     firsts = sum(1 for place in small() for _ in singles(*place))
+    order = [at for at, _ in in_order()]
+    first = [at for at in order if at.startswith("0000")]
+    past = marks.get("singles", "")
     tried, of = before.get("first_faults_tried", 0) + part.firsts, before.get("pairs_after_those", 0) + part.pairs
     return {
         "title": "Fault schedules in simulation",
@@ -207,8 +210,10 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
         "about": "each run goes on where the one before ended; the file of these figures says where",
         "schedules": before.get("schedules", 0) + part.schedules,
         **kinds,
-        "singles_in_all": sum(1 for place in PLACES for _ in singles(*place)),
-        "share_of_singles_run": f"{int(marks.get('singles', '0'), 16) / 16**8:.2%}",
+        "singles_in_all": len(order),
+        "share_of_singles_run": f"{sum(at <= past for at in order) / len(order):.2%}",
+        "faults_at_boundaries_of_stories": len(first),
+        "of_those_tried_at_one_point_or_more": sum(at <= past for at in first),
         "first_faults_in_small_stories": firsts,
         "first_faults_tried": tried,
         "pairs_after_those": of,

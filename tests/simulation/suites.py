@@ -45,8 +45,19 @@ class Job:
 
 
 def place_of(schedule: Schedule) -> str:
-    """Where a schedule comes in an order that mixes stories, targets and points, and that a new point does not change."""
+    """Where a schedule comes in an order that mixes stories, targets and points."""
     return hashlib.sha256(str(schedule).encode()).hexdigest()[:8]
+
+
+def in_order() -> list[tuple[str, Schedule]]:
+    """All single faults, each with its place: first one of each story, target, boundary and action, then a second one."""
+    kinds: dict[tuple[str, ...], list[tuple[str, Schedule]]] = {}
+    for place in PLACES:
+        points = undisturbed(*place).points
+        for one in singles(*place):
+            [(number, action)] = one.at
+            kinds.setdefault((*place, points[number - 1].where, action), []).append((place_of(one), one))
+    return sorted((f"{n:04x}{at}", one) for found in kinds.values() for n, (at, one) in enumerate(sorted(found)))
 
 
 def jobs(kinds: Iterable[str], after: Mapping[str, str]) -> Iterator[Job]:
@@ -62,9 +73,8 @@ def jobs(kinds: Iterable[str], after: Mapping[str, str]) -> Iterator[Job]:
 
 
 def every_single(after: str = "") -> Iterator[Job]:
-    """One fault, at every point of every story: the first hundred are of any story, target and point."""
-    found = sorted((place_of(s), s) for place in PLACES for s in singles(*place))
-    rest = [(at, s) for at, s in found if at > after]
+    """One fault, at every point of every story; at every boundary of each once before any of them is struck again."""
+    rest = [(at, s) for at, s in in_order() if at > after]
     for n in range(0, len(rest), CHUNK):
         some = rest[n : n + CHUNK]
         yield Job("singles", some[-1][0], tuple(s for _, s in some))

@@ -82,6 +82,9 @@ def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_th
     found = list(itertools.islice(suites.jobs(kinds, {}), 12))
     assert [job.kind for job in found] == [*kinds] * 4
     assert {(s.story, s.target) for job in found[::3] for s in job.schedules} == set(FEW)
+    kinds_of = [(s.story, s.target, *_struck(s)) for _, s in suites.in_order()]
+    every = len(set(kinds_of))
+    assert len(set(kinds_of[:every])) == every, "each boundary of each once, before any is struck again"
     assert [s.seed for job in found[2::3] for s in job.schedules] == list(range(1, 81)), "none is left out"
     marks = {job.kind: job.mark for job in found[:6]}
     assert list(itertools.islice(suites.jobs(kinds, marks), 6)) == found[6:]
@@ -91,20 +94,28 @@ def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_th
     assert suites.some_of(every) == some
 
 
-def test_figures_of_several_runs_add_up_and_say_what_each_ran_on() -> None:
+def _struck(single: Schedule) -> tuple[str, str]:
+    [(number, action)] = single.at
+    return undisturbed(single.story, single.target).points[number - 1].where, action
+
+
+def test_figures_of_several_runs_add_up_and_say_what_each_ran_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "PLACES", list(FEW))
     one = {"wrong": [("silent", "L-1")], "words": "replay six\n  silent: L-1", "struck": {("clock", "forward"): 2}}
     found = {"kind": "pairs", "mark": "40000000", "of": 300, "results": [one, one | {"wrong": []}]}
     part = Part("c0ffee", "run")
     part.take(found)
     once = added({}, part, seconds=60)
     later = Part("decade", "run more")
-    later.take(found | {"kind": "singles", "mark": "80000000", "of": 0})
+    order = [at for at, _ in suites.in_order()]
+    half = order[len(order) // 2 - 1]
+    later.take(found | {"kind": "singles", "mark": half, "of": 0})
     twice = added(json.loads(json.dumps(once)), later, seconds=60)
     assert (once["schedules"], twice["schedules"], twice["pairs"], twice["singles"]) == (2, 4, 2, 2)
     assert (twice["silent_differences"], twice["failed"], twice["duplicates"]) == (2, 2, 0)
     assert [f["seed"] for f in twice["seeds_of_failures"]] == ["replay six"] * 2
     assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == ("50.00%", 300)
-    assert twice["goes_on_after"] == {"pairs": "40000000", "singles": "80000000"}
+    assert twice["goes_on_after"] == {"pairs": "40000000", "singles": half}
     assert twice["struck"] == {"clock.forward": 8}
     assert [run["schedules"] for run in twice["runs"]] == [2, 2]
     assert [(run["commit"], run["command"]) for run in twice["runs"]] == [("c0ffee", "run"), ("decade", "run more")]
