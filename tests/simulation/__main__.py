@@ -82,10 +82,25 @@ def plant(args: argparse.Namespace) -> int:
     killed = sum(map(bool, found.values()))
     print(f"{killed} of {len(found)} mutants killed" + (f"; these fail without a mutant: {false}" if false else ""))
     if args.json:
-        args.json.write_text(
-            json.dumps({"mutants": len(found), "killed": killed, "by": found}, indent=1) + "\n", "utf-8"
-        )
+        command = " ".join(["python -m tests.simulation", *sys.argv[1:]])
+        figures = defects(found, commit=_commit(), command=command)
+        args.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 1 if false or killed < len(found) else 0
+
+
+def defects(found: Mapping[str, str], *, commit: str, command: str) -> dict[str, Any]:
+    """The figures of planted mutants. found: what noticed each, by its name, and what that said; "" if nothing did"""
+    by = {name: f"`{said.partition(': ')[0]}`" if said else "nothing" for name, said in found.items()}
+    return {
+        "title": "Deliberate defects",
+        "command": command,
+        "commit": commit,
+        "defects planted into the product": len(found),
+        "noticed": sum(map(bool, found.values())),
+        "what notices them": [
+            {"defect": m.name, "what it does": m.breaks, "noticed by": by[m.name]} for m in MUTANTS if m.name in found
+        ],
+    }
 
 
 def replay(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.__main__ import defects
 from tests.simulation.mutants import MUTANTS, Change, NoPlaceError, noticed, outcome, planted
 
 # Of each kind of defect one that takes little time.
@@ -25,3 +26,12 @@ def test_a_mutant_whose_place_is_gone_says_so() -> None:
 def test_a_mutant_is_noticed_and_the_product_is_not(mutant) -> None:
     assert [outcome(killer) for killer in mutant.killers] == [""] * len(mutant.killers)
     assert noticed(mutant)
+
+
+def test_a_defect_that_nothing_notices_is_said_in_the_figures() -> None:
+    first, second = MUTANTS[:2]
+    found = {first.name: "pay/file commit.after=crash: doubled: 2 payment: under K", second.name: ""}
+    figures = defects(found, commit="c0ffee", command="run")
+    assert (figures["defects planted into the product"], figures["noticed"], figures["commit"]) == (2, 1, "c0ffee")
+    noticed_by = {row["defect"]: row["noticed by"] for row in figures["what notices them"]}
+    assert noticed_by == {first.name: "`pay/file commit.after=crash`", second.name: "nothing"}
