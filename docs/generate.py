@@ -60,7 +60,7 @@ def cli_page() -> str:
             "Every command takes `--json` (one document on stdout, money as text), `--quiet` (nothing unless something "
             "is wrong), `--debug` (where an error came from) and `--help`.\n"
         ),
-        "```\n" + (cli.epilog or "").lstrip("\b\n").rstrip() + "\n130  interrupted\n```\n",
+        "```\n" + (cli.epilog or "").lstrip("\b\n").rstrip() + "\n```\n",
         (
             "Variables: `TIEOUT_CONFIG` names the configuration, `TIEOUT_SECRET_KEY` holds the key of the encrypted "
             "file of sign-ins (32 bytes in base64).\n"

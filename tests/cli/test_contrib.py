@@ -38,7 +38,8 @@ def configured(tmp_path: Path) -> Path:
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, shell=True, executable="/bin/sh", cwd=folder, capture_output=True, text=True, check=False, timeout=60,
-        env={"PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "TIEOUT_CONFIG": str(folder / "tieout.toml")},
+        env={"PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "TIEOUT_CONFIG": str(folder / "tieout.toml")}
+        | {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
     )  # fmt: skip
 
 
@@ -69,6 +70,65 @@ def test_the_service_runs_its_command(configured: Path) -> None:
     assert service["SuccessExitStatus"].split() == ["3", "130"], (
         "a busy or unreachable system is no failure of the unit"
     )
+
+
+FILES = """
+[company]
+name = "Example"
+[connection.a]
+kind = "tabular"
+folder = "a"
+currency = "USD"
+settle_seconds = 0
+exports = [{ glob = "*.csv", profile = "customers" }]
+[connection.b]
+kind = "tabular"
+folder = "b"
+outbox = "out"
+currency = "USD"
+settle_seconds = 0
+exports = [{ glob = "*.csv", profile = "customers" }]
+imports = { customer = "import-customers" }
+[pair.main]
+left = "a"
+right = "b"
+mode = "auto"
+"""
+
+
+def test_what_the_service_hands_over_can_be_read_by_the_group_and_the_rest_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(FILES)
+    for folder, rows in (("a", "1,Example Buyer\n"), ("b", ""), ("out", None)):
+        (tmp_path / folder).mkdir()
+        if rows is not None:
+            (tmp_path / folder / "customers.csv").write_text("customer,name\n" + rows)
+    service = unit(SERVICE)["Service"]
+    command = service["ExecStart"].replace("%i", "main").replace("/opt/tieout/bin/tieout", str(PROGRAM))
+    ran = run(f"umask {service['UMask']}; {command}", tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    handed = list((tmp_path / "out").glob("*customers*"))
+    assert len(handed) == 2
+    assert {p.stat().st_mode & 0o777 for p in handed} == {0o640}
+    kept = [p for d in (".", ".tieout", "evidence") for p in (tmp_path / d).glob("*") if p.is_file()]
+    mine = [p for p in kept if p.name not in {"tieout.toml", ".gitignore"}]
+    assert len(mine) >= 4
+    assert {p.stat().st_mode & 0o777 for p in mine} == {0o600}
+
+
+def test_the_daily_line_says_what_is_open_for_cron_mails_only_what_is_said(tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(FILES)
+    for folder, rows in (("a", "1,Example Buyer,NT30\n"), ("b", ""), ("out", None)):
+        (tmp_path / folder).mkdir()
+        if rows is not None:
+            (tmp_path / folder / "customers.csv").write_text("customer,name,terms\n" + rows)
+    lines = [line for line in (CONTRIB / "crontab").read_text().splitlines() if line and line[0] in "*0123456789"]
+    often, daily = (line.split(maxsplit=5)[5].replace("/etc/tieout", str(tmp_path)) for line in lines)
+    quarter = run(often, tmp_path)
+    assert (quarter.returncode, quarter.stderr) == (0, "")
+    day = run(daily, tmp_path)
+    config = tmp_path / "tieout.toml"
+    assert day.returncode == 1
+    assert day.stderr == f"Example: main: 1 difference is open → tieout discrepancies list -c {config} main\n"
 
 
 def test_the_service_may_write_where_its_state_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tieout.cli.output import Out, clean, common, count, document, gravest, tabl
 from tieout.cli.state import anchor, anchored, clock, config_option, writing
 
 if TYPE_CHECKING:
+    from tieout.cli.failures import Told
     from tieout.compare import Result
     from tieout.config import Settings
     from tieout.connectors import Connector
@@ -57,7 +58,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
 
     settings = load(config)
     out.company = settings.company.name
-    names = [settings.connection(connection).name] if connection else list(settings.connections)
+    names = [settings.connection(connection).name] if connection else _all("connection", settings.connections, settings)
     pulled, failed = [], []
     with writing(out, settings) as store:
         for name in names:
@@ -66,7 +67,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
                     pulled.append(_pull(store, live[name], full=full, step=step))
             except Exception as error:  # noqa: BLE001  one connection that fails does not stop the others
                 failed.append(_failure(out, name, error))
-    out.data({"connections": pulled, "errors": failed})
+    out.data({"connections": pulled, "errors": failed + _beside(out)})
     rows = [
         (p["connection"], entity, f"{e['rows']:,}", f"{len(e['rejected']):,}", "yes" if e["complete"] else "no")
         for p in pulled
@@ -107,11 +108,31 @@ def _pull(store: Store, connector: Connector, *, full: bool, step: Any) -> dict[
     return {"connection": connector.name, "run": run, "company": company.name, "entities": entities}
 
 
+def _all(what: str, named: Mapping[str, Any], settings: Settings) -> list[str]:
+    """All of them. Raises ConfigError where there are none: a schedule that does nothing is not well."""
+    from tieout.errors import ConfigError
+
+    if not named:
+        raise ConfigError(
+            f"{settings.path.name} has no {what}: there is nothing to do", hint=f"add [{what}.NAME] to it"
+        )
+    return list(named)
+
+
 def _failure(out: Out, name: str, error: Exception) -> dict[str, Any]:
     """Tell what stopped one connection or pair, and return it for --json."""
     from tieout.cli.output import tell
 
-    told = tell(out, error, where=name)
+    return _entry(name, tell(out, error, where=name))
+
+
+def _beside(out: Out) -> list[dict[str, Any]]:
+    """What went wrong beside the work, as among `errors`; one trouble once."""
+    told = {t.message: t for t in out.late}
+    return [_entry("evidence", t) for t in told.values()]
+
+
+def _entry(name: str, told: Told) -> dict[str, Any]:
     return {"name": name} | document(told.exit, told.message, told.problems, told.hint)
 
 
@@ -145,7 +166,7 @@ def sync(
 
     settings = load(config)
     out.company = settings.company.name
-    names = [settings.pair(pair).name] if pair else list(settings.pairs)
+    names = [settings.pair(pair).name] if pair else _all("pair", settings.pairs, settings)
     reports, failed = [], []
     with writing(out, settings) as store:
         for name in names:
@@ -161,10 +182,14 @@ def sync(
         lost = orphans(store, settings.pairs)
     for orphan in lost:
         out.warn(f"{clean(orphan)}\n  → {ORPHAN_HINT}")
-    out.data({"runs": [r.as_json() for r in reports], "errors": failed})
+    out.data({"runs": [r.as_json() for r in reports], "errors": failed + _beside(out)})
     codes = [*(r.exit_code for r in reports), *(f["exit"] for f in failed), *(4 for _ in lost)]
-    if fail_on_differences and any(r.changes.open for r in reports):
-        codes.append(1)
+    for report in reports:
+        if fail_on_differences and report.changes.open:
+            codes.append(1)
+            if out.quiet:  # else the list is named already; a scheduler that mails output would tell nobody
+                are = count(report.changes.open, "difference is", "differences are")
+                out.warn(f"{report.pair}: {are} open\n  → tieout discrepancies list {report.pair}")
     return gravest(codes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -182,7 +183,7 @@ def pack(out: Out, *, run: str, output: Path, config: str | None) -> None:
         told = packing.write(target, store, journals, anchors.signer, run=run, company=settings.company.name)
     out.data({"file": str(output), "run": told["run"], "pair": told["pair"], "key": told["key"]})
     out.line(f"{output}: run {told['run']} of pair {clean(told['pair'])}, signed with key {told['key']}")
-    out.note(f"  → tieout evidence verify {output}")
+    out.note(f"  → tieout evidence verify {quote(str(output))}")
 
 
 @evidence.command()

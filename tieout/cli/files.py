@@ -335,11 +335,8 @@ def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> Non
             out.warn(clean(f"{read['file']}: not compared, as it is no column of a ledger: {named}"))
         if isinstance(read, dict) and read.get("rejected") and "state" in read:
             again = f"tieout pull {quote(read['state'])}"
-            out.warn(
-                clean(
-                    f"{read['state']}: {read['rejected']:,} could not be read when last seen; not compared\n  → {again}"
-                )
-            )
+            says = f"{read['state']}: {read['rejected']:,} could not be read when last seen; not compared"
+            out.warn(f"{clean(says)}\n  → {clean(again)}")
         elif isinstance(read, dict) and read.get("rejected"):
             again = f"tieout profile check {quote(str(read['file']))} --profile {quote(profiles[side])}"
             were = "row was" if read["rejected"] == 1 else "rows were"

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import wraps
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -31,6 +33,11 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
 _PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60
+# A command that takes --config, where a next step names it.
+_TAKES_CONFIG = re.compile(
+    r"\btieout (?:check|connect|pull|sync|(?:plan|discrepancies|report) [a-z-]+|evidence (?:confirm|key|pack|verify))\b"
+    r"(?! -c )"
+)
 
 
 def gravest(codes: Iterable[int]) -> int:
@@ -130,14 +137,16 @@ class Out:
 
     quiet: nothing for a person unless something is wrong, and that on one line that says whose books they are: for the
     mails and logs of schedulers that run many · company: whose books they are, once it is known
+    config: the configuration, where the next command has to name it as this one did
     """
 
     json: bool
     quiet: bool
     debug: bool
     company: str = ""
+    config: str = ""
     broken: OSError | None = None  # why stdout could not take all that was said; the work went on
-    late: list[int] = field(default_factory=list)  # exit codes of what went wrong beside the work, and was told
+    late: list[Told] = field(default_factory=list)  # what went wrong beside the work, and was told
     said: set[str] = field(default_factory=set)  # what went wrong and was told, without where
 
     def data(self, value: Any) -> None:
@@ -161,15 +170,23 @@ class Out:
     def note(self, text: str) -> None:
         """What goes on beside the result: progress, the next step."""
         if not self.quiet and not self.json:
-            self._print(text, sys.stderr)
+            self._print(self._steps(text), sys.stderr)
 
     def warn(self, text: str) -> None:
         """What is wrong, and on lines of their own (`  - `, `  → `) its parts and the next step."""
-        text = masked(text)
+        text = self._steps(masked(text))
         if self.quiet:
             lines = [line.strip() for line in text.strip().splitlines()]
             text = " ".join([f"{clean(self.company)}:"] * bool(self.company) + lines)
         self._print(text, sys.stderr)
+
+    def step(self, hint: str) -> str:
+        """What to type next, with the configuration that this command was given: without it, it would read another."""
+        return _TAKES_CONFIG.sub(lambda found: f"{found[0]} -c {quote(self.config)}", hint) if self.config else hint
+
+    def _steps(self, text: str) -> str:
+        """The text, its lines that begin with → made complete."""
+        return "\n".join(self.step(line) if line.startswith("  → ") else line for line in text.split("\n"))
 
     def trace(self, text: str) -> None:
         """How an error came about, on as many lines as it takes."""
@@ -230,7 +247,7 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show where an error came from.")
     @wraps(function)
     def run(*args: Any, as_json: bool, quiet: bool, debug: bool, **kwargs: Any) -> None:
-        out = Out(json=as_json, quiet=quiet, debug=debug)
+        out = Out(json=as_json, quiet=quiet, debug=debug, config=_named_config(quiet=quiet))
         _log(out)
         try:
             code = function(out, *args, **kwargs) or 0
@@ -244,13 +261,24 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
         except Exception as error:  # noqa: BLE001  the last line: every failure gets its exit code
             code = fail(out, error)
         if out.late and code in PRECEDENCE:
-            code = gravest([*out.late, code])
+            code = gravest([*(told.exit for told in out.late), code])
         if out.broken:
             told = tell(out, out.broken, where="what was to be printed is lost")
             code = gravest([told.exit, code]) if code in PRECEDENCE else code
         raise click.exceptions.Exit(code)
 
     return run
+
+
+def _named_config(*, quiet: bool) -> str:
+    """The configuration that the next command has to name; "" where it finds the same one by itself.
+
+    What a scheduler's command prints is read by somebody who has not its environment.
+    """
+    context = click.get_current_context()
+    given = context.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
+    named = context.params.get("config") if given else os.environ.get("TIEOUT_CONFIG") if quiet else None
+    return clean(named or "")
 
 
 def _log(out: Out) -> None:
@@ -295,6 +323,7 @@ def tell(out: Out, error: Exception, *, where: str = "") -> Told:
     from tieout.cli.failures import explain
 
     told = explain(error)
+    told = replace(told, hint=out.step(told.hint))
     what = "\n".join((told.message, *told.problems))
     if (what in out.said or (told.again and out.quiet)) and not out.debug:
         return told

@@ -132,12 +132,14 @@ def check(out: Out, config: str | None) -> int:
     settings = load(config)
     out.company = settings.company.name
     found = [_check("configuration", str(settings.path), count(len(settings.pairs), "pair")), _check_state(settings)]
+    found.append(_check_evidence(settings))
     companies: dict[str, Any] = {}
     for name in settings.connections:
         with out.progress(f"connection {name}") as step:
             step("reading the company")
             found.append(_check_connection(settings, name, companies))
     found += [_check_pair(settings, name, companies) for name in settings.pairs]
+    found = [f | {"hint": out.step(f["hint"])} for f in found]
     code = gravest(f["exit"] for f in found)
     out.data({"ok": code == 0, "checks": found})
     rows = [(_mark(f), f["check"], f["name"], _heading(f)) for f in found]
@@ -184,6 +186,7 @@ def _check_state(settings: Settings) -> dict[str, Any]:
         with opened(settings) as store:
             kind, breaks = store.engine.dialect.name, log_breaks(store)
             lost = orphans(store, settings.pairs)
+            store.probe()
     except Exception as error:  # noqa: BLE001  every check is made, whatever fails
         return _failed("state", "database", error)
     if breaks:
@@ -191,7 +194,26 @@ def _check_state(settings: Settings) -> dict[str, Any]:
         return _check("state", kind, said, exit_code=4, hint="tieout evidence verify tells what happened")
     if lost:
         return _check("state", kind, "; ".join(str(one) for one in lost), exit_code=4, hint=ORPHAN_HINT)
-    return _check("state", kind, "readable, audit log unbroken")
+    return _check("state", kind, "readable and writable, audit log unbroken")
+
+
+def _check_evidence(settings: Settings) -> dict[str, Any]:
+    """Whether what happens can be anchored, and the state is a later one of what was."""
+    from tieout.config.evidence import anchors_of, has_signing_key
+    from tieout.sync.rewound import OLDER_HINT, older
+
+    try:
+        if not has_signing_key(settings):
+            return _check("evidence", "anchors", "none yet: the first run begins them")
+        anchors = anchors_of(settings)
+        anchors.probe()
+        with opened(settings) as store:
+            behind = older(store, anchors.newest())
+    except Exception as error:  # noqa: BLE001  every check is made, whatever fails
+        return _failed("evidence", "anchors", error)
+    if behind:
+        return _check("evidence", "anchors", behind, exit_code=4, hint=OLDER_HINT)
+    return _check("evidence", "anchors", f"can be written to {count(len(anchors.paths), 'file')}")
 
 
 def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:

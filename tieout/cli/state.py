@@ -67,8 +67,7 @@ def anchor(out: Out, settings: Settings, store: Store) -> None:
         wrong = anchoring.anchor(store, anchors_of(settings, log=log_anchor))
     except TieoutError as error:  # the signing key
         wrong = [error]
-    for one in wrong:
-        out.late.append(tell(out, one, where="evidence").exit)
+    out.late += [tell(out, one, where="evidence") for one in wrong]
 
 
 def anchored(out: Out, settings: Settings) -> Anchored | None:
@@ -80,7 +79,7 @@ def anchored(out: Out, settings: Settings) -> Anchored | None:
     try:
         return anchors_of(settings).newest()
     except TieoutError as error:
-        out.late.append(tell(out, error, where="evidence").exit)
+        out.late.append(tell(out, error, where="evidence"))
         return None
 
 

@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from tieout.config.opening import secret_store
 from tieout.config.reading import holds_secret, is_secret
+from tieout.config.secrets import EVIDENCE
 from tieout.config.settings import SecretRef, Settings
 from tieout.connectors.redact import secret as known
 from tieout.evidence.anchoring import Anchors
 from tieout.evidence.keys import Signer, signer
 
-_OWNER, _NAME = "evidence", "signing-key"
+_NAME = "signing-key"
 _WITHHELD = "(withheld)"
 _ADDRESS = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/?#]*@)?"
@@ -30,14 +31,23 @@ _ADDRESS = re.compile(
 def signing_key(settings: Settings) -> Signer:
     """The key that signs anchors and packs, made when it is first asked for; it is kept with the sign-ins."""
     store = secret_store(settings)
-    kept = store.read(_OWNER, _NAME)
+    kept = store.read(EVIDENCE, _NAME)
     if kept is None:
-        with store.lock(_OWNER):
-            kept = store.read(_OWNER, _NAME) or store.write(
-                _OWNER, _NAME, base64.b64encode(secrets.token_bytes(32)).decode()
+        with store.lock(EVIDENCE):
+            kept = store.read(EVIDENCE, _NAME) or store.write(
+                EVIDENCE, _NAME, base64.b64encode(secrets.token_bytes(32)).decode()
             )
     known(kept.current)
     return signer(kept.current)
+
+
+def has_signing_key(settings: Settings) -> bool:
+    """Whether there is one already; if not, it is proved that one could be kept. Raises as `signing_key`."""
+    store = secret_store(settings)
+    if store.read(EVIDENCE, _NAME) is not None:
+        return True
+    store.probe()
+    return False
 
 
 def anchors_of(settings: Settings, *, log: Callable[[str], None] | None = None) -> Anchors:

@@ -136,8 +136,7 @@ def _company(r: Reader, raw: Mapping[str, Any]) -> CompanySettings | None:
 def _state(r: Reader, state: StateSettings) -> StateSettings:
     if isinstance(state.url, SecretRef) or not state.url.startswith("sqlite:///"):
         return state
-    name = state.url.removeprefix("sqlite:///")
-    return state if name in {"", ":memory:"} else StateSettings(url=f"sqlite:///{r.base / name}")
+    return StateSettings(url=f"sqlite:///{r.base / state.url.removeprefix('sqlite:///')}")
 
 
 def _named(r: Reader, raw: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ Clock = Callable[[], datetime]
 
 def secret_store(settings: Settings) -> SecretStore:
     """Where the sign-ins of this configuration are kept."""
-    return open_store(settings.secrets, company=settings.company.name)
+    return open_store(settings.secrets, company=settings.company.name, was=settings.company.was)
 
 
 def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -49,7 +49,7 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
             f"connection {name} lacks secrets", problems=tuple(problems), hint="; ".join([*hints, "then: tieout check"])
         )
     if connection.kind == "tabular":
-        plain.setdefault("company", settings.company.name)
+        plain.setdefault("company", settings.company.was or settings.company.name)
     return plain, secret
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from tieout.config.settings import SecretRef, SecretsSettings
@@ -26,6 +27,7 @@ from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError, LeaseHeldError, RetriableError, TieoutError
 
 KEY_VARIABLE = "TIEOUT_SECRET_KEY"
+EVIDENCE = "evidence"  # whose name the signing key is kept under, beside those of connections
 _SERVICE = "tieout"
 _COMMAND_SECONDS = 30
 _NEW_KEY = "make a key with: head -c 32 /dev/urandom | base64"
@@ -183,8 +185,14 @@ class SecretStore:
             os.close(held)
 
 
-def open_store(settings: SecretsSettings, *, company: str, environ: Mapping[str, str] | None = None) -> SecretStore:
-    """The store that the settings name. `company` binds what is kept to that company's configuration."""
+def open_store(
+    settings: SecretsSettings, *, company: str, was: str | None = None, environ: Mapping[str, str] | None = None
+) -> SecretStore:
+    """The store that the settings name. `company` binds what is kept to that company's configuration.
+
+    was: the company's name before; what was kept under it is read, and written under the new one
+    """
+    names = (company, was) if was else (company,)
     backend = _keyring() if settings.store in {"auto", "keyring"} else None
     if settings.store == "keyring" and backend is None:
         raise ConfigError(
@@ -192,30 +200,37 @@ def open_store(settings: SecretsSettings, *, company: str, environ: Mapping[str,
             hint='pip install "tieout[keyring]", or set store = "file"',
         )
     if backend is not None:
-        return SecretStore(settings.folder, _KeyringBackend(backend, company))
-    return SecretStore(settings.folder, _FileBackend(settings.folder, settings.key_file, company, environ))
+        return SecretStore(settings.folder, _KeyringBackend(backend, names))
+    return SecretStore(settings.folder, _FileBackend(settings.folder, settings.key_file, names, environ))
 
 
 class _KeyringBackend:
-    def __init__(self, keyring: Any, company: str) -> None:
-        self._keyring = keyring
-        self._company = company
+    """companies: the name of the company, then the one that it had before"""
 
-    def _entry(self, connection: str, name: str) -> str:
-        return f"{self._company}/{connection}/{name}"
+    def __init__(self, keyring: Any, companies: tuple[str, ...]) -> None:
+        self._keyring = keyring
+        self._companies = companies
+
+    def _entries(self, connection: str, name: str) -> list[str]:
+        return [f"{company}/{connection}/{name}" for company in self._companies]
 
     def get(self, connection: str, name: str) -> str | None:
         with _unlocked():
-            found = self._keyring.get_password(_SERVICE, self._entry(connection, name))
-        return None if found is None else str(found)
+            for entry in self._entries(connection, name):
+                found = self._keyring.get_password(_SERVICE, entry)
+                if found is not None:
+                    return str(found)
+        return None
 
     def set(self, connection: str, name: str, text: str | None) -> None:
-        entry = self._entry(connection, name)
+        entries = self._entries(connection, name)
         with _unlocked():
             if text is not None:
-                self._keyring.set_password(_SERVICE, entry, text)
-            elif self.get(connection, name) is not None:
-                self._keyring.delete_password(_SERVICE, entry)
+                self._keyring.set_password(_SERVICE, entries[0], text)
+                return
+            for entry in entries:
+                if self._keyring.get_password(_SERVICE, entry) is not None:
+                    self._keyring.delete_password(_SERVICE, entry)
 
 
 @contextlib.contextmanager
@@ -241,22 +256,24 @@ class _FileBackend:
     Company, connection and name are authenticated, so that a file cannot be passed off as another's.
     """
 
-    def __init__(self, folder: Path, key_file: Path | None, company: str, environ: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, folder: Path, key_file: Path | None, companies: tuple[str, ...], environ: Mapping[str, str] | None
+    ) -> None:
         self._folder = folder
         self._key_file = key_file
-        self._company = company
+        self._companies = companies
         self._environ = os.environ if environ is None else environ
 
     def get(self, connection: str, name: str) -> str | None:
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  slow to load
-
         path = self._path(connection, name)
         with _files():
             if not path.exists():
                 return None
             content = path.read_bytes()
             key = self._key(make=False)
-        anew = f"remove {self._folder}/{connection}.*.secret, then: tieout connect {connection}"
+        anew = f"remove {quote(str(self._folder))}/{connection}.*.secret, then: tieout connect {connection}"
+        if connection == EVIDENCE:  # what it signed can be verified with its public key only
+            anew = f"remove {quote(str(path))}, and name another file in [evidence] anchors"
         try:
             sealed = json.loads(content)
             sealed_with, nonce, text = (
@@ -266,13 +283,14 @@ class _FileBackend:
             raise ConfigError(f"{path} is damaged", hint=f"restore it from a backup, or {anew}") from None
         if sealed_with != _key_id(key):
             raise ConfigError(f"{path} was encrypted with another key", hint=f"give back the old key, or {anew}")
-        try:
-            opened: bytes = self._cipher(key).decrypt(nonce, text, self._bound(connection, name))
-        except (InvalidTag, ValueError):  # a ValueError of a nonce that is too short, or too long
-            raise ConfigError(
-                f"{path} was changed or belongs to another connection", hint=f"restore it from a backup, or {anew}"
-            ) from None
-        return opened.decode()
+        for company in self._companies:
+            if (opened := _opened(key, nonce, text, _bound(company, connection, name))) is not None:
+                return opened.decode()
+        raise ConfigError(
+            f"{path} was changed, or belongs to another connection or company than {self._companies[0]!r}",
+            hint='if [company] name was changed, say there what it was: was = "OLD NAME"; if the folder is another '
+            f"company's, name one of your own in [secrets] folder; else restore the file from a backup, or {anew}",
+        )
 
     def set(self, connection: str, name: str, text: str | None) -> None:
         path = self._path(connection, name)
@@ -288,22 +306,13 @@ class _FileBackend:
             "key_id": _key_id(key),
             "nonce": base64.b64encode(nonce).decode(),
             "ciphertext": base64.b64encode(
-                self._cipher(key).encrypt(nonce, text.encode(), self._bound(connection, name))
+                _cipher(key).encrypt(nonce, text.encode(), _bound(self._companies[0], connection, name))
             ).decode(),
         }
         _replace(path, json.dumps(sealed).encode())
 
     def _path(self, connection: str, name: str) -> Path:
         return self._folder / f"{connection}.{name}.secret"
-
-    def _bound(self, connection: str, name: str) -> bytes:
-        return json.dumps(["tieout", 1, self._company, connection, name]).encode()
-
-    @staticmethod
-    def _cipher(key: bytes) -> Any:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  slow to load
-
-        return AESGCM(key)
 
     def _key(self, *, make: bool) -> bytes:
         if said := self._environ.get(KEY_VARIABLE):
@@ -313,15 +322,36 @@ class _FileBackend:
             if not make:
                 raise ConfigError(
                     f"the key of the secret store is gone: {path}",
-                    hint=f"give it back, or set {KEY_VARIABLE}; if it is lost, remove {self._folder}/*.secret, make a "
-                    "key and sign in again: tieout connect NAME",
+                    hint=f"give it back, or set {KEY_VARIABLE}; if it is lost, remove "
+                    f"{quote(str(self._folder))}/*.secret, make a key and sign in again: tieout connect NAME",
                 )
             if self._key_file:
                 raise ConfigError(f"there is no key file {path}", hint=_NEW_KEY)
             _replace(path, base64.b64encode(secrets.token_bytes(32)) + b"\n")
         if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+            raise ConfigError(f"{path} can be read by others", hint=f"chmod 600 {quote(str(path))}")
         return _decoded(path.read_text(encoding="ascii", errors="replace"), str(path))
+
+
+def _bound(company: str, connection: str, name: str) -> bytes:
+    return json.dumps(["tieout", 1, company, connection, name]).encode()
+
+
+def _cipher(key: bytes) -> Any:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  slow to load
+
+    return AESGCM(key)
+
+
+def _opened(key: bytes, nonce: bytes, text: bytes, bound: bytes) -> bytes | None:
+    """What was sealed with the key and bound so; None for anything else."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415  slow to load
+
+    try:
+        opened: bytes = _cipher(key).decrypt(nonce, text, bound)
+    except (InvalidTag, ValueError):  # a ValueError of a nonce that is too short, or too long
+        return None
+    return opened
 
 
 def _decoded(text: str, where: str) -> bytes:
@@ -354,7 +384,7 @@ def _private_folder(folder: Path) -> None:
             folder.chmod(0o700)
             (folder / ".gitignore").write_text("*\n", encoding="ascii")
         elif folder.stat().st_mode & 0o077:
-            raise ConfigError(f"{folder} can be read by others", hint=f"chmod 700 {folder}")
+            raise ConfigError(f"{folder} can be read by others", hint=f"chmod 700 {quote(str(folder))}")
 
 
 def _replace(path: Path, content: bytes) -> None:

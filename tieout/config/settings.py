@@ -93,8 +93,10 @@ def plain_http(value: str) -> bool:
 
 
 def _state_url(value: str) -> str:
-    if not value.startswith(("sqlite:", "postgresql:", "postgresql+")):
-        raise ValueError("should begin with sqlite:/// or postgresql://")
+    if not value.startswith(("sqlite:///", "postgresql://", "postgresql+")):
+        raise ValueError("should begin with sqlite:/// (three slashes, then the file) or postgresql://")
+    if value.startswith("sqlite:") and value.removeprefix("sqlite:///") in {"", ":memory:"}:
+        raise ValueError("should name a file: what is kept in memory is gone after the run")
     return value
 
 
@@ -131,6 +133,12 @@ class SecretRef(Table):
 
 class CompanySettings(Table):
     name: str = Field(min_length=1, description="the company whose books these are")
+    was: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the name before, where it was changed: what was kept under it (sign-ins, the signing key, whose "
+        "books a file ERP's are) is used on",
+    )
 
 
 class StateSettings(Table):
@@ -547,7 +555,11 @@ class Settings(Table):
     def connection(self, name: str) -> ConnectionSettings:
         """The connection of that name. Raises ConfigError with the nearest names."""
         if name not in self.connections and name in self.pairs:
-            raise ConfigError(f"{name!r} is a pair of {self.path.name}, no connection", hint=f"--pair {name}")
+            pair = self.pairs[name]
+            raise ConfigError(
+                f"{name!r} is a pair of {self.path.name}, no connection",
+                hint=f"name one of its connections: {pair.left}, {pair.right}; a report of both takes --pair {name}",
+            )
         if name not in self.connections:
             raise _unknown("connection", name, self.connections, self.path)
         return self.connections[name]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from tieout.errors import ConfigError, RetriableError, TieoutError
@@ -108,7 +109,7 @@ class Outbox:
     def check(self) -> None:
         """Raises ConfigError unless the folder is there and can be written to."""
         if not self.folder.is_dir():
-            raise ConfigError(f"the outbox {self.folder} does not exist", hint=f"mkdir -p {self.folder}")
+            raise ConfigError(f"the outbox {self.folder} does not exist", hint=f"mkdir -p {quote(str(self.folder))}")
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise ConfigError(f"the outbox {self.folder} cannot be written to", hint="give this user write access")
 

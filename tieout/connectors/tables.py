@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Self
 
 from tieout.connectors import decode, saplist, workbook
@@ -198,7 +199,7 @@ def _no_header(path: Path, profile: Profile, first: Sequence[str]) -> ProfileErr
             f"looked for {headers_needed(profile)} of: {wanted}",
             *(f"line {i}: {line.strip()[:120]!r}" for i, line in enumerate(first, start=1)),
         ),
-        hint=f"propose a profile for this file: tieout profile infer {path}",
+        hint=f"propose a profile for this file: tieout profile infer {quote(str(path))}",
     )
 
 

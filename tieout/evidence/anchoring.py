@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tieout.errors import RefusedError, TieoutError
-from tieout.evidence.anchors import RESTORED, Anchor, Head, begin, following, journal, newest, refused
+from tieout.evidence.anchors import RESTORED, Anchor, Head, begin, following, journal, newest, probe, refused
 from tieout.evidence.keys import Signer
 from tieout.sync import schema
 from tieout.sync.rewound import Anchored, older
@@ -23,6 +23,11 @@ class Anchors:
     signer: Signer
     paths: tuple[Path, ...]
     log: Callable[[str], None] | None = None
+
+    def probe(self) -> None:
+        """Prove that every journal could be written to; none is made. Raises ConfigError."""
+        for path in self.paths:
+            probe(path)
 
     def newest(self) -> Anchored | None:
         """The newest anchor of all journals; None if there is none. Raises ConfigError for a journal not readable."""

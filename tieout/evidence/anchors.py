@@ -167,6 +167,18 @@ def journal(path: Path, key: PublicKey) -> Iterator[Journal]:
             os.close(file)
 
 
+def probe(path: Path) -> None:
+    """Prove that a journal can be appended to, or begun; nothing is made. Raises ConfigError."""
+    with _files(path):
+        if path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC))
+            return
+        folder = path.parent if path.parent.exists() else path.parent.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            lacking = errno.EACCES if folder.is_dir() else errno.ENOENT
+            raise OSError(lacking, os.strerror(lacking))
+
+
 def newest(path: Path, key: PublicKey) -> Anchor | None:
     """The last anchor of a journal that is signed with the key; None if there is no file, or nothing in it yet."""
     with _files(path):

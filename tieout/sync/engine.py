@@ -267,7 +267,8 @@ class _Run:
                 raise AuthError(
                     f"{connector.name} is now company {company.id} in {company.home_currency}; so far it was "
                     f"{known['id']} in {known['home_currency']}",
-                    hint="nothing was read or written; use another state database for other books",
+                    hint="nothing was read or written; use another state database for other books; if only [company] "
+                    'name was changed, say there what it was: was = "OLD NAME"',
                 )
             if known is None:
                 opened.append((connector.name, now))

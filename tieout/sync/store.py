@@ -75,6 +75,13 @@ class Store:
     def close(self) -> None:
         self.engine.dispose()
 
+    def probe(self) -> None:
+        """Prove that a run could write here, and leave nothing behind. Raises as `writing` does."""
+        row = {"resource": f"probe:{new_id()}", "epoch": 0, "owner": None, "expires_at": None}
+        with _database_errors(), self.engine.connect() as db, db.begin() as tx:
+            add_new(db, schema.lease, [row])
+            tx.rollback()
+
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.contextmanager

@@ -1,0 +1,155 @@
+"""What a command says is to be done next: it is there, it is right, and it can be typed as it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM
+
+Ran = subprocess.CompletedProcess[str]
+Run = Callable[..., Ran]
+
+COMPANY = '[company]\nname = "Old Name Ltd"\n[secrets]\nstore = "file"\n'
+BOOKS = '[connection.a]\nkind = "memory"\n[connection.b]\nkind = "memory"\n[pair.main]\nleft = "a"\nright = "b"\n'
+FILES = """[connection.a]
+kind = "tabular"
+folder = "in"
+outbox = "out"
+currency = "USD"
+exports = [{ glob = "*.csv", profile = "documents" }]
+imports = { invoice = "import-documents" }
+"""
+
+
+def steps(ran: Ran) -> list[str]:
+    return [line.strip().removeprefix("→ ") for line in ran.stderr.splitlines() if line.startswith("  → ")]
+
+
+def test_a_folder_that_lacks_is_made_by_what_is_said_whatever_its_name(tieout: Run, tmp_path: Path) -> None:
+    office = tmp_path / "Büro Süd; rm x"
+    office.mkdir()
+    (office / "tieout.toml").write_text(COMPANY + FILES, "utf-8")
+    (office / "in").mkdir()
+    ran = tieout("check", "-c", office / "tieout.toml")
+    assert ran.returncode == 2
+    [step] = steps(ran)
+    subprocess.run(["/bin/sh", "-c", step], cwd=tmp_path, check=True)
+    assert "does not exist" not in tieout("check", "-c", office / "tieout.toml").stderr, step
+
+
+def test_the_next_command_names_the_configuration_that_this_one_was_given(tieout: Run, tmp_path: Path) -> None:
+    away = tmp_path / "other office"
+    away.mkdir()
+    (away / "books.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    ran = tieout("sync", "-c", away / "books.toml")
+    assert steps(ran) == [f"mend them, then `tieout check -c {shlex.quote(str(away / 'books.toml'))}`"]
+    told = json.loads(tieout("sync", "-c", "other office/books.toml", "--json").stdout)["error"]
+    assert told["hint"] == "mend them, then `tieout check -c 'other office/books.toml'`"
+    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    assert steps(tieout("sync")) == ["mend them, then `tieout check`"]
+
+
+def test_what_a_scheduler_mails_names_the_configuration_of_its_environment(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "books.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    env = {"TIEOUT_CONFIG": str(tmp_path / "books.toml")}
+    assert f"→ mend them, then `tieout check -c {tmp_path}/books.toml`" in tieout("sync", "--quiet", env=env).stderr
+    assert "`tieout check`" in tieout("sync", env=env).stderr, "whoever typed it has the variable"
+
+
+@pytest.mark.parametrize("command", ["sync", "pull"])
+def test_a_schedule_with_nothing_to_do_is_not_well(tieout: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY)
+    ran = tieout(command, "--quiet")
+    assert ran.returncode == 2
+    assert "there is nothing to do → add [" in ran.stderr
+
+
+def test_a_pair_that_is_named_as_a_connection_leads_to_its_connections(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    for command in ("pull", "connect"):
+        assert steps(tieout(command, "main"))[0].startswith("name one of its connections: a, b")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://tieout.db", "sqlite:tieout.db", "sqlite://", "sqlite:///", "sqlite:///:memory:"]
+)
+def test_an_address_that_keeps_nothing_is_refused_with_its_line(tieout: Run, tmp_path: Path, url: str) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + f'[state]\nurl = "{url}"\n' + BOOKS)
+    ran = tieout("sync")
+    assert ran.returncode == 2
+    assert "tieout.toml:6: [state] url: should" in ran.stderr
+
+
+def test_a_company_that_is_renamed_keeps_its_sign_ins_and_its_signing_key(tieout: Run, tmp_path: Path) -> None:
+    config = tmp_path / "tieout.toml"
+    files = BOOKS.replace(BOOKS[: BOOKS.index("[connection.b]")], FILES)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "d.csv").write_text("kind,number,customer,issued,currency,total\n")
+    os.utime(tmp_path / "in" / "d.csv", (0, 0))
+    config.write_text(COMPANY + files)
+    first = tieout("sync")
+    assert first.returncode == 0, first.stderr
+    key = tieout("evidence", "key").stdout
+
+    config.write_text((COMPANY + files).replace("Old", "New"))
+    told = tieout("sync")
+    assert told.returncode == 2
+    assert told.stderr.count('if [company] name was changed, say there what it was: was = "OLD NAME"') == 1
+    assert "if only [company] name was changed" in told.stderr, "the file ERP's books are another company's, too"
+    assert "tieout connect evidence" not in told.stderr
+    assert tieout("check").returncode == 2, "what every run says, the check says"
+
+    config.write_text((COMPANY + files).replace('"Old Name Ltd"', '"New Name Ltd"\nwas = "Old Name Ltd"'))
+    assert tieout("sync").returncode == 0
+    assert tieout("check").returncode == 0
+    assert tieout("evidence", "key").stdout == key
+    assert tieout("evidence", "verify").returncode == 0
+
+
+def test_what_goes_wrong_beside_the_runs_stands_in_the_document(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    tieout("sync")
+    (tmp_path / "evidence" / "anchors.jsonl").unlink()
+    (tmp_path / "evidence" / "anchors.jsonl").mkdir()
+    ran = tieout("sync", "--json")
+    found = json.loads(ran.stdout)
+    assert ran.returncode == 2
+    assert [e["name"] for e in found["errors"]] == ["evidence"]
+    assert len(found["runs"]) == 1
+
+
+def unwritable(folder: Path, what: str) -> Callable[[], None]:
+    path = {"state": folder / "tieout.db", "anchors": folder / "evidence" / "anchors.jsonl"}[what]
+    path.chmod(0o400)
+    return lambda: path.chmod(0o600)
+
+
+@pytest.mark.parametrize("what", ["state", "anchors"])
+def test_the_check_says_what_every_run_would_say(installed: Run, tmp_path: Path, what: str) -> None:
+    """As root nothing is unwritable: a capability less makes it so."""
+    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    assert installed("sync", "--quiet").returncode == 0
+    again = unwritable(tmp_path, what)
+    lesser = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    ran = subprocess.run(
+        [*lesser, PROGRAM, "check", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    again()
+    assert ran.returncode == 2, ran.stderr
+    failed = [c for c in json.loads(ran.stdout)["checks"] if c["exit"]]
+    assert [c["check"] for c in failed] == ["state" if what == "state" else "evidence"]
+
+
+def test_a_check_leaves_nothing_behind(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    assert tieout("check").returncode == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".tieout", "tieout.db", "tieout.toml"]
+    assert [p.name for p in (tmp_path / ".tieout").iterdir()] == [".gitignore"]
