@@ -153,3 +153,20 @@ def test_a_check_leaves_nothing_behind(tieout: Run, tmp_path: Path) -> None:
     assert tieout("check").returncode == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [".tieout", "tieout.db", "tieout.toml"]
     assert [p.name for p in (tmp_path / ".tieout").iterdir()] == [".gitignore"]
+
+
+def test_an_unreadable_row_is_counted_once_and_what_reads_it_again_stands_in_a_line_of_its_own(
+    tieout: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + FILES + BOOKS[BOOKS.index("[connection.b]") :])
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    head = "kind,number,customer,issued,currency,total\n"
+    (tmp_path / "in" / "d.csv").write_text(head + "invoice,1,C1,2026-01-05,USD,1.00\ninvoice,2,C1,never,USD,1.00\n")
+    (tmp_path / "other.csv").write_text(head)
+    os.utime(tmp_path / "in" / "d.csv", (0, 0))
+    tieout("pull", "a")
+    ran = tieout("compare", "--left", "state:a", "--right", "other.csv", "--right-profile", "documents")
+    assert "a: 1 could not be read when last seen; not compared\n  → tieout pull a\n" in ran.stderr
+    read = tieout("sync")
+    assert "read         a: 1 customer, 2 invoices" in read.stdout, "the unreadable one counts once"

@@ -25,7 +25,8 @@ class AsKnown:
     """The books of one connection as known then.
 
     records: in no order; deleted ones, and those that a list of open items showed no more, are not among them
-    unreadable: records whose last reading by then failed · scopes: `all`, `open` or `period`, by entity as last read
+    unreadable: records or rows whose last reading by then failed
+    scopes: `all`, `open` or `period`, by entity as last read
     read_at: of the last reading (UTC) · dated: the day that it speaks for, None for its own
     """
 
@@ -43,12 +44,14 @@ def as_known(store: Store, connection: str, at: datetime) -> AsKnown:
     Raises ConfigError where nothing had been read by then.
     """
     found = AsKnown()
+    broken: set[str] = set()  # a row that may be of several kinds is told under each, and is one
     _snapshots(store, connection, at, found)
     for row in _last(store, connection, at):
         if row["error"] is not None:
-            found.unreadable += 1
+            broken.add(row["error"])
         elif row["existence"] not in GONE and row["record"] is not None:
             found.records.append(from_json(Entity(row["entity"]), loads(row["record"])))
+    found.unreadable = len(broken)
     return found
 
 

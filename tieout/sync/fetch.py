@@ -75,12 +75,17 @@ class _Reading:
     found: dict[str, News | None] = field(default_factory=dict)
     claimed: dict[str, None] = field(default_factory=dict)
     rejected: list[RecordError] = field(default_factory=list)
-    nameless: bool = False
+    nameless: int = 0
     gone: list[str] = field(default_factory=list)
     missed_once: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     suspicious: str = ""
+
+    @property
+    def rows(self) -> int:
+        """How many records came, unreadable ones included: those with a name are among the found."""
+        return len(self.found) + self.nameless
 
 
 def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: Entity, *, sweep: bool) -> Fetched:
@@ -104,7 +109,7 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     return Fetched(
         connector.name,
         entity,
-        rows=len(reading.found) + len(reading.rejected),
+        rows=reading.rows,
         full=pull.full,
         complete=pull.complete,
         scope=pull.scope,
@@ -197,7 +202,7 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
             reading.rejected.append(o.record)
             id = o.id or o.record.ref or ""
             if not id:
-                reading.nameless = True
+                reading.nameless += 1
                 continue
         # Of several observations of one record the last counts.
         reading.claimed.pop(id, None)
@@ -310,7 +315,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "proof": canonical(pull.proof),
             "scope": pull.scope,
             "as_of": pull.as_of.isoformat() if pull.as_of else None,
-            "rows": len(reading.found) + len(reading.rejected),
+            "rows": reading.rows,
             "read_at": tx.at,
         },
     )
