@@ -57,7 +57,7 @@ def cli_page() -> str:
         "# Command line\n",
         GENERATED,
         (
-            "Every command takes `--json` (one document on stdout, money as text), `--quiet` (nothing unless something "
+            "Every command takes `--json` ([one document on stdout](json.md)), `--quiet` (nothing unless something "
             "is wrong), `--debug` (where an error came from) and `--help`.\n"
         ),
         "```\n" + (cli.epilog or "").lstrip("\b\n").rstrip() + "\n```\n",

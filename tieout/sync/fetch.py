@@ -315,7 +315,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "proof": canonical(pull.proof),
             "scope": pull.scope,
             "as_of": pull.as_of.isoformat() if pull.as_of else None,
-            "rows": reading.rows,
+            "rows": len(reading.found) + len(reading.rejected),
             "read_at": tx.at,
         },
     )
