@@ -48,6 +48,7 @@ def test_the_life_of_the_evidence_of_an_office(tmp_path: Path) -> None:
         # Restored: noticed, only looked with, confirmed, nothing doubled.
         shutil.copy(it.folder / "backup.db", state)
         assert verify(it)[:2][0] == 4
+        assert it.run("check").returncode == 4
         ran = it.run("sync", "--apply")
         assert ran.returncode == 4
         assert "older than its newest anchor" in ran.stderr
@@ -91,6 +92,7 @@ def test_a_pack_is_verified_elsewhere_with_nothing_but_the_key_and_holds_no_secr
         assert ran.returncode == 0, ran.stderr
         assert it.run("evidence", "key", "-o", away / "auditor.pem").returncode == 0
         canaries = [it.site.client_secret, it.site.refresh_token, (home / ".tieout" / "key").read_text().strip()]
+    assert (away / "run.zip").stat().st_mode & 0o077 == 0, "it holds what the books hold"
     with zipfile.ZipFile(away / "run.zip") as archive:
         whole = b"".join(archive.read(name) for name in archive.namelist())
         assert json.loads(archive.read("configuration.json"))["connections"]["quickbooks"]["options"][

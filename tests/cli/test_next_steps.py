@@ -170,3 +170,16 @@ def test_an_unreadable_row_is_counted_once_and_what_reads_it_again_stands_in_a_l
     assert "a: 1 could not be read when last seen; not compared\n  → tieout pull a\n" in ran.stderr
     read = tieout("sync")
     assert "read         a: 1 customer, 2 invoices" in read.stdout, "the unreadable one counts once"
+
+
+def test_a_file_without_a_profile_leads_to_one_and_one_that_is_there_is_not_replaced(
+    tieout: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "my ledger.csv").write_text("Type;No;Client;Date;Amount\nInvoice;R1;C1;05.01.2026;1,00\n")
+    ran = tieout("compare", "--left", "my ledger.csv", "--right", "my ledger.csv")
+    assert ran.returncode == 2
+    [step] = steps(ran)
+    assert step.endswith("; tieout profile infer 'my ledger.csv' proposes one")
+    assert tieout("profile", "infer", "my ledger.csv", "-o", "mine.toml").returncode == 0
+    again = tieout("profile", "infer", "my ledger.csv", "-o", "mine.toml")
+    assert (again.returncode, steps(again)) == (2, ["it is not replaced: name another file, or move this one away"])

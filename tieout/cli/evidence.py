@@ -180,6 +180,8 @@ def pack(out: Out, *, run: str, output: Path, config: str | None) -> None:
     with opened(settings) as store, writing_whole(output) as path, path.open("wb") as target:
         anchoring.anchor(store, anchors)  # what is held by none yet
         journals = read_journals(anchors.paths, {public.id: public})
+        if path != output:  # what people wrote in the books is in it: for its owner, who hands it on
+            path.chmod(0o600)
         told = packing.write(target, store, journals, anchors.signer, run=run, company=settings.company.name)
     out.data({"file": str(output), "run": told["run"], "pair": told["pair"], "key": told["key"]})
     out.line(f"{output}: run {told['run']} of pair {clean(told['pair'])}, signed with key {told['key']}")

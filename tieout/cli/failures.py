@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tieout.errors import ConfigError, SignInRequired, TieoutError
 
-_MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -58,6 +58,8 @@ def _os(error: OSError) -> Told:
         return Told(3, f"{where}the file would be larger than this user may write", "raise the limit, then run again")
     if error.errno in _FULL:
         return Told(3, f"{where}the disk is full", "make room, then run again; nothing was lost")
+    if error.errno == errno.EEXIST:
+        return Told(2, says, "it is not replaced: name another file, or move this one away")
     if error.errno in _MEND:
         return Told(2, says, "check the path and its permissions")
     if error.errno == errno.EADDRINUSE:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import duckdb
@@ -140,7 +141,10 @@ def _profile(given: str | Path | Ledger, profile: Profile | str | Path | None) -
     if profile is None and Path(given).is_dir():
         raise ConfigError(f"{name} is a folder without documents.parquet", hint="name a file, or a ledger in Parquet")
     if profile is None:
-        raise ConfigError(f"{name} needs a profile that says how to read it", hint="tieout profile list names them")
+        raise ConfigError(
+            f"{name} needs a profile that says how to read it",
+            hint=f"tieout profile list names those that ship; tieout profile infer {quote(str(given))} proposes one",
+        )
     return profile if isinstance(profile, Profile) else load_profile(profile)
 
 

@@ -375,3 +375,11 @@ def test_a_month_comes_out_right_under_every_two_settings(row) -> None:
     again = w.call("save", "WSSIH", objectXml=sale(INVREF="A"))
     assert again.status == (0 if row["duplicate_reference"] == "reject" else 1)
     w.books.check()
+
+
+@pytest.mark.parametrize("seed", ["small", "generate:2:12:1"])
+@pytest.mark.parametrize(("name", "value"), [*SETTINGS, ("posting_delay", 60)])
+def test_each_seed_is_planted_under_each_setting(seed: str, name: str, value: Any) -> None:
+    books = Books(seed, Switches(**{name: value}), lambda: AT)
+    assert books.rows("SIH")
+    assert books.rows("PAY")
