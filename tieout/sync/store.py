@@ -298,8 +298,8 @@ _SHORTENED = (
 
 def _held(lease: Mapping[str, Any], until: str) -> LeaseHeldError:
     """What is told of a lease that another run holds. until: when one that is taken now would end"""
-    text = f"another run holds {lease['resource']} (since it is {lease['owner']}, until {lease['expires_at']})"
-    hint = "wait for it to end; the lease of a worker that is gone ends by itself"
+    text = f"another run holds {lease['resource']} ({lease['owner']}, until {lease['expires_at']})"
+    hint = "wait for it to end; a run that was killed gives way by itself"
     if lease["expires_at"] > until:
         text += ", longer than any run may: the clock there was ahead of this one, or this one is behind"
         hint = f"set both clocks; if that run is gone, its lease ends at {until} by this clock"
