@@ -427,6 +427,16 @@ class KeepsTheForeignId(MemoryConnector):
         return replace(written, id=record.ref.id or written.id)
 
 
+class AnswersTheVersionBefore(MemoryConnector):
+    def update(self, record, *, before, key):
+        return replace(super().update(record, before=before, key=key), version=before.version)
+
+
+class AnswersWithWhatItWasSent(MemoryConnector):
+    def create(self, record, *, key, marker):
+        return replace(super().create(record, key=key, marker=marker), record=record)
+
+
 class UpdateCreatesADuplicate(MemoryConnector):
     def update(self, record, *, before, key):
         if isinstance(record, Customer):
@@ -714,6 +724,8 @@ BROKEN = (
     VoidsAnyVersion,
     RefusesStaleAfterWriting,
     NeverANewVersion,
+    AnswersTheVersionBefore,
+    AnswersWithWhatItWasSent,
     UpdateCreatesADuplicate,
     UpdateLosesUnmapped,
     UpdateClearsTheRest,

@@ -34,7 +34,7 @@ CASES = [
     ({"throttle_format": "lower-json-429", "retry_after": "60"}, THROTTLE),
     ({"throttle_format": "html-503"}, THROTTLE),
     ({"apply_to_closed_invoice": "drop_line"}, ("takes_money_applied",)),
-    ({"auto_apply_credit": True}, ("adds_up", "creates_what_it_was_given")),
+    ({"auto_apply_credit": True}, ("adds_up", "answers_with_what_it_left", "creates_what_it_was_given")),
     ({"auto_apply_payment_api": True}, ("adds_up", "takes_money_applied")),
     ({"book_close_code": "6210"}, ("tells_closed_periods", "keeps_closed_periods")),
     ({"rotate_refresh": "every_call", "refresh_old_token": "invalid"}, ("misses_nothing_across_the_cursor",)),

@@ -67,6 +67,7 @@ def test_what_the_contract_leaves_out():
         "tells_closed_periods",
         "keeps_closed_periods",
         "gives_a_new_version_to_each_change",
+        "answers_with_what_it_left",
         "refuses_stale_versions",
         "voids_and_keeps_the_number",
         "frees_money_when_voiding",

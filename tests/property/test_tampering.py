@@ -279,7 +279,7 @@ ROWS = (
     ("plan", "status"), ("plan", "approvals"), ("intent", "request"), ("intent", "operation"), ("intent", "state"),
     ("intent", "native_id"), ("intent", "key"), ("discrepancy", "state"), ("discrepancy", "values_hash"),
     ("discrepancy", "delta_micros"), ("decision", "actor"), ("decision", "action"), ("decision", "reason"),
-    ("sign_off", "by"), ("sign_off", "figure_hash"), ("promise", "amount_micros"), ("base", "facts"),
+    ("sign_off", "by"), ("sign_off", "figure_hash"), ("promise", "amount_micros"), ("base", "facts"), ("base", "unsure"),
     ("snapshot", "rows"), ("snapshot", "connection"), ("run", "pair"), ("run", "started_at"), ("run", "finished_at"),
     ("run", "version"), ("run", "abort_reason"), ("plan", "config_hash"), ("plan", "run"), ("plan", "created_at"),
     ("intent", "plan"), ("intent", "connection"), ("intent", "currency"), ("intent", "delta_micros"),

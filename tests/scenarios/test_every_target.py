@@ -31,6 +31,7 @@ from tieout.testing import Trouble
 D = Decimal
 LATE = date(2026, 12, 31)
 DAY = date(2026, 1, 15)
+THEIRS = date(2026, 3, 2)
 EVERYTHING = frozenset({"credit_memo", "adjustment", "invoice.void", "payment.void", "credit_memo.void"})
 
 
@@ -241,4 +242,62 @@ def test_a_document_in_a_closed_period_is_refused_and_named(world: World) -> Non
     [d] = [d for d in report.discrepancies if d.delta]
     assert d.code == ("PERIOD_LOCKED" if world.caps.periods_readable else "SYNC_BLOCKED")
     assert report.as_json()["bridge"]["USD"]["remainder"] == "0.00"
+    world.quiet()
+
+
+def entered_there(h: Any) -> None:
+    """Somebody at the screen of the target changes what tieout wrote last: an invoice's due date, or, since those of X3
+    are its own, a customer's telephone number.
+    """
+    match h:
+        case MemoryHarness():
+            [one] = h.books.all(Entity.INVOICE)
+            h.books.edit(Entity.INVOICE, one.ref.id, due=THEIRS)
+        case QuickBooksHarness():
+            [doc] = h.bench.books.all("Invoice")
+            moved = {"Id": doc["Id"], "SyncToken": doc["SyncToken"], "sparse": True, "DueDate": THEIRS.isoformat()}
+            h.bench.books.apply("Invoice", "update", moved)
+        case FileErpHarness():
+            [one] = h.erp.books.documents
+            h.erp.books.change(one, due=THEIRS)
+        case SageX3Harness():
+            [row] = h.bench.books.rows("BPC")
+            h.edit(Entity.CUSTOMER, row["BPCNUM"], phone="555 8")
+
+
+def test_what_somebody_changes_before_it_is_read_back_stands_and_is_named(world: World) -> None:
+    ada = world.l.put(customer("Ada Ltd", phone="555 1"))
+    entity = Entity.CUSTOMER if isinstance(world.h, SageX3Harness) else Entity.INVOICE
+    if entity is Entity.INVOICE:
+        world.settle()
+        bill = world.l.put(invoice(ada.ref.id, "120.00", number="L-1"))
+    create = world.right.create
+
+    def raced(record: Any, **kw: Any) -> Any:
+        written = create(record, **kw)
+        entered_there(world.h)
+        return written
+
+    if world.caps.synchronous:
+        world.right.create = raced  # type: ignore[method-assign]
+    world.run()
+    world.right.create = create  # type: ignore[method-assign]
+    if not world.caps.synchronous:
+        world.h.advance(86_400)
+        world.h.erp.load_outbox(world.h.outbox)
+        entered_there(world.h)
+        world.h.exchange()
+    world.run()
+    if entity is Entity.INVOICE:
+        world.l.edit(entity, bill.ref.id, due=date(2026, 3, 3))
+    else:
+        world.l.edit(entity, ada.ref.id, phone="555 9")
+    report = world.settle()
+    field, theirs = ("due", THEIRS) if entity is Entity.INVOICE else ("phone", "555 8")
+    [held] = [o.record for o in world.right.pull(entity)]
+    [d] = [d for d in report.discrepancies if d.field == field]
+    assert getattr(held, field) == theirs
+    assert ("takes no" in d.cause) is not ("conflict" in d.cause), d.cause
+    assert ("conflict" in d.cause) is (world.caps.can(entity, Op.UPDATE)), d.cause
+    assert {money["remainder"] for money in report.as_json()["bridge"].values()} <= {"0.00"}
     world.quiet()

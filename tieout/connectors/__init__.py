@@ -127,7 +127,11 @@ class Pull:
 class Written:
     """What a write's answer said: not proof (read it back), but where to look.
 
+    version: the record's version as this write left it; of a record that was read back with the same one, nobody
+    changed anything since. None where the target has none, or the answer does not tell
     pending: a file was handed over; only a later export confirms it
+    record: the whole record as the answer shows it, in which what the target altered can be told from what somebody
+    changes afterwards; None if the answer does not show it whole
     """
 
     id: str
@@ -135,6 +139,7 @@ class Written:
     raw: Native | None = None
     pending: bool = False
     request_id: str = ""
+    record: AnyRecord | None = None
 
 
 @runtime_checkable

@@ -342,8 +342,8 @@ class MemoryConnector:
                 self._buffer.append(request)
             return Written(id=request.id, pending=True)
         written = self.books.write(request)
-        version = written.version if self._capabilities.versioned else None
-        return replace(written, version=version, request_id=f"m{len(self.books.received)}")
+        told = written if self._capabilities.versioned else replace(written, version=None, record=None)
+        return replace(told, request_id=f"m{len(self.books.received)}")
 
     def flush(self, *, run: str) -> list[str]:
         """One file of this run's writes, visible to `books.import_outbox`. A run that wrote nothing leaves none."""

@@ -350,7 +350,8 @@ class MemoryBooks:
         else:
             id = request.id
             self._modify(request)
-        answer = Written(id=id, version=str(self._stored[request.entity][id].version), raw={"id": id})
+        stored = self._stored[request.entity][id]
+        answer = Written(id=id, version=str(stored.version), raw={"id": id}, record=stored.record)
         if self.rules.key_window and request.key:
             self._answers[request.key] = (self.now(), answer)
         return answer

@@ -229,7 +229,7 @@ class QuickBooksConnector:
         }
         moved = _writable(record.entity, moved)
         if not moved:
-            return Written(before.id, before.version, before.raw)
+            return Written(before.id, before.version, before.raw, record=_read(before))
         body = {**_writable(record.entity, merged), **moved} if record.entity is Entity.PAYMENT else moved
         if record.entity is not Entity.PAYMENT:
             body = {**body, "sparse": True}
@@ -238,7 +238,7 @@ class QuickBooksConnector:
     def void(self, before: Observation, *, key: str) -> Written:
         self._allowed(before.entity, Op.VOID)
         if getattr(before.record, "state", None) is PostingState.VOIDED:
-            return Written(before.id, before.version, before.raw)
+            return Written(before.id, before.version, before.raw, record=_read(before))
         if before.entity is Entity.INVOICE:
             return self._changed(before.entity, before, {}, key, {"operation": "void"})
         whole = _writable(before.entity, before.raw)  # whole, so that it is no change should the void be ignored
@@ -310,7 +310,16 @@ class QuickBooksConnector:
         made = answer.get(native)
         if not isinstance(made, Mapping) or not isinstance(made.get("Id"), str):
             raise UnknownOutcome(f"QuickBooks' answer names no {native}", request_id=tid)
-        return Written(made["Id"], made.get("SyncToken"), made, request_id=tid)
+        seen = self._shown(entity, made)
+        version = seen.version if seen is not None else None
+        return Written(made["Id"], version, made, request_id=tid, record=_read(seen) if seen is not None else None)
+
+    def _shown(self, entity: Entity, made: Native) -> Observation | None:
+        """The record that an answer holds; None if it cannot be read. The write is done, whatever it says."""
+        try:
+            return self._observed(entity, made)
+        except (TieoutError, ValueError, LookupError, TypeError):
+            return None
 
     def _happened(self, check: Callable[[], bool]) -> bool:
         """6000 is also said of a repeated request whose first answer was lost; if in doubt, it may have happened."""
@@ -372,6 +381,10 @@ class QuickBooksConnector:
             Existence.INACTIVE if gone else Existence.LIVE,
             told.changed,
         )
+
+
+def _read(seen: Observation) -> AnyRecord | None:
+    return None if isinstance(seen.record, RecordError) else seen.record
 
 
 def _blank(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The state held against its audit log: every change of a row has its event, and the row is what its last event says.
 
 What no event covers is not proved, whatever stands in it: cursors, closings, cached comparisons, leases, control
-balances, the times of single sends, and what is quiet. Rows are streamed; what is held in memory is one entry for each
-read of an entity, and what people decided.
+balances, the times and answers of single sends, and what is quiet. Rows are streamed; what is held in memory is one
+entry for each read of an entity, and what people decided.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tieout.model import from_micros, micros
 from tieout.sync import schema
 from tieout.sync.decisions import ACTIONS
 from tieout.sync.differences import CHANGED, CLOSED, DECIDED, OPENED, REOPENED
-from tieout.sync.facts import digest
+from tieout.sync.facts import canonical, digest
 from tieout.sync.fetch import observed_as
 from tieout.sync.store import Store, batched, loads
 
@@ -336,6 +336,8 @@ def _bases(store: Store) -> Iterator[Finding]:
             yield _finding("base", name, "no event says that it was agreed on", lost=True)
         elif loads(payload)["facts"] != hashlib.sha256(row["facts"].encode()).hexdigest():
             yield _finding("base", name, "it is not what was agreed on last", lost=True)
+        elif "unsure" in (told := loads(payload)) and canonical(told["unsure"]) != row["unsure"]:
+            yield _finding("base", name, "what of it nobody was sure of is not what its event says", lost=True)
     given_up = set(moved.values())
     for gone in _gone(store, b, events, id):
         pair, subject, connection = gone.split("/", 2)

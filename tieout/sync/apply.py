@@ -47,7 +47,7 @@ from tieout.model import (
 )
 from tieout.sync import schema
 from tieout.sync.book import own_share, standing
-from tieout.sync.confirm import confirm
+from tieout.sync.confirm import answer_of, confirm
 from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
 from tieout.sync.operations import NAME_TAKEN, Operation, OpKind, marker_for
 from tieout.sync.store import Tx, loads, new_id, stamp
@@ -255,7 +255,7 @@ def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
         if row["op"] != OpKind.CREATE.value:
             row["marker"] = marker_for(row["key"])
         known = tx.one(_BY_KEY, key=row["key"])
-    row |= {"empty_searches": 0, "updated_at": tx.at, "last_error": None, "error_class": None}
+    row |= {"empty_searches": 0, "updated_at": tx.at, "last_error": None, "error_class": None, "answer": None}
     row |= leaving(work, tx, attempts=known["attempt"] if known else 0, first=None) | {"state": "sending"}
     if known is None:
         row["created_at"] = tx.at
@@ -311,8 +311,11 @@ def answered(work: Work, intent: dict[str, Any], target: Target, written: Writte
         # Handed to a buffer: it counts as emitted only when `flush` made the file durable.
         intent["native_id"] = None
         return
-    work.end(intent, "applied", "applied", "", native_id=written.id, request_id=written.request_id)
-    confirm(work, intent | {"native_id": written.id, "state": "applied"}, target)
+    # The answer to a request that was sent again may be that to the first one, or what is there by now.
+    said = None if intent.get("again") else answer_of(work, intent, target, written)
+    told = canonical(said.as_json()) if said else None
+    work.end(intent, "applied", "applied", "", native_id=written.id, request_id=written.request_id, answer=told)
+    confirm(work, intent | {"native_id": written.id, "state": "applied", "answer": told}, target)
 
 
 def flush(work: Work) -> list[str]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.connectors import Finishing, Observation
+from tieout.connectors import Finishing, Observation, Written
 from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError, WriteError
-from tieout.model import ZERO, CreditMemo, Entity, Existence, Payment, PostingState, from_json
+from tieout.model import ZERO, AnyRecord, CreditMemo, Entity, Payment, PostingState, from_json
 from tieout.sync import schema
+from tieout.sync.bases import agreed, moved_base, set_bases
 from tieout.sync.book import Held, standing
-from tieout.sync.facts import Facts, Shared, canonical, digest, facts, share
+from tieout.sync.facts import Facts, Shared, UnknownReferenceError, applications, canonical, digest, facts, share
 from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
 from tieout.sync.operations import OpKind
 from tieout.sync.store import Tx, loads, new_id
+from tieout.sync.taken import Answer, answer, taken
 from tieout.sync.work import Target, Work, own
 
 OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
@@ -35,6 +37,7 @@ def confirm(work: Work, intent: dict[str, Any], target: Target) -> None:
                 return
             target.connector.finish(entity, native)
             now = target.connector.get(entity, native)
+            intent["answer"] = None  # the version that it told of was one before this step
     except WriteError as error:
         work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"entered, not finished yet: {error.message}")
         return
@@ -72,26 +75,34 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
     native = payment.credits[0].credit_memo if payment.credits else target.book.natives.get(intent["subject"], "")
     memo = target.book.held.get((Entity.CREDIT_MEMO, native))
     request = from_json(Entity.PAYMENT, loads(intent["request"]))
+    edited: list[str] = []
     with work.store.writing(work.lease, run=work.run) as tx:
         observed = save_seen(tx, target.connector.name, [now], intent["id"], {})
         target.book.held[(Entity.PAYMENT, held.id)] = held
         if memo is not None and isinstance(memo.record, CreditMemo):
-            merged = (*memo.record.applications, *payment.applications)
-            memo = replace(memo, record=memo.record.model_copy(update={"applications": merged}))
+            wanted, memo = (_applied(memo, p) for p in (request, payment))
             target.book.held[(Entity.CREDIT_MEMO, native)] = memo
-            shared = target.book.shared(memo)
-            if shared is not None:
-                agree(work, tx, intent, target, memo, shared=shared)
+            sent, shared = target.book.shared(wanted), target.book.shared(memo)
+            if shared is not None and sent is not None:
+                applied = {"applications": applications(sent["applications"])}
+                edited = agree(work, tx, intent, target, memo, shared=shared, sent=applied, version=held.version)
         asked = {a.invoice: a.amount for a in getattr(request, "applications", ())}
         otherwise = {a.invoice: a.amount for a in payment.applications} != asked
         _done(work, tx, intent, held, off=["applications"] if otherwise else [], observed=observed)
-    if otherwise:
+    if otherwise and not edited:
         work.blame(intent, "", "WRITE_ALTERED", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
     target.book.touched(held)
     work.moved = True
     work.counts["done"] += 1
     work.written.append({"operation": loads(intent["operation"]), "id": held.id, "marker": intent["marker"]})
+
+
+def _applied(memo: Held, payment: AnyRecord) -> Held:
+    """A credit memo with what a payment that links it applies."""
+    assert memo.record is not None
+    both = (*getattr(memo.record, "applications", ()), *getattr(payment, "applications", ()))
+    return replace(memo, record=memo.record.model_copy(update={"applications": both}))
 
 
 _SEEN = sa.select(schema.seen).where(
@@ -114,7 +125,11 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
         shared = target.book.shared(held)
         if intent["op"] == OpKind.APPLY.value and entity is Entity.CREDIT_MEMO:
             shared = with_credit(intent, target, held, shared)
-        off = agree(work, tx, intent, target, held, shared=shared) if shared is not None else None
+        off = None
+        if shared is not None:
+            same = intent["entity"] == entity.value and intent["op"] != OpKind.VOID.value
+            sent = sent_of(work, intent, target) if same else {}
+            off = agree(work, tx, intent, target, held, shared=shared, sent=sent, version=held.version)
         _done(work, tx, intent, held, off=off, observed=observed)
     take_room(intent, target, held)
     target.book.touched(held)
@@ -183,10 +198,21 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
     book.came[subject] = work.other(target).connector.name
 
 
-def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held, *, shared: Shared) -> list[str]:
+def agree(
+    work: Work,
+    tx: Tx,
+    intent: dict[str, Any],
+    target: Target,
+    held: Held,
+    *,
+    shared: Shared,
+    sent: Facts,
+    version: str | None,
+) -> list[str]:
     """Set both bases to what was just read there and to what stands at the source; the fields that came out otherwise.
 
-    They are also noted for the list of differences.
+    They are also noted for the list of differences. What somebody changed before it was read back is agreed on as the
+    write had left it. sent: what was written, as the target holds it · version: of the record that was read back
     """
     fields = work.common(held.entity)
     read = facts(held.entity, shared, fields)
@@ -198,32 +224,58 @@ def agree(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held
     names = {f["name"] for f in operation["fields"]}
     whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
     moved = None if whole else names
-    agreed = read if whole else changed(work, tx, intent, target, now=read, operation=operation)
-    bases = [moved_base(tx, work.pair, intent["subject"], target.connector.name, now=agreed, held=held, names=moved)]
+    void = intent["op"] == OpKind.VOID.value
+    looked = () if void else sent if whole else {*names, "total"}
+    came = taken(sent, read, looked, said=Answer.of(loads(intent["answer"])), version=version)
+    as_left = came.agreed if whole else changed(work, tx, intent, target, now=came.agreed, operation=operation)
+    unsure = came.unsure if whole else came.unsure & names
+    which = work.pair, intent["subject"], target.connector.name
+    bases = [moved_base(tx, *which, now=as_left, held=held, names=moved, unsure=unsure)]
     if home is not None and home_shared is not None:
         there = facts(held.entity, home_shared, fields)
         if intent["op"] == OpKind.CREATE.value:
             there = _as_sent(there, intent, operation)
         elif not whole:
-            sent = {f["name"]: f["after"] for f in operation["fields"]}
-            there = changed(work, tx, intent, source, now=there | sent, operation=operation)
+            wrote = {f["name"]: f["after"] for f in operation["fields"]}
+            there = changed(work, tx, intent, source, now=there | wrote, operation=operation)
         bases.append(
             moved_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
         )
     set_bases(tx, work.pair, bases)
-    if intent["op"] == OpKind.VOID.value:
+    if void:
         return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
+    for name in sorted(came.edited):
+        work.edited(intent, target, name, (sent[name], read[name]))
     if intent["entity"] != held.entity.value:
-        return []
-    wanted = own(from_json(held.entity, loads(intent["request"])))
-    want = facts(held.entity, share(target.connector.represent(wanted), target.book.subject_of), fields)
-    off = [n for n in sorted(names | ({"total"} & want.keys())) if n in want and want[n] != read.get(n)]
+        return sorted(came.edited)
+    told = {*names, "total"} & sent.keys() - came.edited
+    off = [n for n in sorted(told) if sent[n] != read.get(n)]
     if off:
         code = "WRITE_ALTERED" if any(read.get(n) for n in off) else "WRITE_DROPPED_FIELD"
-        text = "; ".join(f"{n}: sent {_text(want[n])}, holds {_text(read.get(n))}" for n in off)
+        text = "; ".join(f"{n}: sent {_text(sent[n])}, holds {_text(read.get(n))}" for n in off)
         work.blame(intent, "", code, f"readback_mismatch: {text}")
         intent.update(error_class=code, last_error=text)
-    return off
+    return sorted({*off, *came.edited})
+
+
+def sent_of(work: Work, intent: Mapping[str, Any], target: Target) -> Facts:
+    """What a write sent, as the target holds it."""
+    wanted = own(from_json(Entity(intent["entity"]), loads(intent["request"])))
+    shared = share(target.connector.represent(wanted), target.book.subject_of)
+    return facts(wanted.entity, shared, work.common(wanted.entity))
+
+
+def answer_of(work: Work, intent: Mapping[str, Any], target: Target, written: Written) -> Answer | None:
+    """What the answer to a write said of its record, None if nothing."""
+    version = written.version if target.connector.capabilities.versioned else None
+    told = None
+    if written.record is not None:
+        seen = Observation(written.record.entity, written.id, {}, written.record, version)
+        told = work.facts_of(seen.entity, seen, target)
+    try:
+        return answer(sent_of(work, intent, target), told, version)
+    except UnknownReferenceError:
+        return None
 
 
 def changed(
@@ -235,7 +287,7 @@ def changed(
         return now
     before, after = written["before"] or {}, written["after"] or {}
     touched = {i for i in {*before, *after} if before.get(i) != after.get(i)}
-    kept = (_base_of(tx, work.pair, intent["subject"], side.connector.name) or {}).get("applications", {})
+    kept = (agreed(tx, work.pair, intent["subject"], side.connector.name) or {}).get("applications", {})
     merged = {i: a for i, a in kept.items() if i not in touched}
     merged |= {i: a for i, a in now["applications"].items() if i in touched}
     return now | {"applications": dict(sorted(merged.items()))}
@@ -274,58 +326,6 @@ def _as_sent(now: Facts, intent: Mapping[str, Any], operation: Mapping[str, Any]
 
 
 _UNSENT: Mapping[str, Any] = {"lines": [], "applications": {}, "state": PostingState.POSTED.value, "active": True}
-
-
-def _base_of(tx: Tx, pair: str, subject: str, connection: str) -> Facts | None:
-    """What one side of a subject was when last agreed, None if it never was."""
-    known = tx.one(_BASE, pair=pair, subject=subject, connection=connection)
-    return loads(known["facts"]) if known else None
-
-
-_BASE = sa.select(schema.base.c.facts).where(
-    *(schema.base.c[k] == sa.bindparam(k) for k in ("pair", "subject", "connection"))
-)
-
-
-def moved_base(
-    tx: Tx, pair: str, subject: str, connection: str, *, now: Facts, held: Held, names: set[str] | None
-) -> Base:
-    """The base of one side of a subject, moved to `now` in the named fields only (None: in all)."""
-    known = _base_of(tx, pair, subject, connection) if names is not None else None
-    value = now if names is None or known is None else known | {n: now[n] for n in names if n in now}
-    return Base(subject, connection, value, held.existence, held.version)
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What one side of a subject is to be taken for, as agreed."""
-
-    subject: str
-    connection: str
-    facts: Facts
-    existence: Existence
-    version: str | None
-
-
-def set_bases(tx: Tx, pair: str, bases: Sequence[Base]) -> None:
-    """Store bases, whole; what was quiet of them is so no more."""
-    rows = [
-        {
-            "pair": pair,
-            "subject": b.subject,
-            "connection": b.connection,
-            "facts": canonical(b.facts),
-            "existence": b.existence.value,
-            "version": b.version,
-            "run": tx.run,
-            "verified_at": tx.at,
-            "quiet_hash": None,
-        }
-        for b in bases
-    ]
-    tx.put_all(schema.base, rows)
-    for b in bases:
-        tx.audit("agreed", "base", f"{pair}/{b.subject}/{b.connection}", {"facts": digest(b.facts)})
 
 
 def _text(value: Any) -> str:

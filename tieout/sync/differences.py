@@ -23,6 +23,7 @@ from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.guard import Trip
 from tieout.sync.operations import Finding
 from tieout.sync.store import Store, Tx, batched, loads
+from tieout.sync.taken import EDITED
 
 # What is said beside another code of the same document, and never instead of it.
 _BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION"})
@@ -166,7 +167,7 @@ def _own(f: Finding, places: Places) -> Discrepancy:
 def _code_of(f: Finding) -> str:
     if f.field == "lines":
         return "LINE_STRUCTURE"
-    if f.cause.startswith(("non_owner", "conflict")):
+    if f.cause.startswith(("non_owner", "conflict", EDITED)):
         return "UNAUTHORISED_EDIT_AFTER_POST"
     return "STATUS_MISMATCH"
 

@@ -24,8 +24,8 @@ from tieout.errors import AuthError, HomeCurrencyError, RefusedError, RetriableE
 from tieout.model import Company, ControlBalance, Entity
 from tieout.sync import differences, overwritten, periods, plans, schema
 from tieout.sync.apply import apply, flush
+from tieout.sync.bases import Base, set_bases
 from tieout.sync.book import Book, load
-from tieout.sync.confirm import Base, set_bases
 from tieout.sync.control import as_discrepancy, untied
 from tieout.sync.doubts import of_reads, unlooked
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
@@ -420,7 +420,7 @@ class _Run:
         for some in batched(draft.adopt, TOGETHER):
             states = [adopted(s, draft.adopt[s.id]) for s in self.sides.states(some)]
             bases = [
-                Base(s.id, side.connection, side.base or {}, side.existence, side.version)
+                Base(s.id, side.connection, side.base or {}, side.existence, side.version, side.unsure)
                 for s in states
                 for side in (s.left, s.right)
                 if side is not None

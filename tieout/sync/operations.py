@@ -36,8 +36,8 @@ class SideState:
     dropped: since when a list of open items does not show it, and how it was last listed; "" unless it is absent
     shared: the whole record in shared form · readable: it can be read now, and all that it refers to is known
     echo: the fields that tieout itself wrote there last through another pair, as they were read back
-    unagreed: texts of a record that tieout made which it read back otherwise than it wrote them, and which both sides
-    did not agree on since
+    unsure: fields that were read back otherwise than tieout wrote them, nobody knows by whom
+    unagreed: of these, those that are no spelling of what was written, and that both sides did not agree on since
     """
 
     connection: str
@@ -53,6 +53,7 @@ class SideState:
     readable: bool = True
     dropped: str = ""
     echo: Facts | None = None
+    unsure: frozenset[str] = frozenset()
     unagreed: frozenset[str] = frozenset()
 
     def is_echo(self, name: str) -> bool:

@@ -12,8 +12,8 @@ owner of the field:
     no      r          non-owner       write left      write left     standing
     no      l and r    conflict        conflict        conflict       standing
 
-`=` is equality up to what either side can hold. A text that was read back otherwise than tieout wrote it may be what
-a person entered in between: nothing is written over it, a change of it at home is a conflict. Existence is decided
+`=` is equality up to what either side can hold. What was read back otherwise than tieout wrote it, and may be what a
+person entered in between (`taken`), is not written over: a change of it at home is a conflict. Existence is decided
 before any field: nothing is voided, deleted or made again because it could not be read, and only the owner's confirmed
 void is proposed to the other side.
 """
@@ -171,6 +171,7 @@ class _Merge:
     draft: Draft
     writes: dict[Which, list[FieldChange]] = field(default_factory=lambda: {LEFT: [], RIGHT: []})
     agreed: list[str] = field(default_factory=list)
+    conflicts: set[str] = field(default_factory=set)
 
     @property
     def based(self) -> bool:
@@ -228,6 +229,7 @@ def _fields(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
             owner=who if merge.based else "compare",
         )
         _act(merge, name, verdict)
+    _together(merge)
     if not merge.based:
         draft.adopt[s.id] = tuple(left.facts.keys() | right.facts.keys())
         return
@@ -261,8 +263,9 @@ def _group(s: SubjectState, left: Mapping[str, str], right: Mapping[str, str]) -
 def _act(merge: _Merge, name: str, verdict: Verdict) -> None:
     """Carry out one verdict on one field."""
     l, r = (merge.left.facts or {})[name], (merge.right.facts or {})[name]  # noqa: E741  the table's own letters
-    target = {Verdict.WRITE_RIGHT: merge.right, Verdict.WRITE_LEFT: merge.left}.get(verdict)
+    target = _target(merge, verdict)
     if target is not None and name in target.unagreed:
+        merge.conflicts.add(name)
         merge.draft.findings.append(_disagreement(merge.subject, name, Verdict.CONFLICT, (l, r), _TAKEN))
     elif verdict is Verdict.WRITE_RIGHT:
         merge.writes[RIGHT].append(FieldChange(name, r, l, f"changed in {merge.left.connection}"))
@@ -271,7 +274,29 @@ def _act(merge: _Merge, name: str, verdict: Verdict) -> None:
     elif verdict in (Verdict.NOOP, Verdict.ADOPT):
         merge.agreed.append(name)
     else:
+        merge.conflicts.update({name} if verdict is Verdict.CONFLICT else ())
         merge.draft.findings.append(_disagreement(merge.subject, name, verdict, (l, r)))
+
+
+def _together(merge: _Merge) -> None:
+    """Amounts of a document are one change: where one of them is a conflict, none is written, since systems work out
+    the others from what they are given.
+    """
+    if not merge.conflicts & _MONEY:
+        return
+    for which in (LEFT, RIGHT):
+        for change in [c for c in merge.writes[which] if c.name in _MONEY]:
+            merge.writes[which].remove(change)
+            values = (change.before, change.after) if which == LEFT else (change.after, change.before)
+            cause = (
+                f"changed on one side; nothing is written of it without {', '.join(sorted(merge.conflicts & _MONEY))}"
+            )
+            merge.draft.findings.append(_disagreement(merge.subject, change.name, Verdict.CONFLICT, values, cause))
+
+
+def _target(merge: _Merge, verdict: Verdict) -> SideState | None:
+    """The side that a verdict writes to."""
+    return {Verdict.WRITE_RIGHT: merge.right, Verdict.WRITE_LEFT: merge.left}.get(verdict)
 
 
 _CAUSES = {
@@ -319,6 +344,10 @@ def _applications(merge: _Merge, who: Owner) -> None:
             right_moved=moved[1],
             owner=who if based else "compare",
         )
+        target, cause = _target(merge, verdict), None
+        apart = len({(b or {}).get(invoice) for b in base.values()}) > 1
+        if target is not None and apart and "applications" in target.unagreed:
+            verdict, cause = Verdict.CONFLICT, _TAKEN
         if verdict is Verdict.WRITE_RIGHT:
             _set(wanted[RIGHT], invoice, amount[LEFT])
         elif verdict is Verdict.WRITE_LEFT:
@@ -326,7 +355,8 @@ def _applications(merge: _Merge, who: Owner) -> None:
         elif verdict not in (Verdict.NOOP, Verdict.ADOPT):
             agreed = False
             values = (amount[LEFT], amount[RIGHT])
-            merge.draft.findings.append(_disagreement(merge.subject, f"applications[{invoice}]", verdict, values))
+            field = f"applications[{invoice}]"
+            merge.draft.findings.append(_disagreement(merge.subject, field, verdict, values, cause))
     for which in (LEFT, RIGHT):
         if wanted[which] != now[which]:
             agreed = False
@@ -425,6 +455,7 @@ def _refusal(s: SubjectState, which: Which, changes: Sequence[FieldChange], code
 
 
 _AMOUNTS = frozenset({"subtotal", "discount", "tax", "total"})
+_MONEY = _AMOUNTS | {"lines"}
 
 
 def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rules: Rules, draft: Draft) -> None:

@@ -163,7 +163,8 @@ def of_entity(table: Table) -> ColumnElement[bool]:
 
 
 # What each side was when the two last agreed. quiet_hash: digest of the side's record when the planner last had nothing
-# to say of the subject, under the rules `quiet_rules`, at `quiet_at`; NULL since the base moved (see `sides`).
+# to say of the subject, under the rules `quiet_rules`, at `quiet_at`; NULL since the base moved (see `sides`). unsure:
+# names, as JSON, of what was read back otherwise than it was written, nobody knows by whom (see `taken`).
 base = Table(
     "base",
     metadata,
@@ -178,6 +179,7 @@ base = Table(
     Column("quiet_hash", Text),
     Column("quiet_rules", Text),
     Column("quiet_at", Text),
+    Column("unsure", Text, nullable=False, server_default="[]"),
 )
 cursor = Table(
     "cursor",
@@ -234,6 +236,7 @@ intent = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
+    Column("answer", Text),
 )
 Index(
     "intent_open",

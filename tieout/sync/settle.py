@@ -16,12 +16,12 @@ from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.apply import candidates, send
-from tieout.sync.confirm import confirm, finish
-from tieout.sync.facts import canonical, facts, share
+from tieout.sync.confirm import confirm, finish, sent_of
+from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
 from tieout.sync.overwritten import known, listed, lost
 from tieout.sync.store import instant, loads, stamp
-from tieout.sync.work import OPEN, Target, Work, own
+from tieout.sync.work import OPEN, Target, Work
 
 
 def recover(work: Work) -> list[dict[str, Any]]:
@@ -182,11 +182,10 @@ def settle_change(work: Work, intent: dict[str, Any], target: Target) -> None:
 def shows(work: Work, intent: dict[str, Any], now: Observation, target: Target) -> bool:
     if intent["op"] == OpKind.VOID.value:
         return getattr(now.record, "state", None) is PostingState.VOIDED
-    wanted = own(from_json(Entity(intent["entity"]), loads(intent["request"])))
     read = work.facts_of(now.entity, now, target)
     if read is None:
         return False
-    want = facts(now.entity, share(target.connector.represent(wanted), target.book.subject_of), work.common(now.entity))
+    want = sent_of(work, intent, target)
     names = {f["name"] for f in loads(intent["operation"])["fields"]}
     return all(read.get(n) == want.get(n) for n in names if n in want)
 

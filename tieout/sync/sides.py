@@ -76,18 +76,17 @@ class Sides:
                 continue
             entity = Entity(row["entity"])
             sides = {w: self._side(w, entity, subject, bases) for w in (LEFT, RIGHT)}
-            home = self._home(row, sides)
             one = SubjectState(
                 id=subject,
                 entity=entity,
                 origin=(row["origin_connection"], row["origin_id"]),
-                owner=home or (None if self.pair.linked_owner == "none" else self.pair.linked_owner),
+                owner=self._home(row, sides) or (None if self.pair.linked_owner == "none" else self.pair.linked_owner),
                 left=sides[LEFT],
                 right=sides[RIGHT],
                 generation=row["generation"],
                 busy=subject in busy,
             )
-            out.append(self._held_as(one, home))
+            out.append(self._held_as(one))
         yield from self._with_echoes(out)
 
     def _with_echoes(self, subjects: list[SubjectState]) -> list[SubjectState]:
@@ -146,30 +145,33 @@ class Sides:
             number=held.number,
             readable=readable,
             dropped=_dropped(held),
+            unsure=frozenset(loads(base["unsure"])) if base else frozenset(),
         )
 
-    def _held_as(self, s: SubjectState, home: Which | None) -> SubjectState:
-        """Where the sides differ, what each would look like on the other, and what tieout did not write of it."""
+    def _held_as(self, s: SubjectState) -> SubjectState:
+        """Where the sides differ, what each would look like on the other, and what somebody may have entered there."""
         if s.left is None or s.right is None or s.left.facts is None or s.right.facts is None:
             return s
         if s.left.facts == s.right.facts:
             return s
         left = replace(s.left, seen_as=self._as_held_by(RIGHT, s.entity, s.left.shared))
         right = replace(s.right, seen_as=self._as_held_by(LEFT, s.entity, s.right.shared))
-        if home == LEFT:
-            right = replace(right, unagreed=self._unagreed(RIGHT, s.entity, left, right))
-        elif home == RIGHT:
-            left = replace(left, unagreed=self._unagreed(LEFT, s.entity, right, left))
-        return replace(s, left=left, right=right)
+        return replace(
+            s,
+            left=replace(left, unagreed=self._unagreed(LEFT, s.entity, right, left)),
+            right=replace(right, unagreed=self._unagreed(RIGHT, s.entity, left, right)),
+        )
 
     def _unagreed(self, which: Which, entity: Entity, source: SideState, target: SideState) -> frozenset[str]:
-        """The texts of a record made by tieout that are neither what it wrote nor what the system there makes of it."""
+        """The unsure fields that are neither what tieout wrote nor, as far as it knows, what the system makes of it."""
         sent, taken = source.base or {}, target.base or {}
-        apart = {n for n in FREE_TEXT & sent.keys() if taken.get(n) and taken[n] != sent[n]}
+        apart = {n for n in target.unsure & sent.keys() & taken.keys() if taken[n] != sent[n]}
+        apart -= {n for n in apart & FREE_TEXT if not taken[n]}
         if not apart or source.shared is None:
             return frozenset()
-        held = self._as_held_by(which, entity, source.shared | {n: sent[n] for n in apart if sent[n]}) or {}
-        made_of = {n for n in apart if sent[n] and (taken[n] == held.get(n) or _made_of(taken[n], sent[n]))}
+        words = {n for n in apart & FREE_TEXT if sent[n]}
+        held = self._as_held_by(which, entity, source.shared | {n: sent[n] for n in words}) or {} if words else {}
+        made_of = {n for n in words if taken[n] == held.get(n) or _made_of(taken[n], sent[n])}
         return frozenset(apart - made_of)
 
     def _as_held_by(self, which: Which, entity: Entity, shared: Shared | None) -> Facts | None:
@@ -247,7 +249,7 @@ def adopted(s: SubjectState, names: Sequence[str]) -> SubjectState:
             return None
         now = side.facts or {}
         base = now if side.base is None else side.base | {n: now[n] for n in names if n in now}
-        return replace(side, base=base, base_existence=side.existence)
+        return replace(side, base=base, base_existence=side.existence, unsure=side.unsure - set(names))
 
     return replace(s, left=moved(s.left), right=moved(s.right))
 

@@ -19,9 +19,10 @@ from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
 from tieout.sync import schema
 from tieout.sync.book import Book, own_share, standing
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
-from tieout.sync.operations import Finding, Operation, OpKind, after_refusal
+from tieout.sync.operations import Finding, Operation, OpKind, after_refusal, shown
 from tieout.sync.pair import ACKNOWLEDGED_WITHIN
 from tieout.sync.store import Lease, Store, Tx, loads
+from tieout.sync.taken import EDITED
 
 OPEN = ("ready", "sending", "unknown", "applied", "emitted", "stuck")
 
@@ -124,10 +125,11 @@ class Work:
         code: str = "",
         request_id: str = "",
         native_id: str | None = None,
+        answer: str | None = None,
     ) -> None:
-        """Record the outcome of an attempt, with its audit event."""
+        """Record the outcome of an attempt, with its audit event. answer: what it said of the record, as JSON"""
         with self.store.writing(self.lease, run=self.run) as tx:
-            values: dict[str, Any] = {"last_error": message or None, "error_class": outcome}
+            values: dict[str, Any] = {"last_error": message or None, "error_class": outcome, "answer": answer}
             if native_id is not None:
                 values["native_id"] = native_id
             self.set(tx, intent, state, values)
@@ -142,6 +144,26 @@ class Work:
         self.counts[count] += 1
         side: Which = "left" if o.target == "right" else "right"
         self.findings.append(Finding(o.subject, o.entity, code, why, _REMEDIES.get(count, ""), side=side))
+
+    def edited(self, intent: Mapping[str, Any], target: Target, name: str, values: tuple[Any, Any]) -> None:
+        """Name what somebody changed between a write and its read-back. values: as written, and as read back"""
+        where, (ours, theirs) = target.connector.name, (shown(v) for v in values)
+        cause = f"{EDITED}: tieout wrote {ours}, and {theirs} was there in a later version when {where} was read back"
+        left, right = (theirs, ours) if target.which == "left" else (ours, theirs)
+        entity = Entity(loads(intent["operation"])["entity"])
+        self.findings.append(
+            Finding(
+                intent["subject"],
+                entity,
+                "",
+                f"{cause}: somebody changed it",
+                "decide which is right; correct the other side, or accept the difference with a reason",
+                side=target.which,
+                field=name,
+                left_value=left,
+                right_value=right,
+            )
+        )
 
     def blame(self, intent: dict[str, Any], count: str, code: str, why: str) -> None:
         if count:

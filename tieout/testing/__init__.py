@@ -146,6 +146,7 @@ CHECKS: tuple[Check, ...] = (
     Check(changing.updates_in_place, _UPDATE),
     Check(changing.re_applies_money, _applies),
     Check(changing.gives_a_new_version_to_each_change, _versioned),
+    Check(changing.answers_with_what_it_left, _both(_CREATE, _versioned, _synchronous)),
     Check(changing.refuses_stale_versions, _both(_UPDATE, _versioned, _synchronous)),
     Check(changing.moves_only_what_differs, _both(_UPDATE, _claims(lambda c: not c.versioned, "versions protect it"))),
     Check(changing.voids_and_keeps_the_number, _both(_CREATE, _VOID)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from tieout.connectors import Op
+from tieout.connectors import Observation, Op, Written
 from tieout.errors import (
     NotFoundError,
+    RecordError,
     Rejected,
     StaleWrite,
     UnknownOutcome,
@@ -115,6 +116,31 @@ def gives_a_new_version_to_each_change(b: Bench) -> None:
             b.edit(entity, id, text)
             versions.append(b.look(entity, id).version)
         expect(len(set(versions)) == 3, f"two changes of a {entity} give the versions {versions}")
+
+
+def answers_with_what_it_left(b: Bench) -> None:
+    """What an answer says of version and record is what is read right after it: who reads something else knows that
+    somebody was there in between.
+    """
+    for entity in b.able(Op.CREATE):
+        written = b.connector.create(b.sample(entity, 1), key=key(entity), marker=marker(entity))
+        seen = b.look(entity, written.id)
+        _as_answered(written, seen)
+        if b.caps.can(entity, Op.UPDATE):
+            wanted = b.changed(b.record(entity, seen.id), "told anew")
+            written = b.connector.update(wanted, before=seen, key=key(entity, "u"))
+            _as_answered(written, b.look(entity, seen.id))
+
+
+def _as_answered(written: Written, seen: Observation) -> None:
+    where = f"the answer to a write of {seen.entity} {seen.id!r}"
+    version = written.version
+    expect(version in (None, seen.version), f"{where} names version {version!r}, and {seen.version!r} is read")
+    if written.record is None or seen.record is None or isinstance(seen.record, RecordError):
+        return
+    derived = {"ref", "reported_open", "reported_unapplied", "reported_balance"}
+    wrong = difference(written.record, seen.record, frozenset(type(seen.record).model_fields) - derived)
+    expect(not wrong, f"{where} shows another record than is read: {wrong}")
 
 
 def refuses_stale_versions(b: Bench) -> None:
