@@ -32,14 +32,16 @@ class Ledger:
     name: str
     format: str = "%Y-%m-%d"
     encoding: str = "utf-8"
+    document: str = ""
+    """The column that rows of one document share, where the file has such documents."""
 
 
 UK = "ar/uk_public_payments"
 LEDGERS = [
     Ledger("leeds-2010-12", f"{UK}/leeds_raw_2010-12.csv", "Transaction number", "Date paid", "Net amount", "Supplier name", "%d/%m/%Y", "cp1252"),
-    Ledger("sheffield", f"{UK}/sheffield_clean_2011-07.csv", "Invoice No.", "GL Date", "Invoiced Value", "Supplier Name"),
+    Ledger("sheffield", f"{UK}/sheffield_clean_2011-07.csv", "Invoice No.", "GL Date", "Invoiced Value", "Supplier Name", document="Document No."),
     Ledger("tfl", f"{UK}/tfl_clean_2022-P05.csv", "Document Number", "Clearing Date", "Amount", "Vendor Name"),
-    Ledger("london-2013", f"{UK}/london_clean_2013-P01.csv", "Document No", "Clearing Date", "Amount", "Vendor Name"),
+    Ledger("london-2013", f"{UK}/london_clean_2013-P01.csv", "Document No", "Clearing Date", "Amount", "Vendor Name", document="Document No"),
 ]  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def test_a_ledger_agrees_with_itself(data_dir, ledger):
 def test_every_damage_is_found_and_nothing_else(data_dir, tmp_path, ledger, seed):
     file, by = found(data_dir / ledger.file, profile(ledger.profile)), profile(ledger.profile)
     copy = tmp_path / "damaged.csv"
-    expected, money = damage(ledger, file, copy, random.Random(seed))
+    expected, money = damage(ledger, file, copy, random.Random(seed), whole=bool(ledger.document) and seed == 2)
     result = compare.compare_files(file, by, copy, by)
     seen = {code: entry["count"] for code, entry in result.by_code.items()}
     assert seen == expected
@@ -114,26 +116,44 @@ def test_every_damage_is_found_and_nothing_else(data_dir, tmp_path, ledger, seed
     assert result.bridge["GBP"].remainder == 0
 
 
-def damage(ledger: Ledger, source: Path, copy: Path, rng: random.Random) -> tuple[Counter[str], dict[str, Decimal]]:
-    """Write a damaged copy; returns how many of each code, and the sum of their deltas, must be reported."""
+def damage(
+    ledger: Ledger, source: Path, copy: Path, rng: random.Random, *, whole: bool
+) -> tuple[Counter[str], dict[str, Decimal]]:
+    """Write a damaged copy; returns how many of each code, and the sum of their deltas, must be reported.
+
+    whole: what is damaged are documents of several rows, all rows of each in one way; of a re-priced one a single row
+    """
     head, *rows = csv.reader(io.StringIO(source.read_bytes().decode(ledger.encoding)))
     place = {h.strip(): n for n, h in enumerate(head)}
     number, dated, amount, name = (place[c] for c in (ledger.number, ledger.date, ledger.amount, ledger.name))
     plain = re.compile(r"-?[0-9,]+\.[0-9]+")
-    whole = [
+    clear = [
         n
         for n, r in enumerate(rows)
         if len(r) == len(head)
         and plain.fullmatch(r[amount].strip())
         and all(r[i].strip() for i in (number, dated, name))
     ]
-    value = {n: Decimal(rows[n][amount].replace(",", "").strip()) for n in whole}
-    key = {n: (rows[n][dated], value[n].copy_abs(), rows[n][name].casefold()) for n in whole}
+    value = {n: Decimal(rows[n][amount].replace(",", "").strip()) for n in clear}
+    key = {n: (rows[n][dated], value[n].copy_abs(), rows[n][name].casefold()) for n in clear}
     same = Counter(key.values())
     # Documents equal but for their number cannot be told apart once one is lost and the other renumbered.
-    alone = [n for n in whole if same[key[n]] == 1 and value[n]]
+    alone = [n for n in clear if same[key[n]] == 1 and value[n]]
     kinds = ["drop", "double", "redate", "reprice", "resign", "rekey", "recase"] * EACH
-    plan = dict(zip(rng.sample(alone, len(kinds)), kinds, strict=True))
+    units = [(n,) for n in alone]
+    if whole:
+        named = [r[place[ledger.document]].strip() for r in rows if len(r) == len(head)]
+        assert len(named) == len(rows)
+        of: dict[str, list[int]] = {}
+        for n, key_ in enumerate(named):
+            of.setdefault(key_, []).append(n)
+        single = set(alone)
+        units = [tuple(ns) for ns in of.values() if len(ns) > 1 and single.issuperset(ns)]
+    picked = rng.sample(units, min(len(kinds), len(units)))
+    assert len(picked) > 3 * 7, "three of each at least"
+    pairs = list(zip(picked, kinds, strict=False))
+    plan = {n: kind for ns, kind in pairs for n in (ns[:1] if kind == "reprice" else ns)}
+    later = {n: timedelta(days=days) for ns in picked for days in [rng.choice([1, 3, 9, 40])] for n in ns}
     out: list[list[str]] = []
     count: Counter[str] = Counter()
     money: dict[str, Decimal] = {}
@@ -153,7 +173,7 @@ def damage(ledger: Ledger, source: Path, copy: Path, rng: random.Random) -> tupl
                 out.append(row)
             case "redate":
                 expect("DATE_DIFF")
-                moved = datetime.strptime(row[dated].strip(), ledger.format) + timedelta(days=rng.choice([1, 3, 9, 40]))
+                moved = datetime.strptime(row[dated].strip(), ledger.format) + later[n]
                 new[dated] = moved.strftime(ledger.format)
             case "reprice":
                 expect("AMOUNT_NET", value[n] + Decimal("0.01"))
