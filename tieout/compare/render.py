@@ -19,6 +19,7 @@ from tieout.compare.codes import is_amount
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, text
 from tieout.compare.sums import UNSEARCHED
 from tieout.jsontext import inert
+from tieout.model import exponent
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
@@ -99,16 +100,17 @@ def _width(value: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in value)
 
 
-def money(raw: str) -> str:
-    """Digits in groups of three."""
+def money(raw: str, currency: str | None = None) -> str:
+    """Digits in groups of three, with the places of the currency (two without one), more where there are more."""
     sign, digits = ("-", raw[1:]) if raw.startswith("-") else ("", raw)
     whole, _, places = digits.partition(".")
-    return f"{sign}{int(whole):,}.{places or '00'}"
+    kept = places.rstrip("0").ljust(exponent(currency) if currency else 2, "0")
+    return f"{sign}{int(whole):,}.{kept}".rstrip(".")
 
 
-def said(field: str | None, value: str | None) -> str:
+def said(field: str | None, value: str | None, currency: str | None = None) -> str:
     """What a ledger says of a field, for people: an amount in groups of three, anything else as it stands."""
-    return money(value) if value and is_amount(field) else value or ""
+    return money(value, currency) if value and is_amount(field) else value or ""
 
 
 def grid(rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -162,7 +164,7 @@ def unsearched(result: Result) -> str:
 def agreement(s: Stated) -> str:
     """What a side states of its customers in total, and what their documents add up to, in a sentence."""
     whose = "1 customer" if s.customers == 1 else f"{s.customers:,} customers"
-    amounts = f"{money(text(s.stated))} {plain(s.currency)}".rstrip(), f"{money(text(s.documents))}"
+    amounts = f"{money(text(s.stated), s.currency)} {plain(s.currency)}".rstrip(), money(text(s.documents), s.currency)
     how = f"{s.differ:,} {'differs' if s.differ == 1 else 'differ'}" if s.differ else "each agrees"
     letter = "A" if s.side == "left" else "B"
     return f"{letter} states of {whose} a balance of {amounts[0]} in all; their documents add up to {amounts[1]}: {how}"
@@ -178,7 +180,7 @@ def _sides(result: Result) -> list[tuple[str, ...]]:
 
 def _totals(first: tuple[str, ...], side: Side) -> list[tuple[str, ...]]:
     rows = [
-        (f"{t.documents:,}", plain(currency), money(text(t.total)), money(text(t.open)))
+        (f"{t.documents:,}", plain(currency), money(text(t.total), currency), money(text(t.open), currency))
         for currency, t in sorted(side.totals.items())
     ] or [("0", "", "", "")]
     return [(*(first if not n else ("", "", "", "")), *row) for n, row in enumerate(rows)]
@@ -190,9 +192,9 @@ def _row(d: Discrepancy) -> tuple[str, ...]:
         plain(d.left_label),
         plain(d.right_label),
         plain(d.field),
-        plain(said(d.field, d.left_value), 24),
-        plain(said(d.field, d.right_value), 24),
-        money(text(d.delta)),
+        plain(said(d.field, d.left_value, d.currency), 24),
+        plain(said(d.field, d.right_value, d.currency), 24),
+        money(text(d.delta), d.currency),
         plain(d.currency),
     )
 
@@ -200,9 +202,9 @@ def _row(d: Discrepancy) -> tuple[str, ...]:
 def bridge_rows(currency: str, bridge: Bridge, result: Result) -> list[tuple[str, str, str]]:
     """The bridge as rows of (label, count, amount), A first."""
     return [
-        (f"A  {plain(result.left.name)}, open {plain(currency)}", "", money(text(bridge.left_total))),
-        *((f"   {line.code}", f"{line.count:,}", money(text(line.delta))) for line in bridge.lines),
-        ("   remainder", "", money(text(bridge.remainder))),
-        (f"B  {plain(result.right.name)}, open {plain(currency)}", "", money(text(bridge.right_total))),
-        ("   of this without confirmed cause", "", money(text(bridge.unconfirmed))),
+        (f"A  {plain(result.left.name)}, open {plain(currency)}", "", money(text(bridge.left_total), currency)),
+        *((f"   {line.code}", f"{line.count:,}", money(text(line.delta), currency)) for line in bridge.lines),
+        ("   remainder", "", money(text(bridge.remainder), currency)),
+        (f"B  {plain(result.right.name)}, open {plain(currency)}", "", money(text(bridge.right_total), currency)),
+        ("   of this without confirmed cause", "", money(text(bridge.unconfirmed), currency)),
     ]

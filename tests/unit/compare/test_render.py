@@ -91,6 +91,12 @@ def test_what_the_ledgers_say_is_shown_as_amounts_are(result):
 def test_money_is_grouped_without_losing_a_digit():
     assert render.money("-1234567.891") == "-1,234,567.891"
     assert render.money("0.00") == "0.00"
+    assert [render.money("1563215.00", c) for c in ("JPY", "USD", "KWD")] == [
+        "1,563,215",
+        "1,563,215.00",
+        "1,563,215.000",
+    ]
+    assert render.money("-7.5", "JPY") == "-7.5", "more than the currency has is shown"
 
 
 def test_by_code_sums_per_currency(result):

@@ -80,7 +80,7 @@ def axis_start(chart: Chart) -> Decimal:
         return low
     moves = [s.high for s in found if s.bar.total] + [end for s in found if not s.bar.total for end in (s.low, s.high)]
     least, most = min(moves), max(moves)
-    if most - least > most * _NEAR:
+    if least == most or most - least > most * _NEAR:
         return ZERO
     unit = Decimal(1).scaleb(max(0, (most - least).adjusted()))
     return max(ZERO, (least - (most - least) / 4) // unit * unit)

@@ -338,7 +338,11 @@ class _Cells:
     def number(self, sheet: Any, line: int, n: int, cell: Decimal | int, at: int) -> None:
         """A count, days, per cent, a rate: the digits as they are."""
         value = Decimal(cell)
-        places = -1 if isinstance(cell, int) else max(0, shown.decimals(value, "JPY"))
+        places = (
+            -1
+            if isinstance(cell, int)
+            else max(int(self.table.columns[n].kind == "percent"), shown.decimals(value, "JPY"))
+        )
         look = self.look(self.table.rows[at].style, n, max(0, places))
         if not sums.fits(value):
             self.to.text(sheet, line, n, f"{value:f}", look)

@@ -150,7 +150,7 @@ def _statement(party: Party, sides: Sequence[Ledger], accounts: Sequence[_Accoun
 def _balance(account: _Account) -> str:
     """What is owed, or stands to the customer's credit, in each currency."""
     sums = _sums(account.open)
-    return "; ".join(f"{money(text(sums[c]))} {c}" for c in sorted(sums)) or "nothing owed"
+    return "; ".join(f"{money(text(sums[c]), c)} {c}" for c in sorted(sums)) or "nothing owed"
 
 
 def _sums(items: Sequence[Item]) -> dict[str, Decimal]:

@@ -228,6 +228,8 @@ def test_a_waterfall_that_does_not_start_at_zero_says_so():
     assert "bars start at 450,000.00, not at zero" in written
     small = replace(samples.bridge().charts[0], bars=(Bar("A", D(5), True), Bar("x", D(4)), Bar("B", D(9), True)))
     assert axis_start(small) == 0
+    still = replace(small, bars=(Bar("A", D(5), True), Bar("B", D(5), True)))
+    assert axis_start(still) == 0, "where nothing moves, both ends are whole bars"
 
 
 EVIL = samples.EVIL + "\"'"

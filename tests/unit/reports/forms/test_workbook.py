@@ -143,11 +143,11 @@ def test_numbers_of_every_kind_are_numbers():
         Column("p", "Part", "percent"),
         Column("r", "Rate", "rate"),
     )
-    sheet = read(
-        workbook.write(of(Table("t", "T", columns, (Row((1234567, -3, D("12.5"), D("1.085432"))),))))
-    ).worksheets[1]
+    rows = tuple(Row((1234567, -3, part, D("1.085432"))) for part in (D("12.5"), D("24.0")))
+    sheet = read(workbook.write(of(Table("t", "T", columns, rows)))).worksheets[1]
     assert [c.value for c in sheet[6]] == [1234567, -3, 12.5, 1.085432]
     assert [c.number_format.split("_")[0] for c in sheet[6]] == ["#,##0", "#,##0", '#,##0.0" %"', "#,##0.000000"]
+    assert sheet["C7"].number_format.split("_")[0] == '#,##0.0" %"', "beneath each other, all have a place"
 
 
 # ── formulas ─────────────────────────────────────────────────────────────────────────────────────────────────────────
