@@ -92,7 +92,7 @@ def test_each_step_says_how_it_stands(tieout: Run, synced: Path) -> None:
     assert found["bridge"]["figure"] == "0.00 USD"
     assert found["unapplied"]["figure"] == "-30.00 USD in books; -30.00 USD in erp"
     assert found["closed"]["figure"] == "books: 2025-12-31; erp: 2026-01-31"
-    assert found["unapplied"]["next"] == "tieout report cash-suggestions, then tieout report sign-off unapplied"
+    assert found["unapplied"]["next"] == "tieout report cash-suggestions, then sign unapplied off"
     assert found["closed"]["next"] == "close the books through 2026-01-31 in books"
 
 

@@ -332,7 +332,11 @@ def build(books: Sequence[Books], *, as_of: date, close: Close, detail: bool) ->
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(_table(found, stands), *([_evidence(found)] if detail else []), _signatures(found, close)),
+        tables=(
+            _table(found, stands, f"--pair {close.pair} --as-of {as_of}"),
+            *([_evidence(found)] if detail else []),
+            _signatures(found, close),
+        ),
         proofs=tuple(
             Proof(f"{s.title} ({s.key})", s.figure, None, {"met": True, "not met": False}.get(s.state))
             for s in found
@@ -351,7 +355,9 @@ def _summary(found: Sequence[Step], stands: Mapping[str, Signed]) -> str:
     return f"{done} of {len(found)} steps are signed off, {counted(void, 'sign-off')} void; {states}."
 
 
-def _table(found: Sequence[Step], stands: Mapping[str, Signed]) -> Table:
+def _table(found: Sequence[Step], stands: Mapping[str, Signed], of: str) -> Table:
+    """of: whose close it is, as `tieout report sign-off` wants it"""
+
     def by(one: Signature | None) -> str | None:
         return f"{one.by}, {one.at:%Y-%m-%d}" if one else None
 
@@ -361,11 +367,14 @@ def _table(found: Sequence[Step], stands: Mapping[str, Signed]) -> Table:
         who = by(stand.prepared), by(stand.approved)
         ready = step.state != "not met" and not stand.whole
         todo = [] if stand.whole else [step.next] if step.next else []
-        note = " --note HOW" if step.state == "not known" else ""
-        todo += [f"tieout report sign-off {step.key}{note}"] if ready else []
+        note = " with --note HOW" if step.state == "not known" else ""
+        todo += [f"sign {step.key} off{note}"] if ready else []
         told = step.key, step.title, step.state, step.figure
         rows.append(Row((number, *told, *who, stand.said or None, ", then ".join(todo) or None)))
-    about = "What is not met cannot be signed off; a figure that changes after its sign-off makes it void."
+    about = (
+        "What is not met cannot be signed off; a figure that changes after its sign-off makes it void. To sign: tieout "
+        f"report sign-off STEP {of} --by NAME, and with --role prepared by whoever prepared it."
+    )
     return Table("steps", "Steps", _STEPS, tuple(rows), about)
 
 
