@@ -43,6 +43,14 @@ def store(url: str, clock: ManualClock) -> Iterator[Store]:
     store.close()
 
 
+def test_a_probe_writes_and_leaves_nothing_behind(store: Store) -> None:
+    with store.holding(["a"]):
+        before = [row["resource"] for row in store.rows(schema.lease.select())]
+        store.probe()
+        store.probe()
+        assert [row["resource"] for row in store.rows(schema.lease.select())] == before == ["a"]
+
+
 def test_a_lease_has_one_holder_until_it_is_given_back_or_expires(store: Store, clock: ManualClock) -> None:
     first = store.take(["b", "a"])
     with pytest.raises(LeaseHeldError, match=r"holds a "):
