@@ -169,6 +169,12 @@ def test_every_document_has_the_keys_that_its_page_says(office: Path) -> None:
     sides = ("--left", "a/d.csv", "--left-profile", "documents", "--right", "b/d.csv", "--right-profile", "documents")
     tell("tieout compare", "compare", *sides)
     tell("tieout report aging", "report", "aging", "a", "--as-of", "2026-01-31")
+    promise = tell(
+        "tieout report promise", "report", "promise", "a", "2", "--amount", "1.50", "--on", "2099-01-31", "--by", "K"
+    )
+    assert promise["amount"] == "1.50"
+    day = ("--as-of", "2026-01-31", "--by", "Ada")
+    tell("tieout report sign-off", "report", "sign-off", "bridge", "--pair", "main", *day)
 
     tell("tieout evidence key", "evidence", "key")
     tell("tieout evidence verify", "evidence", "verify")

@@ -193,6 +193,7 @@ def promise(
     It changes no balance and goes to no system. The last promise of an invoice counts. --by is who was told.
     """
     from tieout.config import load
+    from tieout.model import from_micros
     from tieout.sync import promises
 
     if withdraw == (amount is not None) or (day is None and not withdraw):
@@ -212,7 +213,8 @@ def promise(
             by=by,
             note=note,
         )
-    out.data(row)
+    told = {"connection": row["connection"], "invoice": row["invoice"], "amount": from_micros(row["amount_micros"])}
+    out.data(told | {k: v for k, v in row.items() if k != "amount_micros"})
     what = "nothing any more" if amount is None else f"{money(amount)} {of.currency} by {row['pays_on']}"
     out.line(f"{of.number or of.ref.id}: promised {what}")
 
