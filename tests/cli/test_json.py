@@ -150,6 +150,7 @@ def test_every_document_has_the_keys_that_its_page_says(office: Path) -> None:
     broken.rmdir()
     (office / "kept").rename(broken)
 
+    tell("tieout check", "check")
     [one, *_] = tell("tieout discrepancies list", "discrepancies", "list")["discrepancies"]
     tell("tieout discrepancies list", "discrepancies", "show", one["id"])
     tell("tieout discrepancies history", "discrepancies", "history", one["id"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, gravest, table
+from tieout.cli.output import Out, clean, common, count, gravest, table, when
 from tieout.cli.state import clock, config_option, opened
 from tieout.cli.writing import write_new
 
@@ -138,10 +138,12 @@ def check(out: Out, config: str | None) -> int:
         with out.progress(f"connection {name}") as step:
             step("reading the company")
             found.append(_check_connection(settings, name, companies))
+    runs = _last_runs(settings)
     found += [_check_pair(settings, name, companies) for name in settings.pairs]
+    found = [f | {"detail": f["detail"] + _ran(runs.get(f["name"]))} if f["check"] == "pair" else f for f in found]
     found = [f | {"hint": out.step(f["hint"])} for f in found]
     code = gravest(f["exit"] for f in found)
-    out.data({"ok": code == 0, "checks": found})
+    out.data({"ok": code == 0, "checks": found, "runs": list(runs.values())})
     rows = [(_mark(f), f["check"], f["name"], _heading(f)) for f in found]
     out.lines(table(("", "check", "name", "found"), rows))
     for f in found:
@@ -214,6 +216,23 @@ def _check_evidence(settings: Settings) -> dict[str, Any]:
     if behind:
         return _check("evidence", "anchors", behind, exit_code=4, hint=OLDER_HINT)
     return _check("evidence", "anchors", f"can be written to {count(len(anchors.paths), 'file')}")
+
+
+def _last_runs(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The newest run of each pair that had one; none where the state cannot be read, which its own check says."""
+    from tieout.errors import TieoutError
+    from tieout.sync.readiness import last_run
+
+    try:
+        with opened(settings) as store:
+            return {pair: run for pair in settings.pairs if (run := last_run(store, pair))}
+    except TieoutError:
+        return {}
+
+
+def _ran(run: dict[str, Any] | None) -> str:
+    """`; last run 2026-02-02 18:00 UTC: ok`."""
+    return f"; last run {when(run['started_at'])}: {run['status']}" if run else "; no run yet"
 
 
 def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) -> dict[str, Any]:

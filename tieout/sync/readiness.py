@@ -53,6 +53,14 @@ def readiness(store: Store, pair: str) -> Readiness:
         return Readiness(ran_at, [*said, *_waiting(store, pair)], _listed(store, pair))
 
 
+def last_run(store: Store, pair: str) -> dict[str, Any] | None:
+    """The newest run of a pair, also one that is under way (`running`, no `finished_at`); None before the first."""
+    r = schema.run
+    query = sa.select(r.c.pair, r.c.id.label("run"), r.c.status, r.c.started_at, r.c.finished_at)
+    query = query.where(r.c.pair == pair).order_by(r.c.started_at.desc(), r.c.id.desc())
+    return next(iter(store.rows(query.limit(1))), None)
+
+
 def _last_run(store: Store, pair: str) -> dict[str, Any] | None:
     """The last run that ended."""
     r = schema.run
