@@ -36,6 +36,7 @@ from tieout.config.settings import (
     Settings,
     StateSettings,
     Table,
+    nearest,
     plain_http,
     policy_fields,
     suggestion,
@@ -157,6 +158,8 @@ def _connection(r: Reader, name: str, raw: Mapping[str, Any]) -> ConnectionSetti
     if not isinstance(kind, str) or kind not in known:
         says = "is missing" if kind is None else f"{kind!r} is not one of {', '.join(known)}"
         r.problem(path, "kind", says + suggestion(str(kind), known))
+        if meant := nearest(str(kind), known):  # what else is wrong is said now, not when this is mended
+            _connection(r, name, {**raw, "kind": meant})
         return None
     options = {k: v for k, v in raw.items() if k != "kind"}
     if kind == "tabular":

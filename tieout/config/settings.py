@@ -573,8 +573,13 @@ class Settings(Table):
 
 def suggestion(word: str, known: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str:
     """` (did you mean …?)`, or nothing where no known word is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def nearest(word: str, known: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str | None:
+    """What was meant by a word that is not known, if any known one is near."""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any], path: Path) -> ConfigError:

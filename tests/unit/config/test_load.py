@@ -193,7 +193,7 @@ invoice = "bth"
         ('[state]\nurl = "mysql://host/db"', "should begin with sqlite"),
         ("[state]\nurl = 3", "should be text in quotes"),
         ('[state]\nfile = "x"', "is not a known key"),
-        ('[connection.c]\nkind = "quickboks"', "did you mean quickbooks?"),
+        ('[connection.c]\nkind = "memry"', "did you mean memory?"),
         ("[connection.c]\nfolder = 'x'", "kind: is missing"),
         ('[connection.C]\nkind = "memory"', "lower-case"),
         ('[pair.two]\nleft = "a"\nright = "a"', "is the same connection as left"),
@@ -322,6 +322,30 @@ money = { usd = "1.00" }
     assert len(found) == len(expected), found
     for problem, parts in zip(found, expected, strict=True):
         assert all(part in problem for part in parts), (problem, parts)
+
+
+def test_what_is_wrong_below_a_misspelt_kind_is_said_at_once() -> None:
+    found = problems(
+        SOUND
+        + """[connection.erp]
+kind = "tabluar"
+folder = "x"
+curency = "USD"
+exports = [{ glob = "a*.csv", profile = "docments" }]
+[connection.odd]
+kind = "nothing like it"
+anything = 1
+"""
+    )
+    expected = [
+        ("tieout.toml:12: ", "did you mean tabular?"),
+        ("tieout.toml:14: ", "did you mean currency?"),
+        ("tieout.toml:15: ", "did you mean documents?"),
+        ("tieout.toml:17: ", "is not one of"),
+    ]
+    for parts in expected:
+        assert any(all(part in problem for part in parts) for problem in found), (found, parts)
+    assert not any("anything" in problem for problem in found)
 
 
 def test_latin_1_is_not_read_as_something_else(tmp_path: Path) -> None:
