@@ -147,7 +147,7 @@ def _table(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, nam
         Column("dated", "dated", "date"),
         Column("posted", "posted", "date"),
         Column("voided", "voided on", "date"),
-        Column("before", f"up to {window.day}", "money"),
+        Column("before", "up to the day", "money"),
         Column("after", "after it", "money"),
         *((Column("outside", "outside these days", "money"),) if outside else ()),
     )
