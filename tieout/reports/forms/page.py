@@ -28,12 +28,15 @@ def write(report: Report) -> str:
     """The whole page; all rows of all tables are on it."""
     title = _text(report.title)
     broad = ' class="broad"' if any(len(t.columns) >= _BROAD for t in report.tables) else ""
+    tables = ["\n".join(_table(shown.filled(table), f"t{n}")) for n, table in enumerate(report.tables)]
+    first = shown.leading(report)
     body = [
         _header(report),
         *_broken(report),
+        *tables[:first],
         _notes(report),
         _charts(report.charts),
-        *(part for n, table in enumerate(report.tables) for part in _table(shown.filled(table), f"t{n}")),
+        *tables[first:],
         _proofs(report) if report.proofs else "",
         _sources(report),
     ]

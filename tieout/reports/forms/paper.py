@@ -158,7 +158,8 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
         "broken": _proofs(replace(report, proofs=tuple(p for p in report.proofs if p.held is False)), say, room),
         "proofs": _proofs(report, say, room),
         "charts": [_chart(c, say) for c in report.charts if drawable(c)],
-        "tables": tables,
+        "contents": tables[: shown.leading(report)],
+        "tables": tables[shown.leading(report) :],
         "sources": [[say(k), say(v)] for k, v in shown.facts(report.provenance)],
     }
     if say.replaced:

@@ -45,6 +45,11 @@ def one_line(text: str) -> str:
     return visible(text.replace("\r\n", " ").replace("\n", " "))
 
 
+def leading(report: Report) -> int:
+    """How many of its tables stand before notes and charts: a table of contents does."""
+    return int(bool(report.tables) and report.tables[0].key == "contents")
+
+
 def decimals(amount: Decimal, currency: str) -> int:
     """Places to show an amount with: those of its currency (ISO 4217), more where it has more, 2 without a currency."""
     least = exponent(currency) if currency else 2

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.reports.forms import samples
 from tieout.errors import ConfigError
 from tieout.reports import Column, Report, Row, Table
+from tieout.reports.forms import page as html
 from tieout.reports.forms import paper, shown
 
 D = Decimal
@@ -194,6 +195,17 @@ def test_no_text_is_printed_over_the_next_column():
     assert len(kinds) == len(codes) == 3
     for x, size in codes:
         assert x + 0.6 * size * len("BACKDATED_AFTER_CLOSE") <= min(kinds)
+
+
+def test_a_table_of_contents_stands_before_notes_and_charts():
+    """An auditor opens the binder at what is in it."""
+    table = Table("contents", "What is inside", (Column("r", "Report"),), (Row(("bridge",)),))
+    made = samples.bridge()
+    bound = replace(made, tables=(table, *made.tables), notes=("A note of the binder",))
+    parts = ("What is inside", "A note of the binder", made.charts[0].title, made.tables[0].title)
+    for told in (text_of(bound), squeezed(html.write(bound).partition("<body")[2])):
+        at = [told.index(squeezed(part)) for part in parts]
+        assert at == sorted(at)
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
