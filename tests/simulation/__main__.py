@@ -90,7 +90,7 @@ def plant(args: argparse.Namespace) -> int:
 
 def defects(found: Mapping[str, str], *, commit: str, command: str) -> dict[str, Any]:
     """The figures of planted mutants. found: what noticed each, by its name, and what that said; "" if nothing did"""
-    by = {name: f"`{said.partition(': ')[0]}`" if said else "nothing" for name, said in found.items()}
+    by = {name: f"`{said.partition(': ')[0].strip()}`" if said else "nothing" for name, said in found.items()}
     return {
         "title": "Deliberate defects",
         "command": command,
