@@ -46,6 +46,11 @@ COLUMNS = {
 
 
 def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    return {"replay": replay, "run": run, "mutants": plant}[args.command](args)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("replay", help="carry out one schedule and print its points")
@@ -68,8 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     many.add_argument("--json", type=Path, default=None, help="figures to go on from, and to add to")
     planted = commands.add_parser("mutants", help="plant each deliberate defect and say what notices it")
     planted.add_argument("--json", type=Path, default=None)
-    args = parser.parse_args(argv)
-    return {"replay": replay, "run": run, "mutants": plant}[args.command](args)
+    return parser
 
 
 def plant(args: argparse.Namespace) -> int:
@@ -103,10 +107,19 @@ def defects(found: Mapping[str, str], *, commit: str, command: str) -> dict[str,
     }
 
 
-def replay(args: argparse.Namespace) -> int:
+def _schedule(args: argparse.Namespace) -> Schedule:
     at = tuple((int(n), action) for n, action in (text.split(":", 1) for text in args.at))
     troubled = args.troubled or TROUBLED
-    schedule = Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap), args.apart)
+    return Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap), args.apart)
+
+
+def spelled(command: str) -> Schedule:
+    """The schedule that a command replays."""
+    return _schedule(_parser().parse_args(command.split()[3:]))
+
+
+def replay(args: argparse.Namespace) -> int:
+    schedule = _schedule(args)
     outcome = carry_out(schedule)
     for point in outcome.points:
         if args.points or point.action != GO:
@@ -136,13 +149,18 @@ def briefly(schedule: Schedule) -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until there were enough, or the time is over; go on after what the figures know, and add to them."""
+    """Run until there were enough, or the time is over; go on after what the figures know, and add to them.
+
+    What failed before is carried out again first: the figures say on which commit it holds.
+    """
     began = time.monotonic()
     before = json.loads(args.json.read_text("utf-8")) if args.json and args.json.exists() else {}
     part = Part(_commit(), " ".join(["python -m tests.simulation", *sys.argv[1:]]))
     stops = began + args.minutes * 60 if args.minutes else None
     for story, target in PLACES:
         undisturbed(story, target)
+    for failure in before.get("seeds_of_failures", []):
+        failure["holds_on"] = "" if briefly(spelled(failure["seed"]))["wrong"] else part.commit
     given, over = threading.Semaphore(2 * args.processes), threading.Event()
 
     def handed_out() -> Iterator[Job]:
@@ -205,7 +223,7 @@ class Part:
 
 def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str, Any]:
     """The figures of all starts so far, each with the commit that it ran on: later code was not tried by earlier ones."""
-    failures = [{"seed": words, "commit": part.commit} for words in part.failures]
+    failures = [{"seed": words, "commit": part.commit, "holds_on": ""} for words in part.failures]
     struck = Counter(before.get("struck", {})) + part.struck
     declared = [f"{kind}.{action}" for kind, actions in ACTIONS.items() for action in actions]
     row = {"commit": part.commit, "schedules": part.schedules}

@@ -14,7 +14,7 @@ import pytest
 
 from tests.scenarios.world import invoice
 from tests.simulation import suites
-from tests.simulation.__main__ import Part, added
+from tests.simulation.__main__ import Part, added, spelled
 from tests.simulation.boundaries import ACTIONS
 from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import FEW, covering
@@ -94,6 +94,15 @@ def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_th
     assert suites.some_of(every) == some
 
 
+def test_what_a_failure_prints_is_what_is_carried_out_again() -> None:
+    some = [suites.seeded(n) for n in range(1, 13)]
+    some += [
+        Schedule("pay", "file", ((17, "crash"), (40, "locked")), gaps=(20, 900)),
+        Schedule("void", "unique_number"),
+    ]
+    assert [spelled(str(one)) for one in some] == some
+
+
 def _struck(single: Schedule) -> tuple[str, str]:
     [(number, action)] = single.at
     return undisturbed(single.story, single.target).points[number - 1].where, action
@@ -113,7 +122,9 @@ def test_figures_of_several_runs_add_up_and_say_what_each_ran_on(monkeypatch: py
     twice = added(json.loads(json.dumps(once)), later, seconds=60)
     assert (once["schedules"], twice["schedules"], twice["pairs"], twice["singles"]) == (2, 4, 2, 2)
     assert (twice["silent_differences"], twice["failed"], twice["duplicates"]) == (2, 2, 0)
-    assert [f["seed"] for f in twice["seeds_of_failures"]] == ["replay six"] * 2
+    assert twice["seeds_of_failures"] == [
+        {"seed": "replay six", "commit": c, "holds_on": ""} for c in ("c0ffee", "decade")
+    ]
     assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == ("50.00%", 300)
     assert twice["goes_on_after"] == {"pairs": "40000000", "singles": half}
     assert twice["struck"] == {"clock.forward": 8}
