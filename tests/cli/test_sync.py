@@ -17,6 +17,8 @@ import openpyxl
 import pytest
 
 from tests.cli.conftest import Ran
+from tieout.cli.answers import read as read_answers
+from tieout.errors import ConfigError
 
 Run = Callable[..., Ran]
 CONFIG = """
@@ -403,6 +405,13 @@ def test_many_differences_are_decided_from_the_exported_workbook_or_none(
     assert tieout("sync").returncode in (0, 4)
     stale = tieout("discrepancies", "import", given, "--by", "Kim")
     assert (stale.returncode, "has changed since" in stale.stderr) == (2, True)
+
+
+def test_a_list_with_two_columns_of_answers_is_refused(tmp_path: Path) -> None:
+    """Which of them a person filled is not guessed: an empty one would leave every row alone."""
+    (tmp_path / "d.csv").write_text("id,Action,seen,action\nD-1,,v1,accept\n")
+    with pytest.raises(ConfigError, match="'action' stands twice"):
+        read_answers(tmp_path / "d.csv")
 
 
 def test_books_of_different_home_currencies_are_refused_by_check_and_by_the_first_run(

@@ -19,6 +19,7 @@ import xlsxwriter
 
 from tests.fuzz.frame import Broken, Target
 from tests.fuzz.mutation import BINARY, CSV, JSON, XML, Form
+from tieout.cli.answers import read as answered
 from tieout.compare.files import compare_files
 from tieout.connectors import Observation, export_sets
 from tieout.connectors.bulk_check import check
@@ -28,6 +29,7 @@ from tieout.connectors.files import FileReport, infer, load, records
 from tieout.errors import RecordError, TieoutError
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.model import Customer
+from tieout.sync.decisions import DECISIONS
 
 _HELD = tempfile.TemporaryDirectory(prefix="tieout-fuzz-")  # until this process ends
 FOLDER = Path(_HELD.name)
@@ -271,6 +273,46 @@ def _inferred(data: bytes) -> None:
         records(FOLDER / FUZZED, load_profile(path), "erp")
 
 
+# ── the list of differences, answered ────────────────────────────────────────────────────────────────────────────────
+
+
+def _answers() -> list[tuple[str, ...]]:
+    return [
+        ("Id", "Pair", "Action", "Reason", "Accepted until", "Seen"),
+        ("D-1", "main", "accept", "=agreed", "2026-06-30", "v0123456789ab"),
+        ("D-2", "main", "", "", "", "v1"),
+        ("D-3", "main", "acknowledge", "", "", "v2"),
+    ]
+
+
+def _listed() -> list[bytes]:
+    out = io.StringIO()
+    csv.writer(out).writerows(_answers())
+    return [out.getvalue().encode("utf-8-sig"), out.getvalue().replace(",", ";").encode()]
+
+
+def _listed_in_workbooks() -> list[bytes]:
+    made = io.BytesIO()
+    with xlsxwriter.Workbook(made, {"in_memory": True, "strings_to_formulas": False}) as book:
+        book.add_worksheet("Report").write(0, 0, "Discrepancies")
+        sheet = book.add_worksheet("Discrepancies")
+        sheet.write(0, 0, "Discrepancies")
+        for at, row in enumerate(_answers(), start=4):
+            sheet.write_row(at, 0, row)
+    return [made.getvalue()]
+
+
+def _answered(name: str) -> Callable[[bytes], None]:
+    """Each row is answered or left alone, and an answer is one that can be given."""
+
+    def law(data: bytes) -> None:
+        said = answered(put(data, name))
+        if said.left_alone < 0 or any(not (d.id and d.seen and d.action in DECISIONS) for d in said.decisions):
+            raise Broken(f"no answers: {said}")
+
+    return law
+
+
 # ── Parquet ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -347,6 +389,10 @@ def targets() -> list[Target]:
         Target("workbook", _workbooks, _workbook, WORKBOOK, where="fuzzed.xlsx", weight=60),
         Target(
             "proposal", lambda: [*_documents(), *_line_items(), *_lists(), *_workbooks()], _inferred, CSV, weight=20
+        ),
+        Target("answers", _listed, _answered(FUZZED), CSV, where=FUZZED, weight=4),
+        Target(
+            "answers in a workbook", _listed_in_workbooks, _answered("fuzzed.xlsx"), WORKBOOK, "fuzzed.xlsx", weight=40
         ),
         Target("Parquet", _ledger, _parquet, BINARY, where="fuzzed.parquet", weight=200),
         Target("manifest of an export", _manifests, _manifest, JSON, weight=10),

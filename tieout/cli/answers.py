@@ -15,6 +15,7 @@ from tieout.mapping.tabular import heading_key
 from tieout.sync.decisions import DECISIONS, Decision
 
 _NEEDED = ("id", "action", "seen")
+_MORE = ("pair", "reason", "owner", "accepted until")
 _SHEET = "Discrepancies"
 
 
@@ -33,7 +34,8 @@ def read(file: Path) -> Answers:
         table = sheet.seen(file, {*_NEEDED}, _SHEET) if workbook else sheet.read(file, {*_NEEDED})
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    at = {heading_key(heading): n for n, heading in reversed(list(enumerate(table.headings)))}
+    keys = [heading_key(heading) for heading in table.headings]
+    at = {key: n for n, key in enumerate(keys)}
     if table.questions:
         raise ConfigError(f"{file}: the text is not UTF-8", hint="save it as CSV UTF-8")
     if missing := [name for name in _NEEDED if name not in at]:
@@ -41,6 +43,8 @@ def read(file: Path) -> Answers:
             f"{file}: there is no column {' and no column '.join(map(repr, missing))}",
             hint="export the list (tieout discrepancies export -o FILE), and fill a column `action`",
         )
+    if twice := [name for name in (*_NEEDED, *_MORE) if keys.count(name) > 1]:
+        raise ConfigError(f"{file}: the heading {twice[0]!r} stands twice", hint="leave the column with the answers")
     if table.cut:
         raise ConfigError(f"{file}: more rows than the {sheet.MOST_ROWS:,} that a list may have", hint="divide it")
     cells = {name: table.cells(n) for name, n in at.items()}
