@@ -105,6 +105,15 @@ def test_a_document_type_is_refused_wherever_it_stands(tmp_path: Path, edit: Cal
         records(path, DOCUMENTS, "erp")
 
 
+@pytest.mark.parametrize("member", ["xl/sharedStrings.xml", "xl/workbook.xml", "[Content_Types].xml"])
+def test_a_workbook_in_an_encoding_that_nobody_knows_is_refused(tmp_path: Path, member: str) -> None:
+    """Python's LookupError came through as a defect of the program."""
+    path = tmp_path / "f.xlsx"
+    path.write_bytes(_book(lambda xml: xml.replace(b"UTF-8", b"UT-8", 1), member))
+    with pytest.raises(ProfileError, match="not a readable workbook: unknown encoding: UT-8"):
+        records(path, DOCUMENTS, "erp")
+
+
 def test_a_damaged_page_of_parquet_is_told_with_its_file(tmp_path: Path) -> None:
     """The columns are known from its end; what is in its pages only shows where they are read."""
     path = tmp_path / "a.parquet"

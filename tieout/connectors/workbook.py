@@ -28,15 +28,14 @@ MOST_RATIO = 200  # unpacked to packed, for parts beyond 50 MB
 _LARGEST_ID = 10**15  # a spreadsheet keeps 15 digits
 _FINEST = Decimal("0.000001")  # what amounts are read to
 _MOST_ROWS = 1 << 20  # of a sheet
-# What a damaged workbook raises: SyntaxError is that of XML, RuntimeError a password or an unknown way of packing, the
-# others where openpyxl takes for granted what is not there.
+# What a damaged workbook raises: SyntaxError is that of XML, LookupError an encoding that nobody knows, RuntimeError a
+# password or an unknown way of packing; the others where openpyxl takes for granted what is not there.
 _UNREADABLE = (
     AttributeError,
     ArithmeticError,
     AssertionError,
     struct.error,
-    KeyError,
-    IndexError,
+    LookupError,
     ValueError,
     OSError,
     TypeError,
