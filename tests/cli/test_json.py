@@ -165,6 +165,7 @@ def test_every_document_has_the_keys_that_its_page_says(office: Path) -> None:
 
     (office / "bad.csv").write_text(LEFT + "\ninvoice,3,C1,Ada,never,USD,1.00,0.00,1.00\n")
     tell("tieout profile list", "profile", "list")
+    tell("tieout profile show", "profile", "show", "import-payments")
     tell("tieout profile check", "profile", "check", "bad.csv", "--profile", "documents")
     tell("tieout profile infer", "profile", "infer", "a/d.csv")
     sides = ("--left", "a/d.csv", "--left-profile", "documents", "--right", "b/d.csv", "--right-profile", "documents")

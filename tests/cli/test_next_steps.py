@@ -183,3 +183,59 @@ def test_a_file_without_a_profile_leads_to_one_and_one_that_is_there_is_not_repl
     assert tieout("profile", "infer", "my ledger.csv", "-o", "mine.toml").returncode == 0
     again = tieout("profile", "infer", "my ledger.csv", "-o", "mine.toml")
     assert (again.returncode, steps(again)) == (2, ["it is not replaced: name another file, or move this one away"])
+
+
+@pytest.fixture
+def differing(tieout: Run, tmp_path: Path) -> str:
+    """The id of a difference between two file ERPs, and a plan that waits."""
+    text = COMPANY + FILES + FILES.replace(".a]", ".b]").replace('"in"', '"in-b"').replace('"out"', '"out-b"')
+    (tmp_path / "tieout.toml").write_text(
+        text + '[pair.main]\nleft = "a"\nright = "b"\n[pair.main.limits]\ncreates = 0\n'
+    )
+    for name in ("in", "out", "in-b", "out-b"):
+        (tmp_path / name).mkdir()
+    head = "kind,number,customer,issued,currency,total\n"
+    (tmp_path / "in" / "d.csv").write_text(head + "invoice,1,C1,2026-01-05,USD,1.00\n")
+    (tmp_path / "in-b" / "d.csv").write_text(head + "invoice,1,C1,2026-01-05,USD,1.50\n")
+    for name in ("in", "in-b"):
+        os.utime(tmp_path / name / "d.csv", (0, 0))
+    assert tieout("sync").returncode in (0, 4)
+    listed = json.loads(tieout("discrepancies", "list", "--code", "amount_net", "--json").stdout)["discrepancies"]
+    return str(listed[0]["id"])
+
+
+def test_an_answer_that_says_nothing_is_refused(tieout: Run, differing: str) -> None:
+    decide = ("discrepancies", "decide", differing, "--by", "Kim")
+    assert steps(tieout(*decide, "assign")) == ["add --owner NAME"]
+    assert tieout(*decide, "assign", "--owner", "Ana").returncode == 0
+    over = tieout(*decide, "accept", "--reason", "fee", "--until", "2020-01-31")
+    assert (over.returncode, steps(over)) == (4, ["name a later day, or none"])
+    assert "2020-01-31 is over" in over.stderr
+    assert tieout(*decide, "accept", "--reason", "fee", "--until", "2999-01-31").returncode == 0
+
+
+def test_a_code_that_there_is_not_is_no_empty_list(tieout: Run, differing: str) -> None:
+    ran = tieout("discrepancies", "list", "--code", "AMOUNT_NETT")
+    assert ran.returncode == 2
+    assert "there is no code 'AMOUNT_NETT' (did you mean AMOUNT_NET?)" in ran.stderr
+
+
+def test_a_shipped_profile_is_there_to_copy_from_whatever_it_is_for(tieout: Run, tmp_path: Path) -> None:
+    listed = json.loads(tieout("profile", "list", "--json").stdout)
+    names = [p["name"] for key in ("profiles", "imports") for p in listed[key]]
+    assert {"documents", "import-documents", "import-sap-clearing"} <= set(names)
+    for name in names:
+        (tmp_path / f"{name}.toml").write_text(tieout("profile", "show", name).stdout, "utf-8")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.toml").write_text(tieout("profile", "show", "import-documents").stdout, "utf-8")
+    text = FILES.replace('"import-documents"', '"own/mine.toml"').replace(
+        'profile = "documents"', 'profile = "documents.toml"'
+    )
+    (tmp_path / "tieout.toml").write_text(COMPANY + text)
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "in" / "d.csv").write_text("kind,number,customer,issued,currency,total\n")
+    os.utime(tmp_path / "in" / "d.csv", (0, 0))
+    assert tieout("check").returncode == 0
+    ran = tieout("profile", "show", "import-document")
+    assert (ran.returncode, "did you mean import-documents?" in ran.stderr) == (2, True)

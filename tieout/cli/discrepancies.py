@@ -84,10 +84,23 @@ def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]])
     return out
 
 
+def _codes(asked: Sequence[str]) -> set[str]:
+    """The codes asked for, in capitals. Raises ConfigError for one that there is not."""
+    from tieout.compare.codes import CODES, OF_SYNC
+    from tieout.config.settings import suggestion
+    from tieout.errors import ConfigError
+
+    known = {**CODES, **OF_SYNC}
+    for code in (one.upper() for one in asked):
+        if code not in known:
+            raise ConfigError(f"there is no code {code!r}{suggestion(code, known)}", hint="tieout discrepancies list")
+    return {one.upper() for one in asked}
+
+
 @discrepancies.command("list")
 @_pair
 @_state
-@click.option("--code", "codes", multiple=True, help="Only this code; repeatable.")
+@click.option("--code", "codes", multiple=True, help="Only this code, also where it stands beside another; repeatable.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many a person is shown.")
 @config_option
 @common
@@ -95,7 +108,8 @@ def list_(
     out: Out, *, pair: str | None, states: tuple[str, ...], codes: tuple[str, ...], limit: int, config: str | None
 ) -> None:
     """List differences, the largest movement first."""
-    found = [d for d in _found(config, pair, states)[0] if not codes or d["code"] in codes]
+    wanted = _codes(codes)
+    found = [d for d in _found(config, pair, states)[0] if not wanted or wanted & {d["code"], *d["secondary"]}]
     out.data({"discrepancies": found})
     rows = [
         (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, encode, money, table
+from tieout.cli.output import Out, clean, common, encode, money, table, words
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_new, write_whole, writing_whole
@@ -65,12 +65,51 @@ def profile() -> None:
 @profile.command("list")
 @common
 def list_(out: Out) -> None:
-    """List the profiles that ship with tieout."""
+    """List the profiles that ship with tieout: of exports, and of the import files that it writes."""
     from tieout.mapping.tabular import list_profiles, load_profile
+    from tieout.mapping.writing import list_import_profiles, load_import_profile
 
     found = [load_profile(name) for name in list_profiles()]
-    out.data({"profiles": [{"name": p.name, "entity": p.entity, "description": p.description} for p in found]})
+    written = [load_import_profile(name) for name in list_import_profiles()]
+    out.data(
+        {
+            "profiles": [{"name": p.name, "entity": p.entity, "description": p.description} for p in found],
+            "imports": [
+                {
+                    "name": p.name,
+                    "entities": list(p.entities),
+                    "operations": list(p.operations),
+                    "description": p.description,
+                }
+                for p in written
+            ],
+        }
+    )
     out.lines(table(("profile", "holds", "description"), [(p.name, p.entity, p.description) for p in found]))
+    out.line()
+    rows = [(p.name, words(", ".join(p.entities)), ", ".join(p.operations), p.description) for p in written]
+    out.lines(table(("import profile", "takes", "to", "description"), rows))
+    out.note("  → tieout profile show NAME prints one, to copy from")
+
+
+@profile.command("show")
+@click.argument("name")
+@common
+def show(out: Out, name: str) -> None:
+    """Print a profile that ships with tieout, to copy from."""
+    from tieout.config.settings import suggestion
+    from tieout.errors import ProfileError
+    from tieout.mapping.tabular import list_profiles, shipped_text
+    from tieout.mapping.writing import list_import_profiles, shipped_import_text
+
+    known = [*list_profiles(), *list_import_profiles()]
+    if name not in known:
+        raise ProfileError(
+            f"no profile {name!r} ships{suggestion(name, known)}", hint=f"use one of: {', '.join(known)}"
+        )
+    text = shipped_text(name) if name in list_profiles() else shipped_import_text(name)
+    out.data({"name": name, "toml": text})
+    out.lines(text.splitlines())
 
 
 @profile.command("check")

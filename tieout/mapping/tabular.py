@@ -396,6 +396,11 @@ def _shipped() -> Any:
     return files("tieout.mapping") / "profiles"
 
 
+def shipped_text(name: str) -> str:
+    """The file of a profile that ships with tieout, to copy from."""
+    return str((_shipped() / f"{name}.toml").read_text("utf-8"))
+
+
 def load_profile(name_or_path: str | Path) -> Profile:
     """A shipped profile by name, or a TOML file by path.
 

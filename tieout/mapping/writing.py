@@ -194,6 +194,11 @@ def _shipped() -> Any:
     return resources.files("tieout.mapping") / "profiles" / "imports"
 
 
+def shipped_import_text(name: str) -> str:
+    """The file of an import profile that ships with tieout, to copy from."""
+    return str((_shipped() / f"{name}.toml").read_text("utf-8"))
+
+
 def load_import_profile(name: str | Path) -> ImportProfile:
     """A shipped import profile by name, or one from a `.toml` path. Raises ProfileError with every problem."""
     path = Path(name)

@@ -107,6 +107,10 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
             "a decision needs a name, and accepting, making again or releasing needs a reason",
             hint="add --by NAME --reason TEXT",
         )
+    if one.action == "assign" and not (one.owner or "").strip():
+        raise RefusedError("nobody is named to work on it", hint="add --owner NAME")
+    if one.action == "accept" and one.until is not None and one.until <= tx.at:
+        raise RefusedError(f"{one.until[:10]} is over: it would be open again", hint="name a later day, or none")
     if len(rows) != 1:
         raise ConfigError(
             f"{len(rows) or 'no'} open discrepancies match {one.id!r}", hint="see tieout discrepancies list"

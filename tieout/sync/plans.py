@@ -202,6 +202,7 @@ def approve(store: Store, id: str, *, by: str, guards: Sequence[str] = ()) -> di
     if not by.strip():
         raise RefusedError("an approval names a person", hint="add --by NAME")
     plan = show(store, id)
+    _refuse_closed(plan, store.now())  # before its guards: to lift one would lead nowhere
     tripped = {g["name"] for g in plan["guards"]}
     missing = sorted(tripped - set(guards))
     if missing:
@@ -246,12 +247,18 @@ def _end_approvals(tx: Tx, rejected: dict[str, Any]) -> None:
 
 def _open(tx: Tx, id: str) -> dict[str, Any]:
     row = tx.one(sa.select(schema.plan).where(schema.plan.c.id == id))
-    if row is None or row["status"] not in OPEN:
-        status = row["status"] if row else "gone"
-        raise RefusedError(f"plan {id} is {status}", hint="run tieout sync to plan again")
-    if row["expires_at"] <= tx.at:
-        raise RefusedError(f"plan {id} expired at {row['expires_at']}", hint="run tieout sync to plan again")
+    if row is None:
+        raise RefusedError(f"plan {id} is gone", hint="run tieout sync to plan again")
+    _refuse_closed(row, tx.at)
     return row
+
+
+def _refuse_closed(plan: dict[str, Any], at: str) -> None:
+    """Raises RefusedError for a plan on which nobody decides any more."""
+    if plan["status"] not in OPEN:
+        raise RefusedError(f"plan {plan['id']} is {plan['status']}", hint="run tieout sync to plan again")
+    if plan["expires_at"] <= at:
+        raise RefusedError(f"plan {plan['id']} expired at {plan['expires_at']}", hint="run tieout sync to plan again")
 
 
 def _update(tx: Tx, row: dict[str, Any], status: str, approvals: list[dict[str, Any]]) -> None:

@@ -66,6 +66,17 @@ def test_a_rejection_ends_every_approval_of_what_it_rejects(world: World) -> Non
         plans.approve(world.store, second.plan_id, by="Grace")
 
 
+def test_a_plan_that_nobody_decides_any_more_is_said_to_be_that_before_its_guards_are() -> None:
+    world = World(mode="propose", limits=Limits(creates=0))
+    world.l.put(customer())
+    held = world.run()
+    with pytest.raises(RefusedError, match="a guard holds this plan"):
+        plans.approve(world.store, held.plan_id, by="Grace")
+    plans.reject(world.store, held.plan_id, by="Bob", reason="wrong customer")
+    with pytest.raises(RefusedError, match="is rejected"):
+        plans.approve(world.store, held.plan_id, by="Grace")
+
+
 def test_an_approval_expires_with_its_plan(world: World) -> None:
     first = world.run()
     plans.approve(world.store, first.plan_id, by="Grace")
