@@ -89,8 +89,9 @@ def _summary(past: Past, first: datetime) -> Table:
     again = [s for s, step in own if step.happened == "re-opened" and before(s, step) == "closed"]
     lapsed = [s for s, step in own if step.happened == "re-opened" and before(s, step) != "closed"]
     closed = [s for s, step in own if step.happened == "closed"]
-    start = past.runs[0].id if past.runs else None
-    at_first = sum(step.run == start for step in new)
+    # A run that only looks lists nothing: the first list is that of the first run that did.
+    start = min((story.steps[0] for story in past.stories), key=lambda step: step.at, default=None)
+    at_first = sum(step.run == start.run for step in new) if start else 0
     now = past.unresolved()
     states = [sum(n.state == state for _, n in now) for state in UNRESOLVED]
     rows = (
@@ -105,7 +106,7 @@ def _summary(past: Past, first: datetime) -> Table:
         ("of these acknowledged", states[1], "detail"),
         ("of these accepted", states[2], "detail"),
         ("of these on their way to the other side", sum(s.code == ON_ITS_WAY for s, _ in now), "detail"),
-        ("of the new, there when the first run looked", at_first, "detail"),
+        ("of the new, on the first list of all", at_first, "detail"),
         ("accepted, then opened again", len(lapsed), "detail"),
     )
     columns = (Column("what", "what", width=48), Column("count", "differences", "count"))
