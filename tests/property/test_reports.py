@@ -437,6 +437,29 @@ def test_what_came_in_after_the_date_is_set_against_what_was_open_on_it():
     assert dict(zip(cells(early, "items", "document"), cells(early, "items", "received"), strict=True))["I1"] == D(500)
 
 
+def test_a_receipt_that_comes_back_after_the_day_is_listed_by_itself():
+    """Paid on the day, it was owed again after it: an auditor who sees later receipts only would not know."""
+    bills = [invoice(i, "C1", "50", "2026-01-05") for i in ("A", "B", "E")]
+    gone = {"state": PostingState.VOIDED, "voided_on": date(2026, 2, 3)}
+    came = [
+        payment("P1", "C1", "50", "2026-01-25", apps=[applied("A", "50", "2026-01-25")]).model_copy(update=gone),
+        payment("P2", "C1", "50", "2026-02-01", apps=[applied("B", "50", "2026-02-01")]).model_copy(update=gone),
+        adjustment("R", "C1", "returned_payment", "7", "2026-02-02"),
+        adjustment("S", "C1", "chargeback", "9", "2026-02-04", document="P3"),
+        payment("P3", "C1", "50", "2026-02-02", apps=[applied("E", "50", "2026-02-02")]),
+    ]
+    books_ = books([customer("C1", "One"), *bills, *came])
+    report = subsequent.build([books_], as_of=date(2026, 1, 31), until=date(2026, 2, 10))
+    assert rows(report, "returned", "document", "back", "before", "after", "untold") == [
+        ("R", date(2026, 2, 2), None, None, D(7)), ("P1", date(2026, 2, 3), D(50), None, None),
+        ("P2", date(2026, 2, 3), None, D(50), None), ("S", date(2026, 2, 4), None, D(9), None),
+    ]  # fmt: skip
+    assert rows(report, "returned", "before", "after", "untold", style="total") == [(D(50), D(59), D(7))]
+    assert cells(report, "payments", "document") == ["P3"]
+    early = subsequent.build([books_], as_of=date(2026, 1, 31), until=date(2026, 2, 1))
+    assert [t.key for t in early.tables] == ["coverage", "items", "payments"]
+
+
 def test_credits_and_write_offs_name_their_approver_or_that_there_is_none():
     report = write_offs.build([books(MOVED)], **JANUARY)
     found = dict(zip(cells(report, "documents", "document"), cells(report, "documents", "approver"), strict=True))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from tieout.mapping.balances import Key, counts, standing
-from tieout.model import ZERO, Entity, Payment, magnitude, sign, tidy
+from tieout.mapping.balances import Key, counts, ended, standing
+from tieout.model import ZERO, Adjustment, AdjustmentKind, Document, Entity, Payment, magnitude, sign, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
@@ -33,7 +33,7 @@ class _Found:
 def build(books: Sequence[Books], *, as_of: date, until: date) -> Report:
     """Payments posted after `as_of` and up to `until`, inclusive, against the items open on `as_of`.
 
-    A payment that was returned or taken back by `until` settles nothing.
+    A payment that was returned or taken back by `until` settles nothing; it is listed by itself.
     """
     if until < as_of:
         raise ValueError(f"payments after {as_of} are asked for up to {until}, which is before it")
@@ -50,6 +50,7 @@ def build(books: Sequence[Books], *, as_of: date, until: date) -> Report:
             _coverage(sides, held),
             *(_items(n, side, sides, own) for n, (side, own) in enumerate(pairs)),
             *(_payments(n, side, sides, own) for n, (side, own) in enumerate(pairs)),
+            *(t for n, side in enumerate(sides) if (t := _returned(n, side, sides, as_of, until)).rows),
         ),
         proofs=ledger.proofs(sides, as_of),
         notes=(*ledger.notes(sides, as_of), *_notes(sides)),
@@ -181,6 +182,41 @@ def _payments(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Tab
         )
     title = layout.titled("Payments after the date", side, sides)
     return Table(layout.keyed("payments", n, sides), title, columns, layout.totalled(columns, details))
+
+
+_BACK = (AdjustmentKind.RETURNED_PAYMENT, AdjustmentKind.CHARGEBACK)
+
+
+def _returned(n: int, side: Ledger, sides: Sequence[Ledger], as_of: date, until: date) -> Table:
+    """Receipts that came back in that time, whenever they came in: voided payments, and what is booked for one."""
+    columns = (
+        *layout.PARTY,
+        Column("kind", "kind", width=16),
+        Column("document", "document", width=18),
+        Column("received", "received", "date"),
+        Column("back", "came back", "date"),
+        Column("before", "counted as paid on the date", "money"),
+        Column("after", "came and went after it", "money"),
+        Column("untold", "not told when it came", "money"),
+    )
+    found: list[tuple[Document, date, Payment | None]] = []
+    for r in side.documents:
+        gone = ended(r) if isinstance(r, Payment) else None
+        if isinstance(r, Payment) and gone and as_of < gone <= until and magnitude(r):
+            found.append((r, gone, r))
+        elif isinstance(r, Adjustment) and r.kind in _BACK and as_of < r.posted <= until and counts(r, until):
+            of = side.by_key.get((Entity.PAYMENT, r.document)) if r.document else None
+            found.append((r, r.posted, of if isinstance(of, Payment) else None))
+    details: list[tuple[Cell, ...]] = []
+    for r, back, of in sorted(found, key=lambda f: (f[0].currency, f[1], f[0].ref.id)):
+        party, amount = side.party(r.customer), tidy(magnitude(r))
+        told = ledger.kind_of(r), ledger.number_of(r), of.received if of else None, back
+        place = 2 if of is None else int(of.posted > as_of)
+        amounts = [amount if n == place else None for n in range(3)]
+        details.append((party.number, party.name, r.currency, *told, *amounts))
+    title = layout.titled("Receipts that came back after the date", side, sides)
+    note = "They settle nothing above. What counted as paid on the date was owed again when it came back."
+    return Table(layout.keyed("returned", n, sides), title, columns, layout.totalled(columns, details), note)
 
 
 def _notes(sides: Sequence[Ledger]) -> Iterator[str]:
