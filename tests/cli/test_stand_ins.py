@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.cli.conftest import PROGRAM, Ran
+from tieout.sandbox.quickbooks import Switches
 
 Run = Callable[..., Ran]
 
@@ -103,6 +104,17 @@ def test_the_sage_x3_stand_in_says_where_it_is_and_stops_cleanly(tmp_path: Path)
         program.kill()
         _, errors = program.communicate()
     assert "Traceback" not in errors
+
+
+def test_the_quickbooks_stand_in_lists_what_nobody_has_verified(tieout: Run) -> None:
+    ran = tieout("sandbox", "quickbooks", "--switches", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["auto_apply_credit"] == [True, False], "the default first"
+    assert "line_without_item: filled, 6440" in tieout("sandbox", "quickbooks", "--switches").stdout
+    # Each setting that is listed is one that it takes.
+    words = [f"{name}={setting}" for name, settings in told.items() for setting in settings]
+    assert all(Switches.parse([word]) for word in words)
 
 
 def test_the_sage_x3_stand_in_lists_what_nobody_has_verified(tieout: Run) -> None:

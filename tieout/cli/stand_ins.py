@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tieout.cli.days import DAY
 from tieout.cli.output import Out, common
 
 _LAYOUTS = ("customers", "sap-fbl5n-en", "sap-fbl5n-de")
+_LISTED = click.option("--switches", "listed", is_flag=True, help="List the switches with their settings, and stop.")
 
 
 @click.group()
@@ -81,6 +83,7 @@ def file_erp(
     "--seed", default="small", show_default=True, help="small, empty, bare or generate:CUSTOMERS:INVOICES:SEED."
 )
 @click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@_LISTED
 @click.option("--realm", help="The company id; for clients that bring their own, like the next three.")
 @click.option("--client-id", help="The app's client id.")
 @click.option("--client-secret", help="The app's client secret (of a stand-in: no secret of yours).")
@@ -96,6 +99,7 @@ def quickbooks(
     control_port: int,
     seed: str,
     switches: tuple[str, ...],
+    listed: bool,
     any_client: bool,
     **registered: str | None,
 ) -> None:
@@ -103,8 +107,11 @@ def quickbooks(
 
     It prints the address, the client and a refresh token that the connector takes.
     """
-    from tieout.sandbox.quickbooks import Registration, serve
+    from tieout.sandbox.quickbooks import Registration, Switches, serve
 
+    if listed:
+        _list(out, Switches.choices())
+        return
     own: dict[str, Any] = {name: value for name, value in registered.items() if value}
     registration = Registration(any_client=any_client, **own)
 
@@ -121,12 +128,19 @@ def quickbooks(
     serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
 
 
+def _list(out: Out, choices: Mapping[str, Sequence[Any]]) -> None:
+    """Every switch with its settings, the default first."""
+    for name, settings in choices.items():
+        out.line(f"{name}: {', '.join(str(s).lower() if isinstance(s, bool) else str(s) for s in settings)}")
+    out.data({name: list(settings) for name, settings in choices.items()})
+
+
 @sandbox.command("sage-x3")
 @click.option("--port", type=click.IntRange(0, 65535), default=8124, show_default=True, help="0 takes a free one.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Where faults are armed; default: free.")
 @click.option("--seed", default="small", show_default=True, help="small, empty or generate:CUSTOMERS:INVOICES:SEED.")
 @click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
-@click.option("--switches", "listed", is_flag=True, help="List the switches with their settings, and stop.")
+@_LISTED
 @click.option("--publish", multiple=True, metavar="NAME=OBJECT", help="A public name of your own, such as YWSSIH=SIH.")
 @click.option("--pool", default="SANDBOX", show_default=True, help="The pool's alias.")
 @click.option("--width", type=click.IntRange(1), default=3, show_default=True, help="Calls that the pool runs at once.")
@@ -152,10 +166,7 @@ def sage_x3(
     from tieout.sandbox.sage_x3 import Pool, Publication, Registration, Switches, serve
 
     if listed:
-        choices = Switches.choices()
-        for name, settings in choices.items():
-            out.line(f"{name}: {', '.join(str(s).lower() if isinstance(s, bool) else str(s) for s in settings)}")
-        out.data({name: list(settings) for name, settings in choices.items()})
+        _list(out, Switches.choices())
         return
     told: dict[str, str] = {}
 

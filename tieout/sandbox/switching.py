@@ -28,6 +28,19 @@ def parsed(kind: type[Made], settings: list[str] | tuple[str, ...]) -> Made:
     return kind(**values)
 
 
+def choices(kind: type, *, text: tuple[str, ...] = ()) -> dict[str, tuple[Any, ...]]:
+    """Every switch with its settings, the default first; of one that takes any number or day, two examples.
+
+    text: examples for those that take any text
+    """
+    told: dict[str, tuple[Any, ...]] = {}
+    for name, hint in get_type_hints(kind).items():
+        given = getattr(kind(), name)
+        examples = {bool: (given, not given), int: (0, 90), str: text}
+        told[name] = examples.get(hint) or (("none", "2025-12-31") if date in get_args(hint) else get_args(hint))
+    return told
+
+
 def _value(hint: Any, text: str) -> Any:
     if hint is bool:
         if text.lower() in {"true", "on", "yes", "1"}:

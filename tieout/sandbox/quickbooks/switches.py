@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
-from tieout.sandbox.switching import parsed
+from tieout.sandbox.switching import choices, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,8 @@ class Switches:
     def parse(cls, settings: list[str] | tuple[str, ...]) -> Switches:
         """From `name=value` texts; every wrong one is named in one ConfigError."""
         return parsed(cls, settings)
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[Any, ...]]:
+        """Every switch with its settings: `switching.choices`."""
+        return choices(cls)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
-from tieout.sandbox.switching import parsed
+from tieout.sandbox.switching import choices, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,5 @@ class Switches:
 
     @classmethod
     def choices(cls) -> dict[str, tuple[Any, ...]]:
-        """Every switch with its settings, the default first; for those that take any text or number, two examples."""
-        told: dict[str, tuple[Any, ...]] = {}
-        for name, hint in get_type_hints(cls).items():
-            examples = {bool: (False, True), int: (0, 90), str: ("", "ja registada no documento: {num}")}
-            told[name] = examples.get(hint) or get_args(hint)
-        return told
+        """Every switch with its settings: `switching.choices`."""
+        return choices(cls, text=("", "ja registada no documento: {num}"))
