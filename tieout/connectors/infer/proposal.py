@@ -119,7 +119,9 @@ def _kind(sheet: Sheet, columns: dict[str, int], numbers: Numbers) -> list[str]:
     if "kind" in columns:
         return _codes(sheet, "kind", columns["kind"])
     if numbers.negatives:
-        sheet.questions.append(f"kind: {numbers.negatives} amounts are negative; are they credit memos?")
+        many = f"{numbers.negatives:,} amounts are negative; are they credit memos?"
+        said = many if numbers.negatives > 1 else "1 amount is negative; is it a credit memo?"
+        sheet.questions.append(f"kind: {said}")
         return ['# ASK: kind = { value = "invoice|credit_memo" }  # the negative ones are credit memos']
     if evidence := say_invoice(sheet):
         return [f"# kind: by {_one_line(evidence)}, and no amount is negative", 'kind = { value = "invoice" }']
