@@ -239,3 +239,30 @@ def test_a_shipped_profile_is_there_to_copy_from_whatever_it_is_for(tieout: Run,
     assert tieout("check").returncode == 0
     ran = tieout("profile", "show", "import-document")
     assert (ran.returncode, "did you mean import-documents?" in ran.stderr) == (2, True)
+
+
+def test_a_state_that_the_environment_names_is_one_file_wherever_the_command_is_typed(
+    tieout: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + BOOKS)
+    env = {"STATE": "sqlite:///kept.db"}
+    assert tieout("sync", "-c", "books/tieout.toml", env=env).returncode == 0
+    assert (tmp_path / "books" / "kept.db").exists()
+    assert not (tmp_path / "kept.db").exists()
+    for wrong in ("sqlite://kept.db", "sqlite:///:memory:", "postgres://u:secret-word@db/tieout", "mysql://db/tieout"):
+        ran = tieout("sync", "-c", "books/tieout.toml", env={"STATE": wrong})
+        assert ran.returncode == 2, ran.stderr
+        assert "environment variable STATE should" in ran.stderr
+        assert "secret-word" not in ran.stderr
+
+
+def test_a_check_says_nothing_of_what_it_could_not_read(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + BOOKS)
+    ran = tieout("check", "--json")
+    found = json.loads(ran.stdout)
+    assert (ran.returncode, found["runs"]) == (2, [])
+    told = {c["check"]: c["detail"] for c in found["checks"]}
+    assert told["evidence"] == "not checked: the state failed"
+    assert "run" not in told["pair"]
+    assert ran.stderr.count("environment variable STATE is not set") == 1

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from tieout.compare import Checks, Rounding
 from tieout.config.secrets import SecretStore, open_store, resolve
-from tieout.config.settings import SecretRef, Settings
+from tieout.config.settings import SecretRef, Settings, checked_state_url
 from tieout.connectors import Connector, opener
 from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError
@@ -74,8 +74,18 @@ def open_connection(
 
 
 def state_url(settings: Settings) -> str:
-    """The address of the state database, looked up if it is a reference."""
+    """The address of the state database, looked up if it is a reference; a file starts at the folder of tieout.toml.
+
+    Raises ConfigError for one that is none, or keeps nothing.
+    """
     url = resolve(settings.state.url)
+    if isinstance(settings.state.url, SecretRef):
+        try:
+            checked_state_url(url)
+        except ValueError as error:  # from None: it may hold a password
+            raise ConfigError(f"[state] url: {settings.state.url} {error}", hint="mend it where it is set") from None
+        if url.startswith("sqlite:"):
+            url = f"sqlite:///{settings.path.absolute().parent / url.removeprefix('sqlite:///')}"
     with contextlib.suppress(ValueError):  # what is no address is refused where it is opened
         known(unquote(urlsplit(url).password or ""))
     return url

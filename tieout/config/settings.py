@@ -92,7 +92,8 @@ def plain_http(value: str) -> bool:
     return not host or not (parts.scheme == "https" or (parts.scheme == "http" and here))
 
 
-def _state_url(value: str) -> str:
+def checked_state_url(value: str) -> str:
+    """The address of a state database. Raises ValueError for one that is none, or that keeps nothing."""
     if not value.startswith(("sqlite:///", "postgresql://", "postgresql+")):
         raise ValueError("should begin with sqlite:/// (three slashes, then the file) or postgresql://")
     if value.startswith("sqlite:") and value.removeprefix("sqlite:///") in {"", ":memory:"}:
@@ -142,7 +143,7 @@ class CompanySettings(Table):
 
 
 class StateSettings(Table):
-    url: Annotated[str, AfterValidator(_state_url)] | SecretRef = Field(
+    url: Annotated[str, AfterValidator(checked_state_url)] | SecretRef = Field(
         default="sqlite:///tieout.db",
         description="where links, plans and evidence are kept: `sqlite:///FILE` (relative to tieout.toml) or "
         "`postgresql://HOST/DATABASE`; one that holds a password is given by reference",
