@@ -46,7 +46,9 @@ _aged = click.option(
     "--aged-after", type=click.IntRange(0), default=30, show_default=True, metavar="DAYS", help="Days until it is aged."
 )
 _closed = click.option(
-    "--closed-at", type=MOMENT, help="When the period was closed (UTC); default: the last sign-off that approved it."
+    "--closed-at",
+    type=MOMENT,
+    help="When the period was closed (UTC); default: the first of its steps' last approvals.",
 )
 
 
@@ -216,15 +218,14 @@ def _until(asked: Asked) -> datetime:
 
 
 def _signed_off(asked: Asked) -> datetime | None:
-    """When the close of the pair as of the day was approved last; None where nobody did."""
-    from tieout.sync.signoffs import signed
-    from tieout.sync.store import instant
+    """Since when the close of the pair as of the day is approved as it stands; None where nobody approved it."""
+    from tieout.sync.signoffs import closed_since, signed
 
     if not asked.pair:
         return None
     with asked.store() as store:
         rows = signed(store, asked.pair, asked.as_of, known_on=asked.known_on)
-    return max((instant(r["at"]) for r in rows if r["role"] == "approved"), default=None)
+    return closed_since(rows)
 
 
 def _bridge(

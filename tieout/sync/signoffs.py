@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tieout.errors import ConfigError, RefusedError
 from tieout.mapping.keys import name_key
 from tieout.sync import schema
-from tieout.sync.store import Store, stamp
+from tieout.sync.store import Store, instant, stamp
 
 ROLES = ("prepared", "approved")
 
@@ -77,3 +77,16 @@ def signed(store: Store, pair: str, as_of: date, *, known_on: Any = None) -> lis
     t = schema.sign_off
     query = sa.select(t).where(t.c.pair == pair, t.c.as_of == as_of.isoformat()).order_by(t.c.seq)
     return store.rows(query if known_on is None else query.where(t.c.at <= stamp(known_on)))
+
+
+def closed_since(rows: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """Since when a close is approved as it stands, of its sign-offs: of the last approvals of the steps, the first.
+
+    That one step was approved anew later says nothing of the others: nobody looked at what changed for them in between.
+    None where nobody approved anything.
+    """
+    last: dict[str, datetime] = {}
+    for r in rows:
+        if r["role"] == "approved":
+            last[r["step"]] = max(instant(r["at"]), last.get(r["step"], instant(r["at"])))
+    return min(last.values(), default=None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -86,6 +87,27 @@ def test_all_are_signed_or_none_and_each_leaves_its_event(world: World) -> None:
     events = sa.select(schema.audit_event).where(schema.audit_event.c.action == "signed_off")
     assert [(e["actor"], e["object_id"]) for e in world.store.rows(events)] == [("Ada", "books/2026-01-31/bridge")]
     assert log_breaks(world.store) == []
+
+
+def test_one_step_approved_anew_does_not_hide_what_changed_since_the_others_were(world: World) -> None:
+    def approve(step: str, role: str = "approved", by: str = "Grace") -> None:
+        world.clock.tick(86400)
+        signoffs.sign(world.store, "books", DAY, [replace(FIGURE, step=step)], role=role, by=by, note="")
+
+    def since() -> date | None:
+        at = signoffs.closed_since(signoffs.signed(world.store, "books", DAY))
+        return at.date() if at else None
+
+    approve("bridge", "prepared", "Ada")
+    assert since() is None
+    first = world.clock().date()
+    approve("bridge")
+    approve("unapplied")
+    assert since() == first + timedelta(days=1)
+    approve("bridge")
+    assert since() == first + timedelta(days=2), "the other step is approved since then"
+    approve("unapplied")
+    assert since() == first + timedelta(days=3)
 
 
 def test_a_promise_is_of_one_invoice_by_id_or_number_and_is_kept_as_it_was_said(world: World) -> None:
