@@ -61,6 +61,13 @@ def test_the_crontab_line_runs_and_says_nothing_on_a_good_day(configured: Path) 
         assert "--quiet" in fields[5]
 
 
+def test_the_page_shows_the_crontab_that_there_is() -> None:
+    page = (CONTRIB.parent / "docs" / "howto" / "schedule.md").read_text("utf-8")
+    shown = page.partition("`contrib/crontab`")[2].split("```")[1].strip().splitlines()
+    lines = (CONTRIB / "crontab").read_text().splitlines()
+    assert shown == [line for line in lines if not line.startswith(("#", "MAILTO"))]
+
+
 def test_the_service_runs_its_command(configured: Path) -> None:
     service = unit(SERVICE)["Service"]
     command = service["ExecStart"].replace("%i", "main").replace("/opt/tieout/bin/tieout", str(PROGRAM))
