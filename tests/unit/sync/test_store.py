@@ -291,6 +291,10 @@ def test_a_state_of_an_older_tieout_goes_on_where_it_was(revision: str, url: str
     world.store = open_store(url, clock=world.clock)
     with world.store.engine.connect() as db:
         assert compare_metadata(MigrationContext.configure(db), schema.metadata) == []
+    unsure = {(r["connection"], r["unsure"]) for r in world.store.rows(sa.select(schema.base))}
+    # What the older one did not note of the records that it made there: any text may be somebody's.
+    texts = '["email","memo","name","phone","po_number","reference"]'
+    assert unsure == {("left", "[]"), ("right", texts)}
     world.l.edit(Entity.INVOICE, invoices[0].ref.id, memo="changed under the older one")
     report = world.run()
     assert [o.op.value for o in report.operations] == ["update"]
