@@ -168,6 +168,7 @@ class World:
                     self.truth.say("lease", f"still held before run {n}: {error.message}")
                 continue
             moved = self.report.changes.opened or self.report.changes.closed
+            moved = moved or (behind and any(d.code == "MISSED_CHANGE" for d in self.report.discrepancies))
             if (
                 not self.report.operations
                 and before == self._done()

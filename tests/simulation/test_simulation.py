@@ -61,6 +61,12 @@ def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full
         assert {kind for kind, _ in carry_out(schedule).wrong} == {"silent", "confluence"}
 
 
+def test_a_list_that_went_back_is_named_until_it_has_been_read_as_it_was() -> None:
+    pulls = [p.number for p in undisturbed("credit", "file").points if p.where == "left.pull.before"]
+    outcome = carry_out(Schedule("credit", "file", ((pulls[6], "stale_list"),)))
+    assert (outcome.wrong, outcome.codes, outcome.runs) == ([], {}, 3), "named, gone, and nothing more"
+
+
 def test_what_a_file_was_loaded_over_is_demanded_where_an_export_showed_it() -> None:
     points = undisturbed("update", "file").points
     second = [p.number for p in points if p.where == "left.company.before"][1]
