@@ -138,7 +138,10 @@ def configured(folder: Path, *pairs: tuple[str, str]) -> None:
         ("bridge --left bills.csv --left-profile documents", "or files with --left and --right"),
         ("audit shop", "of two ledgers: --pair erp-shop\n"),
         ("checklist --left bills.csv --left-profile documents", "of two ledgers: --pair erp-shop or --pair erp-bank\n"),
-        ("aging erp-bank", "'erp-bank' is a pair of tieout.toml, no connection\n  → --pair erp-bank"),
+        (
+            "aging erp-bank",
+            "'erp-bank' is a pair of tieout.toml, no connection\n  → name one of its connections: erp, bank; a report",
+        ),
     ],
 )
 def test_a_report_that_is_not_told_of_what_names_what_there_is(tieout: Run, books: Path, words: str, says: str) -> None:

@@ -117,7 +117,7 @@ def test_every_damage_is_found_and_nothing_else(data_dir, tmp_path, ledger, seed
 
 
 def damage(
-    ledger: Ledger, source: Path, copy: Path, rng: random.Random, *, whole: bool
+    ledger: Ledger, source: Path, copy: Path, rng: random.Random, *, whole: bool = False
 ) -> tuple[Counter[str], dict[str, Decimal]]:
     """Write a damaged copy; returns how many of each code, and the sum of their deltas, must be reported.
 
