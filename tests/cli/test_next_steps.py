@@ -266,3 +266,16 @@ def test_a_check_says_nothing_of_what_it_could_not_read(tieout: Run, tmp_path: P
     assert told["evidence"] == "not checked: the state failed"
     assert "run" not in told["pair"]
     assert ran.stderr.count("environment variable STATE is not set") == 1
+
+
+@pytest.mark.parametrize("name", ["100% Büro", "what? now", "50%41 #1"])
+def test_the_state_lies_in_the_folder_of_its_configuration_whatever_its_name(
+    tieout: Run, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "tieout.toml").write_text(COMPANY + BOOKS)
+    assert tieout("sync", "-c", f"{name}/tieout.toml").returncode == 0
+    assert (tmp_path / name / "tieout.db").is_file()
+    assert [p.name for p in tmp_path.iterdir()] == [name], "nothing is anywhere else"
+    assert tieout("evidence", "verify", "-c", f"{name}/tieout.toml").returncode == 0
+    assert tieout("report", "aging", "a", "--as-of", "2026-01-31", "-c", f"{name}/tieout.toml").returncode == 0

@@ -39,6 +39,7 @@ from tieout.config.settings import (
     nearest,
     plain_http,
     policy_fields,
+    sqlite_from,
     suggestion,
 )
 from tieout.errors import ConfigError
@@ -137,7 +138,7 @@ def _company(r: Reader, raw: Mapping[str, Any]) -> CompanySettings | None:
 def _state(r: Reader, state: StateSettings) -> StateSettings:
     if isinstance(state.url, SecretRef) or not state.url.startswith("sqlite:///"):
         return state
-    return StateSettings(url=f"sqlite:///{r.base / state.url.removeprefix('sqlite:///')}")
+    return StateSettings(url=sqlite_from(r.base, state.url))
 
 
 def _named(r: Reader, raw: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from tieout.compare import Checks, Rounding
 from tieout.config.secrets import SecretStore, open_store, resolve
-from tieout.config.settings import SecretRef, Settings, checked_state_url
+from tieout.config.settings import SecretRef, Settings, checked_state_url, sqlite_from
 from tieout.connectors import Connector, opener
 from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError
@@ -85,7 +85,7 @@ def state_url(settings: Settings) -> str:
         except ValueError as error:  # from None: it may hold a password
             raise ConfigError(f"[state] url: {settings.state.url} {error}", hint="mend it where it is set") from None
         if url.startswith("sqlite:"):
-            url = f"sqlite:///{settings.path.absolute().parent / url.removeprefix('sqlite:///')}"
+            url = sqlite_from(settings.path.resolve().parent, url)
     with contextlib.suppress(ValueError):  # what is no address is refused where it is opened
         known(unquote(urlsplit(url).password or ""))
     return url

@@ -101,6 +101,15 @@ def checked_state_url(value: str) -> str:
     return value
 
 
+def sqlite_from(folder: Path, url: str) -> str:
+    """The address of a SQLite file that starts at a folder, in the name of which % and ? are what they are."""
+    name = url.removeprefix("sqlite:///")
+    if name.startswith("/"):
+        return url
+    escaped = str(folder).rstrip("/").replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{escaped}/{name}"
+
+
 Amount = Annotated[Money, BeforeValidator(_exact)]
 Percent = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_percent)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
