@@ -57,4 +57,4 @@ docs: $(STAMP)
 	$(BIN)/python -m docs.generate
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz demo-output
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .fuzz demo-output

@@ -30,7 +30,6 @@ COUNT = 10_000
 WIDTH = 2
 ROUNDS = 3
 TAKES = 0.02  # seconds of X3 for a call
-NAMESPACE = "http://www.adonix.com/WSS"
 ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:wss="http://www.adonix.com/WSS">'
     "<soapenv:Body><wss:{operation}><callContext><codeLang>ENG</codeLang><poolAlias>{pool}</poolAlias></callContext>"

@@ -30,7 +30,6 @@ NEXT: dict[str, str] = {
     "NAME`. If the connection is to open another company on purpose, give it another state database.",
     "NotFoundError": "Look for the record in the system that was asked. In a sync it becomes a discrepancy; nothing is "
     "deleted on the other side because of it.",
-    "StaleVersionError": "Read the record again. In a sync: nothing; the next run plans from what is there now.",
     "ReadOnlyError": "Make the change by hand, or add an import profile for that entity to the connection.",
     "WriteError": "See the class below: it says what is known about the effect. `request_id` is what the vendor's "
     "support asks for.",

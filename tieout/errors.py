@@ -10,8 +10,8 @@ TieoutError
 │   └── SignInRequired     the stored sign-in no longer works                           exit 4
 └── FatalError             this run stops                                               exit 5
     ├── AuthError          credentials or company are wrong (exit 2: the user mends it)
+    ├── NotServedError     the remote does not serve what is asked of it (exit 2)
     ├── NotFoundError      the remote says there is no such record
-    ├── StaleVersionError  the record moved since it was read
     └── ReadOnlyError      this connector cannot write that
 RecordError                one unreadable record: a value that is passed on, never raised across a run
 
@@ -122,10 +122,6 @@ class NotServedError(FatalError):
 
 class NotFoundError(FatalError):
     """The remote answered that there is no such record (or that it was deleted)."""
-
-
-class StaleVersionError(FatalError):
-    """The record's version moved since it was read; nothing was changed."""
 
 
 class ReadOnlyError(FatalError):

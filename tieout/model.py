@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 ZERO = Decimal(0)
-MICRO = Decimal("0.000001")
 PLACES = 6
 MOST_DIGITS = 15  # before the decimal point
 CENT, NOTHING = Decimal("0.01"), Decimal("0.00")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tieout.connectors import Observation, Pull
@@ -33,13 +32,6 @@ def server_time(answer: Native) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else None
-
-
-def http_date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return None
 
 
 def cursor_of(answer: Native) -> str | None:

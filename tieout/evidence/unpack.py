@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import IO, Any, Literal
 
 from tieout.errors import ConfigError
@@ -123,11 +122,6 @@ def _json(body: bytes) -> Any:
 
 def _refuse(_text: str) -> Any:
     raise ValueError("a float")
-
-
-def is_pack(path: Path) -> bool:
-    """Whether a file looks like a pack at all."""
-    return zipfile.is_zipfile(path)
 
 
 def verify(file: IO[bytes], *, name: str, keys: Iterable[PublicKey] = ()) -> Unpacked:

@@ -16,7 +16,6 @@ from functools import lru_cache
 from tieout.model import PLACES, tidy
 
 LONGEST = 32_767  # characters of one cell; what a spreadsheet cell can hold
-SIGN_STYLES = ("leading", "trailing", "parentheses", "crdr", "hs")
 _MINUS = "−‒–﹣-"
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
 _BIDI = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")

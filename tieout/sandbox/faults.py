@@ -106,12 +106,6 @@ class Call:
 Classify = Callable[[str, str, str, bytes], tuple[str, str, str]]
 
 
-def unclassified(method: str, path: str, query: str, body: bytes) -> tuple[str, str, str]:
-    """A classifier for a sandbox that has none: (entity, operation, request id), all empty."""
-    del method, path, query, body
-    return "", "", ""
-
-
 class Faults:
     """The rules of one sandbox and the log of what was asked of it. Thread-safe."""
 

@@ -271,15 +271,6 @@ class Books:
         self._log("reversed", number, by=by, amount=str(doc.amount), with_=doc.reversed_with)
         return number
 
-    def re_date(self, number: str, *, on: date) -> str:
-        """Move a document's document and posting date."""
-        doc = self.document(number)
-        self.require_open(doc.posting_date)
-        self.require_open(on)
-        doc.document_date = doc.posting_date = on
-        self._log("re-dated", number, on=on.isoformat())
-        return number
-
     def change(self, number: str, *, by: str = "user", **changes: Any) -> str:
         """Change fields of a document in place (text, due, amount, tax …), as a careless user would."""
         doc = self.document(number)
