@@ -52,6 +52,7 @@ def cause(code: str, clue: Clue, left: str | None, right: str | None, names: tup
 
 
 def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+    ledger = names[clue.get("side") == "right"]  # which one, where a finding is about one alone
     match code:
         case "TAX_AMOUNT" if "dropped" in clue:
             return f"{names[clue['dropped'] == 'right']} has no tax on it"
@@ -84,26 +85,24 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"
         case "OVER_APPLIED":
-            ledger = names[clue["side"] == "right"]
             return f"applied or adjusted beyond its amount of {text(Decimal(clue['of']))} in {ledger}"
         case "BALANCE_MISMATCH_INTERNAL":
-            return f"the documents of {names[clue['side'] == 'right']} give {text(Decimal(clue['derived']))}"
+            return f"the documents of {ledger} give {text(Decimal(clue['derived']))}"
         case "INVARIANT_BROKEN":
             rule = f"{clue['invariant']}: {INVARIANTS[clue['invariant']]}"
             found = left if clue["side"] == "left" else right
             more = "" if clue["many"] == "1" else f", {clue['many']} times"
-            return f"{rule}; {names[clue['side'] == 'right']} says {found}, expected {_shown(clue['expected'])}{more}"
+            return f"{rule}; {ledger} says {found}, expected {_shown(clue['expected'])}{more}"
         case "BACKDATED_AFTER_CLOSE":
-            ledger = names[clue["side"] == "right"]
             closed = _MOMENT.sub(r"\1 \2 UTC", clue["closed"])
             return f"it moves {ledger} by {text(Decimal(clue['amount']))} in a period closed through {closed}"
         case "DUPLICATE_CROSS_ORIGIN":
             return f"equal to {clue['twin']}, which was born in {names[0]}, while this one was born in {names[1]}"
         case "NUMBER_REUSED":
-            return f"{clue['many']} documents of {names[clue['side'] == 'right']}, all but one of them voided"
+            return f"{clue['many']} documents of {ledger}, all but one of them voided"
         case "SEQUENCE_GAP":
             more = " …" if "more" in clue else ""
-            return f"missing in {names[clue['side'] == 'right']}: {clue['gaps']}{more}"
+            return f"missing in {ledger}: {clue['gaps']}{more}"
         case "CREDIT_UNUSED":
             return f"the oldest of it is of {clue['since']}"
         case "NON_OVERLAP":
@@ -112,28 +111,26 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return f"{clue['documents']} documents pair up between the two"
         case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
             return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
-        case "SPLIT_OR_MERGED" if "answers" in clue:
-            return (
-                f"{clue['answers']}, {_on_each_side(clue, names)}: nothing else of them adds up, among {clue['among']}"
-            )
-        case "AMBIGUOUS_MATCH" if "answers" in clue:
-            if clue["ways"] == "1":
-                return (
-                    f"{clue['answers']}{_open(clue, names)}: it adds up, but so it may by chance, among {clue['among']}"
-                )
-            return f"{clue['answers']}: not all can be true; among {clue['among']}"
-        case "SPLIT_OR_MERGED":
-            return f"{left} against {right}, {_on_each_side(clue, names)}"
+        case "SPLIT_OR_MERGED" | "AMBIGUOUS_MATCH":
+            return _several(code, clue, left, right, names)
         case "TAX_INCLUSIVE_CONFUSION":
             return f"tax {text(Decimal(clue['left_tax']))} against {text(Decimal(clue['right_tax']))}"
-        case "AMBIGUOUS_MATCH":
-            return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
         case _:
             return ""
 
 
-def _on_each_side(clue: Clue, names: tuple[str, str]) -> str:
-    return f"{text(Decimal(clue['sum']))} on each side{_open(clue, names)}"
+def _several(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+    """Of documents that are one in parts, or that could be each other in more than one way."""
+    answers, among = clue.get("answers"), clue.get("among")
+    if code == "SPLIT_OR_MERGED":
+        each = f"{text(Decimal(clue['sum']))} on each side{_open(clue, names)}"
+        whole = f"{answers}, {each}: nothing else of them adds up, among {among}"
+        return whole if answers else f"{left} against {right}, {each}"
+    if not answers:
+        return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
+    if clue["ways"] == "1":
+        return f"{answers}{_open(clue, names)}: it adds up, but so it may by chance, among {among}"
+    return f"{answers}: not all can be true; among {among}"
 
 
 def _open(clue: Clue, names: tuple[str, str]) -> str:

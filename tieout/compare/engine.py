@@ -77,46 +77,30 @@ def run(
     known = tables.parties(con)
     told = tables.told(con, known)
     equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from, listed=matches is not None)
-    tables.documents(con, known, as_of=as_of, rest=equal > 0)
-    if "open" in scopes:
-        for side, scope in zip(SIDES, scopes, strict=True):
-            if scope != "open":
-                cash.reduce_to_open(con, side, as_of=as_of)
-    tables.every(con, known, as_of=as_of, rest=equal > 0)
-    explain(con, {key: x.code for key, x in reasons.items()})
-    free = ladder(con, same_ids=same_ids, key=key, twins=equal > 0)
-    by_open = "open" in scopes and scopes[0] != scopes[1]
+    rest = equal > 0
+    _documents(con, known, scopes, as_of=as_of, rest=rest)
+    explain(con, {document: x.code for document, x in reasons.items()})
+    free = ladder(con, same_ids=same_ids, key=key, twins=rest)
+    by_open = scopes.count("open") == 1
     rules.find(con, free, told, known=known, rounding=rounding, by_open=by_open, same_ids=same_ids)
     stated = cash.find(con, as_of=as_of, reported_balances=reported_balances)
     sums = [
-        totals.of_all(con, side, as_of=as_of, rest=equal > 0, stated=has)
+        totals.of_all(con, side, as_of=as_of, rest=rest, stated=has)
         for side, has in zip(SIDES, known.stated, strict=True)
     ]
+    ranges = sums if extracts else None
     control.find(
-        con,
-        checks,
-        as_of=as_of,
-        today=today,
-        ledgers=ledgers,
-        extracts=sums if extracts else None,
-        in_step=in_step,
-        taken_off=equal > 0,
+        con, checks, as_of=as_of, today=today, ledgers=ledgers, extracts=ranges, in_step=in_step, taken_off=rest
     )
-    left, right = map(_side, (left_name, right_name), rejected, sums)
     if matches:
         rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
         listed.write_matches(con, matches, taken_off=rule if equal else None)
-    found: Sequence[Discrepancy]
-    make = partial(_discrepancy, names=(left_name, right_name), reasons=reasons, rejected=rejected)
-    if spool_from is not None and con.execute("SELECT count(*) FROM cmp_found").fetchall()[0][0] >= spool_from:
-        found, tally = listed.spool(con, make, partial(_unread, rejected=rejected))
-    else:
-        found = listed.few(make(row) for row in con.execute(listed.FOUND).fetchall())
-        tally = listed.tallied(found)
+    found, tally = _listed(con, (left_name, right_name), reasons, rejected, spool_from)
+    left, right = map(_side, (left_name, right_name), rejected, sums)
     return Result(
         left=left,
         right=right,
-        matched=con.execute("SELECT count(*) FROM cmp_match").fetchall()[0][0] + equal,
+        matched=_count(con, "cmp_match") + equal,
         discrepancies=found,
         bridge=_bridge(left, right, tally),
         as_of=as_of.isoformat() if as_of else None,
@@ -126,6 +110,37 @@ def run(
         paired_by=key,
         stated=stated,
     )
+
+
+def _documents(
+    con: Connection, known: tables.Parties, scopes: tuple[str, str], *, as_of: date | None, rest: bool
+) -> None:
+    """Build the tables of documents; where one side lists open items only, the other is reduced to what is open."""
+    tables.documents(con, known, as_of=as_of, rest=rest)
+    if "open" in scopes:
+        for side, scope in zip(SIDES, scopes, strict=True):
+            if scope != "open":
+                cash.reduce_to_open(con, side, as_of=as_of)
+    tables.every(con, known, as_of=as_of, rest=rest)
+
+
+def _listed(
+    con: Connection,
+    names: tuple[str, str],
+    reasons: Mapping[tuple[str, str, str], Explained],
+    rejected: tuple[int, int],
+    spool_from: int | None,
+) -> tuple[Sequence[Discrepancy], tuple[Tally, ...]]:
+    """The findings as discrepancies, on disk from `spool_from` of them, and what they add up to."""
+    make = partial(_discrepancy, names=names, reasons=reasons, rejected=rejected)
+    if spool_from is not None and _count(con, "cmp_found") >= spool_from:
+        return listed.spool(con, make, partial(_unread, rejected=rejected))
+    found = listed.few(make(row) for row in con.execute(listed.FOUND).fetchall())
+    return found, listed.tallied(found)
+
+
+def _count(con: Connection, table: str) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
 def _side(name: str, rejected: int, sums: list[Sums]) -> Side:
