@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,16 @@ def test_what_names_no_books_of_the_state_is_refused(it: Office) -> None:
     assert (ran.returncode, "nothing of quickbooks was read" in ran.stderr) == (2, True)
     ran = it.run("compare", "--left", "state:sap", "--right", "state:erp")
     assert (ran.returncode, "sap" in ran.stderr) == (2, True)
+
+
+def test_what_could_not_be_read_is_told_with_the_command_that_reads_it_again(it: Office) -> None:
+    newest = it.folder / export(it)
+    *rows, last = newest.read_text("utf-16").splitlines(keepends=True)
+    newest.write_text("".join([*rows, re.sub(r"\t[0-9,]+\.[0-9]{2}-?\t", "\t1.2.3\t", last)]), "utf-16")
+    (manifest,) = newest.parent.glob("*.manifest.json")  # it describes another file now
+    manifest.unlink()
+    assert it.run("pull", "erp").returncode == 0
+    ran = it.run("compare", "--left", "state:erp", "--right", export(it), "--right-profile", "sap-fbl5n-en")
+    assert " could not be read when last seen; not compared\n  → tieout pull erp\n" in ran.stderr
+    again = f"  → tieout profile check {export(it)} --profile sap-fbl5n-en\n"
+    assert f"{export(it)}: 1 row was rejected and not compared\n{again}" in ran.stderr

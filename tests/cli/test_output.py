@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tieout.cli.discrepancies import cell
 from tieout.cli.failures import explain
-from tieout.cli.output import Out, clean, common, encode, gravest, money, table
+from tieout.cli.output import Out, clean, common, gravest, table
 from tieout.connectors.redact import secret
 from tieout.errors import (
     AuthError,
@@ -32,6 +32,7 @@ from tieout.errors import (
     SignInRequired,
     UnknownOutcome,
 )
+from tieout.jsontext import encode
 
 
 def test_the_gravest_exit_code_wins_in_any_order() -> None:
@@ -77,21 +78,6 @@ def test_how_an_error_came_about_steers_no_terminal_and_shows_no_secret() -> Non
 def test_what_is_escaped_stays_readable() -> None:
     assert clean("a\x1b[31mb\r\n\u202ec") == "a\\x1b[31mb\\r\\n\\u202ec"
     assert clean("Müller & Söhne 株式会社") == "Müller & Söhne 株式会社"
-
-
-@pytest.mark.parametrize(
-    ("amount", "shown"),
-    [
-        (Decimal("482310.55"), "482,310.55"),
-        (Decimal(-12480), "-12,480.00"),
-        (Decimal("0.125"), "0.125"),
-        ("1000", "1,000.00"),
-        (Decimal("1E+6"), "1,000,000.00"),
-        (None, ""),
-    ],
-)
-def test_amounts_for_people(amount: Decimal | str | None, shown: str) -> None:
-    assert money(amount) == shown
 
 
 def test_tables_align_whatever_the_script() -> None:

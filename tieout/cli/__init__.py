@@ -15,14 +15,14 @@ from tieout import __version__
 # name: (module, what `tieout --help` says of it)
 _COMMANDS = {
     "check": ("setup", "Check configuration, connections, flows, locks."),
-    "compare": ("files", "Compare two exported ledgers and bridge their totals."),
+    "compare": ("compare", "Compare two exported ledgers and bridge their totals."),
     "connect": ("setup", "Sign in to a connection, or test its credentials."),
     "demo": ("stand_ins", "Play a month end between SAP and QuickBooks."),
     "discrepancies": ("discrepancies", "Work through the differences between the books."),
     "evidence": ("evidence", "Prove what was done: verify the log, pack a run."),
     "init": ("setup", "Write a commented tieout.toml."),
     "plan": ("plans", "Look at a plan, approve it or reject it."),
-    "profile": ("files", "How the files of one ERP are read."),
+    "profile": ("profile", "How the files of one ERP are read."),
     "pull": ("books", "Fetch and normalise the records of a connection, or of all."),
     "report": ("report", "Reports on receivables, cash, the month end, an audit."),
     "sandbox": ("stand_ins", "Stand-ins for trying things out."),

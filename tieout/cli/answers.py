@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from tieout.compare.render import neutral
 from tieout.connectors import decode
 from tieout.connectors.infer import sheet
 from tieout.errors import ConfigError
 from tieout.mapping.tabular import heading_key
+from tieout.plaintext import neutral
 from tieout.sync.decisions import DECISIONS, Decision
 
 _NEEDED = ("id", "action", "seen")

@@ -13,6 +13,7 @@ import click
 from tieout.cli.days import DAY
 from tieout.cli.output import Out, clean, common, count, document, gravest, table, words
 from tieout.cli.state import anchor, anchored, clock, config_option, writing
+from tieout.plaintext import grid
 
 if TYPE_CHECKING:
     from tieout.cli.failures import Told
@@ -257,7 +258,7 @@ def _show(out: Out, report: Report) -> None:
 
 
 def _show_bridges(out: Out, result: Result) -> None:
-    from tieout.compare.render import bridge_rows, grid
+    from tieout.compare.render import bridge_rows
 
     for currency, bridge in sorted(result.bridge.items()):
         out.line()

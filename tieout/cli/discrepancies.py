@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count, encode, money, table, when, words
+from tieout.cli.output import Out, clean, common, count, table, when, words
 from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
+from tieout.jsontext import encode
+from tieout.plaintext import money, neutral
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -393,8 +395,6 @@ def _xlsx(found: list[dict[str, Any]], pair: str | None, states: Sequence[str], 
 
 def cell(value: object) -> str:
     """A cell for people's spreadsheets: what would run as a formula is text, numbers stay numbers."""
-    from tieout.compare.render import neutral
-
     text = "" if value is None else str(value)
     return text if _NUMBER.fullmatch(text) else neutral(text)
 

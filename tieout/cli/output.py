@@ -6,22 +6,19 @@ stdout carries the result, stderr everything else. Text from outside is escaped 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from decimal import Decimal
 from functools import wraps
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from tieout.jsontext import inert
+from tieout.jsontext import encode
+from tieout.plaintext import grid, hides, width
 
 if TYPE_CHECKING:
     from tieout.cli.failures import Told
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 # Exit codes, the gravest first (design.md §5): failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
 _PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60
@@ -47,28 +43,12 @@ def gravest(codes: Iterable[int]) -> int:
 
 def clean(text: object) -> str:
     """The text with control, bidirectional and line-breaking characters escaped: safe on a terminal and in a log."""
-    return "".join(
-        c if unicodedata.category(c) not in _HIDDEN else c.encode("unicode_escape").decode() for c in str(text)
-    )
-
-
-def money(amount: Decimal | str | None) -> str:
-    """An amount for people: thousands separated, at least two places; "" if there is none."""
-    if amount is None or amount == "":
-        return ""
-    value = Decimal(amount)
-    places = max(2, -int(value.as_tuple().exponent))
-    return f"{value:,.{places}f}"
+    return "".join(c.encode("unicode_escape").decode() if hides(c) else c for c in str(text))
 
 
 def when(stamp: str) -> str:
     """A moment as it is kept (UTC, to the microsecond), for people: to the minute."""
     return f"{stamp[:10]} {stamp[11:16]} UTC" if len(stamp) > 16 and stamp.endswith("Z") else stamp
-
-
-def _width(text: str) -> int:
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> list[str]:
@@ -80,17 +60,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
     cells = [[_cell("" if c is None else c, whole=i == last) for i, c in enumerate(row)] for row in rows]
     if not cells:
         return []
-    widths = [max(_width(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
-    flush = set(right)
-
-    def line(row: Sequence[str]) -> str:
-        padded = [
-            " " * (w - _width(c)) + c if i in flush else c + " " * (w - _width(c))
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "  ".join(padded).rstrip()
-
-    return [line(headers), line(["─" * w for w in widths]), *(line(row) for row in cells)]
+    rule = ["─" * max(map(width, column)) for column in zip(headers, *cells, strict=True)]
+    return grid([headers, rule, *cells], frozenset(right))
 
 
 def count(n: int, one: str, many: str = "") -> str:
@@ -106,29 +77,6 @@ def words(name: str) -> str:
 def _cell(value: object, *, whole: bool) -> str:
     text = clean(value)
     return text if whole or len(text) <= _CELL else text[: _CELL - 1] + "…"
-
-
-def encode(value: Any) -> str:
-    """JSON with money and dates as text; a float is a mistake and raises TypeError."""
-    return inert(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case None | bool() | str() | int():
-            return value
-        case Decimal():
-            return format(value, "f")
-        case datetime() | date():
-            return value.isoformat()
-        case dict():
-            return {str(k): _plain(v) for k, v in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(v) for v in value]
-        case os.PathLike():
-            return os.fspath(value)
-        case _:
-            raise TypeError(f"{type(value).__name__} does not belong into JSON output")
 
 
 @dataclass(slots=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, money, table, when, words
+from tieout.cli.output import Out, clean, common, table, when, words
 from tieout.cli.state import by_option, config_option, opened, writing
+from tieout.plaintext import money
 
 _TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo", "applications")
 

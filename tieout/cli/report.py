@@ -19,11 +19,12 @@ import click
 
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.ledgers import Asked
-from tieout.cli.output import Out, clean, common, count, encode
+from tieout.cli.output import Out, clean, common, count
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
+from tieout.jsontext import encode
 
 if TYPE_CHECKING:
     from tieout.reports import Report

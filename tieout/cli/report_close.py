@@ -13,10 +13,11 @@ import click
 from tieout.cli import pairs
 from tieout.cli.days import DAY, amount
 from tieout.cli.ledgers import Asked, has_state
-from tieout.cli.output import Out, common, money
+from tieout.cli.output import Out, common
 from tieout.cli.report import of_pair
 from tieout.cli.state import by_option, clock, config_option, writing
 from tieout.errors import ConfigError, RefusedError
+from tieout.plaintext import money
 
 if TYPE_CHECKING:
     from tieout.reports import Books, Report

@@ -1,16 +1,9 @@
-"""A comparison as JSON, CSV or a table on a terminal. What ledgers say in text is hostile until it is made plain.
-
-JSON keeps text as it is, what is not seen as escapes. CSV keeps a spreadsheet from running it; the terminal table from
-steering the terminal.
-"""
+"""A comparison as JSON, CSV or a table on a terminal. What ledgers say in text is hostile until it is made plain."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import unicodedata
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -18,36 +11,21 @@ from tieout.compare import listed
 from tieout.compare.codes import is_amount
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, text
 from tieout.compare.sums import UNSEARCHED
-from tieout.jsontext import inert
+from tieout.jsontext import encode
 from tieout.model import exponent
+from tieout.plaintext import grid, neutral, plain
+from tieout.plaintext import money as grouped
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
     "left_value", "right_value", "delta", "currency", "cause", "remedy",
 )  # fmt: skip
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\u2212", "\uff0b", "\uff0d", "\uff1d", "\uff20")
 _SHOWN = 200
-_WIDEST = 40
 
 
 def to_json(result: Result) -> str:
     """The keys of design.md §5, indented; money as text."""
-    return inert(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
-
-
-def neutral(value: str | None) -> str:
-    """Text for a cell: an apostrophe before whatever a spreadsheet might run; what hides or steers as an escape.
-
-    Amounts do not go through here.
-    """
-    if not value:
-        return ""
-    seen = value if value.isprintable() else "".join(c if c in "\t\n" else _plain_character(c) for c in _lines(value))
-    return f"'{seen}" if seen.lstrip(" \u00a0").startswith(_RUNS) or seen.startswith(_RUNS) else seen
-
-
-def _lines(value: str) -> str:
-    return value.replace("\r\n", "\n")
+    return encode(result.as_json())
 
 
 def to_csv(result: Result) -> str:
@@ -79,52 +57,14 @@ def _write_csv(result: Result, out: TextIO) -> None:
         writer.writerow([*marks, *who, *values, text(d.delta), d.currency or "", neutral(d.cause), neutral(d.remedy)])
 
 
-def plain(value: str | None, most: int = _WIDEST) -> str:
-    """Text for a terminal: control and bidirectional characters as escapes, line breaks too, cut to `most` columns."""
-    made = "".join(_plain_character(c) for c in value or "")
-    if _width(made) <= most:
-        return made
-    while _width(made) > most - 1:
-        made = made[:-1]
-    return made + "…"
-
-
-def _plain_character(c: str) -> str:
-    if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-        return f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}"
-    return c
-
-
-def _width(value: str) -> int:
-    """Columns on a terminal: wide characters take two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in value)
-
-
 def money(raw: str, currency: str | None = None) -> str:
-    """Digits in groups of three, with the places of the currency (two without one), more where there are more."""
-    sign, digits = ("-", raw[1:]) if raw.startswith("-") else ("", raw)
-    whole, _, places = digits.partition(".")
-    kept = places.rstrip("0").ljust(exponent(currency) if currency else 2, "0")
-    return f"{sign}{int(whole):,}.{kept}".rstrip(".")
+    """An amount with the places of its currency, two without one."""
+    return grouped(raw, exponent(currency) if currency else 2)
 
 
 def said(field: str | None, value: str | None, currency: str | None = None) -> str:
     """What a ledger says of a field, for people: an amount in groups of three, anything else as it stands."""
     return money(value, currency) if value and is_amount(field) else value or ""
-
-
-def grid(rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """Lines of aligned columns, two spaces apart; `right` names the columns set flush right."""
-    kept = [list(r) for r in rows]
-    widths = [max(_width(c) for c in column) for column in zip(*kept, strict=True)]
-    lines = []
-    for row in kept:
-        cells = []
-        for n, cell in enumerate(row):
-            gap = " " * (widths[n] - _width(cell))
-            cells.append(gap + cell if n in right else cell + gap)
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 def to_table(result: Result, *, most: int = _SHOWN) -> str:

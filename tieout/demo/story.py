@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tieout import __version__
-from tieout.compare.render import plain, to_csv
+from tieout.compare.render import to_csv
 from tieout.compare.result import Result
 from tieout.config.evidence import anchors_of, told
 from tieout.connectors import Connector
@@ -26,6 +26,7 @@ from tieout.demo.stage import COMPANY, MONTH_END, Stage, staged
 from tieout.errors import FatalError
 from tieout.evidence import anchoring, pack, unpack
 from tieout.evidence.verify import read_journals, verify
+from tieout.plaintext import money, plain
 from tieout.reports.forms import page
 from tieout.reports.provenance import beside, provenance, sheet
 from tieout.reports.reconciliation import comparison
@@ -214,13 +215,13 @@ def _month_end(stage: Stage, tell: Telling) -> Report:
     stage.pair = replace(stage.pair, as_of=MONTH_END)
     report = _sync(stage, sweep=True)
     bridge = report.as_json()["bridge"]["USD"]
-    tell.say(f"  {'SAP open receivables':<64}{_money(bridge['left_total']):>14}")
+    tell.say(f"  {'SAP open receivables':<64}{money(bridge['left_total']):>14}")
     causes = {d.code: d for d in report.discrepancies}
     for line in bridge["lines"]:
         named = _CAUSES.get(line["code"], causes[line["code"]].cause if line["code"] in causes else "")
-        tell.say(f"    {line['code']:<20} {named:<41}{_money(line['delta']):>14}")
-    tell.say(f"  {'QuickBooks open receivables':<64}{_money(bridge['right_total']):>14}")
-    tell.say(f"  {'remainder':<64}{_money(bridge['remainder']):>14}")
+        tell.say(f"    {line['code']:<20} {named:<41}{money(line['delta']):>14}")
+    tell.say(f"  {'QuickBooks open receivables':<64}{money(bridge['right_total']):>14}")
+    tell.say(f"  {'remainder':<64}{money(bridge['remainder']):>14}")
     lines = {line["code"]: D(line["delta"]) for line in bridge["lines"]}
     zero = {d.code for d in report.discrepancies if not d.delta}
     tell.promise(f"SAP {TARGET:,}", D(bridge["left_total"]) == TARGET)
@@ -264,10 +265,6 @@ _CAUSES = {
 }
 
 
-def _money(text: str) -> str:
-    return f"{D(text):,.2f}"
-
-
 def _third_system(stage: Stage, cast: Cast, branch: Branch, tell: Telling, flowed: dict[str, dict[str, int]]) -> int:
     """Sage X3 is paired with QuickBooks, which stays paired with SAP: each document is in each system once."""
     tell.chapter("6  A third system joins: Sage X3, over SOAP")
@@ -302,12 +299,12 @@ def _third_system(stage: Stage, cast: Cast, branch: Branch, tell: Telling, flowe
 
 
 def _branch_bridge(branch: Branch, tell: Telling, bridge: dict[str, Any]) -> None:
-    tell.say(f"  {'QuickBooks open receivables':<64}{_money(bridge['left_total']):>14}")
+    tell.say(f"  {'QuickBooks open receivables':<64}{money(bridge['left_total']):>14}")
     for line in bridge["lines"]:
         named = f"{line['count']} documents from before the cut-over"
-        tell.say(f"    {line['code']:<20} {named:<41}{_money(line['delta']):>14}")
-    tell.say(f"  {'Sage X3 open receivables':<64}{_money(bridge['right_total']):>14}")
-    tell.say(f"  {'remainder':<64}{_money(bridge['remainder']):>14}")
+        tell.say(f"    {line['code']:<20} {named:<41}{money(line['delta']):>14}")
+    tell.say(f"  {'Sage X3 open receivables':<64}{money(bridge['right_total']):>14}")
+    tell.say(f"  {'remainder':<64}{money(bridge['remainder']):>14}")
     tell.promise(f"Sage X3 {SAGE_TOTAL:,}", D(bridge["right_total"]) == branch.receivables() == SAGE_TOTAL)
     tell.promise("remainder 0.00", D(bridge["remainder"]) == 0)
 
@@ -398,8 +395,8 @@ def _summary(
         tell.say(f"  flowed {where:<14} {made:>4} records")
     tell.say(f"  did not flow, or differs  {len(open_):>4} discrepancies, each with its cause and what to do next:")
     for d in open_:
-        tell.say(f"    {d['code']:<20} {_money(d['delta']):>12}  {plain(d['cause'], 90)}")
-    tell.say(f"  remainder {_money(report.as_json()['bridge']['USD']['remainder'])}")
+        tell.say(f"    {d['code']:<20} {money(d['delta']):>12}  {plain(d['cause'], 90)}")
+    tell.say(f"  remainder {money(report.as_json()['bridge']['USD']['remainder'])}")
     tell.say("  files:")
     for name, path in files.items():
         tell.say(f"    {name:<14} {path}")

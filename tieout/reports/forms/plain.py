@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
-from os import fspath
-from pathlib import PurePath
 from typing import Any
 
-from tieout.compare.render import neutral
-from tieout.jsontext import inert
+from tieout.jsontext import encode, ready
 from tieout.model import tidy
+from tieout.plaintext import neutral
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 
 def write_json(report: Report) -> str:
     """Stable keys; money as text, dates as ISO text; each row an object by the keys of its columns, and its `style`."""
-    return inert(json.dumps(as_data(report), ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
+    return encode(as_data(report)) + "\n"
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -45,7 +41,7 @@ def as_data(report: Report) -> dict[str, Any]:
         ],
         "proofs": [_proof(p) for p in report.proofs],
         "notes": list(report.notes),
-        "provenance": _plain(report.provenance),
+        "provenance": ready(report.provenance),
     }
 
 
@@ -75,24 +71,6 @@ def _value(cell: Cell) -> str | int | None:
             return cell.isoformat()
         case _:
             return cell
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return format(value, "f")
-        case datetime() | date():
-            return value.isoformat()
-        case PurePath():
-            return fspath(value)
-        case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(v) for v in value]
-        case None | bool() | int() | str():
-            return value
-        case _:
-            raise TypeError(f"{type(value).__name__} does not belong into a report")
 
 
 def write_csv(report: Report) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
@@ -10,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from tieout.model import exponent
+from tieout.plaintext import escaped
+from tieout.plaintext import money as grouped
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 NUMBERS = frozenset({"money", "count", "days", "percent", "rate"})
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and emoji are written
 _FIRST_JOINED = "\u0600"
 HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "not to be had"}
@@ -32,11 +32,7 @@ def visible(text: str) -> str:
 def _seen(text: str) -> Iterable[str]:
     before = ""
     for c in text:
-        keep = c == "\n" or (c in _JOINERS and before >= _FIRST_JOINED)
-        if keep or unicodedata.category(c) not in _HIDDEN:
-            yield c
-        else:
-            yield f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}"
+        yield c if c == "\n" or (c in _JOINERS and before >= _FIRST_JOINED) else escaped(c)
         before = c
 
 
@@ -59,8 +55,7 @@ def decimals(amount: Decimal, currency: str) -> int:
 
 def money(amount: Decimal, currency: str = "") -> str:
     """Digits in groups of three, a minus in front; never rounded."""
-    text = f"{amount:,.{decimals(amount, currency)}f}"
-    return text[1:] if amount == 0 and text.startswith("-") else text
+    return grouped(amount, exponent(currency) if currency else 2)
 
 
 def _number(value: Decimal | int) -> str:

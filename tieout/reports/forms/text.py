@@ -8,11 +8,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.compare.render import grid, plain
-from tieout.reports.forms.shown import HELD, currency_of, money, proof_cells, said
+from tieout.plaintext import grid, plain
+from tieout.reports.forms.shown import HELD, NUMBERS, ZERO_SIGN, currency_of, money, proof_cells, said
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
-_RIGHT = frozenset({"money", "count", "days", "percent", "rate"})
 _RULED = frozenset({"subtotal", "total", "closing"})
 _WIDEST = 40
 _TERMINAL = 160
@@ -97,7 +96,7 @@ def _block(table: Table) -> list[str]:
     if not table.rows or not shown:
         return [*head, "  (nothing)"]
     columns = [table.columns[i] for i in shown]
-    right = frozenset(n for n, c in enumerate(columns) if c.kind in _RIGHT)
+    right = frozenset(n for n, c in enumerate(columns) if c.kind in NUMBERS)
     rows = [[plain(f"{c.group} {c.title}" if c.group else c.title) for c in columns]]
     currency = currency_of(table)
     rows += [
@@ -124,7 +123,7 @@ def _text(cell: Cell, column: Column, currency: str) -> str:
             return ""
         case Decimal():
             if column.kind == "money" and not cell:
-                return "–"
+                return ZERO_SIGN
             return money(cell, currency) if column.kind == "money" else said(cell, column.kind)
         case date():
             return cell.isoformat()
