@@ -59,6 +59,8 @@ PLAIN_JSON = {
     "sandbox/quickbooks/upload.py": "metadata of an attachment",
     "sync/store.py": "our own rows: amounts are text or micro-units",
 }
+FOR_A_PERSON = {"ConfigError", "ProfileError", "RefusedError"}
+NO_HINT = {"sync/plans.py": "a guard that a plan does not trip: the plan names those that it does"}
 HTTP = ("requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket", "ssl")
 MAY_TALK = {
     "connectors/http.py": "the one transport",
@@ -124,6 +126,21 @@ def test_the_check_of_swallowed_errors_sees_them() -> None:
     assert list(swallowed(ast.parse(lost))) == [3]
     assert list(swallowed(ast.parse(lost + "raise KeyError\n"))) == [3]
     assert list(swallowed(ast.parse("try:\n    f()\nexcept ValueError:\n    raise KeyError from None\n"))) == []
+
+
+def hintless(tree: ast.Module) -> Iterator[int]:
+    """Errors for a person to act upon that say neither what to do next nor list problems."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in FOR_A_PERSON:
+            continue
+        if not {k.arg for k in node.keywords} & {"hint", "problems"}:
+            yield node.lineno
+
+
+def test_an_error_for_a_person_says_what_to_do_next() -> None:
+    found = {path: list(hintless(tree)) for path, tree in modules().items()}
+    assert {p: lines for p, lines in found.items() if lines and p not in NO_HINT} == {}
+    assert {p for p in NO_HINT if not found.get(p)} == set(), "excused, but says it: take it off the list"
 
 
 def test_only_the_transport_talks_http() -> None:

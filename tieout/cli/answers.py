@@ -33,7 +33,9 @@ def read(file: Path) -> Answers:
         workbook = decode.kind(file) == "xlsx"
         table = sheet.seen(file, {*_NEEDED}, _SHEET) if workbook else sheet.read(file, {*_NEEDED})
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{file}: cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from None
     keys = [heading_key(heading) for heading in table.headings]
     at = {key: n for n, key in enumerate(keys)}
     if table.questions:

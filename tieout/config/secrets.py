@@ -66,9 +66,14 @@ def _printed(command: tuple[str, ...]) -> str:
     try:
         ran = subprocess.run(command, capture_output=True, timeout=_COMMAND_SECONDS, check=False)  # noqa: S603  configured
     except OSError as error:
-        raise ConfigError(f"secret command {command[0]} cannot be run: {error.strerror}") from None
+        raise ConfigError(
+            f"secret command {command[0]} cannot be run: {error.strerror}", hint="check its path and its permissions"
+        ) from None
     except subprocess.TimeoutExpired:
-        raise ConfigError(f"secret command {command[0]} gave no answer in {_COMMAND_SECONDS} s") from None
+        raise ConfigError(
+            f"secret command {command[0]} gave no answer in {_COMMAND_SECONDS} s",
+            hint="run it by hand: it may ask for something",
+        ) from None
     value = ran.stdout.decode("utf-8", errors="replace").strip("\r\n")
     if ran.returncode or not value:
         raise ConfigError(

@@ -37,11 +37,11 @@ _MAGIC = (
     (b"<!DOCTYPE html", "html"),
 )
 _NOT_TABLES = {
-    "xls": "an old Excel workbook, or one with a password: save it as .xlsx without it, or as CSV",
-    "pdf": "a PDF: export the list as CSV or Excel",
-    "gzip": "compressed: unpack it first",
-    "xml": "XML: export the list as CSV or .xlsx",
-    "html": "a web page, not a table: export the list as CSV or .xlsx",
+    "xls": ("an old Excel workbook, or one with a password", "save it as .xlsx without a password, or as CSV"),
+    "pdf": ("a PDF", "export the list as CSV or .xlsx"),
+    "gzip": ("compressed", "unpack it first"),
+    "xml": ("XML", "export the list as CSV or .xlsx"),
+    "html": ("a web page, not a table", "export the list as CSV or .xlsx"),
 }
 # What UTF-8 writes a character with that is stripped, folded or refused on reading: NBSP, soft hyphen, those beside
 # them, and all that are invisible. Most files of Latin text have none of these bytes.
@@ -72,17 +72,22 @@ def kind(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ProfileError(
+            f"{path}: cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from None
     if not stat.S_ISREG(mode):
-        raise ProfileError(f"{path}: not a regular file")
+        raise ProfileError(f"{path}: not a regular file", hint="save what it gives in a file, and name that")
     try:
         with path.open("rb") as f:
             head = f.read(64)
     except OSError as error:
-        raise ProfileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ProfileError(
+            f"{path}: cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from None
     found = next((name for magic, name in _MAGIC if head.lstrip().startswith(magic)), "text")
     if found in _NOT_TABLES:
-        raise ProfileError(f"{path}: {_NOT_TABLES[found]}")
+        what, hint = _NOT_TABLES[found]
+        raise ProfileError(f"{path}: {what}", hint=hint)
     return found
 
 
@@ -97,7 +102,7 @@ def decode(path: Path, declared: str | None) -> Text:
     with path.open("rb") as f:
         head = f.read(4096)
     if not head.strip(b"\0 \r\n\t"):
-        raise ProfileError(f"{path}: the file is empty" if not head else f"{path}: the file holds no text")
+        raise ProfileError(f"{path}: the file {'holds no text' if head else 'is empty'}", hint="export it again")
     marked = next((name for mark, name in _BOMS if head.startswith(mark)), None) or _utf16_by_nul(head)
     if marked and marked != "utf-8-sig":
         return _transcode(path, marked)

@@ -40,6 +40,7 @@ MOST_BYTES = 64 * 2**20  # unpacked
 MOST_RATIO = 200  # an answer of more than a megabyte to what came over the line; JSON and XML of lists pack to a 50th
 _FROM_RATIO = 2**20
 _CHUNK = 65_536
+_ADDRESS = "write it as https://HOST/PATH, without user, password or #"
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)$")
 _NO_TLS = re.compile("CERTIFICATE_VERIFY_FAILED|UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|WRONG_VERSION_NUMBER")
 Result = TypeVar("Result")
@@ -96,13 +97,15 @@ def checked_url(url: str, what: str, *, on_premises: bool = False) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise ConfigError(f"{what} is not an address: {redact(url)}") from None
+        raise ConfigError(f"{what} is not an address: {redact(url)}", hint=_ADDRESS) from None
     if parts.username is not None or parts.password is not None or not host or parts.fragment:
-        raise ConfigError(f"{what} is not a plain address: {redact(url)}")
+        raise ConfigError(f"{what} is not a plain address: {redact(url)}", hint=_ADDRESS)
     if parts.scheme != "https" and not (parts.scheme == "http" and (on_premises or is_loopback(host))):
-        raise ConfigError(f"{what} must be https (http only on this machine): {redact(url)}")
+        raise ConfigError(f"{what} must be https (http only on this machine): {redact(url)}", hint=_ADDRESS)
     if _is_literal(host) and place_of(host) in ("link-local", "metadata", "reserved"):
-        raise ConfigError(f"{what} is a {place_of(host)} address: {redact(url)}")
+        raise ConfigError(
+            f"{what} is a {place_of(host)} address: {redact(url)}", hint="name the host of the system that is meant"
+        )
     return url.rstrip("/")
 
 

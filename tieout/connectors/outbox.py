@@ -179,7 +179,8 @@ class Outbox:
         twice = sorted({i.key for i in items} & handed)
         if twice or len({i.key for i in items}) != len(items):
             raise ConfigError(
-                f"outbox {self.folder}: {twice or 'a key'} would be handed over twice; nothing was written"
+                f"outbox {self.folder}: {twice or 'a key'} would be handed over twice; nothing was written",
+                hint="tieout evidence verify says whether the state is an older copy",
             )
         sequence = max((m["sequence"] for m in self.manifests()), default=0) + 1
         now = self._clock().astimezone(UTC)
@@ -293,7 +294,9 @@ class _readable_errors:  # noqa: N801  reads as the statement it is
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raised = RetriableError(f"the outbox {self._folder} is on a full disk", hint="free space, then run again")
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raised = ConfigError(f"the outbox {self._folder} cannot be written to: {error.strerror}")
+            raised = ConfigError(
+                f"the outbox {self._folder} cannot be written to: {error.strerror}", hint="give this user write access"
+            )
         else:
-            raised = RetriableError(f"the outbox {self._folder}: {error}")
+            raised = RetriableError(f"the outbox {self._folder}: {error}", hint="run it again")
         raise raised from error

@@ -461,7 +461,10 @@ def open_quickbooks(
         raise ConfigError(f"connection {name} has no store of sign-ins", hint=f"tieout connect {name}")
     company_id = str(settings.get("company_id", ""))
     if not (company_id.isascii() and company_id.isdigit()):
-        raise ConfigError(f"connection {name}: company_id should be the company's realm id, digits only")
+        raise ConfigError(
+            f"connection {name}: company_id should be the company's realm id, digits only",
+            hint="QuickBooks shows it in Account and settings",
+        )
     base = checked_url(str(settings.get("api_base") or API[settings.get("environment") or "production"]), "api_base")
     own = transport or Transport(pace=_pace(settings, base, sleep), reach=Reach(name))
     tokens = TokenManager(

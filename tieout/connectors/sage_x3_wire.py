@@ -109,7 +109,10 @@ class _Bridge(ZeepTransport):
     def load(self, url: str) -> bytes:
         if url.rstrip("/") == ENCODING:
             return _packaged("soap_encoding.xsd")
-        raise ConfigError(f"the WSDL refers to {redact(url)}, which is not in the package")
+        raise ConfigError(
+            f"the WSDL refers to {redact(url)}, which is not in the package",
+            hint="the package is damaged: install tieout again",
+        )
 
     def post_xml(self, address: str, envelope: etree._Element, headers: Mapping[str, str]) -> _Reply:
         self.made = address, envelope, headers

@@ -114,7 +114,10 @@ def open_table(path: Path, profile: Profile) -> Table:
     wanted = profile.file.format
     if kind == "xlsx" or wanted == "xlsx":
         if kind != "xlsx" or wanted in ("csv", "sap-list"):
-            raise ProfileError(f"{path}: the profile {profile.name} says {wanted}, but the file is {kind}")
+            raise ProfileError(
+                f"{path}: the profile {profile.name} says {wanted}, but the file is {kind}",
+                hint=f"correct [file] format of the profile, or export the file as {wanted}",
+            )
         return _open_workbook(path, profile)
     text = decode.decode(path, profile.file.encoding)
     try:

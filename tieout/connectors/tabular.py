@@ -121,7 +121,9 @@ class TabularConnector:
 
     def __init__(self, name: str, settings: TabularSettings, *, clock: Clock, files: Files | None = None) -> None:
         if settings.imports and settings.outbox is None:
-            raise ConfigError(f"[connection.{name}] has `imports` but no `outbox`")
+            raise ConfigError(
+                f"[connection.{name}] has `imports` but no `outbox`", hint="name the folder from which the ERP imports"
+            )
         self._name, self._settings, self._clock = name, settings, clock
         self._sources = tuple(self._source(e) for e in settings.exports)
         self._imports = {entity: self._profiles(entity, given) for entity, given in settings.imports.items()}
@@ -172,10 +174,13 @@ class TabularConnector:
         for profile in map(load_import_profile, (given,) if isinstance(given, str) else given):
             where = f"[connection.{self._name}] imports: profile {profile.name}"
             if entity not in profile.entities or entity not in _STEMS:
-                raise ConfigError(f"{where} writes no {entity.value}")
+                raise ConfigError(f"{where} writes no {entity.value}", hint=f"it writes {', '.join(profile.entities)}")
             for op in map(Op, profile.operations):
                 if (other := found.setdefault(op, profile)) is not profile:
-                    raise ConfigError(f"{where} takes {op.value} of {entity.value}, which {other.name} takes already")
+                    raise ConfigError(
+                        f"{where} takes {op.value} of {entity.value}, which {other.name} takes already",
+                        hint="leave one of the two away",
+                    )
         return found
 
     def _confirmed(self, entity: Entity, kept: Mapping[Entity, frozenset[str]]) -> frozenset[Op]:

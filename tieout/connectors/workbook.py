@@ -24,6 +24,7 @@ from tieout.mapping.tabular_rows import Binding, Problem
 
 MOST_BYTES = 2 << 30  # unpacked size of a workbook
 MOST_PARTS = 10_000
+_AS_CSV = "save the sheet as CSV, or export the list again"
 MOST_RATIO = 200  # unpacked to packed, for parts beyond 50 MB
 _LARGEST_ID = 10**15  # a spreadsheet keeps 15 digits
 _FINEST = Decimal("0.000001")  # what amounts are read to
@@ -54,16 +55,20 @@ def _refuse_bombs(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
             if len(parts) > MOST_PARTS or sum(p.file_size for p in parts) > MOST_BYTES:
-                raise ProfileError(f"{path}: the workbook unpacks to more than {MOST_BYTES >> 30} GiB")
+                raise ProfileError(f"{path}: the workbook unpacks to more than {MOST_BYTES >> 30} GiB", hint=_AS_CSV)
             for part in parts:
                 if part.file_size > 50 << 20 and part.file_size > MOST_RATIO * max(1, part.compress_size):
-                    raise ProfileError(f"{path}: {part.filename} unpacks to {part.file_size:,} bytes: refused")
+                    raise ProfileError(
+                        f"{path}: {part.filename} unpacks to {part.file_size:,} bytes: refused", hint=_AS_CSV
+                    )
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as f:
                         if _declares_a_type(f):
-                            raise ProfileError(f"{path}: {part.filename} declares a document type: refused")
+                            raise ProfileError(
+                                f"{path}: {part.filename} declares a document type: refused", hint=_AS_CSV
+                            )
             if "[Content_Types].xml" not in archive.namelist():
-                raise ProfileError(f"{path}: an archive, but no Excel workbook: unpack it first")
+                raise ProfileError(f"{path}: an archive, but not an Excel workbook", hint="unpack it first")
     except _UNREADABLE as error:
         raise _damaged(path, error) from None
 
@@ -105,7 +110,7 @@ def _opened(path: Path, wanted: str | None, *, values: bool) -> Iterator[Any]:
 
 
 def _damaged(path: Path, error: Exception) -> ProfileError:
-    return ProfileError(f"{path}: not a readable workbook: {error}")
+    return ProfileError(f"{path}: not a readable workbook: {error}", hint=_AS_CSV)
 
 
 def _rows(path: Path, sheet: Any, *, values_only: bool) -> Iterator[Sequence[Any]]:

@@ -124,7 +124,9 @@ def confirm(store: Store, anchors: Anchors, *, agrees: Sequence[int], by: str, r
         if (last := newest(path, anchors.signer.public)) is not None and older(store, last.as_anchored())
     ]
     if not behind:
-        raise RefusedError("the state holds everything that was anchored: there is nothing to confirm")
+        raise RefusedError(
+            "the state holds everything that was anchored: there is nothing to confirm", hint="tieout evidence verify"
+        )
     lost = anchors.newest()
     with store.writing(None, actor=by.strip()) as tx:
         told = {"reason": reason.strip(), "anchored": lost.seq if lost else 0, "hash": lost.hash if lost else ""}

@@ -326,7 +326,9 @@ class Profile(_Strict):
         """The declared format of a date column."""
         fmt = self.columns[column].format or self.dates.format
         if fmt is None:
-            raise ProfileError(f"profile {self.name}: [columns.{column}] has no date format")
+            raise ProfileError(
+                f"profile {self.name}: [columns.{column}] has no date format", hint='such as format = "%d.%m.%Y"'
+            )
         return fmt
 
     def type_of(self, column: str) -> Type:

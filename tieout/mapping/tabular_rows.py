@@ -85,7 +85,10 @@ def bind(profile: Profile, headings: Sequence[str], named: object = "the file") 
     keys = [heading_key(h) for h in headings]
     width = max((i + 1 for i, k in enumerate(keys) if k), default=0)
     if width > MOST_COLUMNS:
-        raise ProfileError(f"{named} has {width:,} columns, more than the {MOST_COLUMNS:,} that a table can have")
+        raise ProfileError(
+            f"{named} has {width:,} columns, more than the {MOST_COLUMNS:,} that a table can have",
+            hint="does the profile name the right delimiter?",
+        )
     at: dict[str, list[int]] = {}
     for i, k in enumerate(keys[:width]):
         at.setdefault(k, []).append(i)

@@ -209,7 +209,10 @@ def load_import_profile(name: str | Path) -> ImportProfile:
             text = (_shipped() / f"{name}.toml").read_text("utf-8")
             stem = str(name)
     except OSError as error:
-        raise ProfileError(f"import profile {str(name)!r}: {error.strerror or error}") from error
+        raise ProfileError(
+            f"import profile {str(name)!r}: {error.strerror or error}",
+            hint=f"give a path to a .toml file, or one of: {', '.join(list_import_profiles())}",
+        ) from error
     except UnicodeDecodeError as error:
         raise ProfileError(
             f"import profile {str(name)!r} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
@@ -217,7 +220,9 @@ def load_import_profile(name: str | Path) -> ImportProfile:
     try:
         return ImportProfile.model_validate({"name": stem} | toml.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"import profile {str(name)!r}: {error}") from error
+        raise ProfileError(
+            f"import profile {str(name)!r}: not TOML: {error}", hint="text stands in double quotes"
+        ) from error
     except ValidationError as error:
         found = tuple(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ProfileError(f"import profile {str(name)!r} is wrong", problems=found) from error

@@ -89,7 +89,7 @@ def test_another_archive_is_said_to_be_one(tmp_path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in files.items():
                 archive.writestr(name, text)
-        with pytest.raises(ProfileError, match="an archive, but no Excel workbook: unpack it first"):
+        with pytest.raises(ProfileError, match="an archive, but not an Excel workbook"):
             _read(path)
 
 

@@ -130,7 +130,7 @@ def _find_headings(sheet: Sheet, records: list[list[str]], known: Container[str]
     sheet.cut = len(records) >= MOST_ROWS
     widths = Counter(len(r) for r in records if len(r) > 1)
     if not widths:
-        raise ProfileError(f"{sheet.path}: no rows of several columns")
+        raise ProfileError(f"{sheet.path}: no rows of several columns", hint="is it a table?")
     width = widths.most_common(1)[0][0]
     for at, row in enumerate(records[:60]):
         words = [strip(c) for c in row]
