@@ -54,7 +54,7 @@ MEANING: dict[str, str] = {
     "SYNC_IN_FLIGHT": "A document of one ledger is planned, approved or sent, and not yet seen in the other.",
     "SYNC_BLOCKED": "The sync knows of the document and may not write it: an unmapped code, a missing customer, a "
     "refusal of the target.",
-    "PERIOD_LOCKED": "The document belongs into a period that is closed in the other ledger.",
+    "PERIOD_LOCKED": "The document belongs to a period that is closed in the other ledger.",
     "AMBIGUOUS_MATCH": "Several documents could be each other's counterpart; none is taken.",
     "SPLIT_OR_MERGED": "One document of a ledger, or several, have the total of several of the other, of one customer.",
     "PAYMENT_DUPLICATED": "One receipt stands twice in a ledger.",

@@ -230,7 +230,7 @@ def test_a_column_that_no_ledger_has_is_said_not_to_be_compared(tieout: Run, tmp
     duckdb.connect().execute(f"COPY ({row}, 'N-1' AS numer) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
     ran = tieout("compare", "--left", "a.parquet", "--right", "a.parquet")
     assert ran.returncode == 0
-    assert ran.stderr.count("a.parquet: not compared, as it is no column of a ledger: numer\n") == 2
+    assert ran.stderr.count("a.parquet: not compared, as it is not a column of a ledger: numer\n") == 2
 
 
 def test_an_output_never_replaces_a_ledger(tieout: Run, ledgers: tuple[str, ...], tmp_path: Path) -> None:
@@ -299,9 +299,9 @@ def test_what_cannot_be_written_or_does_not_fit_is_a_mistake_to_mend(tieout: Run
     one(tmp_path, "a.parquet", "I1")
     asked = ("compare", "--left", "a.parquet", "--right", "a.parquet")
     for more, says in (
-        (("--matches", "nowhere/m.parquet"), "nowhere is no folder"),
-        (("--parquet", "nowhere/m.parquet"), "nowhere is no folder"),
-        (("--memory", "plenty"), "'plenty' is no size of memory"),
+        (("--matches", "nowhere/m.parquet"), "nowhere is not a folder"),
+        (("--parquet", "nowhere/m.parquet"), "nowhere is not a folder"),
+        (("--memory", "plenty"), "'plenty' is not a size of memory"),
         (("--memory", "1MB"), "the work does not fit into 1MB of memory"),
     ):
         ran = tieout(*asked, *more)

@@ -117,4 +117,4 @@ def test_a_pack_is_verified_elsewhere_with_nothing_but_the_key_and_holds_no_secr
     (away / "run.zip").write_bytes(cut)
     ran = elsewhere.run("evidence", "verify", "run.zip")
     assert ran.returncode == 2
-    assert "is no pack" in ran.stderr
+    assert "is not a pack" in ran.stderr

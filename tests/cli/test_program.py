@@ -170,7 +170,7 @@ def test_what_fails_takes_one_line_of_the_check_and_its_reasons_one_line_each(ti
 def test_a_day_is_asked_for_and_refused_in_words(tieout: Run) -> None:
     assert "--as-of YYYY-MM-DD" in tieout("compare", "--help").stdout
     ran = tieout("report", "aging", "books", "--as-of", "31.01.2026")
-    assert (ran.returncode, "'31.01.2026' is no day; write it as in 2026-01-31" in ran.stderr) == (2, True)
+    assert (ran.returncode, "'31.01.2026' is not a day; write it as in 2026-01-31" in ran.stderr) == (2, True)
 
 
 def test_a_module_that_was_compiled_only_in_part_is_told_and_not_taken_for_an_interruption(tmp_path: Path) -> None:

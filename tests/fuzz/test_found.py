@@ -132,11 +132,11 @@ def test_a_damaged_page_of_parquet_is_told_with_its_file(tmp_path: Path) -> None
     ("more", "says"),
     [
         (f'"sequence": {DEEP}', "not a readable manifest"),
-        ('"files": [{"name": "d.csv", "rows": "x"}]', "rows is no number of rows"),
-        ('"files": [{"name": "d.csv", "rows": 1.5}]', "rows is no number of rows"),
-        ('"files": [{"name": "d\\u0000.csv"}]', "is no name of a file"),
-        ('"files": [{"name": "../d.csv"}]', "is no name of a file"),
-        ('"files": [{"name": "' + "d" * 300 + '"}]', "is no name of a file"),
+        ('"files": [{"name": "d.csv", "rows": "x"}]', "rows is not a number of rows"),
+        ('"files": [{"name": "d.csv", "rows": 1.5}]', "rows is not a number of rows"),
+        ('"files": [{"name": "d\\u0000.csv"}]', "is not the name of a file"),
+        ('"files": [{"name": "../d.csv"}]', "is not the name of a file"),
+        ('"files": [{"name": "' + "d" * 300 + '"}]', "is not the name of a file"),
         ('"files": [{"name": "d.csv", "totals": {"USD": "sNaN"}}]', "totals are not decimal text"),
     ],
     ids=lambda value: value[:40],
@@ -381,9 +381,9 @@ def test_a_moment_before_the_first_year_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["1e4000", "1_000", "１２", "NaN", "1e400400400400", "0.0000001", ""])
 def test_an_amount_is_typed_in_plain_digits(text: str) -> None:
-    with pytest.raises(click.UsageError, match="is no amount"):
+    with pytest.raises(click.UsageError, match="is not an amount"):
         _Amount().convert(text, None, None)
-    with pytest.raises(click.UsageError, match="is no amount of a currency"):
+    with pytest.raises(click.UsageError, match="is not an amount in a currency"):
         _Amounts().convert(f"USD={text}", None, None)
     assert _Amount().convert("-1250.005", None, None) == Decimal("-1250.005")
     assert _Amounts().convert("usd=7", None, None) == ("USD", Decimal(7))

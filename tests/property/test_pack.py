@@ -225,7 +225,7 @@ def test_bombs_doubles_and_what_is_no_zip_are_refused() -> None:
     with pytest.raises(ConfigError, match="a member twice"):
         verified(doubled.getvalue())
     for body in (b"", b"PK", packed(0)[:-40], b"no zip at all"):
-        with pytest.raises(ConfigError, match="is no pack"):
+        with pytest.raises(ConfigError, match="is not a pack"):
             verified(body)
 
 
@@ -365,7 +365,7 @@ TRICKS = (
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_zip_that_other_programs_read_otherwise_is_no_pack(trick: str) -> None:
     """Every member is the one that was signed; the zip around them is not of one reading."""
-    with pytest.raises(ConfigError, match="is no pack"):
+    with pytest.raises(ConfigError, match="is not a pack"):
         verified(tricks()[trick], SIGNER)
 
 

@@ -91,7 +91,7 @@ def _end_of(day: str) -> str:
     try:
         return f"{date.fromisoformat(day.partition('T')[0]):%Y-%m-%d}T23:59:59.999999Z"
     except ValueError:
-        raise ValueError(f"accepted_until {day!r} is no day: write YYYY-MM-DD") from None
+        raise ValueError(f"accepted_until {day!r} is not a day: write YYYY-MM-DD") from None
 
 
 def _plain(text: str) -> str:

@@ -59,37 +59,43 @@ _ledger = _Side(path_type=Path)
 
 @click.command()
 @click.option("--left", required=True, type=_ledger, help="The first ledger, A: a file, or state:CONNECTION.")
-@click.option("--left-profile", help="How to read it: a shipped profile, or the path of your own. None for Parquet.")
+@click.option("--left-profile", help="How to read it: a shipped profile, or the path of your own; not for Parquet.")
 @click.option("--right", required=True, type=_ledger, help="The second ledger, B.")
 @click.option("--right-profile", help="How to read it.")
 @config_option
 @click.option(
-    "--key", type=click.Choice(["id", "number"]), help="Pair documents by this alone: it is known to be right."
+    "--key",
+    type=click.Choice(["id", "number"]),
+    help="Pair documents by this column alone, where it is known to be right.",
 )
 @click.option("--as-of", type=DAY, help="Count documents up to this day, inclusive.")
-@click.option("--unique-numbers", type=_sides, help="Where an invoice number is used once (INVARIANT_BROKEN).")
-@click.option("--gapless-numbers", type=_sides, help="Where numbers may have no gap (SEQUENCE_GAP).")
+@click.option("--unique-numbers", type=_sides, help="Whose invoice numbers are used only once (INVARIANT_BROKEN).")
+@click.option("--gapless-numbers", type=_sides, help="Whose numbers must have no gaps (SEQUENCE_GAP).")
 @click.option("--negative-balances", is_flag=True, help="Name customers whose balance is a credit (NEGATIVE_BALANCE).")
 @click.option(
     "--unused-credit",
     "unused_credit_days",
     type=click.IntRange(0),
     metavar="DAYS",
-    help="Name money and credit that nobody used for so many days before --as-of, or today (CREDIT_UNUSED).",
+    help="Name money and credit left unused for this many days before --as-of, or today (CREDIT_UNUSED).",
 )
-@click.option("--html", type=_file, help="Also write a page that needs nothing else.")
+@click.option("--html", type=_file, help="Also write a self-contained HTML page.")
 @click.option("--xlsx", type=_file, help="Also write an Excel workbook: bridges with live formulas, every difference.")
 @click.option("--csv", type=_file, help="Also write every difference for a spreadsheet, with FILE.provenance.json.")
 @click.option("--parquet", type=_file, help="Also write every difference as Parquet, with FILE.provenance.json.")
 @click.option("--matches", type=_file, help="Also write every match, with its rule and evidence, as Parquet.")
-@click.option("--memory", metavar="SIZE", help="Use this much memory at most, as 2GB; beyond it the work goes to disk.")
+@click.option(
+    "--memory", metavar="SIZE", help="Use at most this much memory, such as 2GB; beyond it the work goes to disk."
+)
 @click.option(
     "--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", help="Where the comparison is computed."
 )
 @click.option(
-    "--master", metavar="URL", help="With --engine spark: the cluster, as spark://host:7077; default local[*]."
+    "--master", metavar="URL", help="With --engine spark: the cluster, such as spark://host:7077; default local[*]."
 )
-@click.option("--limit", type=click.IntRange(0), default=200, show_default=True, help="How many a person is shown.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=200, show_default=True, help="Show at most this many on the screen."
+)
 @click.option("--fail-on-differences", is_flag=True, help="Exit with 1 if there are any.")
 @common
 def compare(
@@ -116,7 +122,7 @@ def compare(
 ) -> int:
     """Compare two exported ledgers and bridge their totals.
 
-    Every difference is listed. No set-up is needed, but for state:CONNECTION: the books as tieout last read them.
+    Every difference is listed. No set-up is needed, except for state:CONNECTION: the books as tieout last read them.
     """
     from tieout.compare import render
     from tieout.compare.files import compare_files
@@ -220,7 +226,7 @@ def _apart(inputs: Sequence[Path], pages: Sequence[Path | None], tables: Sequenc
         if path.resolve() in read | {other.resolve() for other in outputs[:n]}:
             raise ConfigError(f"{path} is read or written by this comparison already", hint="name another file")
         if not path.parent.is_dir():
-            raise ConfigError(f"{path.parent} is no folder", hint="make it, or name another file")
+            raise ConfigError(f"{path.parent} is not a folder", hint="make it, or name another file")
 
 
 def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> None:
@@ -228,7 +234,7 @@ def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> Non
     for side, read in result.provenance.items():
         if read.get("not_compared"):
             named = ", ".join(read["not_compared"])
-            out.warn(clean(f"{read['file']}: not compared, as it is no column of a ledger: {named}"))
+            out.warn(clean(f"{read['file']}: not compared, as it is not a column of a ledger: {named}"))
         if not read.get("rejected"):
             continue
         if "state" in read:

@@ -21,7 +21,7 @@ class _Day(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
         try:
             return datetime.combine(date.fromisoformat(value), time.min)
         except ValueError:
-            self.fail(f"{value!r} is no day; write it as in 2026-01-31", param, ctx)
+            self.fail(f"{value!r} is not a day; write it as in 2026-01-31", param, ctx)
 
 
 class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only

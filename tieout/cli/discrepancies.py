@@ -103,7 +103,9 @@ def _codes(asked: Sequence[str]) -> set[str]:
 @_pair
 @_state
 @click.option("--code", "codes", multiple=True, help="Only this code, also where it stands beside another; repeatable.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many a person is shown.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Show at most this many on the screen."
+)
 @config_option
 @common
 def list_(
@@ -268,9 +270,9 @@ def decide(
     """Answer one difference.
 
     An accepted one stays accepted until a value on either side changes. `retry` lets the next run try again what the
-    target refused; `recreate` lets it make again what was removed there; `release` lets go on what is held because
-    it could belong together (`AMBIGUOUS_MATCH`, `PAYMENT_DUPLICATED` and their like), for a mark that this state does
-    not know (`unknown_mark`), or beside what could never be read (`never_read`). ID may be shortened.
+    target refused; `recreate` lets it make again what was removed there; `release` lets what is held go ahead:
+    documents that could belong together (`AMBIGUOUS_MATCH`, `PAYMENT_DUPLICATED` and their like), one with a mark that
+    this state does not know (`unknown_mark`), one beside what could never be read (`never_read`). ID may be shortened.
     """
     from tieout.config import load
     from tieout.sync import decisions
@@ -308,7 +310,7 @@ def export(
     if output is None and form == "xlsx":
         raise click.UsageError("--format xlsx needs --output FILE")
     if output is not None and output.exists() and not beside(output).exists():
-        raise ConfigError(f"{output} exists and is no earlier export", hint="name another file")
+        raise ConfigError(f"{output} exists and is not an earlier export", hint="name another file")
     found, database = _found(config, pair, states)
     if output is None:
         out.raw(_csv(found))

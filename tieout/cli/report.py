@@ -49,7 +49,7 @@ REPORTS = {
     "interface-log": ("report_audit", "Every write of a period: approval, outcome, read-back."),
     "post-close": ("report_audit", "What changed in a period after it was closed or signed off."),
     "audit": ("report_audit", "All the lists of a period that an auditor requests, in one."),
-    "promise": ("report_close", "Keep what a customer promised to pay."),
+    "promise": ("report_close", "Record what a customer promised to pay."),
     "checklist": ("report_close", "The steps of a month end, and who signed them off."),
     "sign-off": ("report_close", "Sign steps of a month end off."),
 }

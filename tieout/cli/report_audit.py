@@ -32,7 +32,7 @@ class _Amounts(click.ParamType):  # type: ignore[type-arg]  # generic since clic
         currency, _, told = value.partition("=")
         found = amount(told)
         if found is None or found < 0 or not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
-            self.fail(f"{value!r} is no amount of a currency, such as USD=1000.00", param, ctx)
+            self.fail(f"{value!r} is not an amount in a currency, such as USD=1000.00", param, ctx)
         return currency.upper(), found
 
 

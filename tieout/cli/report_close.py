@@ -161,7 +161,7 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic since click
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         found = value if isinstance(value, Decimal) else amount(str(value))
         if found is None:
-            self.fail(f"{value!r} is no amount, such as 1250.00", param, ctx)
+            self.fail(f"{value!r} is not an amount, such as 1250.00", param, ctx)
         return found
 
 
@@ -171,7 +171,7 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic since click
 @click.option("--amount", type=_Amount(), help="How much of it, in its currency.")
 @click.option("--on", "day", type=DAY, help="Pays by this day, inclusive.")
 @click.option("--said", type=DAY, help="When it was promised; default: today.")
-@click.option("--withdraw", is_flag=True, help="Take back what was promised before.")
+@click.option("--withdraw", is_flag=True, help="Withdraw an earlier promise.")
 @by_option
 @_note
 @config_option
@@ -189,7 +189,7 @@ def promise(
     note: str,
     config: str | None,
 ) -> None:
-    """Keep what a customer promised to pay on INVOICE (a number, or an id), for the worklist and the forecast.
+    """Record what a customer promised to pay on INVOICE (a number, or an id), for the worklist and the forecast.
 
     It changes no balance and goes to no system. The last promise of an invoice counts. --by is who was told.
     """

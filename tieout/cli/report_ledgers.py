@@ -30,7 +30,7 @@ class _Buckets(click.ParamType):  # type: ignore[type-arg]  # generic since clic
         except ValueError:
             days = ()
         if not days or days[0] < 1 or [*days] != sorted({*days}):
-            self.fail(f"{value!r} are no rising numbers of days, such as 30,60,90", param, ctx)
+            self.fail(f"{value!r} are not rising numbers of days, such as 30,60,90", param, ctx)
         return days
 
 

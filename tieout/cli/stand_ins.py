@@ -30,9 +30,9 @@ def sandbox() -> None:
 @click.option("--as-of", type=DAY, help="The day exports speak for; default today.")
 @click.option("--every", type=click.IntRange(1), default=30, show_default=True, help="Seconds between rounds.")
 @click.option("--once", is_flag=True, help="One round: load the outbox, export, stop.")
-@click.option("--sample", type=click.IntRange(0), default=0, help="New books begin with so many sample invoices.")
+@click.option("--sample", type=click.IntRange(0), default=0, help="Begin new books with this many sample invoices.")
 @click.option(
-    "--write-off", metavar="AMOUNT", help="Before it exports, somebody there writes off so much of an invoice."
+    "--write-off", metavar="AMOUNT", help="Before it exports, somebody there writes off this much of an invoice."
 )
 @common
 def file_erp(
@@ -82,7 +82,13 @@ def file_erp(
 @click.option(
     "--seed", default="small", show_default=True, help="small, empty, bare or generate:CUSTOMERS:INVOICES:SEED."
 )
-@click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Choose how a behaviour that nobody verified is played.",
+)
 @_LISTED
 @click.option("--realm", help="The company id; for clients that bring their own, like the next three.")
 @click.option("--client-id", help="The app's client id.")
@@ -139,7 +145,13 @@ def _list(out: Out, choices: Mapping[str, Sequence[Any]]) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8124, show_default=True, help="0 takes a free one.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Where faults are armed; default: free.")
 @click.option("--seed", default="small", show_default=True, help="small, empty or generate:CUSTOMERS:INVOICES:SEED.")
-@click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Settle an unverified behaviour.")
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Choose how a behaviour that nobody verified is played.",
+)
 @_LISTED
 @click.option("--publish", multiple=True, metavar="NAME=OBJECT", help="A public name of your own, such as YWSSIH=SIH.")
 @click.option("--pool", default="SANDBOX", show_default=True, help="The pool's alias.")

@@ -44,7 +44,7 @@ def compare_files(
 ) -> Result:
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
-    A `Ledger` stands for a side that is no file, and has no profile.
+    A `Ledger` stands for a side that is not a file, and has no profile.
     Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
     checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
     key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
@@ -135,7 +135,7 @@ def _profile(given: str | Path | Ledger, profile: Profile | str | Path | None) -
     name = _name(given) if isinstance(given, Ledger) else given
     if isinstance(given, Ledger) or parquet.is_parquet(Path(given)):
         if profile is not None:
-            what = "is no file, and" if isinstance(given, Ledger) else "is Parquet, which"
+            what = "is not a file, and" if isinstance(given, Ledger) else "is Parquet, which"
             raise ConfigError(f"{name} {what} needs no profile", hint="leave the profile away")
         return None
     if profile is None and Path(given).is_dir():

@@ -51,7 +51,7 @@ def database(memory: str | None, *, ordered: bool = True) -> Iterator[duckdb.Duc
         try:
             con = duckdb.connect(config={"temp_directory": folder, "preserve_insertion_order": ordered, **given})
         except duckdb.ParserException as error:
-            raise ConfigError(f"{memory!r} is no size of memory", hint="name one as 2GB or 500MB") from error
+            raise ConfigError(f"{memory!r} is not a size of memory", hint="name one as 2GB or 500MB") from error
         try:
             yield con
         except duckdb.OutOfMemoryException as error:

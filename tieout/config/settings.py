@@ -275,7 +275,7 @@ def _patterns(value: tuple[str, ...]) -> tuple[str, ...]:
         try:
             re.compile(pattern)
         except re.error as why:
-            raise ValueError(f"{pattern!r} is no regular expression: {why}") from None
+            raise ValueError(f"{pattern!r} is not a regular expression: {why}") from None
     return value
 
 
@@ -567,7 +567,7 @@ class Settings(Table):
         if name not in self.connections and name in self.pairs:
             pair = self.pairs[name]
             raise ConfigError(
-                f"{name!r} is a pair of {self.path.name}, no connection",
+                f"{name!r} is a pair of {self.path.name}, not a connection",
                 hint=f"name one of its connections: {pair.left}, {pair.right}; a report of both takes --pair {name}",
             )
         if name not in self.connections:

@@ -125,9 +125,9 @@ def _entry(told: Any) -> Mapping[str, Any]:
     """What a manifest says of one file. Raises ValueError for a name that is none, or what cannot count rows."""
     name, rows = str(told["name"]), told.get("rows")
     if name != Path(name).name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
-        raise ValueError(f"{name[:40]!r} is no name of a file beside it")
+        raise ValueError(f"{name[:40]!r} is not the name of a file beside it")
     if rows is not None and (isinstance(rows, bool) or not re.fullmatch(r"[0-9]{1,15}", str(rows))):
-        raise ValueError("rows is no number of rows")
+        raise ValueError("rows is not a number of rows")
     found: Mapping[str, Any] = told
     return found
 

@@ -296,7 +296,7 @@ def _unpacked(coming: Iterable[bytes], encoding: str) -> Iterator[bytes]:
                 if not raw and (inflater.eof or len(part) < _CHUNK):
                     break
     except zlib.error:
-        raise Lost("the answer is no gzip, which it says it is") from None
+        raise Lost("the answer is not the gzip that it says it is") from None
     if begun and not inflater.eof:
         raise Lost("the answer is cut short")
 

@@ -260,9 +260,9 @@ def _checked(manifest: Any) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not all(isinstance(text, str) for text in texts):
         raise TypeError("what should be text is none")
     if type(manifest["sequence"]) is not int or manifest["sequence"] < 1:
-        raise ValueError("its sequence is no number")
+        raise ValueError("its sequence is not a number")
     if manifest["file"] != Path(manifest["file"]).name or "\0" in manifest["file"]:
-        raise ValueError("its file is no name of one")
+        raise ValueError("its file is not the name of one")
     return manifest
 
 

@@ -109,7 +109,7 @@ class SageX3Settings(_Settings):
             try:
                 re.compile(pattern)
             except re.error as why:
-                yield f"temporary: {pattern!r} is no regular expression: {why}"
+                yield f"temporary: {pattern!r} is not a regular expression: {why}"
 
 
 def books_of(name: str, own: SageX3Settings) -> mapping.Books:

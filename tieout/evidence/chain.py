@@ -104,9 +104,9 @@ def examine_journal(name: str, lines: Iterable[bytes], keys: Mapping[str, Public
         found = parse(line)
         key = keys.get(found.key) if found is not None else None
         if found is None and not line.endswith(b"}"):
-            reading.torn.append(Finding("anchors_altered", where, "it is no anchor"))
+            reading.torn.append(Finding("anchors_altered", where, "it is not an anchor"))
         elif found is None:
-            reading.bad.append(Finding("anchors_altered", where, "it is no anchor"))
+            reading.bad.append(Finding("anchors_altered", where, "it is not an anchor"))
         elif key is None:
             reading.bad.append(Finding("anchors_forged", where, f"it is signed with another key ({found.key})"))
         elif not found.is_signed(key):

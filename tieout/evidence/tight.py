@@ -52,7 +52,7 @@ def _local(file: IO[bytes], info: zipfile.ZipInfo) -> tuple[str, int]:
     if info.comment:
         return "has a comment", 0
     if info.is_dir() or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-        return "is no file", 0
+        return "is not a file", 0
     file.seek(info.header_offset)
     head = file.read(_LOCAL.size)
     if len(head) != _LOCAL.size:

@@ -132,7 +132,7 @@ def verify(file: IO[bytes], *, name: str, keys: Iterable[PublicKey] = ()) -> Unp
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, IndexError) as error:
-        raise ConfigError(f"{name} is no pack: {error}", hint="it may be cut off; fetch it again") from None
+        raise ConfigError(f"{name} is not a pack: {error}", hint="it may be cut off; fetch it again") from None
     with archive:
         _refuse_tricks(file, archive, name)
         pack = _Pack(archive)
@@ -164,7 +164,7 @@ def _refuse_tricks(file: IO[bytes], archive: zipfile.ZipFile, name: str) -> None
     else:
         why = loose(file, archive)
     if why:
-        raise ConfigError(f"{name} is no pack of tieout: {why}", hint="nothing of it was unpacked")
+        raise ConfigError(f"{name} is not a pack of tieout: {why}", hint="nothing of it was unpacked")
 
 
 def _manifest(pack: _Pack, given: list[PublicKey]) -> tuple[list[Part], PublicKey | None, bool]:

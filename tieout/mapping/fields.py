@@ -254,7 +254,7 @@ def _full_year(two: int) -> int:
 def _month(name: str) -> int:
     found = _MONTHS.get(name.casefold())
     if found is None:
-        raise ValueError(f"{name!r} is no name of a month")
+        raise ValueError(f"{name!r} is not the name of a month")
     return found
 
 

@@ -253,9 +253,9 @@ class Profile(_Strict):
             for c, column in self.columns.items()
             if c in known and column.type not in (None, known[c])
         ]
-        found += [f"key: {c!r} is no column of this profile" for c in self.key if c not in self.columns]
+        found += [f"key: {c!r} is not a column of this profile" for c in self.key if c not in self.columns]
         found += [f"key: {c!r} is an amount" for c in self.key if known.get(c) in ("decimal", "flag")]
-        return found + [f"footer: {c!r} is no column of this profile" for c in self.footer if c not in self.columns]
+        return found + [f"footer: {c!r} is not a column of this profile" for c in self.footer if c not in self.columns]
 
     def _unreadable(self) -> list[str]:
         found = []

@@ -82,7 +82,7 @@ class Chart:
 class Proof:
     """One check of the report against something independent of it, e.g. the source's own total.
 
-    held: None where the other figure is not to be had; a proof that did not hold is shown first
+    held: None where the other figure is not available; a proof that did not hold is shown first
     currency: of both figures, where they are amounts of one
     """
 

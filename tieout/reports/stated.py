@@ -55,7 +55,7 @@ def proofs(side: Ledger, as_of: date) -> Iterator[Proof]:
     """The documents of an account against what the system's own report states for it."""
     found = ties(side, as_of)
     if not found:
-        yield Proof(f"{side.name}: no total of its own is to be had for {as_of}", None, None, None)
+        yield Proof(f"{side.name}: it states no total of its own for {as_of}", None, None, None)
     for tie in found:
         b, later = tie.balance, tie.documents != tie.on_day
         claim = f"{side.name}: documents add up to {b.report}, account {b.account}, {b.currency}"
@@ -169,7 +169,7 @@ def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer
     """The documents of the customers against the balance that the system states of each, by currency."""
     of = [o for o in held if o.difference is not None]
     if not of:
-        claim = f"no balance that it states of {who} is to be had"
+        claim = f"it states no balance of {who}"
         if side.books.known is not None:
             claim += " as known then: it may be older than the documents"
         elif any(o.stated for o in held):

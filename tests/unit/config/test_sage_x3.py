@@ -53,7 +53,7 @@ def test_a_connection_is_opened_as_it_is_written(tmp_path):
     ("wrong", "said"),
     [
         ({"services": SERVICES | {"SIC": "WSSIC"}}, "SIC"),
-        ({"temporary": ["(open"]}, "no regular expression"),
+        ({"temporary": ["(open"]}, "not a regular expression"),
         ({"exports": TEMPLATES | {"XYZ": TEMPLATES["SIH"]}}, "XYZ"),
         ({"exports": {"SIH": TEMPLATES["SIH"] | {"key": 0}}}, "key"),
         ({"attributes": {"ALLOC": "applied"}}, "applied"),

@@ -99,14 +99,14 @@ def is_credit(native: Native, books: Books) -> bool:
 
 
 def is_accounted(native: Native, books: Books) -> bool:
-    """Whether a document belongs into receivables at all: a pro-forma invoice does not."""
+    """Whether a document belongs to receivables at all: a pro-forma invoice does not."""
     return _category(native, books) != PRO_FORMA
 
 
 def _category(native: Native, books: Books) -> str:
     found = text(native, "INVTYP") or books.types.get(text(native, "SIVTYP") or "")
     if found is None:
-        raise Unreadable("SIVTYP", text(native, "SIVTYP") or "", "is no type of invoice that `types` names")
+        raise Unreadable("SIVTYP", text(native, "SIVTYP") or "", "is not a type of invoice that `types` names")
     return found
 
 

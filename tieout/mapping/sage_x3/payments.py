@@ -208,7 +208,7 @@ def _kind(row: Row, books: Books, n: int) -> str:
     code = cell(row, "DENCOD") or ""
     kind = books.attributes.get(code)
     if kind is None:
-        raise Unreadable(f"lines[{n}].DENCOD", code, "is no attribute that `attributes` names")
+        raise Unreadable(f"lines[{n}].DENCOD", code, "is not an attribute that `attributes` names")
     return kind
 
 

@@ -200,7 +200,7 @@ def _asked(side: Day, found: Sequence[Suggestion]) -> Table:
 def _proofs(ledger: Ledger, found: Sequence[Suggestion], as_of: date) -> tuple[Proof, ...]:
     """Per currency: the unapplied money of the ledger against what its payments state themselves.
 
-    They state it for now: the other figure is not to be had where anything is dated after the day of the report.
+    They state it for now: the other figure is not available where anything is dated after the day of the report.
     """
     ours: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for s in found:

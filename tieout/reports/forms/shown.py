@@ -16,7 +16,7 @@ from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 NUMBERS = frozenset({"money", "count", "days", "percent", "rate"})
 _JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and emoji are written
 _FIRST_JOINED = "\u0600"
-HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "not to be had"}
+HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "not available"}
 ZERO_SIGN = "–"
 _UNDATED = date(2000, 1, 1)
 
@@ -179,7 +179,7 @@ def sound(report: Report) -> str:
         return ""
     held = sum(p.held is True for p in report.proofs)
     rest = len(report.proofs) - held
-    other = f"; for {rest:,} the other figure is not to be had" if rest else ""
+    other = f"; for {rest:,} the other figure is not available" if rest else ""
     return f"{held:,} {'proof holds' if held == 1 else 'proofs hold'}{other}: see Proofs, beneath the tables."
 
 

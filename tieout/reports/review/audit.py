@@ -54,7 +54,7 @@ def _contents(reports: Sequence[Report]) -> Table:
         Column("lines", "lines", "count"),
         Column("held", "proofs that hold", "count"),
         Column("broken", "that do not", "count"),
-        Column("open", "not to be had", "count"),
+        Column("open", "not available", "count"),
     )
     rows = []
     for r in reports:

@@ -307,7 +307,7 @@ def _write_off(erp: FileErp, amount: str, on: date) -> str:
     try:
         part = Decimal(amount)
     except ArithmeticError:
-        raise ConfigError(f"{amount!r} is no amount to write off", hint="such as --write-off 5.00") from None
+        raise ConfigError(f"{amount!r} is not an amount to write off", hint="such as --write-off 5.00") from None
     invoices = (d for d in erp.books.documents.values() if d.type in ("RV", "DR"))
     open_ = [d for d in invoices if erp.books.open(d.number, on) >= part > 0]
     if not open_:

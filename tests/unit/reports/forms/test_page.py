@@ -120,7 +120,7 @@ def test_a_proof_that_does_not_hold_comes_first_and_is_said_at_the_top():
     written = page.write(samples.aging())
     assert written.index("1 of 3 proofs does not hold") < written.index("<table")
     said = [row[-1] for row in Read(written).rows if len(row) == 4 and row[-1] != "Result"]
-    assert said == ["DOES NOT HOLD", "DOES NOT HOLD", "not to be had", "holds"]
+    assert said == ["DOES NOT HOLD", "DOES NOT HOLD", "not available", "holds"]
     assert written.index("What does not hold") < written.index("Aging by customer") < written.index("<h2>Proofs")
 
 
