@@ -170,7 +170,10 @@ def shown(path: Path, sheet_name: str, count: int) -> list[list[str]]:
         for number, (row, raw) in enumerate(islice(both, count), start=1):
             every = {at: str(at) for at in range(len(row))}
             for problem in _formulas(every, row, raw, uncalculated=uncalculated):
-                raise ProfileError(f"{path}: {sheet_name}, row {number}: {problem.reason}")
+                raise ProfileError(
+                    f"{path}: {sheet_name}, row {number}: {problem.reason}",
+                    hint="save it once in Excel, which calculates it",
+                )
             rows.append([_shown(cell.value) for cell in row])
     return rows
 
