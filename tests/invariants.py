@@ -1,10 +1,9 @@
-"""What one ledger's records must satisfy by themselves; a breach is a discrepancy, never a crash.
+"""What one ledger's records must satisfy by themselves, in plain Python: the comparison, in SQL, is held to it.
 
 The numbers are those of the canonical model: I1 document sums · I2 lines and tax lines · I3 open amount by
 applications · I4 nothing applied twice · I5 reported equals derived · I6 no over-application · I7 both ends of an
 application · I8 voided means unapplied · I9 realised exchange gain · I10 exchange rate · I11 unique numbers ·
 I12 nothing is posted into a period that was closed already · I13 applications are neutral.
-The comparison names the same breaches by SQL (`compare.invariants`); a property test holds the two to each other.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.mapping.balances import Key, counts, ended, open_amounts, open_receivables, standing, told
+from tieout.mapping.invariants import Closing, families
 from tieout.mapping.keys import number_key
 from tieout.model import (
     ZERO,
@@ -36,15 +36,6 @@ from tieout.model import (
 )
 
 ONE = Decimal(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """Books closed through a day, inclusive, as known since a UTC instant (text). entity_code: None means all."""
-
-    through: date
-    since: str
-    entity_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +88,6 @@ def sums(r: Document) -> Iterator[Broken]:
     tax = sum((t.amount for t in r.tax_lines), ZERO)
     if r.tax_lines and tax != r.tax:
         yield _off("I2", r, "tax", tax, r.tax)
-
-
-def families(parents: Mapping[str, str | None]) -> dict[str, str]:
-    """The topmost customer of each customer of whom the parent is given; a loop of parents ends where it closes."""
-    tops = {}
-    for start in parents:
-        seen, at = {start}, start
-        while (up := parents.get(at)) is not None and up not in seen:
-            seen.add(up)
-            at = up
-        tops[start] = at
-    return tops
 
 
 def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str]) -> Iterator[Broken]:
