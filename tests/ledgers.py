@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from importlib import import_module
@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from tieout import compare
+from tieout.mapping.balances import open_amounts
 from tieout.model import (
     Adjustment,
     AdjustmentKind,
@@ -20,6 +21,7 @@ from tieout.model import (
     Application,
     CreditMemo,
     Customer,
+    Document,
     Entity,
     Invoice,
     Method,
@@ -167,3 +169,24 @@ def misusing(number: str) -> compare.Result:
 
 def codes(result: compare.Result) -> dict[str, int]:
     return {code: entry["count"] for code, entry in result.by_code.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """One document that is not settled. amount: signed, positive what the customer owes, in `currency`."""
+
+    document: Document
+    amount: Decimal
+    currency: str
+
+
+def open_items(ledger: Iterable[AnyRecord], as_of: date) -> list[OpenItem]:
+    """The documents with an open amount, end of day `as_of`, by customer, date and id."""
+    kept = list(ledger)
+    amounts = open_amounts(kept, as_of)
+    items = [
+        OpenItem(r, amounts[r.entity, r.ref.id], r.currency)
+        for r in kept
+        if not isinstance(r, Customer) and amounts.get((r.entity, r.ref.id))
+    ]
+    return sorted(items, key=lambda i: (i.document.customer, i.document.posted, i.document.entity, i.document.ref.id))

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import D, adjustment, applied, credit, customer, invoice, payment
+from ledgers import D, adjustment, applied, credit, customer, invoice, open_items, payment
 
 from tests.deep import examples
-from tieout.mapping.balances import open_items, open_receivables
+from tieout.mapping.balances import open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, PostingState, Share
 from tieout.reports import Books, layout
 from tieout.reports.forms import plain, text

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -30,15 +29,6 @@ from tieout.model import (
 )
 
 Key = tuple[Entity, str]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenItem:
-    """One document that is not settled. amount: signed, positive what the customer owes, in `currency`."""
-
-    document: Document
-    amount: Decimal
-    currency: str
 
 
 def ended(record: Document) -> date | None:
@@ -167,20 +157,3 @@ def told(record: Document) -> tuple[Settlement, ...] | None:
             }
             found.append(Settlement(s.source, s.source_id, a.model_copy(update=days)))
     return tuple(found)
-
-
-def open_items(ledger: Iterable[AnyRecord], as_of: date) -> list[OpenItem]:
-    """The documents with an open amount, end of day `as_of`, by customer, date and id."""
-    kept = list(ledger)
-    amounts = open_amounts(kept, as_of)
-    items = [
-        OpenItem(r, amounts[r.entity, r.ref.id], r.currency)
-        for r in kept
-        if not isinstance(r, Customer) and amounts.get((r.entity, r.ref.id))
-    ]
-    return sorted(items, key=lambda i: (i.document.customer, i.document.posted, i.document.entity, i.document.ref.id))
-
-
-def open_amount(document: Document, ledger: Iterable[AnyRecord], as_of: date) -> Decimal:
-    """The signed open amount of one document of the ledger; zero if it does not count. For many, `open_amounts`."""
-    return open_amounts(ledger, as_of).get((document.entity, document.ref.id), ZERO)
