@@ -412,14 +412,6 @@ def test_which_credit_paid_which_invoice_is_told_where_there_is_one_way():
     assert {(s.source_id, s.application.amount) for s in settlements(found)} == {("9", D(40)), ("163", D(10))}
 
 
-def test_the_payment_that_quickbooks_makes_itself_is_told_apart():
-    lines = (("Invoice", "1", "40.00"), ("CreditMemo", "9", "40.00"))
-    note = "Created by QB Online to link credits to charges."
-    assert qb.made_by_quickbooks(read(Entity.PAYMENT, native_payment(*lines, total="0", PrivateNote=note)))
-    assert not qb.made_by_quickbooks(read(Entity.PAYMENT, native_payment(*lines, total="0")))
-    assert not qb.made_by_quickbooks(read(Entity.PAYMENT, native_payment(total="5.00", PrivateNote=note)))
-
-
 def test_allocations_of_others_survive_and_are_no_application():
     native = native_payment(("JournalEntry", "40", "20.00"), ("Invoice", "1", "100.00"), total="80.00")
     found = read(Entity.PAYMENT, native)

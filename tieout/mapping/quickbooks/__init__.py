@@ -18,11 +18,9 @@ from tieout.mapping.lens import Unreadable, Unwritable, refused
 from tieout.mapping.quickbooks import customers, documents, payments, plain
 from tieout.mapping.quickbooks.native import Books, Native
 from tieout.mapping.quickbooks.payload import Payload
-from tieout.mapping.quickbooks.payments import made_by_quickbooks
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
-__all__ = ["FIELDS", "NAMES", "Books", "Unreadable", "Unwritable", "create", "get", "made_by_quickbooks", "put", "read"]
-__all__ += ["represent"]
+__all__ = ["FIELDS", "NAMES", "Books", "Unreadable", "Unwritable", "create", "get", "put", "read", "represent"]
 
 NAMES: Mapping[Entity, str] = {
     Entity.CUSTOMER: "Customer",

@@ -38,14 +38,8 @@ FIELDS = frozenset(
         *("applications", "credits", "deposit_to", "memo"),
     }
 )
-SYSTEM_NOTE = "Created by QB Online to link credits to charges."
 _MAPPED = ("Invoice", "CreditMemo")
 Links = dict[tuple[str, str], Decimal]
-
-
-def made_by_quickbooks(record: Payment) -> bool:
-    """Whether QuickBooks itself made the payment, to apply credits: no cash, and entered by nobody."""
-    return not record.amount and record.memo == SYSTEM_NOTE
 
 
 def _order(id: str) -> tuple[int, str]:
