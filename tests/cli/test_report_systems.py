@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sage_x3_bench import bench
 
 from tests.cli.office import DAY, Office, office
+from tests.sage_x3_bench import bench
 from tieout.cli.ledgers import anew
 from tieout.reports.receivables import open_items
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import ClassVar
 
-from quickbooks_bench import NAME, FileStore, bench
-
+from tests.quickbooks_bench import NAME, FileStore, bench
 from tieout.connectors.quickbooks_oauth import store_tokens
 from tieout.mapping import quickbooks as mapping
 from tieout.model import CreditMemo, Entity, Invoice, Payment

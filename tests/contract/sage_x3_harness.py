@@ -6,8 +6,7 @@ from base64 import b64encode
 from contextlib import contextmanager
 from typing import ClassVar
 
-from sage_x3_bench import bench
-
+from tests.sage_x3_bench import bench
 from tieout.model import CreditMemo, Customer, Entity, Invoice, Method, Payment
 from tieout.testing import Trouble, sample
 

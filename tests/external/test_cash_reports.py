@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ledgers import payment
 
+from tests.ledgers import payment
 from tieout.connectors.export_reading import read_files
 from tieout.mapping.tabular import load_profile
 from tieout.model import AnyRecord, Invoice, Payment

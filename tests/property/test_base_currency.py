@@ -97,7 +97,7 @@ def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_
 
 def test_the_bridge_in_base_currency_closes_over_tens_of_thousands_of_documents_and_every_kind_of_difference():
     """One pair of ledgers, drawn once: each fault of each kind many times, five currencies, rates that differ or lack."""
-    from ledgers import credit, customer, invoice, payment
+    from tests.ledgers import credit, customer, invoice, payment
 
     chance = random.Random(20260131)
     people = [customer(f"C{n}", f"Name {n}", f"{n}") for n in range(200)]
@@ -154,7 +154,7 @@ def broken(doc, chance):
 
 
 def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_preferring_a_side():
-    from ledgers import customer, invoice
+    from tests.ledgers import customer, invoice
 
     people = [customer("1", "Ada", "1")]
     left = [*people, invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))]
@@ -170,7 +170,7 @@ def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_pref
 
 
 def test_a_voided_document_takes_its_whole_base_amount_whatever_its_rate():
-    from ledgers import customer, invoice
+    from tests.ledgers import customer, invoice
 
     people = [customer("1", "Ada", "1")]
     bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))
@@ -180,7 +180,7 @@ def test_a_voided_document_takes_its_whole_base_amount_whatever_its_rate():
 
 
 def test_a_pair_of_which_one_side_states_no_rate_is_said_to_be_one():
-    from ledgers import customer, invoice
+    from tests.ledgers import customer, invoice
 
     people = [customer("1", "Ada", "1")]
     bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))

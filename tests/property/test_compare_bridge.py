@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import applied, compared, credit, customer, invoice, payment
 
 from tests.deep import examples
+from tests.ledgers import applied, compared, credit, customer, invoice, payment
 from tieout import compare
 from tieout.model import ZERO
 
@@ -118,7 +118,7 @@ def test_a_ledger_against_itself_has_no_discrepancy(pair):
 @given(ledger_pair())
 def test_the_ladder_uses_every_document_once_at_most(pair):
     left, right = pair
-    from ledgers import load
+    from tests.ledgers import load
 
     found = [m for m in compare.match(load(left, right)) if m.kind != "customer"]
     for side in ("left", "right"):

@@ -9,10 +9,10 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import D, adjustment, applied, compared, credit, customer, day, invoice, open_items, payment
 
 from tests.deep import examples
 from tests.invariants import broken
+from tests.ledgers import D, adjustment, applied, compared, credit, customer, day, invoice, open_items, payment
 from tieout import compare
 from tieout.compare.cash import reduce_to_open
 from tieout.compare.tables import prepare

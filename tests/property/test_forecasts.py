@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import JAN31, applied, credit, invoice, payment
 
+from tests.ledgers import JAN31, applied, credit, invoice, payment
 from tieout.model import ZERO, Instalment, exponent, from_micros
 from tieout.reports import Books
 from tieout.reports.cash.expected import divided

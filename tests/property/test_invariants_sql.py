@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import hypothesis.strategies as st
 from hypothesis import given
-from ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 
 from tests.deep import examples
 from tests.invariants import broken, into_closed
+from tests.ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 from tieout import compare
 from tieout.compare import invariants, tables
 from tieout.mapping.invariants import Closing

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import D, adjustment, applied, credit, customer, invoice, open_items, payment
 
 from tests.deep import examples
+from tests.ledgers import D, adjustment, applied, credit, customer, invoice, open_items, payment
 from tieout.mapping.balances import open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, PostingState, Share
 from tieout.reports import Books, layout

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import hypothesis.strategies as st
 from hypothesis import given
-from ledgers import adjustment, applied, credit, customer, invoice, payment
 
 from tests.deep import examples
+from tests.ledgers import adjustment, applied, credit, customer, invoice, payment
 from tieout import compare
 from tieout.compare import stored
 from tieout.mapping.relation import TABLES

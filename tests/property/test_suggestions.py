@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import JAN31, applied, credit, customer, day, invoice, payment
 
 from tests.deep import examples
+from tests.ledgers import JAN31, applied, credit, customer, day, invoice, payment
 from tieout.model import ZERO, Entity
 from tieout.reports import Books
 from tieout.reports.cash.paying import day as day_

@@ -9,8 +9,8 @@ from itertools import chain, combinations
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from ledgers import D, compared, customer, invoice, payment
 
+from tests.ledgers import D, compared, customer, invoice, payment
 from tieout.compare.sums import EACH, MOST, PARTS, WINDOW, Part, groups
 
 CENT = 10_000

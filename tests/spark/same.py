@@ -13,9 +13,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ledgers import adjustment, applied, credit, customer, invoice, load, payment
 from pyspark.sql import SparkSession
 
+from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare import Explained, Rounding, spark
 from tieout.model import PostingState

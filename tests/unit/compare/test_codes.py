@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, day, invoice, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, day, invoice, payment
 from tieout import compare
 from tieout.compare.codes import CODES
 
@@ -351,7 +351,7 @@ def test_ledgers_whose_customers_share_no_key_still_match_by_number():
 
 
 def _load(left, right):
-    from ledgers import load
+    from tests.ledgers import load
 
     return load(left, right)
 

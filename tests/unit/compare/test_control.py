@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, payment
 from tieout.compare import Checks, Ledger
 from tieout.compare.codes import CODES, OF_ONE
 from tieout.model import AnyRecord, Line, TaxLine

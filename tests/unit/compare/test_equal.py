@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ledgers import adjustment, applied, credit, customer, invoice, load, payment
 
+from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare import equal, tables
 from tieout.model import Entity

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from ledgers import JAN31, D
 
+from tests.ledgers import JAN31, D
 from tieout import compare
 from tieout.errors import ProfileError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from ledgers import applied, compared, customer, invoice, load, payment
 
+from tests.ledgers import applied, compared, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare import listed, parquet, render
 from tieout.compare.files import SPOOL_FROM

@@ -8,8 +8,8 @@ import json
 from decimal import Decimal
 
 import pytest
-from ledgers import D, misusing
 
+from tests.ledgers import D, misusing
 from tieout.compare import render
 
 EVIL = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[2J\u202e"\''

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, load, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, load, payment
 from tieout import compare
 from tieout.model import Entity
 

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import duckdb
 import pytest
-from ledgers import D, customer, invoice, load
 
+from tests.ledgers import D, customer, invoice, load
 from tieout import compare
 from tieout.compare import render
 from tieout.reports.reconciliation import comparison

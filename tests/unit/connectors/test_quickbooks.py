@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
-from quickbooks_bench import bench, credit_memo, customer, invoice, line, payment
 
+from tests.quickbooks_bench import bench, credit_memo, customer, invoice, line, payment
 from tieout.connectors import Op
 from tieout.connectors.quickbooks_wire import encode
 from tieout.errors import NotFoundError, ReadOnlyError, RecordError, Rejected, StaleWrite

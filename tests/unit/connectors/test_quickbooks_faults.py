@@ -6,8 +6,8 @@ import json
 import logging
 
 import pytest
-from quickbooks_bench import bench, customer, invoice, payment
 
+from tests.quickbooks_bench import bench, customer, invoice, payment
 from tieout.connectors.http import Again, Answer
 from tieout.connectors.quickbooks_wire import decode, fault_of, read_error, write_error
 from tieout.errors import (

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
-from quickbooks_bench import NAME, FileStore, bench
 
+from tests.quickbooks_bench import NAME, FileStore, bench
 from tieout.connectors.http import Transport
 from tieout.connectors.quickbooks_oauth import App, TokenManager, Tokens, app_of, authorize, store_tokens
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
@@ -259,7 +259,7 @@ def test_threads_ask_once(qb):
 def _other_process(folder, settings, secret, realm, now, out):
     from pathlib import Path
 
-    from quickbooks_bench import Time
+    from tests.quickbooks_bench import Time
 
     app = App(settings["client_id"], secret, settings["token_url"])
     tokens = TokenManager(

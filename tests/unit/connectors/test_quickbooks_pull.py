@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from quickbooks_bench import bench, customer
 
 from tests.deep import DEEP
+from tests.quickbooks_bench import bench, customer
 from tieout.connectors import quickbooks_pull
 from tieout.connectors.http import Transport
 from tieout.errors import FatalError, RetriableError

@@ -6,9 +6,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from covering import Covering
-from quickbooks_bench import bench, credit_memo, customer, invoice, payment
 
+from tests.covering import Covering
+from tests.quickbooks_bench import bench, credit_memo, customer, invoice, payment
 from tieout.errors import NotProcessed, RecordError, Rejected, StaleWrite, UnknownOutcome
 from tieout.model import Credit, Customer, Entity, Existence, PostingState, effects
 from tieout.sandbox.quickbooks import Switches

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 import vcr
-from quickbooks_bench import NAME, Bench, FileStore, Time, bench, credit_memo, customer, invoice, line, payment
 
+from tests.quickbooks_bench import NAME, Bench, FileStore, Time, bench, credit_memo, customer, invoice, line, payment
 from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
 from tieout.errors import NotFoundError, StaleWrite
 from tieout.model import Entity, Existence

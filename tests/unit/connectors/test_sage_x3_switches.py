@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from covering import Covering
-from sage_x3_bench import bench
 
+from tests.covering import Covering
+from tests.sage_x3_bench import bench
 from tieout.errors import DuplicateNumber, RecordError, Rejected, UnknownOutcome
 from tieout.model import Application, Entity, PostingState
 from tieout.sandbox.sage_x3 import Switches

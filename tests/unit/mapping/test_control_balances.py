@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from ledgers import JAN31, D, invoice
 
+from tests.ledgers import JAN31, D, invoice
 from tieout.mapping.control import of_now, own_documents
 from tieout.model import ControlBalance
 

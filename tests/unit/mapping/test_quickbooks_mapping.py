@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from quickbooks_bench import credit_memo, customer, invoice, line, payment
 
+from tests.quickbooks_bench import credit_memo, customer, invoice, line, payment
 from tieout.errors import RecordError
 from tieout.mapping import quickbooks as qb
 from tieout.model import (

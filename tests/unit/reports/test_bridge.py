@@ -7,8 +7,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, credit, customer, invoice, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, credit, customer, invoice, payment
 from tieout.cli.ledgers import linked
 from tieout.compare import codes
 from tieout.compare.base import ONE_RATE, ROUNDED

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, compared, customer, day, invoice, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, compared, customer, day, invoice, payment
 from tieout.model import ControlBalance
 from tieout.reports import Books
 from tieout.reports.receivables import unapplied

@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from ledgers import JAN31, D, applied, credit, day, invoice, payment
 
+from tests.ledgers import JAN31, D, applied, credit, day, invoice, payment
 from tieout.model import Instalment
 from tieout.reports import Books
 from tieout.reports.cash.expected import History, divided, expect, histories

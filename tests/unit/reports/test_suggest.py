@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ledgers import JAN31, D, adjustment, applied, credit, customer, invoice, payment
 
+from tests.ledgers import JAN31, D, adjustment, applied, credit, customer, invoice, payment
 from tieout.model import Method
 from tieout.reports import Books
 from tieout.reports.cash.paying import day

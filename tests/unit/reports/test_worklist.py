@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ledgers import JAN31, D, adjustment, applied, credit, customer, day, invoice, payment
-
+from tests.ledgers import JAN31, D, adjustment, applied, credit, customer, day, invoice, payment
 from tieout.model import Instalment
 from tieout.reports import Books
 from tieout.reports.cash.dso import dso

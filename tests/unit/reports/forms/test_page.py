@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import misusing
 
+from tests.ledgers import misusing
 from tests.unit.reports.forms import samples
 from tieout.reports import Bar, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.forms import page, shown
