@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tieout.reports import Books
     from tieout.sync.store import Store
 
-SIDES = ("left", "right")
-
 
 @dataclass(slots=True)
 class Asked:
@@ -67,6 +65,8 @@ class Asked:
 
     def books(self, known_on: datetime | None = None) -> tuple[Books, ...]:
         """One side, or left and right, linked to each other. known_on: another moment than the one asked for."""
+        from tieout.mapping.relation import SIDES
+
         held = self._books(known_on or self.known_on)
         for n, books in enumerate(held):
             side = f"{SIDES[n]} " if len(held) == 2 else ""
@@ -283,6 +283,7 @@ def linked(books: Sequence[Books]) -> tuple[Books, ...]:
     import duckdb
 
     from tieout import compare
+    from tieout.mapping.relation import SIDES
     from tieout.model import Entity
 
     with duckdb.connect(":memory:") as con:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -121,17 +121,9 @@ def quickbooks(
     own: dict[str, Any] = {name: value for name, value in registered.items() if value}
     registration = Registration(any_client=any_client, **own)
 
-    told: dict[str, str] = {}
-
-    def echo(line: str) -> None:
-        name, _, value = line.partition(" ")
-        told[name] = value.strip()
-        out.line(line)
-        if name == "control":
-            out.data(told)
-            out.note("stop it with Ctrl-C")
-
-    serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
+    serve(
+        port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=_echo(out)
+    )
 
 
 def _list(out: Out, choices: Mapping[str, Sequence[Any]]) -> None:
@@ -180,6 +172,15 @@ def sage_x3(
     if listed:
         _list(out, Switches.choices())
         return
+    published = tuple(Publication(name, target) for name, _, target in (p.partition("=") for p in publish))
+    registration = Registration(any_client=any_client, pools=(Pool(pool, width),), publications=published)
+    serve(
+        port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=_echo(out)
+    )
+
+
+def _echo(out: Out) -> Callable[[str], None]:
+    """What takes the lines in which a stand-in says where it serves; after the last, `control`, programs get them."""
     told: dict[str, str] = {}
 
     def echo(line: str) -> None:
@@ -190,9 +191,7 @@ def sage_x3(
             out.data(told)
             out.note("stop it with Ctrl-C")
 
-    published = tuple(Publication(name, target) for name, _, target in (p.partition("=") for p in publish))
-    registration = Registration(any_client=any_client, pools=(Pool(pool, width),), publications=published)
-    serve(port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=echo)
+    return echo
 
 
 @click.command()

@@ -18,6 +18,7 @@ from tieout.compare.tables import Connection, append, complete_numbers
 from tieout.mapping.keys import number_key_sql, plain_sql
 from tieout.mapping.relation import (
     DOCUMENTS,
+    MONEY,
     TABLES,
     application_rows,
     create_table,
@@ -29,7 +30,6 @@ from tieout.model import Customer, Document, Entity
 
 Known = Mapping[tuple[Entity, str], str]
 
-_MONEY = "DECIMAL(24,6)"
 _TEXTS = (
     "customer", "number", "reference", "marker", "issued", "posted", "received", "due", "currency", "exchange_rate",
     "tax", "discount", "total", "amount", "deposit_applied", "reported_open", "reported_unapplied", "state",
@@ -46,18 +46,18 @@ _SHAPE = ", ".join(
         "tax_lines: 'STRUCT(amount VARCHAR, code VARCHAR)[]'",
     ]
 )
-_SUM = f"list_sum(list_transform({{of}}, lambda x: CAST(x.{{name}} AS {_MONEY})))"
+_SUM = f"list_sum(list_transform({{of}}, lambda x: CAST(x.{{name}} AS {MONEY})))"
 _TAX_CODES = (
     "nullif(array_to_string(list_sort(list_distinct(list_filter(list_concat(list_transform(lines, lambda x: "
     "x.tax_code), list_transform(tax_lines, lambda x: x.code)), lambda c: c <> ''))), ', '), '')"
 )
 _DETAILS = f"""
 INSERT INTO {{side}}_details
-SELECT '{{kind}}', ref.id, CAST(subtotal AS {_MONEY}), {_SUM.format(of="lines", name="net")},
+SELECT '{{kind}}', ref.id, CAST(subtotal AS {MONEY}), {_SUM.format(of="lines", name="net")},
        {_SUM.format(of="tax_lines", name="amount")}, nullif(ar_account, ''), {_TAX_CODES}
 FROM lines_{{side}}
 WHERE len(lines) > 0 OR len(tax_lines) > 0 OR ar_account <> ''
-   OR CAST(subtotal AS {_MONEY}) - CAST(discount AS {_MONEY}) + CAST(tax AS {_MONEY}) <> CAST(total AS {_MONEY})
+   OR CAST(subtotal AS {MONEY}) - CAST(discount AS {MONEY}) + CAST(tax AS {MONEY}) <> CAST(total AS {MONEY})
 """
 _DRAFT = "CASE WHEN state = 'draft' THEN 0 ELSE {way} * CAST({amount} AS DECIMAL(24,6)) END"
 _ALWAYS = {
@@ -75,7 +75,7 @@ _ALWAYS = {
 _BILLED = _ALWAYS | {
     "number": "nullif(number, '')",
     "issued": "issued",
-    "net": f"CAST(total AS {_MONEY}) - CAST(tax AS {_MONEY})",
+    "net": f"CAST(total AS {MONEY}) - CAST(tax AS {MONEY})",
     "tax": "tax",
     "discount": "discount",
     "total": "total",
@@ -88,7 +88,7 @@ _OF: Mapping[Entity, Mapping[str, str]] = {
     | {
         "sign": "1",
         "due": "due",
-        "ar": _DRAFT.format(way=1, amount=f"total AS {_MONEY}) - CAST(deposit_applied"),
+        "ar": _DRAFT.format(way=1, amount=f"total AS {MONEY}) - CAST(deposit_applied"),
         "disputed": "disputed",
         "settled_on": "settled_on",
     },
@@ -144,8 +144,8 @@ def add_lines(con: Connection, side: str, entity: Entity, lines: Iterable[str]) 
         )
         if entity in (Entity.PAYMENT, Entity.CREDIT_MEMO):
             con.execute(
-                f"INSERT INTO {side}_applications SELECT '{entity.value}', id, a.invoice, CAST(a.amount AS {_MONEY}), "
-                f"CAST(a.amount_invoice AS {_MONEY}), CAST(a.applied_on AS DATE), CAST(a.reversed_on AS DATE) "
+                f"INSERT INTO {side}_applications SELECT '{entity.value}', id, a.invoice, CAST(a.amount AS {MONEY}), "
+                f"CAST(a.amount_invoice AS {MONEY}), CAST(a.applied_on AS DATE), CAST(a.reversed_on AS DATE) "
                 f"FROM (SELECT ref.id AS id, unnest(applications) AS a FROM lines_{side})"
             )
         con.execute(_DETAILS.format(side=side, kind=entity.value))

@@ -7,11 +7,11 @@ from typing import Any
 
 from tieout.connectors import bulk_draft as sql
 from tieout.connectors.bulk import count, load, single_rows
-from tieout.connectors.bulk_sql import MONEY
 from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
 from tieout.mapping import tabular_documents as docs
+from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Profile
 
 Connection = Any

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tieout.connectors.bulk_sql import MONEY, literal, sql_type
+from tieout.connectors.bulk_sql import literal, sql_type
 from tieout.mapping import clearing
 from tieout.mapping import tabular_documents as docs
+from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import LINE_COLUMNS, Profile
 from tieout.mapping.tabular_documents import NATURAL
 

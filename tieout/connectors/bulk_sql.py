@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tieout.mapping.fields import LONGEST, YEARS
+from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Column, Profile, adds_up
 from tieout.mapping.tabular_rows import Binding
 
-MONEY = "DECIMAL(24,6)"
 # What is known of a file's cells before any is read. clean: no control characters, tabs or line breaks in them
 # usual: clean, and nothing else that Python strips, folds or refuses wherever it stands
 Known = Literal["nothing", "clean", "usual"]

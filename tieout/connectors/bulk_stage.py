@@ -23,6 +23,7 @@ from tieout.connectors.reading import FileReport, check_date_orders, is_footer, 
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
+from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row, Value, convert, read_row
@@ -202,9 +203,9 @@ def _view_statement(staged: Staged, number: str) -> str:
     ]
     return f"""
         CREATE OR REPLACE VIEW {staged.typed} AS
-        SELECT *, CAST({sql.effect(profile)} AS {sql.MONEY}) AS effect, {sql.key(profile)} AS key
+        SELECT *, CAST({sql.effect(profile)} AS {MONEY}) AS effect, {sql.key(profile)} AS key
         FROM (
-            SELECT *, CAST({sql.amount(profile)} AS {sql.MONEY}) AS amount
+            SELECT *, CAST({sql.amount(profile)} AS {MONEY}) AS amount
             FROM (SELECT {number} AS n, {", ".join(said)} FROM {staged.cut} WHERE cells IS NULL))"""
 
 

@@ -25,7 +25,7 @@ from tieout.mapping import tabular_records
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row
-from tieout.model import Customer, Entity, Existence, Ref, finer_than_currency, magnitude
+from tieout.model import ZERO, Customer, Entity, Existence, Ref, finer_than_currency, magnitude
 
 __all__ = ["FileReport", "InferredProfile", "Table", "check", "customers", "infer", "load", "open_table", "records"]
 
@@ -150,7 +150,7 @@ def _count(report: FileReport, accepted: list[Observation], rows: list[Row], rej
         r.number: str(r.values["currency"]) for r in rows if r.number not in gone and r.values.get("currency")
     }
     for currency in by_currency.values():
-        report.add_total(currency, 1, docs.ZERO)
+        report.add_total(currency, 1, ZERO)
     finer: Counter[str] = Counter()
     for o in accepted:
         record = o.record

@@ -7,7 +7,6 @@ takes them whole. Every write carries its key as `requestid`, by which QuickBook
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +37,7 @@ from tieout.errors import (
     UnknownOutcome,
 )
 from tieout.mapping import quickbooks as mapping
+from tieout.mapping.quickbooks.native import NUMBER
 from tieout.mapping.quickbooks.payload import head
 from tieout.model import AnyRecord, Company, ControlBalance, Customer, Entity, Existence, PostingState, magnitude
 
@@ -70,7 +70,6 @@ _NUMERIC = frozenset(
         *("DiscountPercent", "Deposit", "Balance", "RemainingCredit"),
     }
 )
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 _COMPUTED = frozenset({"TotalAmt"})  # of documents: from their lines
 
 
@@ -406,7 +405,7 @@ def _writable(entity: Entity, native: Native) -> dict[str, Any]:
 def _numbers(key: str, value: Any) -> Any:
     """Amounts as numbers again, in their own spelling: a payload that was stored in between holds them as text."""
     match value:
-        case str() if key in _NUMERIC and _NUMBER.fullmatch(value):
+        case str() if key in _NUMERIC and NUMBER.fullmatch(value):
             return Decimal(value)
         case Mapping():
             return {k: _numbers(k, v) for k, v in value.items()}

@@ -163,7 +163,7 @@ def check_date_orders(
             continue
         declared = profile.date_format(column)
         other = declared.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
-        fits = [v for v in values if _is_day(v, other)] if other != declared and "%m" in declared else []
+        fits = [v for v in values if fields.is_day(v, other)] if other != declared and "%m" in declared else []
         if fits and len(fits) == len(values) and not proven(column):
             raise ProfileError(
                 f"{report.path}: [columns.{column}] is not {declared} but {other}: {len(values)} values, such as "
@@ -175,11 +175,3 @@ def check_date_orders(
                 f"{column}: rejected values ({len(fits)}), such as {fits[0]!r}, fit only {other}: the column mixes day "
                 "and month first, and accepted values with days up to 12 may be wrong"
             )
-
-
-def _is_day(text: str, fmt: str) -> bool:
-    try:
-        fields.day(text, fmt)
-    except ValueError:
-        return False
-    return True

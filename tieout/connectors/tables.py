@@ -26,7 +26,7 @@ from tieout.mapping.tabular_rows import (
 )
 
 FIELD_LIMIT = 2_000_000  # characters in one cell, beyond which a quote was surely never closed
-_DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|")
 Record = tuple[int, Sequence[str]]
 
 
@@ -134,7 +134,7 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     asked = profile.file.delimiter
     tried: list[tuple[int, str, int, list[str]]] = []
     unclosed: ProfileError | None = None
-    for delimiter in _DELIMITERS if asked == "auto" else (asked,):
+    for delimiter in DELIMITERS if asked == "auto" else (asked,):
         try:
             rows = _split(path, decode.lines(text), delimiter, profile.file.quote)
             head = list(islice(rows, profile.file.max_preamble + 2))

@@ -224,6 +224,15 @@ def date_pattern(fmt: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+def is_day(raw: str, fmt: str) -> bool:
+    """Whether `day` reads it."""
+    try:
+        day(raw, fmt)
+    except ValueError:
+        return False
+    return True
+
+
 def day(raw: str, fmt: str) -> date:
     """A calendar date in exactly this format; a time of day in it is checked and dropped.
 

@@ -1,8 +1,12 @@
-"""What the lenses of all vendors share: how a record cannot be read, and how it cannot be written."""
+"""What the lenses of all vendors share: our mark, how a record cannot be read, and how it cannot be written."""
 
 from __future__ import annotations
 
+import re
+
 from pydantic import ValidationError
+
+_MARK = re.compile(r"tieout:([A-Za-z0-9._-]{1,64})")
 
 
 class Unreadable(ValueError):
@@ -16,6 +20,17 @@ class Unreadable(ValueError):
 
 class Unwritable(ValueError):
     """A canonical record that the vendor cannot be told without changing what it means; nothing is sent."""
+
+
+def mark(marker: str) -> str:
+    """Our reference as it stands in a text of the vendor's."""
+    return f"tieout:{marker}"
+
+
+def marker_in(text: str) -> str | None:
+    """The reference of a text that is a mark and nothing else; None for any other."""
+    found = _MARK.fullmatch(text.strip())
+    return found[1] if found else None
 
 
 def refused(why: ValidationError) -> Unreadable:

@@ -35,7 +35,7 @@ Value = str | int | bool | Decimal | date | None
 Row = tuple[Value, ...]
 Columns = tuple[tuple[str, str], ...]
 
-_MONEY = "DECIMAL(24,6)"
+MONEY = "DECIMAL(24,6)"
 SIDES = ("left", "right")
 KINDS = ("invoice", "credit_memo", "payment", "adjustment")
 
@@ -78,12 +78,12 @@ DOCUMENTS: Columns = (
     ("due", "DATE"),
     ("currency", "VARCHAR"),
     ("rate", "DECIMAL(24,12)"),
-    ("net", _MONEY),
-    ("tax", _MONEY),
-    ("discount", _MONEY),
-    ("total", _MONEY),
-    ("open", _MONEY),
-    ("ar", _MONEY),
+    ("net", MONEY),
+    ("tax", MONEY),
+    ("discount", MONEY),
+    ("total", MONEY),
+    ("open", MONEY),
+    ("ar", MONEY),
     ("state", "VARCHAR"),
     ("voided_on", "DATE"),
     ("disputed", "BOOLEAN"),
@@ -107,7 +107,7 @@ CUSTOMERS: Columns = (
     ("terms", "VARCHAR"),
     ("link", "VARCHAR"),
     ("currency", "VARCHAR"),
-    ("balance", _MONEY),
+    ("balance", MONEY),
     ("parent", "VARCHAR"),
 )
 # source_kind, source_id: the payment or credit memo (`documents.kind`, `.id`); `group:` before the kind where a group
@@ -119,8 +119,8 @@ APPLICATIONS: Columns = (
     ("source_kind", "VARCHAR"),
     ("source_id", "VARCHAR"),
     ("invoice", "VARCHAR"),
-    ("amount", _MONEY),
-    ("amount_invoice", _MONEY),
+    ("amount", MONEY),
+    ("amount_invoice", MONEY),
     ("applied_on", "DATE"),
     ("reversed_on", "DATE"),
 )
@@ -132,9 +132,9 @@ APPLICATIONS: Columns = (
 DETAILS: Columns = (
     ("kind", "VARCHAR"),
     ("id", "VARCHAR"),
-    ("subtotal", _MONEY),
-    ("line_sum", _MONEY),
-    ("tax_sum", _MONEY),
+    ("subtotal", MONEY),
+    ("line_sum", MONEY),
+    ("tax_sum", MONEY),
     ("ar_account", "VARCHAR"),
     ("tax_codes", "VARCHAR"),
 )

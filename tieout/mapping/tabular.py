@@ -22,7 +22,7 @@ from tieout.errors import ProfileError
 from tieout.mapping import fields, toml
 from tieout.model import AdjustmentKind, Entity, Method
 
-_ASK = "# ASK: "  # begins a setting that a proposal leaves to a person
+ASK = "# ASK: "  # begins a setting that a proposal leaves to a person
 Type = Literal["id", "text", "decimal", "date", "currency", "choice", "flag"]
 
 _DOCUMENT: dict[str, Type] = {
@@ -429,12 +429,12 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
 def parse_profile(written: str, *, source: str, name: str) -> Profile:
     """A profile from TOML text. `name` serves where the text names none. One with open questions is refused."""
-    asked = [(n, line) for n, line in enumerate(written.splitlines(), start=1) if line.startswith(_ASK)]
+    asked = [(n, line) for n, line in enumerate(written.splitlines(), start=1) if line.startswith(ASK)]
     if asked:
         raise ProfileError(
             f"{source}: the profile still asks",
-            problems=tuple(f"line {n}: {line.removeprefix(_ASK)}" for n, line in asked),
-            hint=f"answer each: write what is right, without {_ASK.strip()!r}; delete the lines that do not apply",
+            problems=tuple(f"line {n}: {line.removeprefix(ASK)}" for n, line in asked),
+            hint=f"answer each: write what is right, without {ASK.strip()!r}; delete the lines that do not apply",
         )
     try:
         data = toml.loads(written)

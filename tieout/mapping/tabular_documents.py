@@ -15,10 +15,8 @@ from typing import cast
 from tieout.mapping import clearing
 from tieout.mapping.tabular import LINE_COLUMNS, Profile
 from tieout.mapping.tabular_rows import Binding, Problem, Row, Value, convert, is_null
-from tieout.model import Entity, Group
+from tieout.model import MOST_DIGITS, ZERO, Entity, Group
 
-ZERO = Decimal(0)
-TOO_LARGE = Decimal(10) ** 15
 # What an adjustment does to receivables where only its kind is given. The others need a side.
 NATURAL = {
     **dict.fromkeys(("discount", "write_off", "withholding", "deduction"), -1),
@@ -158,8 +156,8 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
         return Problem("kind" if "kind" in rows[0].values else "total", f"{meaning} {total}"[:80], found)
     kind, subkind, sign = found
     size = abs(total)
-    if size >= TOO_LARGE:
-        return Problem("total", str(size), "beyond 10^15")
+    if size and size.adjusted() >= MOST_DIGITS:
+        return Problem("total", str(size), f"beyond 10^{MOST_DIGITS}")
     parts = _parts(profile, rows, total)
     if isinstance(parts, Problem):
         return parts

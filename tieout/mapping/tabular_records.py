@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from tieout.mapping import relation
 from tieout.mapping.keys import customer_number_key, name_key, number_key
 from tieout.mapping.tabular import Profile
-from tieout.mapping.tabular_documents import ZERO, Doc
+from tieout.mapping.tabular_documents import Doc
 from tieout.mapping.tabular_rows import Problem, Row
 from tieout.model import (
+    ZERO,
     Address,
     Adjustment,
     AdjustmentKind,

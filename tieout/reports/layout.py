@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tieout.compare.codes import is_amount
+from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Row
 
 if TYPE_CHECKING:
     from tieout.reports.ledger import Ledger
 
-SIDES = ("left", "right")
 CURRENCY = Column("currency", "currency", width=8)
 PARTY = (Column("number", "customer no.", width=16), Column("customer", "customer", width=30), CURRENCY)
 _BASE = "base"

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tieout.connectors.infer.sheet import Sheet
 from tieout.mapping import fields
-from tieout.mapping.fields import strip
+from tieout.mapping.fields import is_day, strip
 
 _DATE_FORMATS = (
     "%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d",
@@ -52,7 +52,7 @@ def dates_of(sheet: Sheet, roles: Mapping[str, int]) -> dict[str, Format]:
     values: dict[str, list[str]] = {}
     for column in (c for c in _DATES if c in roles):
         values[column] = [v for v in sheet.column(roles[column]) if v not in NULL_DATES]
-        fits[column] = [f for f in _DATE_FORMATS if values[column] and all(_parses(v, f) for v in values[column])]
+        fits[column] = [f for f in _DATE_FORMATS if values[column] and all(is_day(v, f) for v in values[column])]
     found: dict[str, Format] = {}
     settled = {c: f[0] for c, f in fits.items() if len({_order(x) for x in f}) == 1}
     for column, formats in fits.items():
@@ -60,7 +60,7 @@ def dates_of(sheet: Sheet, roles: Mapping[str, int]) -> dict[str, Format]:
             found[column] = Format(None, "the column is empty")
             continue
         if not formats:
-            odd = next((v for v in values[column] if not any(_parses(v, f) for f in _DATE_FORMATS)), values[column][0])
+            odd = next((v for v in values[column] if not any(is_day(v, f) for f in _DATE_FORMATS)), values[column][0])
             sheet.questions.append(f"{column}: no date format reads every value; for instance {odd!r}. Which is it?")
             found[column] = Format(None, "no format reads every value", ("…",))
             continue
@@ -69,14 +69,6 @@ def dates_of(sheet: Sheet, roles: Mapping[str, int]) -> dict[str, Format]:
             continue
         found[column] = _settle(sheet, roles, column, formats=formats, settled=settled, values=values[column])
     return found
-
-
-def _parses(text: str, fmt: str) -> bool:
-    try:
-        fields.day(text, fmt)
-    except ValueError:
-        return False
-    return True
 
 
 def _order(fmt: str) -> tuple[str, ...]:
@@ -119,7 +111,7 @@ def _due_after_issue(sheet: Sheet, roles: Mapping[str, int], fmt: str, settled: 
 
     def read(text: str, column: str) -> date | None:
         chosen = settled.get(column, fmt)
-        return fields.day(text, chosen) if _parses(text, chosen) else None
+        return fields.day(text, chosen) if is_day(text, chosen) else None
 
     days = [(read(x, "issued"), read(y, "due")) for x, y in pairs]
     return all(x is not None and y is not None and x <= y for x, y in days)

@@ -11,13 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 from tieout.connectors import decode, saplist, workbook
-from tieout.connectors.tables import FIELD_LIMIT
+from tieout.connectors.tables import DELIMITERS, FIELD_LIMIT
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import heading_key
 
 MOST_ROWS = 200_000  # rows looked at
-_DELIMITERS = (",", ";", "\t", "|")
 _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251")
 
 
@@ -103,7 +102,7 @@ def _decodes(raw: bytes, page: str) -> bool:
 def _cut(path: Path, lines: list[str]) -> tuple[str, list[list[str]]]:
     """The delimiter that cuts most rows into the same number of cells, and the rows."""
     best: tuple[int, str] = (0, "")
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         widths = Counter(len(r) for r in _split(islice(lines, 500), delimiter) if len(r) > 1)
         if widths:
             width, count = widths.most_common(1)[0]

@@ -23,6 +23,7 @@ from tieout.mapping.quickbooks.native import (
     ref,
     required,
     says_voided,
+    set_or_drop,
     split_note,
     text,
     without_voided,
@@ -277,17 +278,17 @@ def put(record: Document, native: Native, books: Books) -> dict[str, Any]:
     if held.posted != now.posted:
         out["TxnDate"] = held.posted.isoformat()
     if held.number != now.number:
-        _set(out, "DocNumber", held.number)
+        set_or_drop(out, "DocNumber", held.number)
     if held.exchange_rate != now.exchange_rate:
-        _set(out, "ExchangeRate", held.exchange_rate)
+        set_or_drop(out, "ExchangeRate", held.exchange_rate)
     if held.total != now.total:
         out["TotalAmt"] = held.total
     marker = record.marker or now.marker
     if (held.memo, marker) != (now.memo, now.marker):
-        _set(out, "PrivateNote", join_note(held.memo, marker) or None)
+        set_or_drop(out, "PrivateNote", join_note(held.memo, marker) or None)
     if isinstance(held, Invoice) and isinstance(now, Invoice):
         if held.due != now.due:
-            _set(out, "DueDate", held.due.isoformat() if held.due else None)
+            set_or_drop(out, "DueDate", held.due.isoformat() if held.due else None)
         if held.deposit_applied != now.deposit_applied:
             out["Deposit"] = cents(held.deposit_applied, held.currency)
     _put_lines(out, held, now, native, code)
@@ -310,10 +311,3 @@ def _put_lines(out: dict[str, Any], held: Document, now: Document, native: Nativ
         out["Line"] = body_lines.put(held.lines, held.discount, _body(native, now.currency), held.currency)
     if retaxed:
         out["TxnTaxDetail"] = _tax_detail(code or (_tax_code(native) if not taxed else None), held.tax)
-
-
-def _set(out: dict[str, Any], key: str, value: Any) -> None:
-    if value is None:
-        out.pop(key, None)
-    else:
-        out[key] = value

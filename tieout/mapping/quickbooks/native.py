@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tieout.mapping.lens import Unreadable, Unwritable
+from tieout.mapping.lens import Unreadable, Unwritable, mark, marker_in
 from tieout.model import CENT, Method, Record, checked, exponent
 
 Native = Mapping[str, Any]
@@ -31,8 +31,7 @@ EMAIL_LENGTH = 100
 PHONE_LENGTH = 30
 
 _ONE = Decimal(1)
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
-_MARKER = re.compile(r"tieout:([A-Za-z0-9._-]{1,64})")
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 _VOIDED = re.compile(r"Voided\b[\s:.–—-]*")
 # C0 and C1 controls but newline, and lone surrogates, which no JSON text can carry.
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -116,11 +115,19 @@ def amount(node: Native, key: str, path: str = "") -> Decimal | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and NUMBER.fullmatch(value):
         return Decimal(value)
     if isinstance(value, float):
         raise Unreadable(path + key, value, "passed through a float")
     raise Unreadable(path + key, value, "should be a number")
+
+
+def set_or_drop(out: dict[str, Any], key: str, value: Any) -> None:
+    """Give the key the value; None takes it away."""
+    if value is None:
+        out.pop(key, None)
+    else:
+        out[key] = value
 
 
 def tidied(value: Decimal, path: str) -> Decimal:
@@ -238,13 +245,13 @@ def split_note(note: str | None) -> tuple[str | None, str | None]:
     if not note:
         return None, None
     body, _, last = note.rstrip().rpartition("\n")
-    found = _MARKER.fullmatch(last.strip())
-    return (body.rstrip() or None, found[1]) if found else (note, None)
+    marker = marker_in(last)
+    return (body.rstrip() or None, marker) if marker else (note, None)
 
 
 def join_note(body: str | None, marker: str | None) -> str:
     """The note of a text and a marker, the marker in the last line."""
-    return "\n".join(part for part in (body, f"tieout:{marker}" if marker else None) if part)
+    return "\n".join(part for part in (body, mark(marker) if marker else None) if part)
 
 
 def says_voided(note: str | None) -> bool:

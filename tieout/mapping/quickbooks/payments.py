@@ -25,6 +25,7 @@ from tieout.mapping.quickbooks.native import (
     ref,
     required,
     says_voided,
+    set_or_drop,
     split_note,
     text,
     without_voided,
@@ -210,17 +211,17 @@ def put(record: Payment, native: Native, books: Books) -> dict[str, Any]:
     if held.currency != now.currency:
         raise Unwritable("a payment's currency cannot change")
     if held.exchange_rate != now.exchange_rate:
-        _set(out, "ExchangeRate", held.exchange_rate)
+        set_or_drop(out, "ExchangeRate", held.exchange_rate)
     if held.reference != now.reference:
-        _set(out, "PaymentRefNum", held.reference)
+        set_or_drop(out, "PaymentRefNum", held.reference)
     if held.method != now.method:
         id = books.method_id(held.method)
-        _set(out, "PaymentMethodRef", None if id is None else {"value": id})
+        set_or_drop(out, "PaymentMethodRef", None if id is None else {"value": id})
     if held.deposit_to != now.deposit_to:
-        _set(out, "DepositToAccountRef", None if held.deposit_to is None else {"value": held.deposit_to})
+        set_or_drop(out, "DepositToAccountRef", None if held.deposit_to is None else {"value": held.deposit_to})
     marker = record.marker or now.marker
     if (held.memo, marker) != (now.memo, now.marker):
-        _set(out, "PrivateNote", join_note(held.memo, marker) or None)
+        set_or_drop(out, "PrivateNote", join_note(held.memo, marker) or None)
     if links != _links(native):
         out["Line"] = list(_merged(links, lines))
     return out
@@ -243,10 +244,3 @@ def _merged(wanted: Links, lines: list[Native]) -> Iterable[Native]:
             yield {**line, "Amount": left.pop(link)}
     for link, value in left.items():
         yield _line(link, value)
-
-
-def _set(out: dict[str, Any], key: str, value: Any) -> None:
-    if value is None:
-        out.pop(key, None)
-    else:
-        out[key] = value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from tieout.mapping.lens import Unreadable, Unwritable
+from tieout.mapping.lens import Unreadable, Unwritable, mark, marker_in
 from tieout.mapping.sage_x3.native import (
     NO,
     YES,
@@ -28,7 +27,6 @@ FIELDS = frozenset({"name", "email", "phone", "currency", "terms", "tax_id", "ac
 NAME_WIDTH, NAME_LINES, SHORT_NAME = 35, 2, 35
 EMAIL_LENGTH, PHONE_LENGTH, TAX_ID_LENGTH, TERMS_LENGTH = 80, 40, 20, 15
 REMARKS = 250
-_MARKER = re.compile(r"tieout:([A-Za-z0-9._-]{1,64})")
 _STREET = ("ADDLIG1", "ADDLIG2", "ADDLIG3")
 _OWN_ADDRESS = "MAIN"
 
@@ -81,8 +79,8 @@ def _address(row: Row) -> Address | None:
 def _split(remarks: str | None) -> tuple[str | None, str | None]:
     """(text, marker) of remarks whose last word may be `tieout:<marker>`."""
     body, _, last = (remarks or "").rpartition(" ")
-    found = _MARKER.fullmatch(last.strip())
-    return (body.strip() or None, found[1]) if found else (remarks, None)
+    marker = marker_in(last)
+    return (body.strip() or None, marker) if marker else (remarks, None)
 
 
 def represent(record: Customer, books: Books) -> Customer:
@@ -118,7 +116,7 @@ def create(record: Customer, books: Books) -> dict[str, Any]:
         "VACBPR": books.tax_rule,
         "PTE": held.terms,
         "EECNUM": held.tax_id,
-        "BPCREM": f"tieout:{record.marker}" if record.marker else None,
+        "BPCREM": mark(record.marker) if record.marker else None,
     }
     row = _address_fields(held, country)
     return made("BPC", fields, [row] if row else [])
@@ -158,7 +156,7 @@ def put(record: Customer, native: Native, books: Books) -> dict[str, Any]:
         fields["EECNUM"] = held.tax_id or ""
     if record.marker and record.marker != now.marker:
         body = _split(text(native, "BPCREM"))[0]
-        remarks = f"{body} tieout:{record.marker}" if body else f"tieout:{record.marker}"
+        remarks = " ".join(part for part in (body, mark(record.marker)) if part)
         if len(remarks) > REMARKS:
             raise Unwritable("BPCREM has no room for our reference")
         fields["BPCREM"] = remarks

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tieout.mapping.balances import effect, open_receivables
+from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, AnyRecord, Customer, Document, Entity, as_json, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
@@ -214,7 +215,7 @@ _COLUMNS = (
 def _tables(side: After, found: Sequence[Change], number: int, sides: Sequence[After]) -> Iterator[Table]:
     books = ledger.Ledger(side.now)
     several = len(sides) > 1
-    suffix, of = (f"_{layout.SIDES[number]}", f": {side.now.name}") if several else ("", "")
+    suffix, of = (f"_{SIDES[number]}", f": {side.now.name}") if several else ("", "")
     moving = [c for c in found if c.moved]
     rest = [c for c in found if not c.moved]
     for key, title, own in (
