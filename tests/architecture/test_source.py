@@ -25,6 +25,7 @@ FLOATS = {
     "connectors/memory_faults.py": "seconds",
     "connectors/memory_types.py": "seconds",
     "connectors/quickbooks.py": "seconds",
+    "connectors/quickbooks_landing.py": "seconds",
     "connectors/quickbooks_oauth.py": "seconds",
     "connectors/quickbooks_wire.py": "seconds",
     "connectors/sage_x3.py": "seconds",

@@ -8,7 +8,6 @@ across processes; nothing is ever deleted on failure, and the value before the l
 from __future__ import annotations
 
 import contextlib
-import hmac
 import json
 import logging
 import secrets
@@ -18,15 +17,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from tieout.connectors.http import Answer, Lost, Transport, checked_url
 from tieout.connectors.pinned import Barred, Unsent
+from tieout.connectors.quickbooks_landing import REDIRECT_URI, Landing
 from tieout.connectors.quickbooks_watch import Watch
-from tieout.connectors.reach import Reach, is_loopback, near
+from tieout.connectors.reach import Reach, near
 from tieout.connectors.redact import redact
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
 
@@ -38,7 +36,6 @@ FRESH = timedelta(minutes=15)  # less than this left of an hour: renew
 SCOPE = "com.intuit.quickbooks.accounting"
 AUTHORIZE_URL = "https://appcenter.intuit.com/connect/oauth2"
 TOKEN_URL = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105  an address
-REDIRECT_URI = "http://localhost:8765/callback"
 IDLE_DAYS = 100
 _OWN = "intuit.com"  # addresses that a discovery document names are there, or where it is itself
 _LONGEST = 10**9  # seconds; more is no life of a token that a clock can add
@@ -394,7 +391,7 @@ def authorize(
     app = app_of(settings, secrets_, transport, sign_in=True)
     redirect = str(settings.get("redirect_uri") or REDIRECT_URI)
     state = secrets.token_urlsafe(32)
-    with _Landing(redirect, state) as landing:
+    with Landing(redirect, state) as landing:
         query = {"client_id": app.client_id, "response_type": "code", "scope": SCOPE}
         url = f"{app.authorize_url}?{urlencode({**query, 'redirect_uri': landing.redirect_uri, 'state': state})}"
         say(f"Sign in to QuickBooks for connection {name}:\n  {url}")
@@ -418,85 +415,4 @@ def authorize(
     return tokens
 
 
-class _Landing:
-    """The redirect address, listening on loopback until one browser comes back with our state."""
-
-    def __init__(self, redirect_uri: str, state: str) -> None:
-        parts = urlsplit(redirect_uri)
-        if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
-            raise ConfigError(
-                f"redirect_uri {redact(redirect_uri)} is not on this machine",
-                hint=f"register {REDIRECT_URI} with your app, or sign in where the redirect leads",
-            )
-        self._path, self._state = parts.path or "/", state
-        self._found: dict[str, str] = {}
-        self._done = threading.Event()
-        try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", 80 if parts.port is None else parts.port), self._handler())
-        except OSError as why:
-            raise RetriableError(
-                f"port {parts.port} of redirect_uri cannot be used: {why.strerror}",
-                hint="end the program that uses it, or register another redirect_uri",
-            ) from None
-        port = self._server.server_address[1]
-        self.redirect_uri = redirect_uri if parts.port else f"http://{parts.hostname}:{port}{self._path}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    def wait(self, seconds: float) -> dict[str, str]:
-        if not self._done.wait(seconds):
-            raise RefusedError("nobody finished signing in", hint="run the command again")
-        return self._found
-
-    def land(self, target: str) -> tuple[int, str]:
-        """(status, text) for one request; an answer with our state ends the wait, any other changes nothing."""
-        parts = urlsplit(target)
-        if parts.path != self._path:
-            return 404, "Nothing is here."
-        given = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        if not hmac.compare_digest(given.get("state", "").encode(), self._state.encode()):
-            return 400, "This answer does not belong to the sign-in that tieout waits for."
-        if not self._done.is_set():
-            self._found = given
-            self._done.set()
-        return 200, "Signed in, back to tieout." if "code" in given else "Not signed in."
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        landing = self
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 10
-
-            def do_GET(self) -> None:
-                status, text = landing.land(self.path)
-                body = f"<!doctype html><title>tieout</title><p>{escape(text)}</p>".encode()
-                self.send_response(status)
-                for key, value in _PAGE_HEADERS.items():
-                    self.send_header(key, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing: the request line carries the code."""
-
-        return Handler
-
-
-_PAGE_HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'",
-    "Connection": "close",
-}
-__all__ = ["App", "TokenManager", "TokenStore", "Tokens", "app_of", "authorize"]
-__all__ += ["store_tokens"]
+__all__ = ["App", "TokenManager", "TokenStore", "Tokens", "app_of", "authorize", "store_tokens"]
