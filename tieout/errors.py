@@ -15,7 +15,7 @@ TieoutError
     └── ReadOnlyError      this connector cannot write that
 RecordError                one unreadable record: a value that is passed on, never raised across a run
 
-Writes raise one of the `WriteError`s; its class is the outcome class of sync.md §4.13.5:
+Writes raise one of the `WriteError`s; its class says what is known of the effect (docs/explain/delivery-promise.md):
     NotSent · NotProcessed · Rejected · PeriodClosed · DuplicateNumber · StaleWrite · UnknownOutcome
 """
 

@@ -1,4 +1,4 @@
-"""The lens laws of the QuickBooks mapping (sync.md §4.4), over generated native objects and canonical records."""
+"""The lens laws of the QuickBooks mapping, over generated native objects and canonical records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lens laws of the Sage X3 mapping (sync.md §4.4), over generated objects and canonical records."""
+"""The lens laws of the Sage X3 mapping, over generated objects and canonical records."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tieout.plaintext import grid, hides, width
 if TYPE_CHECKING:
     from tieout.cli.failures import Told
 
-# Exit codes, the gravest first (design.md §5): failed, a person must act, mend the set-up, temporary, differences.
+# Exit codes, the gravest first: failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).

@@ -13,7 +13,7 @@ from tieout.model import tidy
 Clue = dict[str, str]
 SEPARATOR = "\x1f"
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):[\d.]+(?:Z|\+00:00)")
-# What each invariant asks of a ledger by itself (ar-model.md §6.4).
+# What each invariant asks of a ledger by itself.
 INVARIANTS = {
     "I1": "subtotal less discount plus tax is the total",
     "I2": "lines and tax lines add up to what the document says",

@@ -1,9 +1,9 @@
 """The codes of a comparison: class, severity, what usually causes each and what to do next.
 
-From discrepancies.md §8; A is the left ledger, B the right one. Class T changes the total of receivables, Z only
-moves between documents, customers or dates, G lies between documents and general ledger, N has no ledger effect.
-`confirmed` codes name what happened; the others say only that something differs, so their amounts stand as
-`unconfirmed` beside the bridge.
+docs/reference/discrepancies.md says what each means. A is the left ledger, B the right one. Class T changes the total
+of receivables, Z only moves between documents, customers or dates, G lies between documents and general ledger, N has
+no ledger effect. `confirmed` codes name what happened; the others say only that something differs, so their amounts
+stand as `unconfirmed` beside the bridge.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _SHOWN = 200
 
 
 def to_json(result: Result) -> str:
-    """The keys of design.md §5, indented; money as text."""
+    """As `Result.as_json`, indented; money as text."""
     return encode(result.as_json())
 
 

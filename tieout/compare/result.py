@@ -87,7 +87,7 @@ class Discrepancy:
     links: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of design.md §5, in its order; money as text."""
+        """The keys that programs rely on; money as text."""
         return {
             "id": self.id,
             "code": self.code,
@@ -236,7 +236,7 @@ class Result:
         return dict(sorted(out.items(), key=lambda kv: (-kv[1]["count"], kv[0])))
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of design.md §5 for `compare`; money as text."""
+        """The keys that programs rely on in `tieout compare --json`; money as text."""
         return {
             "left": self.left.as_json(),
             "right": self.right.as_json(),

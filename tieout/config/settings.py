@@ -23,7 +23,7 @@ ENTITIES = tuple(e.value for e in Entity)
 OWNERS = ("origin", "left", "right", "two_way", "compare", "ignore")
 UNATTENDED = ("credit_memo", "adjustment", *(f"{e}.void" for e in ENTITIES if e != "customer"))
 CODES = ("items", "taxes", "accounts", "terms", "methods", "entities")
-# Fields that two masters may share: free text that moves no money, date, customer or tax (sync.md §4.7).
+# Fields that two masters may share: free text that moves no money, date, customer or tax.
 TWO_WAY: Mapping[str, frozenset[str]] = {
     "customer": frozenset({"name", "email", "phone", "terms"}),
     "invoice": frozenset({"memo", "po_number"}),

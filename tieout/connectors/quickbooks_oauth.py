@@ -1,4 +1,4 @@
-"""Signing in to QuickBooks: the redirect, the exchange, and access tokens that stay fresh (sync.md §10.2).
+"""Signing in to QuickBooks: the redirect, the exchange, and access tokens that stay fresh.
 
 Intuit changes the refresh token about once a day, and whoever loses the new value must sign in again. So a new value
 is written durably to a rescue entry first, then to the token entry, and only then used. One refresh happens at a time

@@ -1,7 +1,7 @@
 """QuickBooks Online on the wire: exact JSON, faults in every form they come in, reads and writes classified.
 
-Sources: Intuit's v3 documentation and error table, recorded answers (spec quickbooks.md §1, §2, §5); outcome classes of
-writes: sync.md §4.13.5.
+Sources: Intuit's v3 documentation and error table, and recorded answers. What follows from each outcome of a write:
+docs/explain/delivery-promise.md.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def read_error(fault: Fault) -> Exception:
 
 
 def write_error(fault: Fault) -> WriteError:
-    """The class of a write that QuickBooks answered with a fault (sync.md §4.13.5); unlisted ones are unknown."""
+    """The class of a write that QuickBooks answered with a fault; unlisted ones are unknown."""
     told: Any = {"code": fault.code, "request_id": fault.tid}
     text, said = str(fault), f"{fault.message} {fault.detail}"
     if fault.status == 429 or fault.code == THROTTLED:

@@ -1,7 +1,7 @@
 """The payload inside a Sage X3 call: RESULT to native objects and lists, native objects to PARAM.
 
 Blocks are named by the entry transaction and change with it, so they are read for what they are called now (`Blocks`)
-and never known beforehand. Grammar: Sage's online help of the X3 web services (spec sage.md §2.5).
+and never known beforehand. Grammar: Sage's online help of the X3 web services.
 """
 
 from __future__ import annotations

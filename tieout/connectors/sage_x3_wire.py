@@ -1,7 +1,7 @@
 """Sage X3's web service on the wire: zeep over our transport, errors in every form they come in, outcomes classified.
 
 zeep runs strict, offline (WSDL and schema are in the package) and with `xsd_ignore_sequence_order`: X3 sends `type`
-before `message`, against its own WSDL. A client serves one call at a time. Sources: Sage's help, spec sage.md §2, §4.
+before `message`, against its own WSDL. A client serves one call at a time. Source: Sage's online help.
 """
 
 from __future__ import annotations

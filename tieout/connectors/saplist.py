@@ -1,4 +1,4 @@
-"""The unconverted SAP list: a text table drawn with pipes and dashes (spec erps.md §1.1, file shape 1).
+"""The unconverted SAP list: a text table drawn with pipes and dashes.
 
 Columns are cut at the offsets of the heading's pipes, because data may hold pipes; a row broken by a line break
 inside a cell is joined again; rulers and repeated page headings are dropped.

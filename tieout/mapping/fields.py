@@ -1,7 +1,7 @@
 """Strict text to value: one typed field from the text of one cell, or ValueError with the reason.
 
 Nothing is guessed: separators, sign styles and date formats are declared, and text that does not fit is refused.
-Sources of each rule: spec `erps.md` §4, its reference converter and its traps.
+tests/fixtures/hostile holds a file for each trap that its rules are for.
 """
 
 from __future__ import annotations

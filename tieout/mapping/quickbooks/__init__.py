@@ -1,9 +1,9 @@
-"""QuickBooks Online v3 objects <-> canonical records: pure functions, one lens per entity (sync.md §4.4).
+"""QuickBooks Online v3 objects <-> canonical records: pure functions, one lens per entity.
 
 For every readable native n and record c: `put(get(n), n) = n`; over `FIELDS`, `get(put(c, n)) = represent(c)` and
 `get(create(c)) = represent(c)`; `represent` is idempotent; `put` changes mapped paths only, all others stay as they are
-to the byte. References, items, terms and tax codes are QuickBooks' own ids. Field rules: Intuit's v3 documentation and
-recordings, as collected in spec quickbooks.md §6 to §8.
+to the byte. References, items, terms and tax codes are QuickBooks' own ids. Field rules: Intuit's v3 documentation, and
+recordings.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Sage X3 objects <-> canonical records: pure functions, one lens per entity (sync.md §4.4).
+"""Sage X3 objects <-> canonical records: pure functions, one lens per entity.
 
 For every readable native n and record c: `put(get(n), n) = n`; over `FIELDS`, `get(put(c, n)) = represent(c)` and, of
 what X3 made of it, `get(create(c)) = represent(c)`; `represent` is idempotent; `put` changes mapped paths only.
 Ids are X3's own codes and numbers: BPCNUM, and NUM of a table that sales and ledger invoices share. Field rules: Sage's
-online help and what integrators observed, as collected in spec sage.md §2.
+online help, and what integrators observed.
 """
 
 from __future__ import annotations

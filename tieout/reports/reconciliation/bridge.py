@@ -1,6 +1,6 @@
 """The bridge from ledger A's open receivables to ledger B's: every document that differs in one line, remainder zero.
 
-The layout is that of a reconciliation statement (spec discrepancies.md §9.1): control account of A, subledger of A, the
+The layout is that of a reconciliation statement: control account of A, subledger of A, the
 lines, subledger of B, control account of B; what only moves between documents beside it; and the proofs.
 """
 

@@ -172,7 +172,7 @@ FBL5N = (
     ("Reversal indicator", "Stornokennzeichen", lambda x: "X" if x.reversed_on else ""),
     ("Text", "Text", lambda x: x.document.text),
 )
-"""Customer line items as the SAP screen names them (spec erps.md §1.1); debit positive, credit negative."""
+"""Customer line items as the SAP screen names them; debit positive, credit negative."""
 
 
 def _fbl5n(books: Books, as_of: date, scope: str) -> Iterator[Row]:
