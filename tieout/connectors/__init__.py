@@ -55,6 +55,7 @@ class Capabilities:
     periods_readable: `company().closed` is authoritative
     derives_open: the system reports open balances · states_applications: payments carry their applications
     credits_by_payment: a credit memo is applied by a payment of amount 0 that links it, as in QuickBooks
+    horizon_days: how far back its changes reach; 0 without an end
     """
 
     reads: frozenset[Entity]

@@ -36,7 +36,7 @@ Says = Literal["proves", "altered", "missing", "not proved"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a pack. proves: what it does, or what is wrong with it"""
+    """One part of a pack. says: what it proves, or what is wrong with it"""
 
     name: str
     verdict: Says
@@ -75,7 +75,7 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class _Pack:
-    """An open pack. known: the members that are what the manifest says of them"""
+    """An open pack. manifest, events: empty until they are proved; events by their number"""
 
     archive: zipfile.ZipFile
     manifest: Mapping[str, Any] = field(default_factory=dict)

@@ -147,9 +147,9 @@ class _Ledger:
 
 
 def _clear(ledger: _Ledger, members: list[Item], clearing: str, on: date) -> None:
-    """What one clearing says. open_: what is left of each invoice · free: sources that name none of them"""
-    open_: dict[str, Decimal] = {}
-    free: dict[Key, Decimal] = {}
+    """Keep what one clearing says; nothing where its parts do not fit each other."""
+    open_: dict[str, Decimal] = {}  # what is left of each invoice
+    free: dict[Key, Decimal] = {}  # sources that name none of them
     paid: list[tuple[str, Decimal]] = []
     for item in members:
         source = item.kind in SOURCES
