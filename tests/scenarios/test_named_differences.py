@@ -195,7 +195,7 @@ def test_what_an_earlier_version_listed_without_names_gets_them_and_its_decision
 
 @pytest.mark.parametrize("holder", ["Vendor", "Employee"])
 def test_a_name_that_a_vendor_has_is_said_to_be_that_and_follows_once_it_is_free(holder: str) -> None:
-    """15: QuickBooks' customers, vendors and employees share one list of names."""
+    """QuickBooks' customers, vendors and employees share one list of names."""
     with quickbooks() as w:
         w.server.books.apply(holder, "create", {"DisplayName": "Vend & Co"})
         who = w.left.books.put(customer("Vend & Co"))

@@ -1,4 +1,4 @@
-"""Pains 15, 16, 23, 24 and 25: who is who, which document is which, and what people decided about it."""
+"""What users of other syncs suffer from: who is who, which document is which, and what people decided about it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def quiet(world: World) -> None:
 
 
 def test_tricky_names_are_carried_or_explained_and_never_doubled() -> None:
-    """15: quotes, colons, blanks, 120 characters, markup; the target cuts names at 100."""
+    """Quotes, colons, blanks, 120 characters, markup; the target cuts names at 100."""
     world = World(right_rules={"name_limit": 100})
     for name in NAMES:
         world.l.put(customer(name))
@@ -42,7 +42,7 @@ def test_tricky_names_are_carried_or_explained_and_never_doubled() -> None:
 
 
 def test_an_inactive_twin_is_not_made_again() -> None:
-    """15: the name is taken by an inactive customer over there: linked or explained, one record."""
+    """The name is taken by an inactive customer over there: linked or explained, one record."""
     world = World()
     world.r.put(customer("Ada Ltd", active=False))
     ada = world.l.put(customer("Ada Ltd"))
@@ -54,7 +54,7 @@ def test_an_inactive_twin_is_not_made_again() -> None:
 
 
 def test_two_that_only_look_alike_are_never_linked() -> None:
-    """16: similar names, and the same name twice: suggested at most, never joined by the machine."""
+    """Similar names, and the same name twice: suggested at most, never joined by the machine."""
     world = World(mode="propose")
     for books, names in ((world.l, ("Smith & Co", "Twin", "Twin")), (world.r, ("Smyth and Company", "Twin"))):
         for n, name in enumerate(names):
@@ -67,7 +67,7 @@ def test_two_that_only_look_alike_are_never_linked() -> None:
 
 
 def test_documents_with_several_candidates_are_left_to_a_person() -> None:
-    """16: equal numbers and several totals: named ambiguous, nothing linked, nothing made."""
+    """Equal numbers and several totals: named ambiguous, nothing linked, nothing made."""
     world = World()
     for books, totals in ((world.l, ("100.00", "110.00")), (world.r, ("120.00", "130.00"))):
         who = books.put(customer("Ada Ltd"))
@@ -98,7 +98,7 @@ def test_a_customer_that_could_be_two_over_there_is_made_in_neither_book() -> No
 
 
 def test_a_document_held_in_parts_is_not_made_again() -> None:
-    """23: one invoice here, two of the same day and the same total there: to make either again would double the debt."""
+    """One invoice here, two of the same day and the same total there: to make either again would double the debt."""
     world = World()
     for books, parts in ((world.l, {"INV-1": "100.10"}), (world.r, {"A7": "60.05", "A8": "40.05"})):
         who = books.put(customer("Ada Ltd"))
@@ -124,7 +124,7 @@ def test_one_number_with_two_totals_is_neither_linked_nor_made() -> None:
 
 
 def test_merged_customers_stay_merged() -> None:
-    """16: merged on the left, the documents follow once; merged on the right, nothing is moved back."""
+    """Merged on the left, the documents follow once; merged on the right, nothing is moved back."""
     world = World()
     ada, twin = (world.l.put(customer(n)) for n in ("Ada Ltd", "Ada Limited"))
     for n, who in enumerate((ada, twin)):
@@ -150,7 +150,7 @@ def test_merged_customers_stay_merged() -> None:
 
 
 def test_years_of_overlapping_history_are_linked_not_created() -> None:
-    """23: two systems kept by hand for years; what matches is linked, the old rest is listed, the new flows."""
+    """Two systems kept by hand for years; what matches is linked, the old rest is listed, the new flows."""
     world = World(cutover=date(2026, 1, 1))
     for books, only, cents in ((world.l, "left", 10), (world.r, "right", 20)):
         people = [books.put(customer(f"Customer {n}", number=f"{n:05}")) for n in range(5)]
@@ -182,7 +182,7 @@ def test_years_of_overlapping_history_are_linked_not_created() -> None:
 
 
 def test_other_books_under_the_same_name_are_refused() -> None:
-    """23: reconnected to the same company it goes on; to another company, or another currency, it does not."""
+    """Reconnected to the same company it goes on; to another company, or another currency, it does not."""
     world = World()
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
@@ -202,7 +202,7 @@ def test_other_books_under_the_same_name_are_refused() -> None:
 
 
 def test_a_decision_holds_until_a_side_changes_and_leaves_its_trace() -> None:
-    """24: stable id, first and last seen, owner, reason, values; accepted until either side moves."""
+    """Stable id, first and last seen, owner, reason, values; accepted until either side moves."""
     world = World()
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
@@ -241,7 +241,7 @@ def test_a_decision_holds_until_a_side_changes_and_leaves_its_trace() -> None:
 
 
 def test_identical_documents_are_each_their_own() -> None:
-    """25: two equal invoices without a number are two, on both sides, in every run."""
+    """Two equal invoices without a number are two, on both sides, in every run."""
     world = World()
     ada = world.l.put(customer())
     for _ in range(2):

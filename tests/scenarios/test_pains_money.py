@@ -1,4 +1,4 @@
-"""Pains 8-11, 13, 14 and 19: money that is inferred, moved, over-applied, rounded, converted or re-dated."""
+"""What users of other syncs suffer from: money that is inferred, moved, over-applied, rounded, converted or re-dated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def opens(books) -> dict[str, Decimal]:
 
 
 def test_no_payment_is_ever_inferred_from_a_balance() -> None:
-    """8: settled by a credit memo, by a write-off, by two payments: each is what it is, and nothing is made up."""
+    """Settled by a credit memo, by a write-off, by two payments: each is what it is, and nothing is made up."""
     world = World()
     ada = world.l.put(customer())
     by_credit, by_write_off, by_two = (world.l.put(invoice(ada.ref.id, "90.00", number=n)) for n in "CWT")
@@ -51,7 +51,7 @@ def test_no_payment_is_ever_inferred_from_a_balance() -> None:
 
 
 def test_allocations_end_equal_whatever_was_done_to_them() -> None:
-    """9: over three invoices, edited, moved, unapplied, voided; the target equals the source each time."""
+    """Over three invoices, edited, moved, unapplied, voided; the target equals the source each time."""
     world = World()
     ada = world.l.put(customer())
     a, b, c = (world.l.put(invoice(ada.ref.id, "50.00", number=n)).ref.id for n in "ABC")
@@ -80,7 +80,7 @@ def test_allocations_end_equal_whatever_was_done_to_them() -> None:
 
 
 def test_a_merge_that_would_apply_more_than_there_is_writes_nothing() -> None:
-    """9: each side applied the rest of one payment to another invoice; together they would apply it twice."""
+    """Each side applied the rest of one payment to another invoice; together they would apply it twice."""
     world = World(policy={(Entity.PAYMENT, "applications"): "two_way"})
     ada = world.l.put(customer())
     a, b = (world.l.put(invoice(ada.ref.id, "50.00", number=n)).ref.id for n in "AB")
@@ -105,7 +105,7 @@ def test_a_merge_that_would_apply_more_than_there_is_writes_nothing() -> None:
 
 
 def test_a_payment_for_which_there_is_no_room_is_held_and_named_and_planned_once_there_is() -> None:
-    """10: paid over there meanwhile: nothing is planned in any run, the amounts are said, and it follows by itself."""
+    """Paid over there meanwhile: nothing is planned in any run, the amounts are said, and it follows by itself."""
     world = World(flows={Entity.PAYMENT: "left_to_right"})
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
@@ -163,7 +163,7 @@ def test_a_plan_makes_the_room_first_that_it_needs() -> None:
 
 
 def test_what_needs_the_room_of_a_void_waits_for_the_person_with_it() -> None:
-    """10: the void is a person's to approve; the payment in its place is not sent ahead, and is not called blocked."""
+    """The void is a person's to approve; the payment in its place is not sent ahead, and is not called blocked."""
     world = World(unattended=frozenset())
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "50.00", number="A"))
@@ -180,7 +180,7 @@ def test_what_needs_the_room_of_a_void_waits_for_the_person_with_it() -> None:
 
 
 def test_a_write_off_and_what_is_on_its_way_leave_less_room() -> None:
-    """10: an invoice that is written off in part over there, and one whose payment is sent and not answered for yet."""
+    """An invoice that is written off in part over there, and one whose payment is sent and not answered for yet."""
     world = World(flows={Entity.PAYMENT: "left_to_right"})
     ada = world.l.put(customer())
     a, b = (world.l.put(invoice(ada.ref.id, "100.00", number=n)) for n in "AB")
@@ -203,7 +203,7 @@ def test_a_write_off_and_what_is_on_its_way_leave_less_room() -> None:
 
 @pytest.mark.parametrize("server", ["reject", "drop"])
 def test_an_overpayment_is_named_and_never_silently_becomes_a_credit(server: str) -> None:
-    """10: the invoice was paid over there meanwhile; what was wanted and what was booked are compared."""
+    """The invoice was paid over there meanwhile; what was wanted and what was booked are compared."""
     world = World(right_rules={"over_application": server})
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
@@ -221,7 +221,7 @@ def test_an_overpayment_is_named_and_never_silently_becomes_a_credit(server: str
 
 
 def test_an_application_that_the_server_drops_is_noticed() -> None:
-    """10: the invoice is settled in the second between reading and writing; the read-back tells."""
+    """The invoice is settled in the second between reading and writing; the read-back tells."""
     world = World(right_rules={"over_application": "drop"}, flows={Entity.PAYMENT: "left_to_right"})
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
@@ -248,7 +248,7 @@ def test_an_application_that_the_server_drops_is_noticed() -> None:
 
 @pytest.mark.parametrize("auto", [False, True])
 def test_two_credits_on_one_invoice_are_used_once_each(auto: bool) -> None:
-    """11: with automatic application on and off, and a credit that was partly consumed before."""
+    """With automatic application on and off, and a credit that was partly consumed before."""
     world = World(right_rules={"auto_apply_credits": auto})
     ada = world.l.put(customer())
     first = world.l.put(invoice(ada.ref.id, "10.00", number="I-0"))
@@ -270,7 +270,7 @@ def test_two_credits_on_one_invoice_are_used_once_each(auto: bool) -> None:
 
 
 def test_credits_inside_a_payment_group_are_no_cash() -> None:
-    """11: a zero-amount payment that links a credit to an invoice carries the credit over, and no payment."""
+    """A zero-amount payment that links a credit to an invoice carries the credit over, and no payment."""
     world = World()
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="I-1"))
@@ -291,7 +291,7 @@ def test_credits_inside_a_payment_group_are_no_cash() -> None:
 
 
 def test_tax_that_the_server_recomputes_is_a_named_difference_and_no_loop() -> None:
-    """13: 9.975 % on the other side; the document stays as the server booked it, the cents are named."""
+    """9.975 % on the other side; the document stays as the server booked it, the cents are named."""
     world = World(right_rules={"tax_rate": D("0.09975")})
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "448.39", tax=D("40.66"), number="T-1"))
@@ -311,7 +311,7 @@ def test_tax_that_the_server_recomputes_is_a_named_difference_and_no_loop() -> N
 
 
 def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None:
-    """14: yen have no cents and dinars have three; nothing is converted."""
+    """Yen have no cents and dinars have three; nothing is converted."""
     world = World()
     amounts = {"JPY": "12345", "KWD": "10.125", "EUR": "99.99"}
     for currency, amount in amounts.items():
@@ -334,7 +334,7 @@ def test_each_currency_is_kept_in_itself_down_to_its_own_smallest_unit() -> None
 
 @pytest.mark.parametrize("mode", ["observe", "link", "propose", "auto"])
 def test_books_of_different_home_currencies_are_refused_before_anything_is_written(mode: str) -> None:
-    """14: a rate of 1.10 home units means another thing over there; which books were opened is not kept either."""
+    """A rate of 1.10 home units means another thing over there; which books were opened is not kept either."""
     world = World(mode=mode)
     ada = world.l.put(customer(currency="GBP"))
     world.l.put(invoice(ada.ref.id, "10.00", number="L-1", currency="GBP", exchange_rate=D("1.10")))
@@ -351,7 +351,7 @@ def test_books_of_different_home_currencies_are_refused_before_anything_is_writt
 
 
 def test_an_amount_finer_than_its_currency_is_named_not_rounded() -> None:
-    """14: half a yen is refused, and nothing near it is written instead."""
+    """Half a yen is refused, and nothing near it is written instead."""
     world = World()
     ada = world.l.put(customer(currency="JPY"))
     world.l.put(invoice(ada.ref.id, "100.50", number="half", currency="JPY"))
@@ -365,7 +365,7 @@ def test_an_amount_finer_than_its_currency_is_named_not_rounded() -> None:
 
 
 def test_a_document_in_another_currency_over_there_is_not_the_same_amount() -> None:
-    """14: the same number and the same figures, pounds here and dollars there: named, never netted, never written."""
+    """The same number and the same figures, pounds here and dollars there: named, never netted, never written."""
     world = World()
     for books, currency in ((world.l, "USD"), (world.r, "GBP")):
         who = books.put(customer("Ada Ltd", currency=currency))
@@ -378,7 +378,7 @@ def test_a_document_in_another_currency_over_there_is_not_the_same_amount() -> N
 
 
 def test_dates_are_dates_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """19: from Kiritimati (+14) to Pago Pago (-11), over a month end and a change to summer time."""
+    """From Kiritimati (+14) to Pago Pago (-11), over a month end and a change to summer time."""
     import time
 
     days = [date(2026, 1, 31), date(2026, 3, 29), date(2026, 2, 28), date(2026, 12, 31)]
@@ -403,7 +403,7 @@ def test_dates_are_dates_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_comparison_as_of_a_day_counts_that_day_and_no_later_one() -> None:
-    """19: the month end belongs to the month."""
+    """The month end belongs to the month."""
     world = World(flows={Entity.INVOICE: "none"})
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "10.00", number="last", posted=date(2026, 1, 31)))

@@ -1,4 +1,4 @@
-"""Pains 6, 7, 17 and 18: what was deleted, what only seemed to be, and what a cursor or a page would lose."""
+"""What users of other syncs suffer from: what was deleted, what only seemed to be, and what a cursor or a page would lose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settled(n: int = 6, **kw) -> World:
 
 @pytest.mark.parametrize("away", [60, THREE_DAYS, MONTHS])
 def test_deletions_and_voids_are_found_within_and_beyond_the_window_of_the_feed(away: int) -> None:
-    """6: by the feed, or by the sweep that is due by then; a void is no edit to zero, and neither flows unasked."""
+    """By the feed, or by the sweep that is due by then; a void is no edit to zero, and neither flows unasked."""
     world = settled(unattended=frozenset())
     gone, void = (i for i in world.r.all(Entity.INVOICE) if i.number in ("L-3", "L-4"))
     world.l.delete(Entity.INVOICE, "INV-3")
@@ -48,7 +48,7 @@ def test_deletions_and_voids_are_found_within_and_beyond_the_window_of_the_feed(
 
 
 def test_voided_here_and_deleted_there_is_a_control_exception_not_a_missing_document() -> None:
-    """6: nothing is owed in either ledger, and nothing is written; that a posted document was deleted is to explain."""
+    """Nothing is owed in either ledger, and nothing is written; that a posted document was deleted is to explain."""
     world = settled(unattended=frozenset())
     there = next(i for i in world.r.all(Entity.INVOICE) if i.number == "L-2")
     world.l.void(Entity.INVOICE, "INV-3", DAY)
@@ -64,7 +64,7 @@ def test_voided_here_and_deleted_there_is_a_control_exception_not_a_missing_docu
 @pytest.mark.parametrize("kind", [FaultKind.TOMBSTONE_LIE, FaultKind.EMPTY, FaultKind.SHORT_LIST, FaultKind.TRUNCATE])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_source_that_lies_or_fails_never_deletes_anything(kind: FaultKind, side: str) -> None:
-    """7: a tombstone that is none, an empty or short list, a page that fails: nothing is voided, made or closed."""
+    """A tombstone that is none, an empty or short list, a page that fails: nothing is voided, made or closed."""
     world = settled()
     before = world.l.fingerprint(), world.r.fingerprint()
     for entity in (Entity.INVOICE, Entity.CUSTOMER):
@@ -79,7 +79,7 @@ def test_a_source_that_lies_or_fails_never_deletes_anything(kind: FaultKind, sid
 
 
 def test_no_answer_to_a_question_about_one_record_is_no_deletion() -> None:
-    """7: the tombstone is right, but reading by id fails: it waits, and the next run finds out."""
+    """The tombstone is right, but reading by id fails: it waits, and the next run finds out."""
     world = settled()
     world.l.delete(Entity.INVOICE, "INV-3")
     world.fail("left", Fault(FaultKind.LOSE_REQUEST, op="get"))
@@ -92,7 +92,7 @@ def test_no_answer_to_a_question_about_one_record_is_no_deletion() -> None:
 
 
 def test_a_file_that_lacks_a_record_once_deletes_nothing() -> None:
-    """7: without reading by id, two complete exports of different days have to agree."""
+    """Without reading by id, two complete exports of different days have to agree."""
     world = settled(left="file", right="idempotency_key")
     world.l.import_outbox()
     world.run()
@@ -107,7 +107,7 @@ def test_a_file_that_lacks_a_record_once_deletes_nothing() -> None:
 
 
 def test_what_was_removed_at_the_mirror_is_never_made_again_by_itself() -> None:
-    """7: not on the next run, not after its origin changes, not after months."""
+    """Not on the next run, not after its origin changes, not after months."""
     world = settled()
     world.r.delete(Entity.INVOICE, "INV-2")
     world.run()
@@ -121,7 +121,7 @@ def test_what_was_removed_at_the_mirror_is_never_made_again_by_itself() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 100, 101])
 def test_as_many_are_read_as_there_are(n: int) -> None:
-    """17: none, one, exactly a page, one more; and again with one added and one gone."""
+    """None, one, exactly a page, one more; and again with one added and one gone."""
     world = World()
     ada = world.l.put(customer())
     for i in range(n):
@@ -139,7 +139,7 @@ def test_as_many_are_read_as_there_are(n: int) -> None:
 
 
 def test_nothing_falls_between_two_cursors() -> None:
-    """18: within one second of the last read, with a clock that runs apart, and after an outage beyond the feed."""
+    """Within one second of the last read, with a clock that runs apart, and after an outage beyond the feed."""
     world = World()
     ada = world.l.put(customer())
     world.run()
@@ -159,7 +159,7 @@ def test_nothing_falls_between_two_cursors() -> None:
 
 
 def test_a_failed_read_does_not_move_the_cursor() -> None:
-    """18: what a broken page hid is there in the next run, without a sweep."""
+    """What a broken page hid is there in the next run, without a sweep."""
     world = settled()
     world.l.put(invoice("CUS-1", "5.00", number="hidden", posted=DAY + timedelta(days=1)))
     world.fail("left", Fault(FaultKind.TRUNCATE, op="pull", entity=Entity.INVOICE))

@@ -1,4 +1,4 @@
-"""Pains 1-4, 12 and 20-22 of the scenarios: what goes wrong while one system is written to."""
+"""What users of other syncs suffer from: what goes wrong while one system is written to."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sent(world: World) -> int:
 
 @pytest.mark.parametrize("target", ["idempotency_key", "unique_number", "searchable_marker"])
 def test_a_lost_answer_never_makes_a_second_document(target: str) -> None:
-    """1: killed after the server committed, for each kind of record."""
+    """Killed after the server committed, for each kind of record."""
     for entity in (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT):
         world = World(right=target)
         ada = world.l.put(customer())
@@ -66,7 +66,7 @@ def test_a_lost_answer_never_makes_a_second_document(target: str) -> None:
 
 
 def test_a_replayed_answer_that_names_a_deleted_document_is_not_believed() -> None:
-    """2: the target replays the first answer although a person deleted the document since."""
+    """The target replays the first answer although a person deleted the document since."""
     world = World()
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
@@ -116,7 +116,7 @@ def test_a_deleted_mirror_is_made_again_only_by_a_person_and_under_a_new_key() -
 
 
 def test_a_version_moved_by_a_payment_is_not_a_conflict_but_changed_content_is() -> None:
-    """3: paying bumps the invoice's token; the update reads again, and never overwrites what someone typed."""
+    """Paying bumps the invoice's token; the update reads again, and never overwrites what someone typed."""
     world = World()
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", memo="a"))
@@ -138,7 +138,7 @@ def test_a_version_moved_by_a_payment_is_not_a_conflict_but_changed_content_is()
 
 
 def test_a_record_that_moves_between_plan_and_write_is_left_alone() -> None:
-    """3: what someone changed after the plan was made is not overwritten; it is planned again."""
+    """What someone changed after the plan was made is not overwritten; it is planned again."""
     world = World()
     world.set(mode="propose")
     ada = world.l.put(customer())
@@ -159,7 +159,7 @@ def test_a_record_that_moves_between_plan_and_write_is_left_alone() -> None:
 
 @pytest.mark.parametrize("target", ["idempotency_key", "searchable_marker"])
 def test_a_closed_period_is_named_never_redated_and_never_retried_in_a_loop(target: str) -> None:
-    """4: whether the lock can be read before or only shows as a refusal."""
+    """Whether the lock can be read before or only shows as a refusal."""
     world = World(right=target)
     ada = world.l.put(customer())
     old = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", posted=date(2025, 12, 31)))
@@ -197,7 +197,7 @@ def test_a_closed_period_is_named_never_redated_and_never_retried_in_a_loop(targ
 
 
 def test_twenty_runs_without_a_change_write_nothing() -> None:
-    """12: an own entry that comes back is known; with the state lost it is adopted by its mark."""
+    """An own entry that comes back is known; with the state lost it is adopted by its mark."""
     world = World()
     ada = world.l.put(customer())
     bob = world.r.put(customer("Bob"))
@@ -221,7 +221,7 @@ def test_twenty_runs_without_a_change_write_nothing() -> None:
 
 
 def test_a_throttled_target_is_left_alone_and_the_rest_follows() -> None:
-    """20: one refusal stops the writing of this run; nothing is hammered, nothing is lost, reads stay few."""
+    """One refusal stops the writing of this run; nothing is hammered, nothing is lost, reads stay few."""
     world = World()
     ada = world.l.put(customer())
     for n in range(5):
@@ -242,7 +242,7 @@ def test_a_throttled_target_is_left_alone_and_the_rest_follows() -> None:
 
 
 def test_a_write_that_raises_something_unforeseen_does_not_stop_the_others() -> None:
-    """21: an entity that cannot be read does not stop the run, and its absence is not believed."""
+    """An entity that cannot be read does not stop the run, and its absence is not believed."""
     world = World()
     ada = world.l.put(customer())
     world.l.put(invoice(ada.ref.id, "10.00", number="L-1"))
@@ -256,7 +256,7 @@ def test_a_write_that_raises_something_unforeseen_does_not_stop_the_others() -> 
 
 
 def test_an_update_leaves_everything_else_as_it_was() -> None:
-    """22: unmapped fields, the memo, another one's allocation and reversed history survive."""
+    """Unmapped fields, the memo, another one's allocation and reversed history survive."""
     world = World()
     ada = world.l.put(customer())
     one_ = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", memo="a"))
@@ -326,7 +326,7 @@ def test_a_void_lost_on_the_way_is_carried_out_once() -> None:
 
 
 def test_what_was_handed_over_in_a_file_counts_only_when_an_export_shows_it() -> None:
-    """1: creates and changes alike are pending until then, are never handed over twice, and lose no later edit."""
+    """Creates and changes alike are pending until then, are never handed over twice, and lose no later edit."""
     world = World(right="file")
     ada = world.l.put(customer())
     inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", memo="a"))

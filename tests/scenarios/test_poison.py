@@ -19,7 +19,7 @@ MANY = 1_000 if DEEP else 100
 
 
 def test_two_poison_records_hold_up_only_what_hangs_on_them() -> None:
-    """21: refused or unreadable, it is reported once and the others arrive; what refers to it waits quietly."""
+    """Refused or unreadable, it is reported once and the others arrive; what refers to it waits quietly."""
     world = World()
     ada = world.l.put(customer())
     for n in range(MANY):

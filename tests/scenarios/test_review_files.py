@@ -1,4 +1,4 @@
-"""What a second pair of eyes asked of files: an export that goes back in time, one read twice, a row never booked."""
+"""An export that goes back in time, one read twice, a row never booked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a second pair of eyes asked of QuickBooks: credits that its users group with our payments stay where they are."""
+"""Credits that users of QuickBooks group with our payments stay where they are."""
 
 from __future__ import annotations
 

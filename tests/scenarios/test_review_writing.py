@@ -1,4 +1,4 @@
-"""What a second pair of eyes asked of writing: nothing dropped in silence, nothing sent unasked, nothing sent twice."""
+"""Nothing dropped in silence, nothing sent unasked, nothing sent twice."""
 
 from __future__ import annotations
 
