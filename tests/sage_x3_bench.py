@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
+from tests.clock import Clock
 from tieout.connectors.sage_x3 import open_sage_x3
 from tieout.sandbox import sage_x3 as sandbox
 from tieout.sandbox.sage_x3.templates import EXPORTS
@@ -39,23 +40,10 @@ TEMPLATES = {"BPC": export("BPC", "BPCNUM")} | {kind: export(kind, "NUM") for ki
 TEMPLATES["DUD"]["type"] = place("DUD", "TYP")
 
 
-class Time:
-    """The one clock of the books and of the connector; it moves when somebody waits."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
 @dataclass
 class Bench:
     live: sandbox.Running
-    time: Time
+    time: Clock
     settings: dict
     opened: list = field(default_factory=list)
 
@@ -84,7 +72,7 @@ class Bench:
 
 @contextlib.contextmanager
 def bench(*, seed="empty", pool_width=3, **switches):
-    time = Time()
+    time = Clock(datetime(2026, 2, 2, 9, 0, tzinfo=UTC))
     books = sandbox.Books(seed, sandbox.Switches(**{"company_currency": "USD"} | switches), time)
     books.company.taxes["STD"] = Decimal("8.25")
     books.company.levels = (*books.company.levels, "STD")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,21 +12,9 @@ import requests
 import zeep
 from lxml import etree
 
+from tests.clock import Clock
 from tieout.sandbox.sage_x3 import Books, Refused, Registration, Running, Switches, running
 from tieout.sandbox.sage_x3.wsdl import ENCODING
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 2, 2, 20, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        self.at += timedelta(**by)
 
 
 @pytest.fixture

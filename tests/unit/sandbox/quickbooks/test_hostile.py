@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sandbox.conftest import customer, invoice
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice
 from tieout.sandbox.quickbooks import Books, Refused, Switches, schema
 
 BOOKS = Books("empty", Switches())

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.unit.sandbox.conftest import customer, invoice, line, memo, pay, to
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice, line, memo, pay, to
 from tieout.sandbox.quickbooks import Registration, running
 from tieout.sandbox.quickbooks.encode import dumps
 

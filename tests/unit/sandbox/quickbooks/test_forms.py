@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.sandbox.conftest import customer, invoice, line, memo, refused
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice, line, memo, refused
 
 
 def test_defaults_of_an_invoice(books):

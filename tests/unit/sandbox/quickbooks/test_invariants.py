@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.unit.sandbox.conftest import line, to
+from tests.unit.sandbox.quickbooks.conftest import line, to
 from tieout.sandbox.quickbooks import Books, Refused, Switches, reports
 
 REACHED: set[Any] = set()

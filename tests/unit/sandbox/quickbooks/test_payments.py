@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.sandbox.conftest import customer, invoice, memo, pay, refused, to
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice, memo, pay, refused, to
 
 
 def test_a_payment_lowers_the_invoice_and_the_customer(books):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.sandbox.conftest import customer, invoice, refused
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice, refused
 from tieout.errors import ConfigError
 from tieout.sandbox.quickbooks import Books, Switches, generate
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.sandbox.conftest import customer, invoice, pay, refused, to
+from tests.unit.sandbox.quickbooks.conftest import customer, invoice, pay, refused, to
 from tieout.sandbox.quickbooks import Books, Refused, Switches, query
 
 NAMES = ["Alder", "birch", "O'Brien", "100% Timber", "under_score", "Back\\slash", "Łódź", "PG&E", "Pam"]
