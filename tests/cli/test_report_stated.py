@@ -140,7 +140,7 @@ def configured(folder: Path, *pairs: tuple[str, str]) -> None:
         ("checklist --left bills.csv --left-profile documents", "of two ledgers: --pair erp-shop or --pair erp-bank\n"),
         (
             "aging erp-bank",
-            "'erp-bank' is a pair of tieout.toml, no connection\n  → name one of its connections: erp, bank; a report",
+            "'erp-bank' is a pair of tieout.toml, not a connection\n  → name one of its connections: erp, bank; a report",
         ),
     ],
 )

@@ -169,7 +169,7 @@ def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer
     """The documents of the customers against the balance that the system states of each, by currency."""
     of = [o for o in held if o.difference is not None]
     if not of:
-        claim = f"it states no balance of {who}"
+        claim = f"no balance that it states of {who} is available"
         if side.books.known is not None:
             claim += " as known then: it may be older than the documents"
         elif any(o.stated for o in held):

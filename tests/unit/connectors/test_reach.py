@@ -310,7 +310,7 @@ def packed(layers=1, size=3_000_000):
         (packed(2), "gzip, gzip", "packed as gzip, gzip, which was not asked for"),
         (zlib.compress(b"0" * 100), "deflate", "packed as deflate"),
         (b"\x28\xb5\x2f\xfd", "zstd", "packed as zstd"),
-        (b"no gzip", "gzip", "no gzip"),
+        (b"no gzip", "gzip", "not the gzip"),
         (gzip.compress(b'{"a": 1}' * 100)[:-20], "gzip", "cut short"),
     ],
     ids=["bomb", "layers", "deflate", "zstd", "no gzip", "cut short"],  # else by the bytes, which hold the time

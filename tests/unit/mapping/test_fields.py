@@ -140,7 +140,7 @@ def test_dates(text: str, fmt: str, day: date) -> None:
         ("00.00.0000", "%d.%m.%Y", "outside"),
         ("60", "excel", "below 61"),
         ("2026-01-31T00:00:00Z", "%Y-%m-%d", "not a date"),
-        ("5 foo 2026", "%d %b %Y", "no name of a month"),
+        ("5 foo 2026", "%d %b %Y", "not the name of a month"),
     ],
 )
 def test_what_is_no_date(text: str, fmt: str, reason: str) -> None:
