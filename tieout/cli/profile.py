@@ -24,7 +24,10 @@ def profile() -> None:
 @profile.command("list")
 @common
 def list_(out: Out) -> None:
-    """List the profiles that ship with tieout: of exports, and of the import files that it writes."""
+    """List the profiles that ship with tieout.
+
+    Those of exports, and those of the import files that it writes.
+    """
     from tieout.mapping.tabular import list_profiles, load_profile
     from tieout.mapping.writing import list_import_profiles, load_import_profile
 
