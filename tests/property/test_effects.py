@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.deep import examples
-from tests.invariants import broken
 from tests.ledgers import D, adjustment, applied, compared, credit, customer, day, invoice, open_items, payment
 from tieout import compare
 from tieout.compare.cash import reduce_to_open
 from tieout.compare.tables import prepare
 from tieout.mapping.balances import effect, open_amounts, open_receivables
+from tieout.mapping.invariants import broken
 from tieout.model import ZERO, Credit, Entity, Group, Line, Payment, Share, TaxLine
 
 START = date(2026, 1, 1)

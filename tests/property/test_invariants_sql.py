@@ -12,11 +12,10 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from tests.deep import examples
-from tests.invariants import broken, into_closed
 from tests.ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 from tieout import compare
 from tieout.compare import invariants, tables
-from tieout.mapping.invariants import Closing
+from tieout.mapping.invariants import Closing, broken, into_closed
 from tieout.model import AnyRecord, Credit, Line, PostingState, TaxLine
 
 REACHED: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What each ledger breaks by itself, by SQL. The tests hold it to the same rules in plain Python.
+"""What each ledger breaks by itself, by SQL: the twin of `mapping.invariants`, held to it by property test.
 
 I3 to I6 (what is open, and what is applied beyond it) are the rules of `cash`, under codes of their own.
 """
