@@ -382,7 +382,7 @@ def test_another_company_than_the_configured_one(qb):
 
 def test_a_code_that_is_refused(qb):
     with pytest.raises(AuthError, match="invalid_grant"):
-        signing_in(qb, lambda url: press(url, code="used"))
+        signing_in(qb, lambda url: press(url, code="code-that-was-used"))
 
 
 def test_nobody_comes_back(qb):
