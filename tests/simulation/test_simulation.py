@@ -67,6 +67,12 @@ def test_a_list_that_went_back_is_named_until_it_has_been_read_as_it_was() -> No
     assert (outcome.wrong, outcome.codes, outcome.runs) == ([], {}, 3), "named, gone, and nothing more"
 
 
+def test_what_a_run_named_as_missed_is_looked_for_again_before_all_is_quiet() -> None:
+    """The run of the day was one of those in trouble: none of the others reads everything by itself."""
+    outcome = carry_out(suites.seeded(3277))
+    assert (outcome.wrong, set(outcome.codes)) == ([], {"VOID_VS_OPEN"})
+
+
 def test_what_a_file_was_loaded_over_is_demanded_where_an_export_showed_it() -> None:
     points = undisturbed("update", "file").points
     second = [p.number for p in points if p.where == "left.company.before"][1]
