@@ -281,7 +281,7 @@ def id_of(*parts: str) -> str:
 def _values(d: Discrepancy) -> str:
     says = d.left_value, d.right_value
     if d.code == "PARSE_REJECT":
-        # On whichever side it is: it used to be listed on the left always, and a decision on it holds.
+        # On whichever side it is listed, a decision on it holds.
         says = d.left_value if d.left_value is not None else d.right_value, None
     return digest([d.code, *says, str(d.delta), d.currency])
 

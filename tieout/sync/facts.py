@@ -41,7 +41,7 @@ COMPARED: Mapping[Entity, tuple[str, ...]] = {
     ),
     Entity.ADJUSTMENT: ("kind", "side", "customer", "amount", "currency", "document", "posted", "state"),
 }
-# Fields that carry money, dates, the customer or tax: one owner or none, never two (design.md §4).
+# Fields that carry money, dates, the customer or tax: one owner or none, never two.
 GUARDED_FIELDS = frozenset(
     {
         *("customer", "issued", "posted", "due", "received", "currency", "subtotal", "discount", "tax", "total"),

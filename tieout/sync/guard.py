@@ -1,7 +1,7 @@
 """What a plan may never do unasked: a pure look at the whole plan, after every operation was decided on its own.
 
 A tripped guard holds the operations that it names; a person lifts it by its name for one plan. Thresholds are
-settings; their defaults are judgement (sync.md §4.9).
+settings; their defaults are judgement.
 """
 
 from __future__ import annotations

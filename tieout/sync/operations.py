@@ -131,7 +131,7 @@ class Operation:
         return digest(kept | {"record": self.record})
 
     def as_json(self) -> dict[str, Any]:
-        """The keys that other programs rely on, and the ones that apply needs (design.md §5)."""
+        """The keys that other programs rely on, and the ones that apply needs."""
         out = {name: getattr(self, name) for name in _TOLD}
         told = [{"name": f.name, "before": f.before, "after": f.after, "reason": f.reason} for f in self.fields]
         return out | {"op": self.op.value, "entity": self.entity.value, "fields": told, "delta": str(tidy(self.delta))}
@@ -252,7 +252,7 @@ def shown(value: Any) -> str:
 
 
 def key_for(connection: str, entity: Entity, origin: tuple[str, str], *, generation: int, op: str, of: str = "") -> str:
-    """The idempotency key of a write: from what is written where, and nothing of this installation (sync.md §4.13.2).
+    """The idempotency key of a write: from what is written where, and nothing of this installation.
 
     of: for updates and voids what it changes from and to; creates leave it empty, so that a rebuilt state
     database derives the same key. 32 characters of base32.

@@ -213,7 +213,9 @@ def approve(store: Store, id: str, *, by: str, guards: Sequence[str] = ()) -> di
         )
     unknown = sorted(set(guards) - tripped)
     if unknown:
-        raise ConfigError(f"this plan trips no guard named {', '.join(unknown)}")
+        raise ConfigError(
+            f"this plan trips no guard named {', '.join(unknown)}", hint=f"tieout plan show {plan['id']} names them"
+        )
     with store.writing(None, actor=by) as tx:
         row = _open(tx, plan["id"])
         approvals = [*loads(row["approvals"]), {"by": by, "at": tx.at, "hash": row["hash"], "guards": sorted(guards)}]

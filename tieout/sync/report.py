@@ -16,7 +16,7 @@ from tieout.sync.operations import Operation
 
 @dataclass(slots=True)
 class Report:
-    """What one run did. `as_json` has the keys of design.md §5, and more: bridge, files, failures, what waits.
+    """What one run did. `as_json`: see docs/reference/json.md.
 
     halted: targets that were left alone before everything was sent, with the reason
     refused: records whose write the target refused, now or before, without anybody having answered for it yet
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The highest that applies in the order 5, 4, 2, 3 (design.md §5); 0 if all is done."""
+        """The highest that applies in the order 5, 4, 2, 3; 0 if all is done."""
         codes = {e.exit_code for e in self.errors}
         if self.waiting or self.trips or self.refused or self.applied["stuck"]:
             codes.add(4)

@@ -395,7 +395,7 @@ def _sqlite(url: sa.URL) -> Engine:
             except UnicodeDecodeError:  # of what SQLite says of a damaged file, which repeats what is in it
                 raise sqlite3.DatabaseError("malformed, and its text is none") from None
 
-        # WAL loses commits in a race before 3.51.3 (and its two backports): rollback journal there (sync.md §8).
+        # WAL loses commits in a race before 3.51.3 (and its two backports): rollback journal there.
         safe_wal = sqlite3.sqlite_version_info >= (3, 51, 3) or sqlite3.sqlite_version in ("3.44.6", "3.50.7")
         run("PRAGMA journal_mode=WAL" if safe_wal else "PRAGMA journal_mode=DELETE")
         run("PRAGMA synchronous=FULL" if safe_wal else "PRAGMA synchronous=EXTRA")
