@@ -10,7 +10,7 @@ import pytest
 
 from tests.scenarios.world import DAY, D, World, credit_memo, customer, invoice
 from tieout.connectors.memory import Fault, FaultKind
-from tieout.model import Entity
+from tieout.model import Entity, PostingState
 
 TARGETS = ("idempotency_key", "searchable_marker")  # with versions, and without
 
@@ -208,3 +208,28 @@ def test_what_the_target_cuts_off_or_computes_is_written_anew_when_home_changes_
     world.l.edit(Entity.INVOICE, bill.ref.id, total=D("224.19"), subtotal=D("203.86"), tax=D("20.33"))
     assert world.run().operations != []
     assert world.run().operations == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_text_that_somebody_enters_right_before_a_void_is_named(target: str) -> None:
+    world = World(right=target)
+    bill = world.l.put(invoice(world.l.put(customer()).ref.id, "30.00", number="L-1", memo="ours"))
+    world.run()
+    world.l.void(Entity.INVOICE, bill.ref.id)
+    write = world.right.void
+
+    def slow(before: Any, **kw: Any) -> Any:
+        world.right.void = write
+        world.r.edit(Entity.INVOICE, before.id, memo="do not void: she will pay")
+        return write(before, **kw)
+
+    world.right.void = slow
+    for _ in range(3):
+        report = world.run()
+        [mirror] = world.r.all(Entity.INVOICE)
+        assert mirror.memo == "do not void: she will pay"
+        # Where versions tell of the edit, nothing is voided over it.
+        assert (mirror.state is PostingState.VOIDED) == (target == "searchable_marker")
+        [one] = report.discrepancies
+        assert one.code == ("WRITE_ALTERED" if target == "searchable_marker" else "VOID_VS_OPEN")
+    assert report.operations == []

@@ -15,7 +15,19 @@ from tieout.model import ZERO, AnyRecord, CreditMemo, Entity, Payment, PostingSt
 from tieout.sync import schema
 from tieout.sync.bases import agreed, moved_base, set_bases
 from tieout.sync.book import Held, standing
-from tieout.sync.facts import Facts, Shared, UnknownReferenceError, applications, canonical, digest, facts, share
+from tieout.sync.existence import entered_before_void
+from tieout.sync.facts import (
+    FREE_TEXT,
+    LEFT,
+    Facts,
+    Shared,
+    UnknownReferenceError,
+    applications,
+    canonical,
+    digest,
+    facts,
+    share,
+)
 from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
 from tieout.sync.operations import OpKind
@@ -127,8 +139,10 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
             shared = with_credit(intent, target, held, shared)
         off = None
         if shared is not None:
-            same = intent["entity"] == entity.value and intent["op"] != OpKind.VOID.value
-            sent = sent_of(work, intent, target) if same else {}
+            same, void = intent["entity"] == entity.value, intent["op"] == OpKind.VOID.value
+            sent: Facts = {}
+            if same:
+                sent = _texts_before(work, intent, target, held) if void else sent_of(work, intent, target)
             off = agree(work, tx, intent, target, held, shared=shared, sent=sent, version=held.version)
         _done(work, tx, intent, held, off=off, observed=observed)
     take_room(intent, target, held)
@@ -212,7 +226,8 @@ def agree(
     """Set both bases to what was just read there and to what stands at the source; the fields that came out otherwise.
 
     They are also noted for the list of differences. What somebody changed before it was read back is agreed on as the
-    write had left it. sent: what was written, as the target holds it · version: of the record that was read back
+    write had left it. sent: what was written, as the target holds it; of a void, what it should have left alone
+    version: of the record that was read back
     """
     fields = work.common(held.entity)
     read = facts(held.entity, shared, fields)
@@ -225,12 +240,14 @@ def agree(
     whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
     moved = None if whole else names
     void = intent["op"] == OpKind.VOID.value
-    looked = () if void else sent if whole else {*names, "total"}
-    came = taken(sent, read, looked, said=Answer.of(loads(intent["answer"])), version=version)
+    looked = sent if whole else {*names, "total"}
+    said = None if void else Answer.of(loads(intent["answer"]))
+    came = taken(sent, read, looked, said=said, version=version)
     as_left = came.agreed if whole else changed(work, tx, intent, target, now=came.agreed, operation=operation)
     unsure = came.unsure if whole else came.unsure & names
     which = work.pair, intent["subject"], target.connector.name
     bases = [moved_base(tx, *which, now=as_left, held=held, names=moved, unsure=unsure)]
+    there: Facts = {}
     if home is not None and home_shared is not None:
         there = facts(held.entity, home_shared, fields)
         if intent["op"] == OpKind.CREATE.value:
@@ -243,6 +260,9 @@ def agree(
         )
     set_bases(tx, work.pair, bases)
     if void:
+        sides = (as_left, there) if target.which == LEFT else (there, as_left)
+        voided = target.which, target.connector.name
+        work.findings += entered_before_void(intent["subject"], held.entity, voided, unsure, sides)
         return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
     for name in sorted(came.edited):
         work.edited(intent, target, name, (sent[name], read[name]))
@@ -263,6 +283,16 @@ def sent_of(work: Work, intent: Mapping[str, Any], target: Target) -> Facts:
     wanted = own(from_json(Entity(intent["entity"]), loads(intent["request"])))
     shared = share(target.connector.represent(wanted), target.book.subject_of)
     return facts(wanted.entity, shared, work.common(wanted.entity))
+
+
+def _texts_before(work: Work, intent: Mapping[str, Any], target: Target, held: Held) -> Facts:
+    """The texts of a record when it was last looked at before its void; none where a version guards them."""
+    before = loads(intent["before"]) or {}
+    if target.connector.capabilities.versioned or not before.get("record"):
+        return {}
+    shared = target.book.shared(replace(held, record=own(from_json(held.entity, before["record"]))))
+    seen = facts(held.entity, shared, work.common(held.entity)) if shared is not None else {}
+    return {name: text for name, text in seen.items() if name in FREE_TEXT}
 
 
 def answer_of(work: Work, intent: Mapping[str, Any], target: Target, written: Written) -> Answer | None:

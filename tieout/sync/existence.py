@@ -6,11 +6,24 @@ the other side, and only a record that is plainly missing there is created.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
 from tieout.model import Entity, Existence, Method, PostingState
-from tieout.sync.facts import COMPARED, LEFT, RIGHT, Facts, Shared, Which, applications, canonical, digest, needs
+from tieout.sync.facts import (
+    COMPARED,
+    FREE_TEXT,
+    LEFT,
+    RIGHT,
+    Facts,
+    Shared,
+    Which,
+    applications,
+    canonical,
+    digest,
+    needs,
+)
 from tieout.sync.operations import (
     Draft,
     FieldChange,
@@ -23,6 +36,7 @@ from tieout.sync.operations import (
     after_refusal,
     day_of,
     key_of,
+    shown,
     signed,
 )
 
@@ -73,6 +87,9 @@ def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
     void = _voided(left.facts), _voided(right.facts)
     if all(void):
         # Some systems keep a void document's amounts and others do not; it counts for nothing on either side.
+        both = left.facts or {}, right.facts or {}
+        for each, side in zip((LEFT, RIGHT), (left, right), strict=True):
+            draft.findings += entered_before_void(s.id, s.entity, (each, side.connection), side.unsure, both)
         if any(side.facts != side.base for side in (left, right)):
             draft.adopt[s.id] = tuple((left.facts or {}).keys() | (right.facts or {}).keys())
         return False
@@ -81,6 +98,33 @@ def settled(s: SubjectState, left: SideState, right: SideState, rules: Rules, dr
     which = LEFT if void[0] else RIGHT
     _void(s, which, left if which == RIGHT else right, rules, draft)
     return False
+
+
+def entered_before_void(
+    subject: str, entity: Entity, side: tuple[Which, str], unsure: Collection[str], sides: tuple[Facts, Facts]
+) -> list[Finding]:
+    """The texts that somebody may have entered right before tieout voided a record, in a system where no version tells.
+
+    side: where it was voided, and the connection's name · unsure: fields that it showed otherwise before
+    sides: what left and right hold now
+    """
+    (which, connection), (left, right) = side, sides
+    cause = f"{connection} showed another text when it was last looked at before it was voided there"
+    return [
+        Finding(
+            subject,
+            entity,
+            "WRITE_ALTERED",
+            f"voided_over: {cause}; somebody may have entered it",
+            "see whether it speaks against the void; correct the other side, or accept the difference with a reason",
+            side=which,
+            field=name,
+            left_value=shown(left.get(name)),
+            right_value=shown(right.get(name)),
+        )
+        for name in sorted(unsure)
+        if name in FREE_TEXT and left.get(name) != right.get(name)
+    ]
 
 
 def _no_longer_open(s: SubjectState, which: Which, rules: Rules, draft: Draft) -> None:
