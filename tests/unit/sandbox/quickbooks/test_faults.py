@@ -7,9 +7,9 @@ import threading
 
 import pytest
 import requests
-from tests.unit.sandbox.test_http import Client
 
 from tests.unit.sandbox.quickbooks.conftest import customer
+from tests.unit.sandbox.quickbooks.test_http import Client
 from tieout.errors import ConfigError
 from tieout.sandbox.faults import Faults, control, listening
 from tieout.sandbox.quickbooks import serve as serve_forever
