@@ -32,6 +32,11 @@ class _Held:
     about: About
 
     @property
+    def moves(self) -> bool:
+        """Whether it moves a total."""
+        return bool(self.d.currency and self.d.delta)
+
+    @property
     def state(self) -> str:
         """Where its amount is summed."""
         if self.now is None or self.now.expired:
@@ -50,7 +55,7 @@ def build(past: Past, compared: Compared, *, as_of: date, thresholds: Mapping[st
     placed = {(d.side, d.kind, d.id): d for c in compared.clusters for d in c.documents}
     held = [_Held(d, stories[d.id][1] if d.id in stories else None, _about(placed, d)) for d in result.discrepancies]
     held.sort(key=lambda h: (-abs(h.d.delta), h.d.code, h.d.id))
-    moving = [h for h in held if h.d.currency and h.d.delta]
+    moving = [h for h in held if h.moves]
     found = {d.id for d in result.discrepancies}
     told = [(s, now) for s, now in past.unresolved() if s.code in OF_SYNC and s.id not in found]
     return Report(
@@ -62,7 +67,7 @@ def build(past: Past, compared: Compared, *, as_of: date, thresholds: Mapping[st
         tables=(
             _sums(moving, thresholds),
             _listed("amounts", "Differences of amount", moving),
-            _listed("others", "Differences that move no total", [h for h in held if h not in moving]),
+            _listed("others", "Differences that move no total", [h for h in held if not h.moves]),
             *([_of_sync(told)] if told else []),
         ),
         proofs=(*_net(moving, result), *_within(moving, thresholds), *proofs(past)),
