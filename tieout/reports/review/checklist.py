@@ -150,17 +150,13 @@ def _control(sides: Sequence[Ledger], as_of: date) -> Step:
     """The documents against what the systems' own reports, accounts and customers' balances state."""
     told = {s.name: [*stated.proofs(s, as_of), *stated.customer_proofs(s, stated.owed(s, as_of))] for s in sides}
     found = [p for own in told.values() for p in own if p.theirs is not None]
-    lines = tuple(
-        f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}"
-        for p in proofs(sides, as_of)
-        if p.theirs is not None
-    )
-    broken = [p for p in proofs(sides, as_of) if p.held is False]
+    every = [(p, f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}") for p in proofs(sides, as_of)]
+    lines = tuple(text for p, text in every if p.theirs is not None)
+    broken = [text for p, text in every if p.held is False]
     silent = [s.name for s in sides if not any(b.as_of == as_of for b in s.books.controls)]
     untold = sum(p.held is None for p in found)
     if broken:
-        gaps = "; ".join(f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}" for p in broken)
-        said = f"{len(broken)} of {counted(len(found), 'stated figure')} do not tie out: {gaps}"
+        said = f"{len(broken)} of {counted(len(found), 'stated figure')} do not tie out: {'; '.join(broken)}"
     elif silent or untold:
         said = f"{', '.join(silent) or 'an account'}: no figure of the day that can be held against it"
         agree = [name for name in silent if any(p.held for p in told[name])]
