@@ -260,9 +260,10 @@ def agree(
         )
     set_bases(tx, work.pair, bases)
     if void:
-        sides = (as_left, there) if target.which == LEFT else (there, as_left)
-        voided = target.which, target.connector.name
-        work.findings += entered_before_void(intent["subject"], held.entity, voided, unsure, sides)
+        if there:
+            sides = (as_left, there) if target.which == LEFT else (there, as_left)
+            voided = target.which, target.connector.name
+            work.findings += entered_before_void(intent["subject"], held.entity, voided, unsure, sides)
         return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
     for name in sorted(came.edited):
         work.edited(intent, target, name, (sent[name], read[name]))
