@@ -13,7 +13,19 @@ from tieout.cli.days import DAY
 from tieout.cli.output import Out, common
 
 _LAYOUTS = ("customers", "sap-fbl5n-en", "sap-fbl5n-de")
-_LISTED = click.option("--switches", "listed", is_flag=True, help="List the switches with their settings, and stop.")
+
+
+def _switched(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a stand-in that has switches."""
+    listed = click.option("--switches", "listed", is_flag=True, help="List the switches with their settings, and stop.")
+    chosen = click.option(
+        "--switch",
+        "switches",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Choose how a behaviour that nobody verified is played.",
+    )
+    return chosen(listed(command))
 
 
 @click.group()
@@ -82,14 +94,7 @@ def file_erp(
 @click.option(
     "--seed", default="small", show_default=True, help="small, empty, bare or generate:CUSTOMERS:INVOICES:SEED."
 )
-@click.option(
-    "--switch",
-    "switches",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Choose how a behaviour that nobody verified is played.",
-)
-@_LISTED
+@_switched
 @click.option("--realm", help="The company id; for clients that bring their own, like the next three.")
 @click.option("--client-id", help="The app's client id.")
 @click.option("--client-secret", help="The app's client secret (of a stand-in: no secret of yours).")
@@ -137,14 +142,7 @@ def _list(out: Out, choices: Mapping[str, Sequence[Any]]) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8124, show_default=True, help="0 takes a free one.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Where faults are armed; default: free.")
 @click.option("--seed", default="small", show_default=True, help="small, empty or generate:CUSTOMERS:INVOICES:SEED.")
-@click.option(
-    "--switch",
-    "switches",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Choose how a behaviour that nobody verified is played.",
-)
-@_LISTED
+@_switched
 @click.option("--publish", multiple=True, metavar="NAME=OBJECT", help="A public name of your own, such as YWSSIH=SIH.")
 @click.option("--pool", default="SANDBOX", show_default=True, help="The pool's alias.")
 @click.option("--width", type=click.IntRange(1), default=3, show_default=True, help="Calls that the pool runs at once.")

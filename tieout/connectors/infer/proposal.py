@@ -20,7 +20,7 @@ _KIND_WORDS = {
     **dict.fromkeys(("payment", "receipt", "pmt", "dz", "sr"), "payment"),
 }
 _KINDS = "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign"
-_MOSTASKED = 12  # codes, or columns, of one question
+_MOST_ASKED = 12  # codes, or columns, of one question
 
 
 def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers) -> str:
@@ -94,7 +94,7 @@ def _key(sheet: Sheet, roles: Roles) -> list[str]:
 
 def _asked_key(sheet: Sheet, roles: Roles) -> list[str]:
     may = [sheet.headings[at] for at in roles.numbers]
-    shown = f"; each row says another in {', '.join(map(repr, may[:_MOSTASKED]))}" if may else ""
+    shown = f"; each row says another in {', '.join(map(repr, may[:_MOST_ASKED]))}" if may else ""
     sheet.questions.append(
         f"number: no heading is known for a document's number{shown}. Which column is it? Without one a row is "
         "known by its place in the file, which another export changes: that is for comparing two files only"
@@ -109,7 +109,7 @@ def _asked_key(sheet: Sheet, roles: Roles) -> list[str]:
 def _number(sheet: Sheet, roles: Roles) -> list[str]:
     if roles.entity != "documents" or roles.columns.keys() & {"number", "document"}:
         return []
-    first, *others = [_toml(sheet.headings[at]) for at in roles.numbers[:_MOSTASKED]] or [_toml("…")]
+    first, *others = [_toml(sheet.headings[at]) for at in roles.numbers[:_MOST_ASKED]] or [_toml("…")]
     more = f", or {' or '.join(others)}" if others else ""
     return [f"# ASK: number = {{ names = [{first}], required = true }}  # which heading{more}?"]
 
@@ -135,8 +135,8 @@ def _codes(sheet: Sheet, column: str, at: int) -> list[str]:
     known = {v: m for v in values if (m := words.get(v.casefold()))}
     unknown = sorted(set(values) - set(known))
     if unknown:
-        more = f" and {len(unknown) - _MOSTASKED} more" if len(unknown) > _MOSTASKED else ""
-        sheet.questions.append(f"{column}: what are {', '.join(map(repr, unknown[:_MOSTASKED]))}{more}?")
+        more = f" and {len(unknown) - _MOST_ASKED} more" if len(unknown) > _MOST_ASKED else ""
+        sheet.questions.append(f"{column}: what are {', '.join(map(repr, unknown[:_MOST_ASKED]))}{more}?")
     listed = ", ".join(f"{_toml(v)} = {_toml(known.get(v, '…'))}" for v in sorted(values))
     required = ", required = true" if column == "kind" or sum(values.values()) == len(sheet.rows) else ""
     line = f"{column} = {{ names = [{_toml(sheet.headings[at])}]{required}, values = {{ {listed} }} }}"
