@@ -256,6 +256,16 @@ def answer(
     return file
 
 
+def standing(tieout: Run) -> dict[str, tuple[str, str, str, str]]:
+    """By its number, how each document that one side lacks stands: state, reason, owner, end of the acceptance."""
+    found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
+    return {
+        d["left_label"] or d["right_label"]: (d["state"], d["reason"], d["owner"], d["accepted_until"])
+        for d in found
+        if d["field"] == "existence"
+    }
+
+
 def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run, company: Path) -> None:
     """24: hundreds are worked through in a spreadsheet; what changed meanwhile is decided by nobody."""
     tieout("sync")
@@ -265,15 +275,7 @@ def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run
         "R-2": {"action": "acknowledge"},
     }
 
-    def states() -> dict[str, tuple[str, str, str, str]]:
-        found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
-        return {
-            d["left_label"] or d["right_label"]: (d["state"], d["reason"], d["owner"], d["accepted_until"])
-            for d in found
-            if d["field"] == "existence"
-        }
-
-    before = states()
+    before = standing(tieout)
     for wrong, said in (
         ({"R-2": {"action": "forget"}}, "action 'forget' is none of acknowledge, accept"),
         ({"R-2": {"action": "accept"}}, "needs a reason"),
@@ -285,19 +287,19 @@ def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run
         assert ran.returncode == 2
         assert said in ran.stderr
         assert "row " in ran.stderr
-        assert states() == before, "all of a list is decided, or nothing"
+        assert standing(tieout) == before, "all of a list is decided, or nothing"
 
     given = answer(company, good)
     text = given.read_text("utf-8-sig")
     given.write_text(text + "".join(row for row in text.splitlines(keepends=True)[1:]), "utf-8-sig")
     doubled = tieout("discrepancies", "import", given, "--by", "Kim")
-    assert (doubled.returncode, doubled.stderr.count("answered in several rows"), states()) == (2, 2, before)
+    assert (doubled.returncode, doubled.stderr.count("answered in several rows"), standing(tieout)) == (2, 2, before)
     given = answer(company, good)
     tried = tieout("discrepancies", "import", given, "--by", "Kim", "--dry-run", "--json")
-    assert (tried.returncode, len(document(tried)["decided"]), states()) == (0, 2, before)
+    assert (tried.returncode, len(document(tried)["decided"]), standing(tieout)) == (0, 2, before)
     done = tieout("discrepancies", "import", given, "--by", "Kim")
     assert done.returncode == 0, done.stderr
-    assert states() == {
+    assert standing(tieout) == {
         "X-9": ("accepted", "=agreed", "Lee", "2030-06-30T23:59:59.999999Z"),
         "R-2": ("acknowledged", before["R-2"][1], before["R-2"][2], None),
     }
@@ -305,7 +307,7 @@ def test_many_differences_are_decided_from_the_exported_list_or_none(tieout: Run
     # The list that is exported now carries the reason behind an apostrophe, and brings it back without.
     tieout("discrepancies", "export", "--output", "d.csv")
     again = tieout("discrepancies", "import", answer(company, {"X-9": {"action": "accept"}}), "--by", "Kim")
-    assert (again.returncode, states()["X-9"][1]) == (0, "=agreed"), again.stderr
+    assert (again.returncode, standing(tieout)["X-9"][1]) == (0, "=agreed"), again.stderr
     assert tieout("discrepancies", "import", company / "tieout.toml", "--by", "Kim").returncode == 2
     assert tieout("discrepancies", "import", company / "none.csv", "--by", "Kim").returncode == 2
     (company / "bare.csv").write_text("id,code\nD-1,X\n", "utf-8")
@@ -340,15 +342,7 @@ def test_many_differences_are_decided_from_the_exported_workbook_or_none(
         "R-2": {"Action": "acknowledge"},
     }
 
-    def states() -> dict[str, tuple[str, str, str, str]]:
-        found = document(tieout("discrepancies", "list", "--json"))["discrepancies"]
-        return {
-            d["left_label"] or d["right_label"]: (d["state"], d["reason"], d["owner"], d["accepted_until"])
-            for d in found
-            if d["field"] == "existence"
-        }
-
-    before = states()
+    before = standing(tieout)
     for wrong, said in (
         ({"R-2": {"Action": "forget"}}, "action 'forget' is none of acknowledge, accept"),
         ({"R-2": {"Action": "acknowledge", "Seen": "v0123456789ab"}}, "has changed since the list was made"),
@@ -360,14 +354,14 @@ def test_many_differences_are_decided_from_the_exported_workbook_or_none(
         assert ran.returncode == 2, said
         assert said in ran.stderr
         assert "row " in ran.stderr
-        assert states() == before, "all of a list is decided, or nothing"
+        assert standing(tieout) == before, "all of a list is decided, or nothing"
     book = openpyxl.load_workbook(company / "d.xlsx")
     book["Discrepancies"].title = "Other"
     book.save(company / "renamed.xlsx")
     ran = tieout("discrepancies", "import", "renamed.xlsx", "--by", "Kim")
     assert (ran.returncode, "no sheet 'Discrepancies'" in ran.stderr) == (2, True)
     untouched = tieout("discrepancies", "import", "d.xlsx", "--by", "Kim", "--json")
-    assert (untouched.returncode, document(untouched)["decided"], states()) == (0, [], before)
+    assert (untouched.returncode, document(untouched)["decided"], standing(tieout)) == (0, [], before)
 
     given = in_workbook(company, good)
     tieout("discrepancies", "export", "--output", "d.csv")
@@ -378,17 +372,17 @@ def test_many_differences_are_decided_from_the_exported_workbook_or_none(
             ran = tieout("discrepancies", "import", file, "--by", "Kim")
         assert (ran.returncode, f"more rows than the {most}" in ran.stderr) == (2, True), ran.stderr
     tried = tieout("discrepancies", "import", given, "--by", "Kim", "--dry-run", "--json")
-    assert (tried.returncode, len(document(tried)["decided"]), states()) == (0, 2, before)
+    assert (tried.returncode, len(document(tried)["decided"]), standing(tieout)) == (0, 2, before)
     done = tieout("discrepancies", "import", given, "--by", "Kim")
     assert done.returncode == 0, done.stderr
-    assert states() == {
+    assert standing(tieout) == {
         "X-9": ("accepted", "=agreed", "'Lee", "2030-06-30T23:59:59.999999Z"),
         "R-2": ("acknowledged", before["R-2"][1], before["R-2"][2], None),
     }
     # Exported again, what was accepted says until when, and comes back as it is.
     tieout("discrepancies", "export", "--format", "xlsx", "--output", "d.xlsx")
     again = tieout("discrepancies", "import", in_workbook(company, {"X-9": {"Action": "accept"}}), "--by", "Kim")
-    assert (again.returncode, states()["X-9"][1:]) == (0, ("=agreed", "'Lee", "2030-06-30T23:59:59.999999Z"))
+    assert (again.returncode, standing(tieout)["X-9"][1:]) == (0, ("=agreed", "'Lee", "2030-06-30T23:59:59.999999Z"))
     (company / "books" / "documents-1.csv").write_text(HEAD + SHARED + ONLY_RIGHT.replace("40.00", "41.00"))
     assert tieout("sync").returncode in (0, 4)
     stale = tieout("discrepancies", "import", given, "--by", "Kim")
