@@ -73,6 +73,21 @@ def test_the_short_way_reads_what_the_long_way_reads(case):
     assert (one.Id, one.SyncToken, one.status, one.changed) == (other.Id, other.SyncToken, other.status, other.changed)
 
 
+@given(st.data(), st.sampled_from(list(KINDS)), st.lists(st.booleans(), min_size=2, max_size=4))
+def test_each_document_of_a_page_is_itself(data, entity, odd):
+    """Whether all of the page has its usual shape, or one has not; in whatever order they are looked at."""
+    natives = [
+        {**data.draw(odd_documents(entity) if o else native_documents(entity)), "N": n} for n, o in enumerate(odd)
+    ]
+    body = ENCODE({"QueryResponse": {KINDS[entity]: natives, "startPosition": 1, "maxResults": len(natives)}})
+    found, whole = page(body)["QueryResponse"], exact(body)["QueryResponse"]
+    for n in data.draw(st.permutations(range(len(natives)))):
+        one, other = found[KINDS[entity]][n], whole[KINDS[entity]][n]
+        assert told(qb.read(entity, one, BOOKS)) == told(qb.read(entity, other, BOOKS))
+        assert (one["N"], dict(one)) == (n, other)
+    assert found == whole
+
+
 @given(st.sampled_from(list(KINDS)).flatmap(lambda e: st.tuples(st.just(e), native_documents(e))))
 def test_what_the_short_way_reads_is_what_validation_gives(case):
     entity, native = case
@@ -153,6 +168,11 @@ def test_what_is_not_json_is_refused_whole_also_where_nobody_looks(body):
         b'{"QueryResponse":[{}]}',
         b'{"QueryResponse":{"Invoice":{"Id":"1"}}}',
         b'{"QueryResponse":{"Invoice":[1,null,[2.50]]}}',
+        b'{"QueryResponse":{"Invoice":null}}',
+        b'{"QueryResponse":{"Invoice":[{"Id":"1"}],"maxResults":null}}',
+        b'{"QueryResponse":{"Invoice":[{"Id":"1"}],"CreditMemo":[],"startPosition":1,"maxResults":1,"totalCount":1}}',
+        b'{"QueryResponse":{"Invoice":[{"Id":"1"}],"Invoice":[{"Id":"2"},{"Id":"3"}],"maxResults":2}}',
+        b'{"QueryResponse":{"Invoice":[{"Id":"1"}]},"QueryResponse":{"CreditMemo":[{"Id":"2"}]},"time":"x"}',
         b'{"QueryResponse":{"Customer":[{"Balance":2.50}],"totalCount":1},"time":"2026-01-05T10:00:00-08:00"}',
         b'{"Fault":{"Error":[{"code":"610"}]},"time":"x"}',
         b'{"fault":{"error":[]}}',
@@ -166,9 +186,9 @@ def test_any_other_answer_is_as_it_was_decoded(body):
 def test_a_payload_holds_its_text_or_the_whole_never_both():
     one = received(Entity.INVOICE, USUAL)
     record = qb.get(Entity.INVOICE, one, BOOKS)
-    assert one._text is not None
+    assert one._texts is not None
     assert one["Id"] == head(one).Id == "7"
-    assert one._text is one.shape is None
+    assert one._texts is one.shape is None
     assert qb.get(Entity.INVOICE, one, BOOKS) == record
 
 

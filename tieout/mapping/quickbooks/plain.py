@@ -6,7 +6,6 @@ cannot be read. So nothing is refused here, and no rule holds here that does not
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +29,10 @@ from tieout.model import CENT, MOST_DIGITS, NOTHING, CreditMemo, Invoice, Line, 
 
 _ONE = Decimal(1)
 _INVOICE, _CREDIT_MEMO, _LINE, _REF = maker(Invoice), maker(CreditMemo), maker(Line), maker(Ref)
+# What a document holds before it is filled in, in the order of the model's fields.
+_NOT_TOLD = {"tax_lines": (), "state": PostingState.POSTED}
+_NEW_INVOICE = dict.fromkeys(Invoice.model_fields) | _NOT_TOLD | {"instalments": (), "disputed": False}
+_NEW_CREDIT_MEMO = dict.fromkeys(CreditMemo.model_fields) | _NOT_TOLD | {"applications": ()}
 
 
 class _Unusual(Exception):
@@ -39,41 +42,35 @@ class _Unusual(Exception):
 def read(kind: type[Invoice | CreditMemo], shape: payload.DocumentShape, books: Books) -> Invoice | CreditMemo | None:
     """The record; None where anything is not as it usually is."""
     try:
-        shared = _shared(shape, books)
-        if kind is Invoice:
-            return _INVOICE(_invoice(shared, shape))
-        return _CREDIT_MEMO(_credit_memo(shared, shape))
+        return _invoice(shape, books) if kind is Invoice else _credit_memo(shape, books)
     except (_Unusual, Unreadable, ArithmeticError, ValueError):
         return None
 
 
-def _invoice(shared: dict[str, Any], shape: payload.DocumentShape) -> dict[str, Any]:
-    shared["due"] = _day(shape.DueDate) if shape.DueDate else None
-    shared["instalments"] = ()
-    shared["deposit_applied"] = _amount(shape.Deposit) or NOTHING
-    shared["po_number"] = None
-    shared["disputed"] = False
-    shared["reported_open"] = _amount(shape.Balance)
-    shared["settled_on"] = None
-    return shared
+def _invoice(shape: payload.DocumentShape, books: Books) -> Invoice:
+    values = _NEW_INVOICE.copy()
+    _share(values, shape, books)
+    values["due"] = shape.DueDate
+    values["deposit_applied"] = _amount(shape.Deposit) or NOTHING
+    values["reported_open"] = _amount(shape.Balance)
+    return _INVOICE(values)
 
 
-def _credit_memo(shared: dict[str, Any], shape: payload.DocumentShape) -> dict[str, Any]:
+def _credit_memo(shape: payload.DocumentShape, books: Books) -> CreditMemo:
     left = _amount(shape.RemainingCredit)
-    shared["original_invoice"] = None
-    shared["reason"] = None
-    shared["applications"] = ()
-    shared["reported_open"] = _amount(shape.Balance) if left is None else left
-    shared["group"] = None
-    return shared
+    values = _NEW_CREDIT_MEMO.copy()
+    _share(values, shape, books)
+    values["reported_open"] = _amount(shape.Balance) if left is None else left
+    return _CREDIT_MEMO(values)
 
 
-def _shared(shape: payload.DocumentShape, books: Books) -> dict[str, Any]:
-    """In the order of the model's fields."""
-    detail = {} if shape.TxnTaxDetail is None else shape.TxnTaxDetail
-    posted, total = _day(shape.TxnDate), _amount(shape.TotalAmt)
-    customer = shape.CustomerRef.value if shape.CustomerRef else None
-    if not total or not customer or type(detail) is not dict or shape.GlobalTaxCalculation == "TaxInclusive":
+def _share(values: dict[str, Any], shape: payload.DocumentShape, books: Books) -> None:
+    """Fill in what invoices and credit memos share."""
+    id, version, posted, detail = shape.Id, shape.SyncToken, shape.TxnDate, shape.TxnTaxDetail or {}
+    total, customer = _amount(shape.TotalAmt), shape.CustomerRef.value if shape.CustomerRef else None
+    if not total or not customer or posted is None or shape.GlobalTaxCalculation == "TaxInclusive":
+        raise _Unusual
+    if type(id) is not str or type(version) is not str or type(detail) is not dict:
         raise _Unusual
     currency = (shape.CurrencyRef.value if shape.CurrencyRef else None) or books.home_currency
     tax = _amount(detail.get("TotalTax")) or NOTHING
@@ -81,37 +78,25 @@ def _shared(shape: payload.DocumentShape, books: Books) -> dict[str, Any]:
     lines, subtotal, discount = _lines(shape.Line or [], code, TAXED if tax else UNTAXED, currency)
     if subtotal - discount + tax != total or subtotal.is_signed():
         raise _Unusual
-    body, marker = split_note(shape.PrivateNote) if shape.PrivateNote else (None, None)
     number = shape.DocNumber or None
-    return {
-        "ref": _ref(books.connection, shape, number),
-        "customer": customer,
-        "payer": None,
-        "entity_code": None,
-        "ar_account": (shape.ARAccountRef.value or None) if shape.ARAccountRef else None,
-        "number": identifying(number, NUMBER_LENGTH),
-        "issued": posted,
-        "posted": posted,
-        "currency": currency,
-        "exchange_rate": None if currency == books.home_currency else _number(shape.ExchangeRate),
-        "lines": lines,
-        "tax_lines": tax_lines({"TxnTaxDetail": detail}, tax, lines) if tax or "TaxLine" in detail else (),
-        "subtotal": subtotal,
-        "discount": discount,
-        "tax": tax,
-        "total": total,
-        "memo": memo(body) if body else None,
-        "state": PostingState.POSTED,
-        "voided_on": None,
-        "marker": marker,
-    }
-
-
-def _ref(connection: str, shape: payload.DocumentShape, number: str | None) -> Ref:
-    id, version = shape.Id, shape.SyncToken
-    if type(id) is not str or type(version) is not str:
-        raise _Unusual
-    return _REF({"connection": connection, "id": id, "number": number, "version": version or None})
+    values["ref"] = _REF({"connection": books.connection, "id": id, "number": number, "version": version or None})
+    values["customer"] = customer
+    values["ar_account"] = (shape.ARAccountRef.value or None) if shape.ARAccountRef else None
+    values["number"] = identifying(number, NUMBER_LENGTH)
+    values["issued"] = values["posted"] = posted
+    values["currency"] = currency
+    if currency != books.home_currency:
+        values["exchange_rate"] = _number(shape.ExchangeRate)
+    values["lines"] = lines
+    if tax or "TaxLine" in detail:
+        values["tax_lines"] = tax_lines({"TxnTaxDetail": detail}, tax, lines)
+    values["subtotal"] = subtotal
+    values["discount"] = discount
+    values["tax"] = tax
+    values["total"] = total
+    if shape.PrivateNote:
+        body, values["marker"] = split_note(shape.PrivateNote)
+        values["memo"] = memo(body)
 
 
 def _lines(
@@ -167,16 +152,21 @@ def _number(value: Any) -> Decimal | None:
 
 def _some(value: Any) -> Decimal:
     """The amount as records hold it, of either sign; at most two decimal places are usual."""
-    if type(value) is not Decimal:
-        if type(value) is not int:
-            raise _Unusual
-        if not value:
-            return NOTHING
-        value = Decimal(value)
-    made = value if value.same_quantum(CENT) else value.quantize(CENT)
-    if made != value or made.adjusted() >= MOST_DIGITS:
+    made = value if type(value) is Decimal and value.same_quantum(CENT) else _in_cents(value)
+    if made.adjusted() >= MOST_DIGITS:
         raise _Unusual
     return made or NOTHING
+
+
+def _in_cents(value: Any) -> Decimal:
+    if type(value) is int and not value:
+        return NOTHING
+    if type(value) is not Decimal and type(value) is not int:
+        raise _Unusual
+    made = Decimal(value).quantize(CENT)
+    if made != value:
+        raise _Unusual
+    return made
 
 
 def _amount(value: Any) -> Decimal | None:
@@ -186,9 +176,3 @@ def _amount(value: Any) -> Decimal | None:
     if made.is_signed():
         raise _Unusual
     return made
-
-
-def _day(value: str | None) -> date:
-    if value is None or len(value) != 10:
-        raise _Unusual
-    return date.fromisoformat(value)
