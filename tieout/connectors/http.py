@@ -2,7 +2,7 @@
 
 A `Transport` never repeats a request, never follows a redirect, knows no proxy and checks every certificate. It tells
 apart a request that never left (`Unsent`; `Barred`, if it was not allowed to) from one whose answer was lost (`Lost`);
-`patiently` repeats reads, and nothing else may be repeated.
+`Patience` repeats reads, and nothing else may be repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import requests
 import tenacity
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from tieout.connectors.pinned import UNTIL, Barred, PinnedAdapter, Resolve, Unsent, certificates, looked_up
@@ -191,6 +192,7 @@ class Transport:
         adapter = PinnedAdapter(self._reach, resolve)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._last: tuple[tuple[object, ...], requests.PreparedRequest] | None = None
         self.requests = 0
 
     def __repr__(self) -> str:
@@ -212,7 +214,7 @@ class Transport:
             self.requests += 1
             started = self._clock()
             try:
-                answer = self._send(requests.Request(method, url, dict(headers), params=dict(params or {}), data=body))
+                answer = self._send(method, url, headers, params or {}, body)
             except Exception as error:
                 log.warning("%s %s: %s", method, urlsplit(url).path, type(error).__name__)
                 raise
@@ -223,13 +225,15 @@ class Transport:
                 log.info("%s %s %s in %.0f ms, tid %s", *told)
             return answer
 
-    def _send(self, request: requests.Request) -> Answer:
-        host, started = urlsplit(request.url).netloc, self._clock()
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        host, started = urlsplit(url).netloc, self._clock()
         until = time.monotonic() + self._total
         known = UNTIL.set(until)
         try:
             with self._session.send(
-                self._session.prepare_request(request),
+                self._prepared(method, url, headers, params, body),
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -246,6 +250,22 @@ class Transport:
             raise Lost(f"no answer from {host} that can be read: {type(error).__name__}") from None
         finally:
             UNTIL.reset(known)
+
+    def _prepared(
+        self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str], body: bytes | None
+    ) -> requests.PreparedRequest:
+        """A request of its own. One that differs from the last in nothing but its body is a copy of that one."""
+        alike = method, url, tuple(headers.items()), tuple(params.items())
+        last = self._last
+        if last is None or last[0] != alike:
+            made = requests.PreparedRequest()
+            made.prepare(method, url, CaseInsensitiveDict({**self._session.headers, **headers}), params=params)
+            last = self._last = alike, made
+        request = last[1].copy()
+        if self._session.cookies:
+            request.prepare_cookies(self._session.cookies)
+        request.prepare_body(body, None)
+        return request
 
     def _late(self) -> Lost:
         return Lost(f"the answer took more than {self._total:.0f} s")
@@ -339,42 +359,51 @@ def telling(
     return wait
 
 
-def patiently(
-    read: Callable[[], Result],
-    *,
-    attempts: int = 5,
-    throttled_seconds: float = 60.0,
-    sleep: Callable[[float], None] = time.sleep,
-    jitter: Callable[[], float] = lambda: 0.0,
-) -> Result:
-    """A read, repeated while it raises Again. Waits as told; else a minute when throttled, or 1, 2, 4 … seconds.
+class Patience:
+    """Repeats a read while it raises Again. Waits as told; else a minute when throttled, or 1, 2, 4 … seconds.
 
-    jitter: a number from 0 to 1 that lengthens each wait by up to a quarter. Raises RetriableError after the last, and
-    ConfigError at once for an address that may not be spoken to.
+    jitter: a number from 0 to 1 that lengthens each wait by up to a quarter. Made once for many reads: to make it takes
+    longer than to use it.
     """
 
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        told = error.wait if isinstance(error, Again) else None
-        base = told if told is not None else min(2.0 ** (state.attempt_number - 1), throttled_seconds)
-        return base * (1 + jitter() / 4)
+    def __init__(
+        self,
+        *,
+        attempts: int = 5,
+        throttled_seconds: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            told = error.wait if isinstance(error, Again) else None
+            base = told if told is not None else min(2.0 ** (state.attempt_number - 1), throttled_seconds)
+            return base * (1 + jitter() / 4)
 
-    repeat = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((Again, Unsent, Lost)) & tenacity.retry_if_not_exception_type(Barred),
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=wait,
-        sleep=sleep,
-        reraise=True,
-    )
-    try:
-        return repeat(read)
-    except Again as error:
-        raise RetriableError(
-            f"{error} ({attempts} attempts)", retry_after=error.wait, hint="run again later; nothing was lost"
-        ) from None
-    except Barred as error:
-        raise ConfigError(error.why, hint=error.hint) from None
-    except (Unsent, Lost) as error:
-        raise RetriableError(
-            f"{error} ({attempts} attempts)", hint="check the network, then run again; nothing was lost"
-        ) from None
+        passing = tenacity.retry_if_exception_type((Again, Unsent, Lost))
+        self._attempts = attempts
+        self._repeat = tenacity.Retrying(
+            retry=passing & tenacity.retry_if_not_exception_type(Barred),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=wait,
+            sleep=sleep,
+            reraise=True,
+        )
+
+    def __call__(self, read: Callable[[], Result]) -> Result:
+        """What the read gives. Raises RetriableError after the last attempt.
+
+        Raises ConfigError at once for an address that may not be spoken to.
+        """
+        try:
+            return self._repeat(read)
+        except Again as error:
+            raise RetriableError(
+                f"{error} ({self._attempts} attempts)", retry_after=error.wait, hint="run again later; nothing was lost"
+            ) from None
+        except Barred as error:
+            raise ConfigError(error.why, hint=error.hint) from None
+        except (Unsent, Lost) as error:
+            raise RetriableError(
+                f"{error} ({self._attempts} attempts)", hint="check the network, then run again; nothing was lost"
+            ) from None

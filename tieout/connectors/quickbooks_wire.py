@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tieout.connectors.http import Again, Answer, Lost, Transport, patiently
+from tieout.connectors.http import Again, Answer, Lost, Patience, Transport
 from tieout.connectors.pinned import Unsent
 from tieout.connectors.redact import masked, redact
 from tieout.errors import (
@@ -271,7 +271,7 @@ class Wire:
         attempts: int = 5,
     ) -> None:
         self._name, self._transport, self._token = name, transport, token
-        self._sleep, self._jitter, self._attempts = sleep, jitter, attempts
+        self._patiently = Patience(attempts=attempts, sleep=sleep, jitter=jitter)
         made: Any = _Client
         client = made(company_id=company_id, minorversion=MINOR_VERSION)
         client.base, client.send = api_base, self._exchange
@@ -340,7 +340,7 @@ class Wire:
         return f"{self._client.api_url}/company/{self.company_id}/{path}"
 
     def _patient(self, read: Callable[[], Any]) -> Native:
-        answer = patiently(read, attempts=self._attempts, sleep=self._sleep, jitter=self._jitter)
+        answer = self._patiently(read)
         if not isinstance(answer, dict):
             raise FatalError("QuickBooks' answer is not an object")
         return answer

@@ -61,11 +61,10 @@ def native(kind: str, result: etree._Element, blocks: Blocks | None = None) -> d
             if blocks is not None:
                 blocks.grids |= {column: id for row in lines for column in row}
             continue
-        for child in group.iterchildren("FLD", "LST"):
-            name = child.get("NAME", "")
-            fields[name] = _value(child)
-            if blocks is not None:
-                blocks.heads[name] = id
+        held = {child.get("NAME", ""): _value(child) for child in group.iterchildren("FLD", "LST")}
+        fields |= held
+        if blocks is not None:
+            blocks.heads |= dict.fromkeys(held, id)
     return {"object": kind, "fields": fields, "grids": grids}
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from tieout.connectors.http import Again, Answer, Lost, Pace, Transport, patiently
+from tieout.connectors.http import Again, Answer, Lost, Pace, Patience, Transport
 from tieout.connectors.pinned import Unsent
 from tieout.connectors.redact import masked, redact
 from tieout.connectors.sage_x3_answer import Reply, harmless, plain
@@ -203,6 +203,7 @@ class Wire:
 
     def __post_init__(self) -> None:
         self._pace = Pace(per_minute=10**6, per_second=10**6, at_once=self.width, sleep=self.sleep)
+        self._patiently = Patience(attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
         self._idle: list[_Worker] = []
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
@@ -235,7 +236,7 @@ class Wire:
                 raise Again(str(why)) from None
 
         try:
-            return patiently(once, attempts=self.attempts, sleep=self.sleep, jitter=self.jitter)
+            return self._patiently(once)
         except RetriableError as why:
             if not faults:
                 raise

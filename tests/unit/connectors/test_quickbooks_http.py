@@ -28,6 +28,8 @@ def serving(answer):
             seen.append(self.path)
             answer(self)
 
+        do_POST = do_GET
+
         def log_message(self, *_):
             pass
 
@@ -60,6 +62,33 @@ def test_a_redirect_is_an_answer_and_not_followed():
     with serving(lambda h: say(h, 302, Location="/elsewhere")) as (url, seen):
         assert get(Transport(), f"{url}/a").status == 302
         assert seen == ["/a"]
+
+
+def test_a_request_says_what_it_was_given_and_nothing_of_the_one_before():
+    asked = [
+        ("POST", {"Authorization": "Basic eDp5eno="}, {}, b"first"),
+        ("POST", {"Authorization": "Basic eDp5eno="}, {}, b"the second"),
+        ("POST", {"Authorization": "Bearer 7c1d-token"}, {}, b"the second"),
+        ("POST", {}, {"n": "1"}, b""),
+        ("GET", {}, {"n": "1"}, None),
+        ("GET", {"n": "1"}, {}, None),
+    ]
+    heard = []
+
+    def answer(handler):
+        told = handler.headers
+        body = handler.rfile.read(int(told.get("Content-Length", 0)))
+        heard.append((handler.command, told.get("Authorization"), handler.path, body, told.get("Cookie")))
+        say(handler, 200, **({"Set_Cookie": f"session={len(heard)}"} if len(heard) in (1, 4) else {}))
+
+    with serving(answer) as (url, _), contextlib.closing(Transport()) as transport:
+        for method, headers, params, body in asked:
+            transport.send(method, f"{url}/a", headers=headers, params=params, body=body)
+    cookies = [None, *["session=1"] * 3, *["session=4"] * 2]
+    assert heard == [
+        (method, headers.get("Authorization"), f"/a?n={params['n']}" if params else "/a", body or b"", cookie)
+        for (method, headers, params, body), cookie in zip(asked, cookies, strict=True)
+    ]
 
 
 def test_an_answer_may_not_be_larger_than_the_limit():

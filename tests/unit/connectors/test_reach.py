@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.connectors.test_quickbooks_http import get, say, serving
-from tieout.connectors.http import Lost, Transport, patiently
+from tieout.connectors.http import Lost, Patience, Transport
 from tieout.connectors.pinned import Barred, Unsent, looked_up
 from tieout.connectors.quickbooks_oauth import app_of
 from tieout.connectors.reach import Reach, place_of
@@ -139,7 +139,7 @@ def test_a_refused_address_is_a_matter_of_settings_and_not_asked_again():
         return get(Transport(reach=Reach("x3", False), resolve=Names(["10.1.2.3"])), "https://sage.example:8124/")
 
     with pytest.raises(ConfigError, match=r"sage\.example leads to 10\.1\.2\.3, a private address") as told:
-        patiently(read, sleep=lambda _: None)
+        Patience(sleep=lambda _: None)(read)
     assert told.value.hint.endswith("set on_premises = true in [connection.x3]")
     assert asked == [1]
 

@@ -11,6 +11,7 @@ Formats: dates YYYYMMDD, decimals with a point and no exponent, menus as their n
 
 from __future__ import annotations
 
+import contextlib
 import re
 import textwrap
 import unicodedata
@@ -139,13 +140,10 @@ def day(raw: str | None, path: str) -> date | None:
     """A plain date, YYYYMMDD; None where X3 has none."""
     if raw is None or raw in _NO_DATES:
         return None
-    refusal = Unreadable(path, raw, "should be a date as YYYYMMDD")
-    if not _DAY.fullmatch(raw):
-        raise refusal
-    try:
-        return date(int(raw[:4]), int(raw[4:6]), int(raw[6:]))
-    except ValueError:
-        raise refusal from None
+    with contextlib.suppress(ValueError):
+        if _DAY.fullmatch(raw):
+            return date.fromisoformat(raw)
+    raise Unreadable(path, raw, "should be a date as YYYYMMDD")
 
 
 def stamped(value: date) -> str:
