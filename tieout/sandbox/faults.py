@@ -305,11 +305,38 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server for a thread: no signal handlers."""
+    """A uvicorn server for a thread: no signal handlers, and an end that waits for nothing but answers under way.
+
+    uvicorn itself looks every tenth of a second whether to end, and then waits as long again.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def end(self) -> None:
+        """From another thread: take no more requests, drop what is not answered within a tenth of a second."""
+        self.should_exit = self.force_exit = True
+        if self._loop is not None:  # else it is about to look
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def main_loop(self) -> None:
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # which sets the date of answers
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for taking in (*self.servers, *(sockets or ())):
+            taking.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=0.1)
 
 
 @contextlib.contextmanager
@@ -345,7 +372,7 @@ def listening(app: App, *, port: int = 0) -> Iterator[int]:
     try:
         yield sock.getsockname()[1]
     finally:
-        server.should_exit = server.force_exit = True
+        server.end()
         thread.join(timeout=10)
         sock.close()
 
