@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +14,10 @@ from typing import Any
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+
+from tieout.sync import store
 
 ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile(
@@ -44,6 +49,40 @@ def _execute_parsed(con: duckdb.DuckDBPyConnection, query: Any, *more: Any, **na
 
 
 duckdb.DuckDBPyConnection.execute = _execute_parsed
+
+# No test cuts the power, and what was written outlives a process that is killed: nothing here waits for the disk, which
+# would take longer than all else that a commit does. `fstat` refuses what `fsync` would: a file that is not open.
+os.fsync = os.fstat
+
+
+@sa.event.listens_for(sa.pool.Pool, "checkout")
+def _undelayed(connection: Any, *_: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
+# Alembic takes forty milliseconds to make the tables of a state database, and thousands are made. The first of a process
+# is made by it; the next new ones in SQLite are copies of that one, as it was when it was new.
+_upgrade = store._upgrade
+_tables: list[sqlite3.Connection] = []
+
+
+def _made_or_copied(engine: sa.Engine) -> None:
+    with closing(engine.raw_connection()) as held:
+        found = held.driver_connection
+        new = isinstance(found, sqlite3.Connection) and not found.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if new and _tables:
+            _tables[0].backup(found)
+            return
+    _upgrade(engine)
+    if new:
+        with closing(engine.raw_connection()) as held:
+            made = sqlite3.connect(":memory:", check_same_thread=False)
+            held.driver_connection.backup(made)
+            _tables.append(made)
+
+
+store._upgrade = _made_or_copied
 
 
 @pytest.fixture

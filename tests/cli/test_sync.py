@@ -412,7 +412,10 @@ def test_books_of_different_home_currencies_are_refused_by_check_and_by_the_firs
     assert tieout("sync").returncode == 4, "nothing of the refused books was kept"
 
 
-def test_a_locked_database_is_temporary_and_loses_nothing(tieout: Run, company: Path) -> None:
+def test_a_locked_database_is_temporary_and_loses_nothing(
+    tieout: Run, company: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tieout.sync.store.LOCK_SECONDS", 0.2)  # ten seconds show no more
     tieout("sync")
     before = document(tieout("discrepancies", "list", "--json"))
     holder = sqlite3.connect(company / "tieout.db", isolation_level=None)

