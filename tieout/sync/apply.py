@@ -318,23 +318,24 @@ def answered(work: Work, intent: dict[str, Any], target: Target, written: Writte
     confirm(work, intent | {"native_id": written.id, "state": "applied", "answer": told}, target)
 
 
+_INTENT = schema.intent.c
+_WAITING = sa.select(schema.intent).where(
+    _INTENT.connection == sa.bindparam("connection"), _INTENT.state == "sending", _INTENT.pair == sa.bindparam("pair")
+)
+
+
 def flush(work: Work) -> list[str]:
     """Hand over buffered writes, then mark their intents as emitted. Returns the files.
 
     Raises LeaseHeldError where another run took over meanwhile, and RetriableError where that is not known just now.
     """
     files: list[str] = []
-    t = schema.intent
     for target in work.targets.values():
         if target.connector.capabilities.synchronous:
             continue
         permit = work.monotonic() + PERMIT_SECONDS
         with work.store.writing(work.lease, run=work.run) as tx:
-            waiting = tx.all(
-                sa.select(t).where(
-                    t.c.connection == target.connector.name, t.c.state == "sending", t.c.pair == work.pair
-                )
-            )
+            waiting = tx.all(_WAITING, connection=target.connector.name, pair=work.pair)
         if not waiting:
             continue
         if work.monotonic() > permit:

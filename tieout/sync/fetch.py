@@ -154,10 +154,8 @@ def _refuse_older(store: Store, connector: Connector, entity: Entity, pull: Pull
     """
     if pull.as_of is None:
         return
-    t = schema.snapshot
     believed = (store.clock() + timedelta(days=1)).date().isoformat()
-    where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.complete == 1, t.c.as_of <= believed
-    last = store.rows(sa.select(t).where(*where).order_by(t.c.as_of.desc(), t.c.read_at.desc()).limit(1))
+    last = store.rows(_LAST_EXPORT, connection=connector.name, entity=entity.value, believed=believed)
     if not last:
         return
     known = last[0]["as_of"], loads(last[0]["proof"]).get("sequence") or 0
@@ -170,6 +168,16 @@ def _refuse_older(store: Store, connector: Connector, entity: Entity, pull: Pull
             f"the newest export is {by} was read already: it is used for nothing",
             hint="export again, or put the newer file back",
         )
+
+
+_SNAPSHOT = schema.snapshot.c
+# The newest whole export; none that is dated after the day that is `believed`.
+_LAST_EXPORT = (
+    sa.select(schema.snapshot)
+    .where(schema.of_entity(schema.snapshot), _SNAPSHOT.complete == 1, _SNAPSHOT.as_of <= sa.bindparam("believed"))
+    .order_by(_SNAPSHOT.as_of.desc(), _SNAPSHOT.read_at.desc())
+    .limit(1)
+)
 
 
 def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) -> str | None:

@@ -26,6 +26,17 @@ from tieout.sync.work import on_its_way
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APPLY, OpKind.VOID: Op.VOID}
 _TOLD = 5  # ids of one sentence
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
+_RECORD = schema.xref.c
+_GIVEN_UP = sa.select(_RECORD.connection, _RECORD.entity, _RECORD.native_id).where(_RECORD.state == "tombstone")
+_REFUSED = (
+    sa.select(schema.intent)
+    .join(schema.run, schema.run.c.id == schema.intent.c.run)
+    .where(
+        schema.intent.c.pair == sa.bindparam("pair"),
+        schema.intent.c.state == "rejected",
+        schema.run.c.config_hash == sa.bindparam("config"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -211,9 +222,7 @@ class Permits:
 
     def _given_up(self) -> set[tuple[str, str, str]]:
         """Connection, entity and id of records that a person had made again as others."""
-        x = schema.xref
-        columns = x.c.connection, x.c.entity, x.c.native_id
-        rows = self.sides.store.rows(sa.select(*columns).where(x.c.state == "tombstone"))
+        rows = self.sides.store.rows(_GIVEN_UP)
         return {(r["connection"], r["entity"], r["native_id"]) for r in rows}
 
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -221,16 +230,8 @@ class Permits:
 
         A create is refused as it was made from its source's facts; other keys say themselves what they change.
         """
-        i, r = schema.intent, schema.run
-        rows = self.sides.store.rows(
-            sa.select(i)
-            .join(r, r.c.id == i.c.run)
-            .where(
-                i.c.pair == self.sides.pair.name,
-                i.c.state == "rejected",
-                r.c.config_hash == self.sides.pair.config_hash,
-            )
-        )
+        pair = self.sides.pair
+        rows = self.sides.store.rows(_REFUSED, pair=pair.name, config=pair.config_hash)
         out = {}
         for row in rows:
             source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""

@@ -186,12 +186,17 @@ _REMEDIES = {
 }
 
 
+_ON_ITS_WAY = sa.select(schema.intent).where(
+    schema.intent.c.connection == sa.bindparam("connection"),
+    schema.intent.c.state.in_(OPEN),
+    schema.intent.c.op != OpKind.VOID.value,
+)
+
+
 def on_its_way(store: Store, book: Book) -> dict[str, Decimal]:
     """{invoice: what open writes of any pair would apply to it beyond what the book shows}, by native id."""
-    t = schema.intent
-    open_ = t.c.connection == book.connection, t.c.state.in_(OPEN), t.c.op != OpKind.VOID.value
     sums: dict[str, Decimal] = {}
-    for row in store.rows(sa.select(t).where(*open_)):
+    for row in store.rows(_ON_ITS_WAY, connection=book.connection):
         native = book.natives.get(row["subject"], "")
         held = book.held.get((Entity(row["entity"]), native))
         before = standing(held.record if held else None, invoiced=True)
