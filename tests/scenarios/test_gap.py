@@ -210,6 +210,51 @@ def test_what_the_target_cuts_off_or_computes_is_written_anew_when_home_changes_
     assert world.run().operations == []
 
 
+@pytest.mark.parametrize("field", ["memo", "total"])
+def test_what_somebody_sets_back_after_a_write_whose_answer_was_lost_is_not_written_over(field: str) -> None:
+    """The version tells that the record was touched, if not what became of the write."""
+    values = {"memo": ("first", "second", "third"), "total": (D("30.00"), D("31.00"), D("32.00"))}[field]
+
+    def as_(value: Any) -> dict[str, Any]:
+        return {field: value} | ({"subtotal": value} if field == "total" else {})
+
+    world = World()
+    bill = world.l.put(invoice(world.l.put(customer()).ref.id, "30.00", number="L-1", memo="first"))
+    world.run()
+    world.l.edit(Entity.INVOICE, bill.ref.id, **as_(values[1]))
+    world.fail("right", Fault(FaultKind.LOSE_RESPONSE, op="update", entity=Entity.INVOICE))
+    world.run()
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.edit(Entity.INVOICE, mirror.ref.id, **as_(values[0]))
+    report = world.run(tick=900)
+    assert any("set back by somebody, or never carried out" in d.cause for d in report.discrepancies)
+    for conflict in (False, True):
+        for _ in range(2):
+            report = world.run()
+            assert report.operations == []
+            assert conflict == any("conflict" in d.cause for d in report.discrepancies)
+            assert any(d.delta or d.field == "memo" for d in report.discrepancies)
+        world.l.edit(Entity.INVOICE, bill.ref.id, **as_(values[2]))
+    assert getattr(world.r.all(Entity.INVOICE)[0], field) == values[0]
+    # Once both agree, what is changed at home goes there again.
+    world.l.edit(Entity.INVOICE, bill.ref.id, **as_(values[0]))
+    assert world.run().discrepancies == []
+    world.l.edit(Entity.INVOICE, bill.ref.id, **as_(values[1]))
+    world.run()
+    assert getattr(world.r.all(Entity.INVOICE)[0], field) == values[1]
+
+
+def test_what_is_sent_again_after_a_lost_request_is_no_conflict() -> None:
+    world = World()
+    bill = world.l.put(invoice(world.l.put(customer()).ref.id, "30.00", number="L-1", memo="first"))
+    world.run()
+    world.l.edit(Entity.INVOICE, bill.ref.id, memo="second")
+    world.fail("right", Fault(FaultKind.LOSE_REQUEST, op="update", entity=Entity.INVOICE))
+    world.run()
+    report = world.settle(2)
+    assert (world.r.all(Entity.INVOICE)[0].memo, report.discrepancies) == ("second", [])
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_text_that_somebody_enters_right_before_a_void_is_named(target: str) -> None:
     world = World(right=target)

@@ -279,6 +279,32 @@ def agree(
     return sorted({*off, *came.edited})
 
 
+def doubt(work: Work, intent: dict[str, Any], target: Target, now: Observation) -> None:
+    """Set both bases to a change that nobody can say was carried out: what the target holds is not written over.
+
+    now: shows what was to be changed as it was before, but was touched since: by somebody who set it back, or elsewhere
+    """
+    source, entity = work.other(target), Entity(intent["entity"])
+    operation, read = loads(intent["operation"]), work.facts_of(entity, now, target)
+    home = source.book.held.get((entity, source.book.natives.get(intent["subject"], "")))
+    shared = source.book.shared(home) if home is not None else None
+    if home is None or shared is None or read is None or isinstance(now.record, RecordError):
+        return
+    wrote = {f["name"]: f["after"] for f in operation["fields"]}
+    here = facts(entity, shared, work.common(entity)) | wrote
+    held = Held(entity, now.id, now.record, now.version, now.existence, None, None)
+    names = wrote.keys()
+    with work.store.writing(work.lease, run=work.run) as tx:
+        bases = []
+        for side, record, said, unsure in ((target, held, read, frozenset(names)), (source, home, here, frozenset())):
+            told = changed(work, tx, intent, side, now=said, operation=operation)
+            which = work.pair, intent["subject"], side.connector.name
+            bases.append(moved_base(tx, *which, now=told, held=record, names=names, unsure=unsure))
+        set_bases(tx, work.pair, bases)
+    sent = "; ".join(f"{n}: sent {_text(wrote[n])}, holds {_text(read.get(n))}" for n in sorted(wrote))
+    work.blame(intent, "", "WRITE_ALTERED", f"outcome_unknown: set back by somebody, or never carried out: {sent}")
+
+
 def sent_of(work: Work, intent: Mapping[str, Any], target: Target) -> Facts:
     """What a write sent, as the target holds it."""
     wanted = own(from_json(Entity(intent["entity"]), loads(intent["request"])))

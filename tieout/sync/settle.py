@@ -16,12 +16,14 @@ from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.apply import candidates, send
-from tieout.sync.confirm import confirm, finish, sent_of
+from tieout.sync.confirm import confirm, doubt, finish, sent_of
 from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
 from tieout.sync.overwritten import known, listed, lost
 from tieout.sync.store import instant, loads, stamp
 from tieout.sync.work import OPEN, Target, Work
+
+KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
 
 
 def recover(work: Work) -> list[dict[str, Any]]:
@@ -30,13 +32,10 @@ def recover(work: Work) -> list[dict[str, Any]]:
     What goes into files left with them, or is cancelled; that is looked at again each time, since a run that slept may
     have gone on.
     """
-    t = schema.intent
     names = [target.connector.name for target in work.targets.values()]
-    again = sa.and_(t.c.state == "cancelled", t.c.error_class == KEPT_BACK)
-    found = t.c.connection.in_(names), t.c.pair == work.pair, sa.or_(t.c.state.in_(OPEN), again)
-    left = {name: _left(work, name, sa.or_(t.c.state == "sending", again)) for name in names}
+    left = {name: _left(work, name) for name in names}
     with work.store.writing(work.lease, run=work.run) as tx:
-        rows = tx.all(sa.select(t).where(*found))
+        rows = tx.all(_UNSETTLED, connections=names, pair=work.pair)
         for row in rows:
             state, why = _caught(work, row, left[row["connection"]])
             if state == row["state"]:
@@ -47,6 +46,20 @@ def recover(work: Work) -> list[dict[str, Any]]:
                 work.close_attempt(tx, row, state)
             tx.audit(state, "intent", row["id"], {"key": row["key"], "why": why})
     return [r for r in rows if r["state"] in ("unknown", "applied", "emitted", "stuck")]
+
+
+_INTENT = schema.intent.c
+_KEPT_BACK = sa.and_(_INTENT.state == "cancelled", _INTENT.error_class == KEPT_BACK)
+_UNSETTLED = sa.select(schema.intent).where(
+    _INTENT.connection.in_(sa.bindparam("connections", expanding=True)),
+    _INTENT.pair == sa.bindparam("pair"),
+    sa.or_(_INTENT.state.in_(OPEN), _KEPT_BACK),
+)
+_CAUGHT = sa.select(_INTENT.key).where(
+    _INTENT.connection == sa.bindparam("connection"),
+    _INTENT.pair == sa.bindparam("pair"),
+    sa.or_(_INTENT.state == "sending", _KEPT_BACK),
+)
 
 
 def _caught(work: Work, row: dict[str, Any], left: frozenset[str]) -> tuple[str, str]:
@@ -63,13 +76,12 @@ def _caught(work: Work, row: dict[str, Any], left: frozenset[str]) -> tuple[str,
             return other, ""
 
 
-def _left(work: Work, name: str, caught: sa.ColumnElement[bool]) -> frozenset[str]:
+def _left(work: Work, name: str) -> frozenset[str]:
     """Of the caught writes of a connection, the keys of those that left in a file."""
-    connector, t = work.target_of(name).connector, schema.intent
+    connector = work.target_of(name).connector
     if connector.capabilities.synchronous:
         return frozenset()
-    query = sa.select(t.c.key).where(t.c.connection == name, t.c.pair == work.pair, caught)
-    keys = frozenset(row["key"] for row in work.store.rows(query))
+    keys = frozenset(row["key"] for row in work.store.rows(_CAUGHT, connection=name, pair=work.pair))
     # A connector that cannot say so may have handed it over: an export, or a person, says what became of that.
     return keys & frozenset(connector.handed_over()) if keys and isinstance(connector, HandingOver) else keys
 
@@ -174,9 +186,23 @@ def settle_change(work: Work, intent: dict[str, Any], target: Target) -> None:
     if shows(work, intent, now, target):
         work.end(intent, "applied", "applied", "read back", native_id=now.id)
         confirm(work, intent | {"native_id": now.id, "state": "applied"}, target)
-    else:
-        # Not done, or changed by someone else: either way the next plan starts from what is there now.
-        work.end(intent, "stale", "not_applied", "read back: it was not carried out")
+        return
+    # Not done, or changed by someone else: either way the next plan starts from what is there now.
+    why = "read back: it was not carried out"
+    if _touched(work, intent, (before, now), target):
+        doubt(work, intent, target, now)
+        why = "read back: it is as before, under another version: not carried out, or set back by somebody"
+    work.end(intent, "stale", "not_applied", why)
+
+
+def _touched(work: Work, intent: dict[str, Any], reads: tuple[Observation, Observation], target: Target) -> bool:
+    """Whether somebody or something changed a record that shows what was to be written as it was before, and now."""
+    before, now = reads
+    if intent["op"] == OpKind.VOID.value or not target.connector.capabilities.versioned:
+        return False
+    was, is_ = (work.facts_of(o.entity, o, target) or {} for o in reads)
+    names = [f["name"] for f in loads(intent["operation"])["fields"] if f["name"] in was]
+    return before.version != now.version and bool(names) and all(was[n] == is_.get(n) for n in names)
 
 
 def shows(work: Work, intent: dict[str, Any], now: Observation, target: Target) -> bool:
@@ -231,7 +257,6 @@ def _not_shown(work: Work, intent: dict[str, Any]) -> None:
 
 
 KEY_MARGIN = 60
-KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
 
 
 def _unpacked(intent: dict[str, Any]) -> Observation | None:
