@@ -27,6 +27,7 @@ from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
 from tests.simulation.suites import PLACES, Job, in_order, jobs, seconds, singles, small, some_of
+from tests.simulation.truth import LOADED_OVER, OVER_TYPED
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
 COLUMNS = {
@@ -43,6 +44,8 @@ COLUMNS = {
     "no intent": "writes_without_intent",
     "fencing": "writes_of_two_epochs",
 }
+
+LIMITS = (OVER_TYPED, LOADED_OVER)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,6 +128,8 @@ def replay(args: argparse.Namespace) -> int:
         if args.points or point.action != GO:
             print(f"{point.number:6}  worker {point.worker}  {point.where:22}  {point.action}")
     print(f"at rest after {outcome.runs} more runs; listed: {dict(outcome.codes) or 'nothing'}")
+    for limit, times in outcome.met.items():
+        print(f"nobody can notice: {limit}: {times}")
     print(outcome if outcome.wrong else f"{schedule}\n  nothing is wrong")
     return 1 if outcome.wrong else 0
 
@@ -144,8 +149,9 @@ def briefly(schedule: Schedule) -> dict[str, Any]:
         outcome: Outcome = carry_out(schedule, memo=zlib.crc32(str(schedule).encode()) % 50 != 0)
     except Exception as error:
         words = f"{schedule}\n  raised: {error!r}"
-        return {"wrong": [("raised", f"{type(error).__name__}: {error}")], "words": words, "struck": {}}
-    return {"wrong": outcome.wrong, "words": str(outcome), "struck": dict(outcome.struck)}
+        return {"wrong": [("raised", f"{type(error).__name__}: {error}")], "words": words, "struck": {}, "met": {}}
+    said = {"wrong": outcome.wrong, "words": str(outcome)}
+    return said | {"struck": dict(outcome.struck), "met": dict(outcome.met)}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -199,6 +205,7 @@ class Part:
     kinds: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     firsts: int = 0
@@ -215,6 +222,7 @@ class Part:
         self.pairs += found["of"]
         for result in found["results"]:
             self.struck.update({".".join(where): n for where, n in result["struck"].items()})
+            self.met.update(result["met"])
             self.wrong.update({COLUMNS.get(kind, "other") for kind, _ in result["wrong"]})
             if result["wrong"]:
                 self.failures.append(result["words"].splitlines()[0])
@@ -257,6 +265,9 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
         "actions_covered": sum(1 for one in declared if struck[one]),
         "failed": before.get("failed", 0) + len(part.failures),
         **{n: before.get(n, 0) + part.wrong[n] for n in dict.fromkeys([*COLUMNS.values(), "other"])},
+        "schedules_that_met_a_limit": dict.fromkeys(LIMITS, 0)
+        | before.get("schedules_that_met_a_limit", {})
+        | dict(Counter(before.get("schedules_that_met_a_limit", {})) + part.met),
         "runs": [*before.get("runs", []), row],
         "seeds_of_failures": [*before.get("seeds_of_failures", []), *failures],
         "actions_not_struck": [one for one in declared if not struck[one]],

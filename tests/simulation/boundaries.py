@@ -178,10 +178,10 @@ class Driver:
     # ── workers, one at a time ───────────────────────────────────────────────────────────────────────────────────
 
     def run(self, body: Callable[[Worker], Any]) -> None:
-        """Let a worker make a run, and whoever is started while it pauses; ends when all of them have ended."""
+        """Let a worker make a run, in this thread, and others while it pauses, in theirs; ends when all of them have."""
         self.crew = []
         self.body = body
-        self._start()
+        self._life(self._new())
         self.main.acquire()
         self.now = None
         for worker in self.crew:
@@ -198,12 +198,12 @@ class Driver:
         worker = self.processes[int(name)]
         return worker.dead or worker.done
 
-    def _start(self) -> None:
+    def _new(self) -> Worker:
         worker = Worker(len(self.crew) + 1, self.body)
         self.crew.append(worker)
         self.processes.append(worker)
         self.now = worker
-        threading.Thread(target=self._life, args=(worker,), name=f"worker-{worker.number}", daemon=True).start()
+        return worker
 
     def _life(self, worker: Worker) -> None:
         try:
@@ -222,7 +222,8 @@ class Driver:
         """Let another worker run: a new one while there may be more, else one that pauses."""
         others = [w for w in self.crew if not w.done and w is not worker]
         if len(self.crew) < self.most:
-            self._start()
+            new = self._new()
+            threading.Thread(target=self._life, args=(new,), name=f"worker-{new.number}", daemon=True).start()
         elif others:
             self.now = others[0]
             others[0].baton.release()

@@ -1,7 +1,9 @@
 """Comparisons made once: thousands of schedules come by the same two ledgers, and a comparison depends on nothing else.
 
-The key is all that a comparison is made from, with subjects by their order: which ones they are, it only passes on. Every fiftieth schedule of `run` does without, so that a key that lacks
-something would show.
+It is looked up twice. First by the books, which takes no time; then by the rows that they become in the tables of the
+comparison, which are all that it is made from: much of what books say differs without a trace there. Subjects count by
+their order, and so do texts that people enter: which ones they are, a comparison only passes on. Every fiftieth schedule
+of `run` does without, so that a key that lacks something would show.
 """
 
 from __future__ import annotations
@@ -15,22 +17,28 @@ from typing import Any
 from unittest import mock
 
 from tieout import compare
+from tieout.compare import tables
 from tieout.model import Entity, as_json
 from tieout.sync.book import Book
 from tieout.sync.links import Relation, joined
 from tieout.sync.store import loads
 
 _KNOWN: dict[bytes, bytes] = {}
+_OF_ROWS: dict[bytes, bytes] = {}
 _PLAIN: dict[str | None, str] = {}
 _SUBJECT = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_ENTERED = re.compile(r"\bby hand \d+")
 MOST = 50_000
+_FRESH = Relation.fresh
+_INSERT = tables.insert
 
 
 class _Asked:
     """A relation that is made only if what is asked of it is not known."""
 
-    def __init__(self, relation: Relation, kw: dict[str, Any]) -> None:
-        self.relation, self.kw = relation, kw
+    def __init__(self, relation: Relation, kw: dict[str, Any], loaded: dict[tuple[str, str], Any]) -> None:
+        """loaded: the rows of the tables of this relation, as it was made last, by side and table"""
+        self.relation, self.kw, self.loaded = relation, kw, loaded
 
     def key(self) -> str:
         """All that the relation is made from: but not the versions of records, of which it holds none."""
@@ -55,6 +63,20 @@ class _Asked:
         rest = {k: sorted(v) if isinstance(v, (set, frozenset)) else v for k, v in self.kw.items() if k != "kept"}
         return repr((said, sorted(rest.items())))
 
+    def made(self) -> tuple[Any, str]:
+        """The relation, of which nothing is in the database yet, and what will be in its tables."""
+        with mock.patch.object(tables, "insert", lambda _con, *table_and_rows: self._noted(*table_and_rows)):
+            con = _FRESH(self.relation, **self.kw)
+        return con, repr([(table, sorted(map(repr, rows))) for table, rows in sorted(self.loaded.items())])
+
+    def _noted(self, side: str, table: str, rows: Any) -> None:
+        self.loaded[(side, table)] = rows
+
+    def filled(self, con: Any) -> Any:
+        for (side, table), rows in self.loaded.items():
+            _INSERT(con, side, table, rows)
+        return con
+
 
 def _without_version(record: dict[str, Any]) -> str:
     return repr(record | {"ref": {k: v for k, v in record["ref"].items() if k != "version"}})
@@ -72,17 +94,18 @@ def _plain(book: Book) -> dict[str | None, str]:
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
     """Let comparisons and matches be looked up while this lasts."""
-    fresh, run, match = Relation.fresh, compare.run, compare.match
+    run, match = compare.run, compare.match
+    loaded: dict[int, tuple[Relation, dict[tuple[str, str], Any]]] = {}
 
     def asked(self: Relation, **kw: Any) -> Any:
-        return _Asked(self, kw)
+        return _Asked(self, kw, loaded.setdefault(id(self), (self, {}))[1])
 
-    def run_once(con: Any, **kw: Any) -> Any:
+    def run_once(con: _Asked, **kw: Any) -> Any:
         plain = {k: sorted(v) if isinstance(v, (set, frozenset)) else v for k, v in kw.items()}
-        return _look(con.key() + repr(sorted(plain.items())), lambda: run(fresh(con.relation, **con.kw), **kw))
+        return _look(con, repr(sorted(plain.items())), lambda made: run(made, **kw))
 
-    def match_once(con: Any) -> Any:
-        return _look("match" + con.key(), lambda: match(fresh(con.relation, **con.kw)))
+    def match_once(con: _Asked) -> Any:
+        return _look(con, "match", match)
 
     with (
         mock.patch.object(Relation, "fresh", asked),
@@ -92,21 +115,34 @@ def remembered() -> Iterator[None]:
         yield
 
 
-def _look(asked: str, make: Callable[[], Any]) -> Any:
+def _look(con: _Asked, how: str, make: Callable[[Any], Any]) -> Any:
+    """What is known of the same question about the same books, or else about the same rows."""
+
+    def by_rows() -> Any:
+        made, rows = con.made()
+        return _known(_OF_ROWS, rows + how, lambda: make(con.filled(made)))
+
+    return _known(_KNOWN, con.key() + how, by_rows)
+
+
+def _known(known: dict[bytes, bytes], asked: str, make: Callable[[], Any]) -> Any:
     """What is known of the same question about other subjects in the same order, with these in their places."""
-    subjects = sorted(set(_SUBJECT.findall(asked)))
-    places = {subject: f"{n:036d}" for n, subject in enumerate(subjects)}
-    key = hashlib.sha256(_SUBJECT.sub(lambda found: places[found[0]], asked).encode()).digest()
-    if key not in _KNOWN:
-        if len(_KNOWN) >= MOST:
-            _KNOWN.clear()
+    places = {subject: f"{n:036d}" for n, subject in enumerate(sorted(set(_SUBJECT.findall(asked))))}
+    entered = sorted(set(_ENTERED.findall(asked)))
+    if all(len(text) == len("by hand 1") for text in entered):
+        places |= {text: f"by hand {chr(ord('A') + n)}" for n, text in enumerate(entered)}
+    plain = _ENTERED.sub(lambda found: places.get(found[0], found[0]), asked)
+    key = hashlib.sha256(_SUBJECT.sub(lambda found: places[found[0]], plain).encode()).digest()
+    if key not in known:
+        if len(known) >= MOST:
+            known.clear()
             _PLAIN.clear()
         made = pickle.dumps(make())
         for subject, place in places.items():
             made = made.replace(subject.encode(), place.encode())
         assert not _SUBJECT.search(made.decode("latin-1")), "a comparison speaks of a subject that it was not asked of"
-        _KNOWN[key] = made
-    made = _KNOWN[key]
+        known[key] = made
+    made = known[key]
     for subject, place in places.items():
         made = made.replace(place.encode(), subject.encode())
     return pickle.loads(made)  # our own bytes

@@ -80,6 +80,7 @@ class Outcome:
     end: list[Any] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     runs: int = 0
+    met: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         return "\n".join([str(self.schedule), *(f"  {kind}: {words}" for kind, words in self.wrong)])
@@ -88,7 +89,9 @@ class Outcome:
 class World:
     """Two sets of books, a state database that several workers may open, and the time that passes for all."""
 
-    def __init__(self, target: str, *, folder: Path, start: Start | None = None) -> None:
+    def __init__(self, target: str, *, folder: Path, start: Start | None = None, quick: bool = True) -> None:
+        """quick: what is known of statements and comparisons is used"""
+        self.quick = quick
         self.target, self.file, self.folder = target, target == "file", folder
         # Where the target promises nothing, a write is safe only as long as it lands within a known time.
         self.bounded = target == "searchable_marker"
@@ -228,9 +231,9 @@ def _tables() -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _world(target: str, start: Start | None = None) -> Iterator[World]:
+def _world(target: str, start: Start | None = None, *, quick: bool = True) -> Iterator[World]:
     with tempfile.TemporaryDirectory() if target == "file" else contextlib.nullcontext("nowhere") as folder:
-        world = World(target, folder=Path(folder), start=start)
+        world = World(target, folder=Path(folder), start=start, quick=quick)
         try:
             yield world
         finally:
@@ -269,7 +272,7 @@ def carry_out(schedule: Schedule, *, memo: bool = True, scripted: Decide | None 
 def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None, *, memo: bool = True) -> Outcome:
     start = _start(schedule.story, schedule.target)
     known = remembered() if memo else contextlib.nullcontext()
-    with _world(schedule.target, start) as world, same_every_time(world, first=1_000_000), known:
+    with _world(schedule.target, start, quick=memo) as world, same_every_time(world, first=1_000_000), known:
         world.driver = driver = Driver(world, decide, workers=schedule.workers, apart=schedule.apart)
         world.store.driver = driver
         for n in range(schedule.troubled):
@@ -286,4 +289,5 @@ def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None,
         end = state_of(world)
     if not schedule.seed:
         schedule = replace(schedule, at=tuple((p.number, p.action) for p in driver.points if p.action != GO))
-    return Outcome(schedule, driver.points, world.truth.wrong, driver.struck, driver.passed, end, codes, runs)
+    truth = world.truth
+    return Outcome(schedule, driver.points, truth.wrong, driver.struck, driver.passed, end, codes, runs, truth.met)

@@ -18,6 +18,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from tests.simulation.boundaries import GO, Driver, Worker
+from tests.simulation.statements import Quick
 from tieout.connectors import Written
 from tieout.connectors.memory import Fault, FaultKind, ManualClock, MemoryBooks, MemoryConnector, SimulatedCrash
 from tieout.errors import NotProcessed, NotSent, RetriableError, SignInRequired, UnknownOutcome
@@ -71,12 +72,37 @@ _SHARED = sa.create_engine("sqlite://")
 _SHARED.connect().close()  # the dialect asks once what the database can do
 
 
-def engine_on(database: Database) -> sa.Engine:
+def engine_on(database: Database, store: SimulatedStore) -> sa.Engine:
     """An engine as `open_store` makes one, on this database; statements are compiled once for all of them."""
-    engine = sa.Engine(sa.pool.StaticPool(database.connect), _SHARED.dialect, sa.make_url("sqlite://"))
+    engine = _Engine(sa.pool.StaticPool(database.connect), _SHARED.dialect, sa.make_url("sqlite://"))
     engine._compiled_cache = _SHARED._compiled_cache
-    sa.event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.store = store
     return engine
+
+
+class _Connection(Quick):
+    """One that begins as those of `open_store` do, and passes its boundaries itself: events cost at every statement."""
+
+    def _begin_impl(self, transaction: Any) -> None:
+        store = self.engine.store
+        if store.worker is not None and store.worker.dead:
+            raise SimulatedCrash("a dead process begins nothing")
+        super()._begin_impl(transaction)
+        self.connection.dbapi_connection.execute("BEGIN IMMEDIATE")
+
+    def _commit_impl(self) -> None:
+        if self.engine.store.driver.at("commit.before") == "locked":
+            raise sa.exc.OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
+        super()._commit_impl()
+
+
+class _Engine(sa.Engine):
+    _connection_cls = _Connection
+    store: Any = None
+
+    @property
+    def quick(self) -> bool:
+        return bool(self.store.world.quick)
 
 
 class SimulatedStore(Store):
@@ -85,21 +111,11 @@ class SimulatedStore(Store):
     def __init__(self, world: Any, worker: Worker | None) -> None:
         self.world, self.driver, self.worker = world, world.driver, worker
         self.within = False
-        super().__init__(engine_on(world.database), self._clock)
-        sa.event.listen(self.engine, "begin", self._begins)
-        sa.event.listen(self.engine, "commit", self._commits)
+        super().__init__(engine_on(world.database, self), self._clock)
 
     def _clock(self) -> datetime:
         self.driver.at("clock")
         return self.world.time() + timedelta(seconds=self.worker.skew if self.worker else 0.0)
-
-    def _begins(self, _db: Any) -> None:
-        if self.worker is not None and self.worker.dead:
-            raise SimulatedCrash("a dead process begins nothing")
-
-    def _commits(self, _db: Any) -> None:
-        if self.driver.at("commit.before") == "locked":
-            raise sa.exc.OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
 
     def _committed(self) -> None:
         if self.driver.at("commit.after") == "unanswered":
@@ -201,6 +217,7 @@ class SimulatedConnector:
             for n, one in enumerate(inner):
                 if n < ROWS:
                     self._at("row", "before")
+                self.world.truth.showed(self.side, one)
                 yield one
             self._at("pull", "after")
 
@@ -210,12 +227,15 @@ class SimulatedConnector:
     def get(self, entity: Any, id: str) -> Any:
         self._ask("get")
         found = self.inner.get(entity, id)
+        self.world.truth.showed(self.side, found)
         self._at("get", "after")
         return found
 
     def search(self, entity: Any, **kw: Any) -> Any:
         self._ask("search")
-        found = self.inner.search(entity, **kw)
+        found = list(self.inner.search(entity, **kw))
+        for one in found:
+            self.world.truth.showed(self.side, one)
         self._at("search", "after")
         return found
 

@@ -18,9 +18,9 @@ from tests.simulation.__main__ import Part, added, spelled
 from tests.simulation.boundaries import ACTIONS
 from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import FEW, covering
-from tests.simulation.truth import Truth
+from tests.simulation.truth import LOADED_OVER, OVER_TYPED, Truth
 from tieout.model import Entity
-from tieout.sync import settle
+from tieout.sync import apply, settle
 from tieout.sync.store import Tx
 
 
@@ -40,6 +40,22 @@ def test_a_schedule_comes_out_the_same_each_time_with_and_without_what_is_rememb
     first, again = carry_out(schedule), carry_out(schedule, memo=False)
     assert first.struck
     assert (first.points, first.end, first.codes) == (again.points, again.end, again.codes)
+
+
+def test_what_was_typed_over_is_a_loss_unless_nobody_could_see_it() -> None:
+    """Where there are no versions: after the last look it is a limit, counted; before it, a write over it is wrong."""
+    story = "update", "searchable_marker"
+    points = undisturbed(*story).points
+    write = max(p.number for p in points if p.where == "right.update.before")
+    look = max(p.number for p in points if p.where == "right.get.before" and p.number < write)
+    earlier = max(p.number for p in points if p.where == "commit.after" and p.number < look)
+    after, before = (Schedule(*story, ((point, "person"),)) for point in (write, earlier))
+    outcome = carry_out(after)
+    assert (outcome.wrong, outcome.met) == ([], {OVER_TYPED: 1})
+    assert carry_out(before).wrong == []
+    with mock.patch.object(apply, "fresh", lambda _work, o, target, native: apply.read(o.entity, native, target)):
+        blind = carry_out(before)
+    assert ([kind for kind, _ in blind.wrong], blind.met) == (["lost update"], {})
 
 
 @pytest.mark.parametrize("entity", [0, 1], ids=["customer", "invoice"])
@@ -122,7 +138,8 @@ def _struck(single: Schedule) -> tuple[str, str]:
 
 def test_figures_of_several_runs_add_up_and_say_what_each_ran_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "PLACES", list(FEW))
-    one = {"wrong": [("silent", "L-1")], "words": "replay six\n  silent: L-1", "struck": {("clock", "forward"): 2}}
+    one = {"wrong": [("silent", "L-1")], "words": "replay six\n  silent: L-1"}
+    one |= {"struck": {("clock", "forward"): 2}, "met": {OVER_TYPED: 1}}
     found = {"kind": "pairs", "mark": "40000000", "of": 300, "results": [one, one | {"wrong": []}]}
     part = Part("c0ffee", "run")
     part.take(found)
@@ -140,6 +157,7 @@ def test_figures_of_several_runs_add_up_and_say_what_each_ran_on(monkeypatch: py
     assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == ("50.00%", 300)
     assert twice["goes_on_after"] == {"pairs": "40000000", "singles": half}
     assert twice["struck"] == {"clock.forward": 8}
+    assert twice["schedules_that_met_a_limit"] == {OVER_TYPED: 4, LOADED_OVER: 0}
     assert [run["schedules"] for run in twice["runs"]] == [2, 2]
     assert [(run["commit"], run["command"]) for run in twice["runs"]] == [("c0ffee", "run"), ("decade", "run more")]
 
