@@ -350,6 +350,32 @@ def test_a_reference_that_names_a_year_means_the_document_of_that_year(tmp_path:
     assert con.execute("SELECT concerns FROM left_documents WHERE kind = 'credit_memo'").fetchall() == [(bills[100],)]
 
 
+VOIDED = """payment;customer;date;currency;amount;invoice;applied;reversed_on;state;voided_on
+P-1;C1;2026-01-20;USD;30.00;R-1;30.00;;voided;2026-02-10
+P-2;C1;2026-01-20;USD;30.00;R-2;30.00;2026-02-01;voided;2026-02-10
+P-3;C1;2026-01-20;USD;30.00;R-3;30.00;;voided;
+P-4;C1;2026-01-20;USD;30.00;R-4;30.00;;voided;2026-01-02
+P-5;C1;2026-01-20;USD;30.00;R-5;30.00;;posted;
+"""
+
+
+def test_a_void_takes_back_what_the_payment_paid_where_the_file_states_no_day_of_its_own(tmp_path: Path) -> None:
+    profile, path = load_profile("payments"), tmp_path / "payments.csv"
+    path.write_text(VOIDED.replace(";", ","), "utf-8")
+    observations, _ = records(path, profile, "erp")
+    taken_back = {o.id: a.reversed_on for o in observations for a in o.record.applications}
+    assert taken_back == {
+        "P-1": date(2026, 2, 10),
+        "P-2": date(2026, 2, 1),
+        "P-3": None,  # nobody knows when it was voided
+        "P-4": date(2026, 1, 20),
+        "P-5": None,
+    }
+    con = duckdb.connect()
+    load(con, path, profile, side="left")
+    assert dict(con.execute("SELECT source_id, reversed_on FROM left_applications").fetchall()) == taken_back
+
+
 @examples(MANY)
 @given(line_items())
 def test_both_paths_know_the_same_clearings(text: str) -> None:

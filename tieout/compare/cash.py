@@ -83,36 +83,47 @@ WHERE l.counts AND r.counts AND m.{other}_rid NOT IN (SELECT rid FROM cmp_group_
   AND m.{other}_rid NOT IN (SELECT source_rid FROM cmp_app_{other})
 """
 
-# What each ledger's own documents give today (all dates), beside what it reports.
+# What is applied beyond a document on the day; and what each ledger's own documents give today (all dates), beside what
+# it reports, which is of today.
 _INTERNAL = """
 INSERT INTO cmp_found (code, second, kind, {rid}, field, {value}, {other}, delta, currency, clue)
 SELECT CASE WHEN excess > 0 THEN 'OVER_APPLIED' ELSE 'BALANCE_MISMATCH_INTERNAL' END, '', kind, rid,
        CASE WHEN excess > 0 THEN 'applied' WHEN kind = 'invoice' THEN 'open' ELSE 'unapplied' END,
-       CASE WHEN excess > 0 THEN CAST(taken AS VARCHAR) ELSE CAST(open AS VARCHAR) END, NULL, 0, currency,
+       CASE WHEN excess > 0 THEN CAST(standing AS VARCHAR) ELSE CAST(open AS VARCHAR) END, NULL, 0, currency,
        concat_ws(chr(31), 'side={side}', 'derived=' || CAST(derived AS VARCHAR), 'of=' || CAST(total AS VARCHAR))
 FROM (
-  SELECT d.rid, d.kind, d.currency, d.total, d.open, coalesce(t.taken, 0) AS taken,
+  SELECT d.rid, d.kind, d.currency, d.total, d.open, coalesce(t.standing, 0) AS standing,
+         d.state = 'posted' AND coalesce(t.taken, 0) + coalesce(j.credited, 0) <= d.total AS told,
          abs(d.full_ar) - coalesce(t.taken, 0) - coalesce(j.credited, 0) AS derived,
-         coalesce(t.taken, 0) + coalesce(j.credited, 0) - d.total AS excess
+         CASE WHEN d.counts THEN coalesce(t.standing, 0) + coalesce(j.counted, 0) - d.total ELSE 0 END AS excess
   FROM cmp_{side} AS d
   LEFT JOIN (
-    SELECT 'invoice' AS kind, a.invoice AS id, sum(a.amount_invoice) AS taken FROM {side}_applications AS a
-    JOIN cmp_{side} AS s ON s.kind = replace(a.source_kind, 'group:', '') AND s.id = a.source_id
-     AND s.state = 'posted'
-    WHERE a.reversed_on IS NULL GROUP BY a.invoice
-    UNION ALL
-    SELECT a.source_kind, a.source_id, sum(a.amount) FROM {side}_applications AS a
-    JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice AND i.state = 'posted'
-    WHERE a.reversed_on IS NULL GROUP BY a.source_kind, a.source_id) AS t ON t.kind = d.kind AND t.id = d.id
+    SELECT kind, id, sum(CASE WHEN now THEN amount ELSE 0 END) AS taken,
+           sum(CASE WHEN on_day THEN amount ELSE 0 END) AS standing
+    FROM (
+      SELECT 'invoice' AS kind, a.invoice AS id, a.amount_invoice AS amount,
+             s.state = 'posted' AND a.reversed_on IS NULL AS now, s.counts AND {within} AS on_day
+      FROM {side}_applications AS a
+      JOIN cmp_{side} AS s ON s.kind = replace(a.source_kind, 'group:', '') AND s.id = a.source_id
+      CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o
+      UNION ALL
+      SELECT a.source_kind, a.source_id, a.amount, i.state = 'posted' AND a.reversed_on IS NULL, i.counts AND {within}
+      FROM {side}_applications AS a JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice
+      CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o) AS parts
+    GROUP BY kind, id) AS t ON t.kind = d.kind AND t.id = d.id
   LEFT JOIN (
-    SELECT 'invoice' AS kind, concerns AS id, sum(-sign * total) AS credited FROM cmp_{side}
-    WHERE kind = 'adjustment' AND state = 'posted' AND concerns IS NOT NULL GROUP BY concerns) AS j
+    SELECT 'invoice' AS kind, concerns AS id, sum(CASE WHEN state = 'posted' THEN -sign * total ELSE 0 END) AS credited,
+           sum(CASE WHEN counts THEN -sign * total ELSE 0 END) AS counted FROM cmp_{side}
+    WHERE kind = 'adjustment' AND concerns IS NOT NULL GROUP BY concerns) AS j
     ON j.kind = d.kind AND j.id = d.id
-  WHERE d.state = 'posted' AND d.kind <> 'adjustment' AND d.settled_on IS NULL
+  WHERE d.kind <> 'adjustment' AND d.settled_on IS NULL
     AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
                     WHERE g.source_kind = 'group:' || d.kind AND g.source_id = d.id AND g.reversed_on IS NULL)) AS f
-WHERE excess > 0 OR derived <> open
+WHERE excess > 0 OR told AND derived <> open
 """
+_WITHIN = (
+    "(o.day IS NULL OR a.applied_on <= o.day) AND (a.reversed_on IS NULL OR coalesce(o.day < a.reversed_on, FALSE))"
+)
 
 
 # A receipt that both ledgers hold twice: nothing of it is applied, while an equal one beside it is.
@@ -235,7 +246,7 @@ def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> tup
         other = "right" if side == "left" else "left"
         columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
         if applications:
-            con.execute(_INTERNAL.format(rid=f"{side}_rid", **columns))
+            con.execute(_INTERNAL.format(rid=f"{side}_rid", within=_WITHIN, **columns), [as_of, as_of])
         if balances:
             owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
             con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **owed, **columns))

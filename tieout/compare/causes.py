@@ -51,6 +51,16 @@ def cause(code: str, clue: Clue, left: str | None, right: str | None, names: tup
     return f"{seen}; {usual}" if seen and usual else seen or usual
 
 
+def remedy(code: str, clue: Clue) -> str:
+    """What to do next: of the code, or more precisely of what this finding shows."""
+    if code == "INVARIANT_BROKEN" and clue.get("invariant") == "I8":
+        return (
+            "take the application back in that system; where an export leaves out when it was taken back, or when the "
+            "document was voided, have it say so (`reversed_on`, `voided_on`)"
+        )
+    return of(code).remedy
+
+
 def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
     ledger = names[clue.get("side") == "right"]  # which one, where a finding is about one alone
     match code:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tieout.compare import cash, codes, control, listed, rules, tables, totals
-from tieout.compare.causes import cause, clues, value
+from tieout.compare.causes import cause, clues, remedy, value
 from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
 from tieout.compare.equal import FROM_ROWS, take_off
 from tieout.compare.invariants import Ledger
@@ -181,7 +181,7 @@ def _discrepancy(
         delta=tidy(delta),
         currency=_text(currency),
         cause=said.cause if said else cause(code, clue, lv, rv, names),
-        remedy=said.remedy if said else entry.remedy,
+        remedy=said.remedy if said else remedy(code, clue),
         confirmed=said.confirmed if said else entry.confirmed and "unsure" not in clue,
         links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
     )

@@ -69,8 +69,9 @@ SELECT a.source_kind AS kind, a.source_id AS id, a.invoice, a.amount, a.amount_i
        s.state AS s_state, t.state AS t_state, s.currency AS s_currency, t.currency AS t_currency,
        greatest(coalesce(s.voided_on, s.posted), s.posted) AS s_gone,
        greatest(coalesce(t.voided_on, t.posted), t.posted) AS t_gone,
-       {payer} AS payer, {owner} AS owner
+       {payer} AS payer, {owner} AS owner, o.day
 FROM {side}_applications AS a
+CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o
 LEFT JOIN cmp_every_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id
 LEFT JOIN cmp_every_{side} AS t ON t.kind = 'invoice' AND t.id = a.invoice
 {families}
@@ -98,10 +99,12 @@ UNION ALL
 SELECT '{side}', 'I8', kind, id, 'application', 'reversed by ' || CAST(s_gone AS VARCHAR),
        coalesce(CAST(reversed_on AS VARCHAR), 'standing')
 FROM cmp_ends WHERE s_state = 'voided' AND (reversed_on IS NULL OR reversed_on > s_gone)
+  AND (day IS NULL OR s_gone <= day)
 UNION ALL
 SELECT '{side}', 'I8', 'invoice', invoice, 'application', 'reversed by ' || CAST(t_gone AS VARCHAR),
        coalesce(CAST(reversed_on AS VARCHAR), 'standing')
 FROM cmp_ends WHERE t_state = 'voided' AND (reversed_on IS NULL OR reversed_on > t_gone)
+  AND (day IS NULL OR t_gone <= day)
 UNION ALL
 SELECT '{side}', 'I7', kind, id, 'amount', CAST(amount AS VARCHAR), CAST(amount_invoice AS VARCHAR) FROM cmp_ends
 WHERE s_currency = t_currency AND amount <> amount_invoice
@@ -211,7 +214,7 @@ def breaches(
         if applications:
             if parents:
                 _families(con, side)
-            ends = con.execute(_ENDS.format(side=side, **(_IN_FAMILIES if parents else _ALONE)))
+            ends = con.execute(_ENDS.format(side=side, **(_IN_FAMILIES if parents else _ALONE)), [as_of])
             if ends.fetchall()[0][0]:
                 con.execute(_BROKEN_ENDS.format(side=side))
         if ledger.home is not None:

@@ -15,6 +15,9 @@ equal in everything the rung looks at are paired in order. What several candidat
  8 no number       kind, customer, currency and total on the same or a near date, a number missing on one side
  9 other number    kind, customer, currency, total and date; the numbers differ
 
+What is dated after the day of the comparison is a counterpart where it pairs alone; it makes nothing ambiguous: what is
+left by then is tried once more without it.
+
 What is left is looked through for groups whose sums agree, see `sums`; they are never a match either.
 """
 
@@ -250,6 +253,8 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
             _settle(con, free)
         _climb(con, free, _by_key(key)[1:])
         _duplicates(con, free)
+        if _set_later_aside(con, free):
+            _climb(con, free, _by_key(key))
         if free.both():
             _ambiguous(con, free, (((*_BY[key], "kk"), "TRUE"),))
         if free.both():
@@ -262,14 +267,9 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
     _climb(con, free, STRONG[:1])
     if free.table == "cmp_{side}":
         _settle(con, free)
-    _climb(con, free, STRONG[1:])
-    _parts(con, free, several.BY_NUMBER)
-    _climb(con, free, AMOUNT)
-    _duplicates(con, free)
-    if free.doubled:
-        _climb(con, free, AMOUNT)
-    _climb(con, free, WEAK)
-    _parts(con, free, several.BY_DAY)
+    _weaker(con, free, STRONG[1:])
+    if _set_later_aside(con, free):
+        _weaker(con, free, STRONG)
     if free.both():
         _ambiguous(con, free, ((("kk", "number_key", "who"), _NOT_CASH), ((*_BARE, "issued"), "TRUE")))
     if free.both():
@@ -277,6 +277,31 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
         if some:
             _undecided(con, free)
     return free
+
+
+def _weaker(con: Connection, free: Free, strong: tuple[Rung, ...]) -> None:
+    """The rungs from `strong` down, and between them what sets documents aside."""
+    _climb(con, free, strong)
+    _parts(con, free, several.BY_NUMBER)
+    _climb(con, free, AMOUNT)
+    _duplicates(con, free)
+    if free.doubled:
+        _climb(con, free, AMOUNT)
+    _climb(con, free, WEAK)
+    _parts(con, free, several.BY_DAY)
+
+
+def _set_later_aside(con: Connection, free: Free) -> bool:
+    """Take off the free rows what is dated after the day of the comparison; whether that left anything to pair.
+
+    Such a document may be the counterpart of one that counts (CUTOFF), but never makes another one's ambiguous.
+    """
+    before = free.left + free.right
+    for side in SIDES if free.both() else ():
+        later = f"SELECT rid FROM cmp_{side} WHERE NOT due_by"
+        if con.execute(f"SELECT count(*) FROM ({later}) AS d").fetchall()[0][0]:
+            free.take(con, side, later)
+    return free.both() and free.left + free.right < before
 
 
 _BY = {"id": ("id",), "number": ("number_key",)}

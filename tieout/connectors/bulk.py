@@ -150,7 +150,8 @@ def _assemble_plain(con: Connection, staged: Staged, books: Books, applied: str)
             INSERT INTO {applied}
             SELECT d.first_row, d.kind, d.id, {sql.named(profile)}, {sql.applied(profile)}, {sql.applied(profile)},
                 coalesce({sql.column(profile, "applied_on", "t.")}, d.posted),
-                {sql.column(profile, "reversed_on", "t.")}
+                coalesce({sql.column(profile, "reversed_on", "t.")},
+                    CASE WHEN d.state = 'voided' AND d.voided_on IS NOT NULL THEN greatest(d.voided_on, d.posted) END)
             FROM {staged.typed} t JOIN {books.view} d ON d.id = t.key
             WHERE d.kind = 'payment' AND t.v_invoice IS NOT NULL
             ORDER BY t.n""")

@@ -69,7 +69,7 @@ def broken(ledger: Iterable[AnyRecord], as_of: date, *, home_currency: str | Non
     found: list[Broken] = []
     for r in documents:
         found += sums(r)
-        found += ends(r, by_key, tops)
+        found += ends(r, by_key, tops, as_of)
         found += rate(r, home_currency)
         found += balance(r, amounts.get((r.entity, r.ref.id)))
     found += realised(documents, as_of, home_currency)
@@ -111,7 +111,7 @@ def families(parents: Mapping[str, str | None]) -> dict[str, str]:
     return tops
 
 
-def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str]) -> Iterator[Broken]:
+def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str], as_of: date) -> Iterator[Broken]:
     """I7: both ends exist, are posted, belong to one customer family and agree on the amount. I8: neither is voided.
 
     I7 is said of the payment or credit memo that is applied, I8 of the end that is voided.
@@ -125,7 +125,7 @@ def ends(r: Document, ledger: Mapping[Key, Document], tops: Mapping[str, str]) -
                 yield Broken("I7", s.source, s.source_id, "application", f"{name} in the ledger", "absent")
             elif end.state is PostingState.DRAFT:
                 yield Broken("I7", s.source, s.source_id, "application", f"{name} posted", "draft")
-            elif (gone := ended(end)) and (a.reversed_on is None or a.reversed_on > gone):
+            elif (gone := ended(end)) and gone <= as_of and (a.reversed_on is None or a.reversed_on > gone):
                 yield _off("I8", end, "application", f"reversed by {gone}", a.reversed_on or "standing")
         if source is None or target is None:
             continue

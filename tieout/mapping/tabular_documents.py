@@ -170,7 +170,7 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
     concerns = next((r.values.get("concerns") for r in rows if r.values.get("concerns")), None)
     if concerns is None and kind in ("credit_memo", "adjustment") and not applied:
         concerns = next((named(r.values) for r in rows if r.values.get("invoice")), None)
-    return Doc(
+    made = Doc(
         id=key,
         key=key,
         kind=kind,
@@ -186,6 +186,19 @@ def document(profile: Profile, key: str, rows: Sequence[Row]) -> Doc | Problem:
         applied=applied,
         concerns=str(concerns) if concerns else None,
     )
+    return replace(made, applied=_until_void(made))
+
+
+def _until_void(doc: Doc) -> tuple[tuple[str, Decimal, date | None, date | None], ...]:
+    """Its applications; its void takes them back on its day, where the file states no other day for that.
+
+    Of a void without a day nobody knows until when they counted: they stand, and break I8.
+    """
+    gone = doc.day("voided_on")
+    if not doc.applied or gone is None or doc.text("state") != "voided":
+        return doc.applied
+    last = max(gone, doc.posted)
+    return tuple((ref, amount, on, back or last) for ref, amount, on, back in doc.applied)
 
 
 def _signed_file(profile: Profile, row: Row) -> bool:

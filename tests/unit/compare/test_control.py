@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, payment
 from tieout.compare import Checks, Ledger
 from tieout.compare.codes import CODES, OF_ONE
-from tieout.model import AnyRecord, Line, TaxLine
+from tieout.model import AnyRecord, Line, PostingState, TaxLine
 
 LEFT = [customer("1", "Acme Ltd", "100"), customer("2", "Beta", "200")]
 RIGHT = [customer("a", "ACME LTD.", "0100"), customer("b", "Beta", "200")]
@@ -85,6 +85,56 @@ BROKEN = {
         adjustment("XA", "1", "fx_realized", "0.50", "2026-01-08", document="X", side="debit"),
     ],
 }
+
+
+VOIDED = payment("X", "1", "5", "2026-01-12", apps=[applied("I", "5", "2026-01-12")], voided_on="2026-02-10")
+OVER = payment("X", "1", "60", "2026-01-12", apps=[applied("I", "60", "2026-02-03")])
+
+
+@pytest.mark.parametrize(("code", "begins", "records"), [
+    ("INVARIANT_BROKEN", date(2026, 2, 10), (VOIDED,)),
+    ("OVER_APPLIED", date(2026, 2, 3), (PAID, OVER)),
+    # Taken back again: it was so in between.
+    ("OVER_APPLIED", date(2026, 2, 3), (PAID, OVER.model_copy(update={"applications": (
+        applied("I", "60", "2026-02-03").model_copy(update={"reversed_on": date(2026, 2, 20)}),)}))),
+    # An invoice that is voided later was over-applied until then.
+    ("OVER_APPLIED", date(2026, 2, 3), (PAID, OVER, "void")),
+])  # fmt: skip
+def test_what_a_later_day_breaks_is_not_said_of_an_earlier_one(code, begins, records):
+    bill = BILL
+    if records[-1] == "void":
+        bill = BILL.model_copy(update={"state": PostingState.VOIDED, "voided_on": date(2026, 3, 1)})
+        records = records[:-1]
+    for day, said in ((JAN31, 0), (begins - timedelta(days=1), 0), (begins, 2)):
+        found = codes(compared(*both(bill, *records), as_of=day, ledgers=WHOLE))
+        assert found.get(code, 0) == said, (day, found)
+
+
+def test_what_is_void_and_applied_leads_to_what_makes_it_known():
+    found = compared(*both(BILL, VOIDED), as_of=None).discrepancies
+    assert {d.field for d in found} == {"I8 application"}
+    assert all("`reversed_on`, `voided_on`" in d.remedy for d in found)
+
+
+def test_documents_of_a_later_day_make_nothing_ambiguous():
+    """What a day shows is the same whether it is asked at once or when more has been entered."""
+    early = invoice("A", "1", "120", "2026-01-10", number="N7")
+    there = invoice("B", "a", "100", "2026-01-15", number="N7")
+    later = invoice("C", "a", "90", "2026-02-15", number="N7")
+    alone = compared([*LEFT, early], [*RIGHT, there], as_of=JAN31)
+    assert codes(alone) == {"AMOUNT_NET": 1, "DATE_DIFF": 1}
+    with_later = compared([*LEFT, early], [*RIGHT, there, later], as_of=JAN31)
+    assert codes(with_later) == codes(alone)
+    assert codes(compared([*LEFT, early], [*RIGHT, there, later], as_of=None)) == {"AMBIGUOUS_MATCH": 1}
+    # Nor is there anything to say of what is all of another time, by number or with a known key.
+    for key in (None, "number"):
+        both_later = [invoice(f"D{n}", "1", f"{n}", "2026-02-02", number="N8") for n in (3, 5)]
+        twice = [invoice(f"E{n}", "a", f"{n}", "2026-02-02", number="N8") for n in (70, 90)]
+        assert codes(compared([*LEFT, *both_later], [*RIGHT, *twice], as_of=JAN31, key=key)) == {}
+        assert codes(compared([*LEFT, *both_later], [*RIGHT, *twice], as_of=None, key=key)) == {"AMBIGUOUS_MATCH": 1}
+    # One that pairs alone is a matter of cut-off still.
+    over = invoice("F", "a", "120", "2026-02-01", number="N7")
+    assert codes(compared([*LEFT, early], [*RIGHT, over], as_of=JAN31)) == {"CUTOFF": 1}
 
 
 NAMES = {"I10 of the home currency": "I10 exchange_rate"}

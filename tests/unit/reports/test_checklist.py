@@ -151,3 +151,34 @@ def test_what_is_to_be_reviewed_as_unapplied_is_what_the_report_on_it_lists():
     step = stands(left=side)["unapplied"]
     assert step.figure == f"{cash + credits:,f} USD in l"
     assert len(step.evidence) == 5
+
+
+def about(code="MISSING_IN_B", **more):
+    return {"id": "D-1", "code": code, "kind": "invoice", "left": None, "right": None, "field": "existence", "state": "open",
+            "severity": "high", "delta": "7", "currency": "USD"} | more  # fmt: skip
+
+
+LATER = invoice("L", "C1", "7", "2026-02-03")
+VOID = invoice("V", "C1", "7", "2026-01-11", voided_on="2026-02-03")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "difference", "state"),
+    [
+        ((LATER,), (), about(left="L"), "met"),
+        ((invoice("B", "C1", "7", "2026-01-11"),), (), about(left="B"), "not met"),
+        ((VOID,), (invoice("V", "C1", "7", "2026-01-11"),), about("VOID_VS_OPEN", left="V", right="V"), "met"),
+        ((VOID,), (), about("INVARIANT_BROKEN", left="V", field="I8 application"), "not met"),  # missing on the right
+        ((VOID,), (VOID,), about("INVARIANT_BROKEN", left="V", field="I8 application"), "met"),
+        ((VOID,), (VOID,), about("INVARIANT_BROKEN", left="V", field="I1 total"), "not met"),
+        ((LATER,), (), about(left="L, B"), "not met"),  # of several, or of nobody that is there: in doubt
+        ((LATER,), (), about("PARSE_REJECT", left=None), "not met"),
+    ],
+)
+def test_what_a_later_day_brings_holds_up_no_earlier_close(left, right, difference, state):
+    sides = books("l", BILL, *left), books("r", BILL, *right)
+    given = close(*sides, listed=[difference])
+    found = {s.key: s for s in steps(sides, given, JAN31)}["blocking"]
+    assert found.state == state
+    said = build(sides, as_of=JAN31, close=given, detail=False).notes
+    assert ("1 grave difference is of what was posted or voided after 2026-01-31" in " ".join(said)) == (state == "met")

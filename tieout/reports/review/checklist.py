@@ -8,7 +8,8 @@ documents of the closed time did.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,18 +17,20 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from tieout.compare import Result
-from tieout.model import ZERO, tidy
+from tieout.model import ZERO, Entity, tidy
 from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.cash.paying import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import Ledger, kind_of, ledgers, notes, number_of, proofs
+from tieout.reports.ledger import KINDS, Ledger, kind_of, ledgers, notes, number_of, proofs
 from tieout.reports.receivables.cut_off import DAYS as CUT_OFF
 
 State = Literal["met", "not met", "to review", "not known"]
 SOON = 31  # days within which an acceptance that ends is named
 # Steps that no figure can prove: a person looks at them.
 _REVIEWED = frozenset({"unconfirmed", "unapplied", "cut_off", "accepted"})
+# Differences that begin on a day of their own, which the comparison as of the day knows.
+_BEGINS = frozenset({"VOID_VS_OPEN", "CHARGEBACK_NSF", "OVER_APPLIED"})
 # Steps whose figure rests on documents dated up to the day of the close, and on nothing else that moves.
 _BY_DOCUMENTS = frozenset({"control", "bridge", "unapplied"})
 _STEPS = (
@@ -123,7 +126,7 @@ def steps(books: Sequence[Books], close: Close, as_of: date) -> list[Step]:
         _unconfirmed(close.comparison),
         _unapplied(sides, as_of),
         _cut_off(sides, as_of),
-        _blocking(close),
+        _blocking(close, sides, as_of),
         _accepted(close, as_of),
         _plan(close),
         _closed(close, as_of),
@@ -224,8 +227,8 @@ def _cut_off(sides: Sequence[Ledger], as_of: date) -> Step:
     return Step("cut_off", title, "to review" if lines else "met", said, tuple(sorted(lines)), todo)
 
 
-def _blocking(close: Close) -> Step:
-    found = [d for d in close.listed if d["severity"] in ("high", "critical") and d["state"] != "accepted"]
+def _blocking(close: Close, sides: Sequence[Ledger], as_of: date) -> Step:
+    found, _ = grave(close, sides, as_of)
     lines = tuple(
         sorted(f"{d['id']} {d['code']} {d['state']} {d['delta']} {d['currency'] or ''}".strip() for d in found)
     )
@@ -233,6 +236,37 @@ def _blocking(close: Close) -> Step:
     said = ", ".join(f"{n} {code}" for code, n in sorted(codes.items())) or "none"
     todo = f"tieout discrepancies list {close.pair}: mend, or accept with a reason" if found else ""
     return Step("blocking", "No grave difference open", "not met" if found else "met", said, lines, todo)
+
+
+def grave(close: Close, sides: Sequence[Ledger], as_of: date) -> tuple[list[Mapping[str, Any]], int]:
+    """The grave differences that are open and not accepted, and how many more are of the time after the day only."""
+    found = [d for d in close.listed if d["severity"] in ("high", "critical") and d["state"] != "accepted"]
+    standing = {
+        (side, d.kind, id)
+        for d in close.comparison.discrepancies
+        for side, id in (("left", d.left), ("right", d.right))
+        if id is not None
+    }
+    of_day = [d for d in found if not _later(d, sides, standing, as_of)]
+    return of_day, len(found) - len(of_day)
+
+
+def _later(
+    d: Mapping[str, Any], sides: Sequence[Ledger], standing: AbstractSet[tuple[str, str, str]], as_of: date
+) -> bool:
+    """Whether a difference is of documents dated after the day only, or of a later void or application of theirs.
+
+    standing: side, kind and id of what the comparison as of the day finds anything about. In doubt it is of the day.
+    """
+    named = [(at, side, d[at]) for at, side in zip(("left", "right"), sides, strict=True) if d.get(at)]
+    kind = d.get("kind")
+    if not named or kind not in (*KINDS, Entity.ADJUSTMENT):
+        return False
+    known = [side.by_key.get((Entity(kind), id)) for _, side, id in named]
+    if all(document is not None and document.posted > as_of for document in known):
+        return True
+    begins = d["code"] in _BEGINS or (d["code"] == "INVARIANT_BROKEN" and str(d.get("field")).startswith("I8 "))
+    return begins and None not in known and not any((at, kind, id) in standing for at, _, id in named)
 
 
 def _accepted(close: Close, as_of: date) -> Step:
@@ -320,7 +354,7 @@ def why_void(signature: Signature, rules: str) -> str:
 
 def build(books: Sequence[Books], *, as_of: date, close: Close, detail: bool) -> Report:
     """The close of a pair as of its last day, with both sides read anew. detail: with all that each figure rests on"""
-    found = steps(books, close, as_of)
+    found, sides = steps(books, close, as_of), ledgers(books)
     stands = {s.key: signed(s, close.signed, close.rules) for s in found}
     return Report(
         name="checklist",
@@ -338,9 +372,16 @@ def build(books: Sequence[Books], *, as_of: date, close: Close, detail: bool) ->
             for s in found
             if s.key not in _REVIEWED
         ),
-        notes=(_summary(found, stands), *notes(ledgers(books), as_of)),
+        notes=(_summary(found, stands), *_left_out(close, sides, as_of), *notes(sides, as_of)),
         parameters={"pair": close.pair, "last run": f"{close.ran_at:%Y-%m-%d %H:%M} UTC" if close.ran_at else "none"},
     )
+
+
+def _left_out(close: Close, sides: Sequence[Ledger], as_of: date) -> Iterator[str]:
+    _, later = grave(close, sides, as_of)
+    if later:
+        of = f"{'is' if later == 1 else 'are'} of what was posted or voided after {as_of}"
+        yield f"{counted(later, 'grave difference')} {of}, and no part of this close; the list has it all."
 
 
 def _summary(found: Sequence[Step], stands: Mapping[str, Signed]) -> str:
