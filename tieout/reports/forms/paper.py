@@ -137,7 +137,7 @@ class _Letters:
 def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]:
     say = _Letters(lacking)
     upright, across = _ROOM[paper]
-    tables = [_table(shown.filled(t), say, upright) for t in report.tables]
+    tables = [_table(part, say, upright) for t in report.tables for part in _parts(shown.filled(t), across)]
     broad = any(t["size"] < _READABLE for t in tables)
     room = across if broad else upright
     for table in tables:
@@ -168,6 +168,12 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
             "Unicode numbers. The page and the workbook show them."
         )
     return data | {"notes": notes}
+
+
+def _parts(table: Table, across: int) -> list[Table]:
+    """The table, group by group of its columns where its letters would be too small on the broadest page."""
+    fits = _size(_table(table, _Letters(frozenset()), across), across) >= _READABLE
+    return [table] if fits else shown.by_group(table)
 
 
 def _set(table: dict[str, Any], room: int) -> None:

@@ -137,6 +137,25 @@ def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return spans
 
 
+def by_group(table: Table) -> list[Table]:
+    """The table once for each group of its columns, for where all of them have no room beside each other.
+
+    What stands before the groups comes with each, what stands after them with the last.
+    """
+    names = list(dict.fromkeys(c.group for c in table.columns if c.group))
+    if len(names) < 2:
+        return [table]
+    first = next(n for n, c in enumerate(table.columns) if c.group)
+    parts = []
+    for name in names:
+        last = name == names[-1]
+        kept = [n for n, c in enumerate(table.columns) if c.group == name or (not c.group and (n < first or last))]
+        columns = tuple(replace(table.columns[n], group="") for n in kept)
+        rows = tuple(replace(r, cells=tuple(r.cells[n] for n in kept)) for r in table.rows)
+        parts.append(replace(table, title=f"{table.title}: {name}", columns=columns, rows=rows))
+    return parts
+
+
 def heading(report: Report) -> list[tuple[str, str]]:
     """Of which day, as known when, and what was asked: one fact a line."""
     if report.reference:

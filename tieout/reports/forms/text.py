@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tieout.plaintext import grid, plain
-from tieout.reports.forms.shown import HELD, NUMBERS, ZERO_SIGN, currency_of, money, proof_cells, said
+from tieout.reports.forms.shown import HELD, NUMBERS, ZERO_SIGN, by_group, currency_of, money, proof_cells, said
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 _RULED = frozenset({"subtotal", "total", "closing"})
@@ -59,35 +59,15 @@ def _left_out(table: Table, most: int | None) -> list[str]:
     if most is None or details <= most:
         return []
     rows = "row" if details - most == 1 else "rows"
-    return [f"… {details - most:,} more {rows}; --limit shows more, a file (--out) has them all"]
+    return [f"… {details - most:,} more {rows}; --limit shows more, a file (--output) has them all"]
 
 
 def _table(table: Table) -> list[str]:
     """The table; one of several groups of columns that is wider than a terminal comes group by group."""
     whole = _block(table)
-    groups = list(dict.fromkeys(c.group for c in table.columns if c.group))
-    if len(groups) < 2 or max(map(len, whole)) <= _TERMINAL:
+    if max(map(len, whole)) <= _TERMINAL:
         return whole
-    out: list[str] = []
-    for n, group in enumerate(groups):
-        last = n == len(groups) - 1
-        kept = [
-            i for i, c in enumerate(table.columns) if c.group == group or (not c.group and (last or _before(table, i)))
-        ]
-        rows = tuple(replace(r, cells=tuple(r.cells[i] for i in kept)) for r in table.rows)
-        title = f"{table.title}: {group}"
-        out += [
-            "",
-            *_block(
-                Table(table.key, title, tuple(replace(table.columns[i], group="") for i in kept), rows, table.note)
-            ),
-        ]
-    return out[1:]
-
-
-def _before(table: Table, at: int) -> bool:
-    """Whether a column stands before all groups."""
-    return not any(c.group for c in table.columns[:at])
+    return [line for part in by_group(table) for line in ("", *_block(part))][1:]
 
 
 def _block(table: Table) -> list[str]:
@@ -124,7 +104,7 @@ def _text(cell: Cell, column: Column, currency: str) -> str:
         case Decimal():
             if column.kind == "money" and not cell:
                 return ZERO_SIGN
-            return money(cell, currency) if column.kind == "money" else said(cell, column.kind)
+            return money(cell, currency) if column.kind == "money" else said(cell, column.kind, currency)
         case date():
             return cell.isoformat()
         case int():
@@ -146,7 +126,7 @@ def _provenance(said: Mapping[str, Any]) -> list[str]:
     for side, source in (said.get("read") or {}).items():
         for file in source.get("files") or ():
             if isinstance(file, Mapping):
-                rows = f"{file['rows']:,} rows, {file['accepted']:,} accepted, {file['rejected']:,} rejected"
+                rows = f"{_counted(file['rows'], 'row')}, {file['accepted']:,} accepted, {file['rejected']:,} rejected"
                 lines.append(f"{side}: {file['file']}: {rows}, sha256 {str(file['sha256'])[:12]}…")
             else:
                 lines.append(f"{side}: {file}")

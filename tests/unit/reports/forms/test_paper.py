@@ -213,3 +213,25 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     with pytest.raises(ConfigError, match="typst") as caught:
         paper.write(samples.empty())
     assert caught.value.hint == "pip install 'tieout[pdf]'"
+
+
+def test_two_sides_that_have_no_room_beside_each_other_come_one_after_the_other():
+    """An aging of two ledgers by customer: set beside each other, its letters had four points."""
+    ages = [("due", "Not due"), *((f"d{n}", f"{n}–{n + 29} days") for n in range(1, 180, 30)), ("total", "Total")]
+    columns = (
+        Column("customer", "Customer"), Column("currency", "Currency"),
+        *(Column(f"{side}_{key}", title, "money", group=side) for side in ("sap", "quickbooks") for key, title in ages),
+        Column("difference", "Difference", "money"),
+    )  # fmt: skip
+    amounts = [Decimal(n * 1_234_567) / 100 for n in range(len(columns) - 2)]
+    table = Table("customers", "By customer", columns, (Row(("Acme Ltd", "USD", *amounts)),))
+    report = replace(samples.aging(), tables=(table,), charts=())
+    data = paper._data(report, "a4", frozenset())
+    assert [t["title"] for t in data["tables"]] == ["By customer: sap", "By customer: quickbooks"]
+    assert all(Decimal(t["size"]) >= Decimal("7.5") for t in data["tables"])
+    heads = [[c["title"] for c in t["columns"]] for t in data["tables"]]
+    assert [h[:2] for h in heads] == [["Customer", "Currency"]] * 2, "the customer stands on each"
+    assert [h[-1] for h in heads] == ["Total", "Difference"]
+    assert [len(h) for h in heads] == [10, 11]
+    said = [r["cells"] for t in data["tables"] for r in t["rows"]]
+    assert [c for cells in said for c in cells[2:]] == [shown.money(a) if a else shown.ZERO_SIGN for a in amounts]
