@@ -8,10 +8,11 @@ from decimal import Decimal, InvalidOperation
 from tieout.compare.codes import is_amount, of
 from tieout.compare.result import text
 from tieout.mapping.relation import SIDES
-from tieout.model import tidy
+from tieout.model import exponent, tidy
 
 Clue = dict[str, str]
 SEPARATOR = "\x1f"
+_OF_MONEY = ("I1", "I2", "I7")  # invariants that are about amounts in the currency of the document
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):[\d.]+(?:Z|\+00:00)")
 # What each invariant asks of a ledger by itself.
 INVARIANTS = {
@@ -44,10 +45,12 @@ def clues(packed: str | None) -> Clue:
     return dict(part.split("=", 1) for part in (packed or "").split(SEPARATOR) if "=" in part)
 
 
-def cause(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+def cause(
+    code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str], *, currency: str | None
+) -> str:
     """The ranked hypotheses of a code, after what this finding shows."""
     usual = of(code).cause
-    seen = _seen(code, clue, left, right, names)
+    seen = _seen(code, clue, left, right, names, currency=currency)
     return f"{seen}; {usual}" if seen and usual else seen or usual
 
 
@@ -61,7 +64,9 @@ def remedy(code: str, clue: Clue) -> str:
     return of(code).remedy
 
 
-def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+def _seen(
+    code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str], *, currency: str | None
+) -> str:
     ledger = names[clue.get("side") == "right"]  # which one, where a finding is about one alone
     match code:
         case "TAX_AMOUNT" if "dropped" in clue:
@@ -79,7 +84,7 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             return (
                 f"voided in {voided} from {clue['from']} on, undone in {reversed_in} "
                 f"by {clue['offset']} of {clue['to']}: "
-                f"balances between the two dates differ by {text(Decimal(clue['moved']))}"
+                f"balances between the two dates differ by {_money(clue['moved'], currency)}"
             )
         case "PAYMENT_DUPLICATED" if "applied_twin" in clue:
             return f"both ledgers hold it unapplied beside the equal, applied {clue['applied_twin']}"
@@ -95,17 +100,19 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
             to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"
         case "OVER_APPLIED":
-            return f"applied or adjusted beyond its amount of {text(Decimal(clue['of']))} in {ledger}"
+            return f"applied or adjusted beyond its amount of {_money(clue['of'], currency)} in {ledger}"
         case "BALANCE_MISMATCH_INTERNAL":
-            return f"the documents of {ledger} give {text(Decimal(clue['derived']))}"
+            return f"the documents of {ledger} give {_money(clue['derived'], currency)}"
         case "INVARIANT_BROKEN":
             rule = f"{clue['invariant']}: {INVARIANTS[clue['invariant']]}"
             found = left if clue["side"] == "left" else right
             more = "" if clue["many"] == "1" else f", {clue['many']} times"
-            return f"{rule}; {ledger} says {found}, expected {_shown(clue['expected'])}{more}"
+            of_money = currency if clue["invariant"] in _OF_MONEY else None
+            told = _shown(str(found), of_money), _shown(clue["expected"], of_money)
+            return f"{rule}; {ledger} says {told[0]}, expected {told[1]}{more}"
         case "BACKDATED_AFTER_CLOSE":
             closed = _MOMENT.sub(r"\1 \2 UTC", clue["closed"])
-            return f"it moves {ledger} by {text(Decimal(clue['amount']))} in a period closed through {closed}"
+            return f"it moves {ledger} by {_money(clue['amount'], currency)} in a period closed through {closed}"
         case "DUPLICATE_CROSS_ORIGIN":
             return f"equal to {clue['twin']}, which was born in {names[0]}, while this one was born in {names[1]}"
         case "NUMBER_REUSED":
@@ -116,39 +123,45 @@ def _seen(code: str, clue: Clue, left: str | None, right: str | None, names: tup
         case "CREDIT_UNUSED":
             return f"the oldest of it is of {clue['since']}"
         case "NON_OVERLAP":
-            return f"{names[0]} covers {left}, {names[1]} {right}; {clue['outside']} documents lie outside of that"
+            return f"{names[0]} covers {left}, {names[1]} {right}; {_documents(clue['outside'])} outside of that"
         case "CUSTOMER_UNMAPPED":
             return f"{clue['documents']} documents pair up between the two"
         case "NUMBER_MISMATCH" | "CUSTOMER_MISMATCH" | "CUSTOMER_FIELD_DIFF":
             return f"matched by rule {clue['rule']!r}" if "rule" in clue else ""
         case "SPLIT_OR_MERGED" | "AMBIGUOUS_MATCH":
-            return _several(code, clue, left, right, names)
+            return _several(code, clue, left, right, names, currency=currency)
         case "TAX_INCLUSIVE_CONFUSION":
-            return f"tax {text(Decimal(clue['left_tax']))} against {text(Decimal(clue['right_tax']))}"
+            return f"tax {_money(clue['left_tax'], currency)} against {_money(clue['right_tax'], currency)}"
         case _:
             return ""
 
 
-def _several(code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str]) -> str:
+def _several(
+    code: str, clue: Clue, left: str | None, right: str | None, names: tuple[str, str], *, currency: str | None
+) -> str:
     """Of documents that are one in parts, or that could be each other in more than one way."""
     answers, among = clue.get("answers"), clue.get("among")
     if code == "SPLIT_OR_MERGED":
-        each = f"{text(Decimal(clue['sum']))} on each side{_open(clue, names)}"
+        each = f"{_money(clue['sum'], currency)} on each side{_open(clue, names, currency)}"
         whole = f"{answers}, {each}: nothing else of them adds up, among {among}"
         return whole if answers else f"{left} against {right}, {each}"
     if not answers:
         return f"{left} and {right} candidates" + (f" for number {clue['number']}" if "number" in clue else "")
     if clue["ways"] == "1":
-        return f"{answers}{_open(clue, names)}: it adds up, but so it may by chance, among {among}"
+        return f"{answers}{_open(clue, names, currency)}: it adds up, but so it may by chance, among {among}"
     return f"{answers}: not all can be true; among {among}"
 
 
-def _open(clue: Clue, names: tuple[str, str]) -> str:
+def _open(clue: Clue, names: tuple[str, str], currency: str | None) -> str:
     """Where the totals of a group are equal and what is open of them is not."""
     if "left_open" not in clue:
         return ""
-    left, right = (text(Decimal(clue[f"{side}_open"])) for side in SIDES)
+    left, right = (_money(clue[f"{side}_open"], currency) for side in SIDES)
     return f", of which {left} is open in {names[0]} and {right} in {names[1]}"
+
+
+def _documents(many: str) -> str:
+    return "1 document lies" if many == "1" else f"{many} documents lie"
 
 
 def _rate(tax: str | None, net: str | None) -> str:
@@ -157,9 +170,17 @@ def _rate(tax: str | None, net: str | None) -> str:
     return f"{tidy(round(Decimal(tax) * 100 / Decimal(net), 3))} %"
 
 
-def _shown(raw: str) -> str:
-    """An expected value without the needless zeros of its column."""
+def _money(raw: str, currency: str | None) -> str:
+    """An amount with the places of its currency, more where it has more, two without one."""
+    value = tidy(Decimal(raw))
+    least = exponent(currency) if currency else 2
+    written = f"{value:f}".partition(".")[2].rstrip("0")
+    return f"{value:.{max(least, len(written))}f}"
+
+
+def _shown(raw: str, currency: str | None) -> str:
+    """A value of a broken rule without the needless zeros of its column."""
     try:
-        return text(Decimal(raw)) if "." in raw else raw
+        return _money(raw, currency) if "." in raw else raw
     except InvalidOperation:
         return raw

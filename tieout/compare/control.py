@@ -188,7 +188,11 @@ _MATCHED = "SELECT left_rid, right_rid FROM cmp_match"
 _TAKEN_OFF = """
  UNION ALL SELECT left_rid, right_rid FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT left_rid FROM cmp_twin)
 """
-_NAME = "'{side}_name=' || replace(d.number, chr(31), ' ')"
+# How people know the document: it may be one of those that are equal on both sides, which `cmp_left` does not hold.
+_NAME = (
+    "'{side}_name=' || replace(d.number, chr(31), ' '), "
+    "'customer=' || replace(coalesce(d.customer_name, d.customer), chr(31), ' '), 'total=' || CAST(d.total AS VARCHAR)"
+)
 _TERMS = (
     _INTO
     + """

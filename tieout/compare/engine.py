@@ -154,11 +154,13 @@ def _discrepancy(
     reasons: Mapping[tuple[str, str, str], Explained],
     rejected: tuple[int, int],
 ) -> Discrepancy:
-    code, second, kind, left, right, llabel, rlabel, llink, rlink, field, lraw, rraw, delta, currency, packed = row
+    code, second, kind, left, right, llabel, rlabel, llink, rlink, field, lraw, rraw, delta, currency, packed, *of = row
     assert isinstance(code, str)
     assert isinstance(delta, Decimal)
+    customer, amount = of
     entry = codes.of(code)
     clue = clues(_text(packed))
+    total = _text(amount) or clue.get("total")
     shown = _text(field)
     lv, rv = value(shown, _text(lraw)), value(shown, _text(rraw))
     said = reasons.get(("left", str(kind), str(left))) if right is None else None
@@ -180,10 +182,12 @@ def _discrepancy(
         right_value=rv,
         delta=tidy(delta),
         currency=_text(currency),
-        cause=said.cause if said else cause(code, clue, lv, rv, names),
+        cause=said.cause if said else cause(code, clue, lv, rv, names, currency=_text(currency)),
         remedy=said.remedy if said else remedy(code, clue),
         confirmed=said.confirmed if said else entry.confirmed and "unsure" not in clue,
         links=tuple(sorted({str(x) for x in (llink, rlink, clue.get("link")) if x})),
+        customer=_text(customer) or clue.get("customer"),
+        amount=None if total is None else tidy(Decimal(total)),
     )
     return _unread(made, rejected)
 

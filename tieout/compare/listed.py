@@ -39,13 +39,16 @@ COLUMNS = (
     ("kind", "VARCHAR"), ("left", "VARCHAR"), ("right", "VARCHAR"), ("left_label", "VARCHAR"),
     ("right_label", "VARCHAR"), ("field", "VARCHAR"), ("left_value", "VARCHAR"), ("right_value", "VARCHAR"),
     ("delta", "DECIMAL(38,6)"), ("currency", "VARCHAR"), ("cause", "VARCHAR"), ("remedy", "VARCHAR"),
-    ("confirmed", "BOOLEAN"), ("links", "VARCHAR"),
+    ("confirmed", "BOOLEAN"), ("links", "VARCHAR"), ("customer", "VARCHAR"), ("amount", "DECIMAL(38,6)"),
 )  # fmt: skip
 _NAMES = ", ".join(f'"{name}"' for name, _ in COLUMNS)
 FOUND = """
 SELECT f.code, f.second, f.kind, coalesce(l.id, f.left_id) AS left_id, coalesce(r.id, f.right_id) AS right_id,
        coalesce(l.number, l.id) AS left_label, coalesce(r.number, r.id) AS right_label, l.link AS left_link,
-       r.link AS right_link, f.field, f.left_value, f.right_value, f.delta, f.currency, f.clue
+       r.link AS right_link, f.field, f.left_value, f.right_value, f.delta, f.currency, f.clue,
+       coalesce(l.customer_name, l.customer, r.customer_name, r.customer) AS customer,
+       CAST(CASE WHEN l.rid IS NULL OR l.currency IS DISTINCT FROM f.currency AND r.rid IS NOT NULL THEN r.total
+                 ELSE l.total END AS DECIMAL(38,6)) AS amount
 FROM cmp_found AS f LEFT JOIN cmp_left AS l ON l.rid = f.left_rid LEFT JOIN cmp_right AS r ON r.rid = f.right_rid
 """
 _CODES = """
@@ -77,7 +80,7 @@ SELECT 'D-' || substr(sha256(f.code || chr(31) || coalesce(f.kind, '') || chr(31
        coalesce(nullif(f.right_label, ''), f.right_id) AS right_label, f.field,
        {_VALUE.format(money=_MONEY, value="f.left_value")} AS left_value,
        {_VALUE.format(money=_MONEY, value="f.right_value")} AS right_value,
-       f.delta, f.currency, c.cause, c.remedy, c.confirmed, {_LINKS} AS links
+       f.delta, f.currency, c.cause, c.remedy, c.confirmed, {_LINKS} AS links, f.customer, f.amount
 FROM ({FOUND}) AS f JOIN cmp_code AS c ON c.code = f.code WHERE {{plain}}
 """
 _ORDER = """CASE class WHEN 'T' THEN 0 WHEN 'Z' THEN 1 WHEN 'G' THEN 2 ELSE 3 END, abs(delta) DESC,
@@ -136,10 +139,11 @@ class Spooled(Sequence[Discrepancy]):
 
 def _object(row: tuple[Any, ...]) -> Discrepancy:
     id, code, secondary, class_, severity, kind, left, right, llabel, rlabel, field, lv, rv, delta, *rest = row
-    currency, cause, remedy, confirmed, links = rest
+    currency, cause, remedy, confirmed, links, customer, amount = rest
     return Discrepancy(
         id, code, tuple(s for s in secondary.split(",") if s), class_, severity, kind, left, right, llabel, rlabel,
         field, lv, rv, tidy(delta), currency, cause, remedy, confirmed, tuple(x for x in links.split("\x1f") if x),
+        customer, None if amount is None else tidy(amount),
     )  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def _row(d: Discrepancy) -> tuple[str | bool | Decimal | None, ...]:
     return (
         d.id, d.code, ",".join(d.secondary), d.class_, d.severity, d.kind, d.left, d.right, d.left_label,
         d.right_label, d.field, d.left_value, d.right_value, d.delta, d.currency, d.cause, d.remedy, d.confirmed,
-        "\x1f".join(d.links),
+        "\x1f".join(d.links), d.customer, d.amount,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +19,7 @@ from tieout.plaintext import money as grouped
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
-    "left_value", "right_value", "delta", "currency", "cause", "remedy",
+    "left_value", "right_value", "delta", "currency", "cause", "remedy", "customer", "amount",
 )  # fmt: skip
 _SHOWN = 200
 
@@ -54,10 +55,13 @@ def _write_csv(result: Result, out: TextIO) -> None:
         values = [(v or "") if exact else neutral(v) for v in (d.left_value, d.right_value)]
         marks = (d.id, d.code, " ".join(d.secondary), d.class_, d.severity, d.kind)
         who = (neutral(x) for x in (d.left, d.left_label, d.right, d.right_label, d.field))
-        writer.writerow([*marks, *who, *values, text(d.delta), d.currency or "", neutral(d.cause), neutral(d.remedy)])
+        of = (neutral(d.customer), "" if d.amount is None else text(d.amount))
+        writer.writerow(
+            [*marks, *who, *values, text(d.delta), d.currency or "", neutral(d.cause), neutral(d.remedy), *of]
+        )
 
 
-def money(raw: str, currency: str | None = None) -> str:
+def money(raw: Decimal | str, currency: str | None = None) -> str:
     """An amount with the places of its currency, two without one."""
     return grouped(raw, exponent(currency) if currency else 2)
 
@@ -71,14 +75,19 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
     """The comparison for a terminal: both sides, the discrepancies (at most `most`), the bridge."""
     out = ["A = left, B = right" + (f", as of {result.as_of}" if result.as_of else ""), ""]
     out += grid(_sides(result), frozenset({2, 3, 4, 6, 7}))
-    out += ["", f"{result.matched:,} matched, {len(result.discrepancies):,} discrepancies"]
+    noun = "discrepancy" if len(result.discrepancies) == 1 else "discrepancies"
+    out += ["", f"{result.matched:,} matched, {len(result.discrepancies):,} {noun}"]
     out += [s for s in (unsearched(result), *map(agreement, result.stated)) if s]
     shown = result.discrepancies[:most]
     if shown:
         out += [
             "",
             *grid(
-                [("code", "A", "B", "what", "A says", "B says", "delta", ""), *map(_row, shown)], frozenset({4, 5, 6})
+                [
+                    (*("code", "A", "B", "customer", "amount", "what", "A says", "B says", "delta"), ""),
+                    *map(_row, shown),
+                ],
+                frozenset({4, 6, 7, 8}),
             ),
         ]
     if len(result.discrepancies) > len(shown):
@@ -131,6 +140,8 @@ def _row(d: Discrepancy) -> tuple[str, ...]:
         d.code,
         plain(d.left_label),
         plain(d.right_label),
+        plain(d.customer, 24),
+        money(text(d.amount), d.currency) if d.amount is not None else "",
         plain(d.field),
         plain(said(d.field, d.left_value, d.currency), 24),
         plain(said(d.field, d.right_value, d.currency), 24),

@@ -64,6 +64,8 @@ class Discrepancy:
     left, right: document (or customer) ids, None where there is none · left_label, right_label: for people
     delta: right − left effect on open receivables as of the comparison date, in `currency`; 0 for Z and N
     confirmed: whether the cause is known rather than supposed · links: subject ids of the sync
+    customer, amount: of the document, in A where it is there; the name, or the id of a customer without one; the whole
+    document in `currency`. None where it is about several documents, or none
     """
 
     id: str
@@ -85,6 +87,8 @@ class Discrepancy:
     remedy: str
     confirmed: bool
     links: tuple[str, ...] = ()
+    customer: str | None = None
+    amount: Decimal | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The keys that programs rely on; money as text."""
@@ -96,6 +100,8 @@ class Discrepancy:
             "severity": self.severity,
             "left": self.left,
             "right": self.right,
+            "customer": self.customer,
+            "amount": None if self.amount is None else text(self.amount),
             "field": self.field,
             "left_value": self.left_value,
             "right_value": self.right_value,

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.ledgers import D, misusing
+from tests.ledgers import D, applied, compared, customer, invoice, misusing, payment
 from tieout.compare import render
 
 EVIL = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[2J\u202e"\''
@@ -84,3 +84,39 @@ def test_money_has_the_places_of_its_currency():
 
 def test_by_code_sums_per_currency(result):
     assert result.by_code["MISSING_IN_B"] == {"count": 1, "delta": {"USD": D("-1234567.891")}}
+
+
+def test_people_see_whose_document_it_is_and_its_amount():
+    left = [
+        customer("C1", "Acme Ltd", "1"),
+        customer("C2", "Ōsaka Trading", "2"),
+        invoice("A", "C1", "12480", "2026-01-05"),
+    ]
+    right = [customer("a", "Acme Ltd", "1"), customer("b", "Ōsaka Trading", "2")]
+    yen = invoice("J", "C2", "5500", "2026-01-06", currency="JPY")
+    more = yen.model_copy(update={"customer": "b", "subtotal": D(5600), "total": D(5600)})
+    result = compared([*left, yen], [*right, more])
+    assert [(d.customer, d.amount, d.currency) for d in result.discrepancies] == [
+        ("Acme Ltd", 12480, "USD"), ("Ōsaka Trading", 5500, "JPY"),
+    ]  # fmt: skip
+    table = render.to_table(result)
+    assert "0 matched" not in table
+    assert "1 matched, 2 discrepancies" in table
+    rows = [line.split() for line in table.splitlines() if line.startswith(("MISSING_IN_B", "AMOUNT_NET"))]
+    assert rows == [
+        ["MISSING_IN_B", "A", "Acme", "Ltd", "12,480.00", "existence", "12,480.00", "-12,480.00", "USD"],
+        ["AMOUNT_NET", "J", "J", "Ōsaka", "Trading", "5,500", "total", "5,500", "5,600", "100", "JPY"],
+    ]
+    by_left = {r["left"]: r for r in csv.DictReader(io.StringIO(render.to_csv(result)))}
+    assert (by_left["J"]["customer"], by_left["J"]["amount"]) == ("Ōsaka Trading", "5500.00")
+    assert [d["customer"] for d in result.as_json()["discrepancies"]] == ["Acme Ltd", "Ōsaka Trading"]
+    one = compared(left, right)
+    assert "0 matched, 1 discrepancy\n" in render.to_table(one)
+
+
+def test_a_sentence_has_the_places_of_the_currency():
+    cash = payment("P", "C", "5", "2026-01-06", currency="JPY", apps=[applied("J", "500", "2026-01-06")])
+    cash = cash.model_copy(update={"amount": D(400)})
+    found = compared([invoice("J", "C", "500", "2026-01-05", currency="JPY"), cash], []).discrepancies
+    [over] = [d for d in found if d.code == "OVER_APPLIED"]
+    assert over.cause.startswith("applied or adjusted beyond its amount of 400 in ")

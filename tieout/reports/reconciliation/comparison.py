@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from tieout.compare.render import unsearched
+from tieout.compare.render import money, unsearched
 from tieout.compare.result import Bridge, Discrepancy, Result
 from tieout.model import ZERO
 from tieout.reports import layout
@@ -28,7 +28,8 @@ _BRIDGE = (
     Column("amount", "Amount", "money"),
 )  # fmt: skip
 _FOUND = (
-    Column("code", "Code"), Column("left_label", "A"), Column("right_label", "B"), Column("field", "What"),
+    Column("code", "Code"), Column("left_label", "A"), Column("right_label", "B"), Column("customer", "Customer"),
+    Column("amount", "Amount", "money"), Column("field", "What"),
     Column("left_value", "A says"), Column("right_value", "B says"), Column("delta", "Delta", "money"),
     Column("currency", "Currency"), Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36),
 )  # fmt: skip
@@ -85,8 +86,8 @@ def bridge(currency: str, found: Bridge, result: Result) -> Table:
         Row(("Remainder", None, currency, found.remainder), "total", (), {"amount": ((1, last + 1), (-1, last))}),
     )
     note = (
-        f"Of the amounts listed, {found.unconfirmed:,f} {currency} have no confirmed cause: what is listed is not "
-        "thereby explained."
+        f"Of the amounts listed, {money(found.unconfirmed, currency)} {currency} have no confirmed cause: "
+        "what is listed is not thereby explained."
         if found.unconfirmed
         else ""
     )
@@ -152,7 +153,19 @@ def _discrepancies(result: Result, keys: bool) -> Table:
 def _cells(d: Discrepancy, keys: bool) -> tuple[Cell, ...]:
     code = d.code if keys or not d.secondary else " ".join((d.code, *(f"+{s}" for s in d.secondary)))
     says = (layout.says(d.field, d.left_value), layout.says(d.field, d.right_value))
-    return (code, d.left_label, d.right_label, d.field, *says, d.delta, d.currency, d.cause, d.remedy)
+    return (
+        code,
+        d.left_label,
+        d.right_label,
+        d.customer,
+        d.amount,
+        d.field,
+        *says,
+        d.delta,
+        d.currency,
+        d.cause,
+        d.remedy,
+    )
 
 
 def _keys(d: Discrepancy) -> tuple[Cell, ...]:
