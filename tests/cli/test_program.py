@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.conftest import PROGRAM, Ran
 from tieout.cli import _COMMANDS, cli
@@ -182,3 +183,36 @@ def test_a_module_that_was_compiled_only_in_part_is_told_and_not_taken_for_an_in
     compiled.write_bytes(compiled.read_bytes()[:40])
     ran = subprocess.run(asked, env=env, capture_output=True, timeout=60, check=False)
     assert (ran.returncode, b"marshal data too short" in ran.stderr) == (5, True)
+
+
+WRITING = [(path, c) for path, c in COMMANDS if any("-o" in p.opts for p in c.params)]
+
+
+def test_the_file_of_a_result_is_named_alike_everywhere() -> None:
+    assert len(WRITING) > 20
+    for path, command in WRITING:
+        [option] = [p for p in command.params if "-o" in p.opts]
+        assert option.opts == ["-o", "--output"], path
+        context = click.Context(command)
+        assert "--out " not in command.get_help(context), path
+        values, _, _ = command.make_parser(context).parse_args(["--out", "x"])
+        assert values["output"] == "x", f"{path}: what was written for --out goes on"
+
+
+def test_an_interrupt_while_the_program_loads_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))}
+    ran = subprocess.run(
+        [sys.executable, "-m", "tieout", "--help"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "\ninterrupted; nothing had begun\n")
+
+
+def test_an_interrupt_while_a_command_loads_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tieout.cli.import_module", load)
+    result = CliRunner().invoke(cli, ["compare"], prog_name="tieout")
+    assert result.exit_code == 130
+    assert result.stderr.strip().splitlines() == ["interrupted; nothing is half done: the next run goes on from here"]

@@ -69,7 +69,7 @@ class _Commands(click.Group):
                 _tell_json(error)
         except click.Abort as error:
             # click takes any EOFError for the end of a person's input; this one was never asked for.
-            code = _fail(error.__cause__) if isinstance(error.__cause__, EOFError) else 130
+            code = _fail(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted()
         except SystemExit:  # click's end where the reader of --help went away: nothing is wrong
             code = 0
         except OSError as error:  # the disk behind stdout, while help was printed
@@ -84,6 +84,14 @@ def _tell_json(error: click.ClickException) -> None:
     hint = f"{context.command_path} --help" if context else "tieout --help"
     out = Out(json=True, quiet=False, debug=False)
     out.data({"error": document(error.exit_code, error.format_message(), (), hint)})
+
+
+def _interrupted() -> int:
+    """Ctrl-C before a command had begun, or while it was loaded; click has ended the line that it was typed on."""
+    from tieout.cli.output import INTERRUPTED, STOPPED
+
+    sys.stderr.write(f"{STOPPED}\n")
+    return INTERRUPTED
 
 
 def _fail(error: Exception) -> int:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count, table, when, words
+from tieout.cli.output import Out, clean, common, count, in_currency, output_option, table, when, words
 from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
 from tieout.jsontext import encode
-from tieout.plaintext import money, neutral
+from tieout.plaintext import neutral
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -125,7 +125,7 @@ def list_(
             d["right_label"],
             d["customer"],
             _shown("amount", d),
-            money(d["delta"]),
+            in_currency(d["delta"], d["currency"]),
             d["currency"],
             str(d["days"]),
             d["cause"],
@@ -137,7 +137,7 @@ def list_(
     out.lines(table(head, rows, right=(7, 8, 10)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
-    moved = ", ".join(f"{money(total)} {currency}" for currency, total in sorted(_sums(found).items()))
+    moved = ", ".join(f"{in_currency(total, currency)} {currency}" for currency, total in sorted(_sums(found).items()))
     out.line(count(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
 
 
@@ -208,7 +208,7 @@ def history(out: Out, id: str, config: str | None) -> None:
                 when(e["at"]),
                 e["event"],
                 e["by"],
-                money(e["delta"]) if e["delta"] is not None else "",
+                in_currency(e["delta"], story.currency) if e["delta"] is not None else "",
                 story.currency if e["delta"] is not None else "",
                 e["left_value"],
                 e["right_value"],
@@ -288,7 +288,7 @@ def decide(
 @discrepancies.command()
 @_pair
 @_state
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: the screen.")
+@output_option()
 @click.option(
     "--format", "form", type=click.Choice(["csv", "xlsx"]), default="csv", show_default=True, help="The form."
 )
@@ -355,10 +355,14 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
 
 def _shown(name: str, d: dict[str, Any]) -> str:
     """One fact of a difference for a person; "" if there is nothing to say."""
+    from tieout.compare.codes import is_amount
+
     if name == "delta":
-        return money(d["delta"])
+        return in_currency(d["delta"], d["currency"])
     if name == "amount":
-        return f"{money(d[name])} {d['amount_currency']}" if d.get(name) else ""
+        return f"{in_currency(d[name], d['amount_currency'])} {d['amount_currency']}" if d.get(name) else ""
+    if name in ("left_value", "right_value") and d.get(name) and is_amount(d.get("field")):
+        return in_currency(d[name], d["currency"])
     if name == "amount_currency":
         return ""
     if name == "secondary":

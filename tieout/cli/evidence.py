@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, table, when
+from tieout.cli.output import Out, clean, common, count, output_option, table, when
 from tieout.cli.state import by_option, config_option, log_anchor, opened
 from tieout.cli.writing import write_whole, writing_whole
 
@@ -135,7 +135,7 @@ def _show(out: Out, found: Verified) -> None:
 
 
 @evidence.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: the screen.")
+@output_option()
 @config_option
 @common
 def key(out: Out, *, output: Path | None, config: str | None) -> None:
@@ -157,9 +157,7 @@ def key(out: Out, *, output: Path | None, config: str | None) -> None:
 
 @evidence.command()
 @click.argument("run")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file, such as run.zip."
-)
+@output_option("The file, such as run.zip.", required=True)
 @config_option
 @common
 def pack(out: Out, *, run: str, output: Path, config: str | None) -> None:

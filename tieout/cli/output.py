@@ -11,7 +11,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import wraps
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 # Exit codes, the gravest first: failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
 INTERRUPTED = 130
+STOPPED = "interrupted; nothing is half done: the next run goes on from here"
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
 _PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60
@@ -184,6 +187,31 @@ def fit(text: str, encoding: str) -> str:
     return text
 
 
+class _Output(click.Option):
+    """Where the result goes. `--out`, as it was called in some commands, is understood and not shown."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        self.opts.append("--out")
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts.remove("--out")
+
+
+def output_option(told: str = "The file; default: the screen.", **more: Any) -> Callable[[Any], Any]:
+    """`-o`, `--output`: the one name of the file that a command writes its result to."""
+    kind = more.pop("type", click.Path(path_type=Path, dir_okay=False))
+    return click.option("-o", "--output", "output", cls=_Output, type=kind, help=told, **more)
+
+
+def in_currency(value: Decimal | str | None, currency: str | None) -> str:
+    """An amount for people, with the places of its currency: none of yen, three of dinars; two without one."""
+    from tieout.model import exponent
+    from tieout.plaintext import money
+
+    return money(value, exponent(currency) if currency else 2)
+
+
 def common(function: Callable[..., int | None]) -> Callable[..., None]:
     """Give a command --json, --quiet and --debug, an `Out` as first argument, and one way to fail.
 
@@ -202,9 +230,8 @@ def common(function: Callable[..., int | None]) -> Callable[..., None]:
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
-            says = "interrupted; nothing is half done: the next run goes on from here"
-            out.warn(f"\n{says}")
-            out.data({"error": document(INTERRUPTED, says)})
+            out.warn(f"\n{STOPPED}")
+            out.data({"error": document(INTERRUPTED, STOPPED)})
             code = INTERRUPTED
         except Exception as error:  # noqa: BLE001  the last line: every failure gets its exit code
             code = fail(out, error)

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, table, when, words
+from tieout.cli.output import Out, clean, common, in_currency, table, when, words
 from tieout.cli.state import by_option, config_option, opened, writing
-from tieout.plaintext import money
 
 _TELLING = ("email", "issued", "received", "due", "method", "reference", "po_number", "memo", "applications")
 
@@ -89,7 +88,7 @@ def _show_plan(out: Out, one: dict[str, Any], known: dict[str, str]) -> None:
     out.lines(table(("", "do", "what", "in", "which", "customer", "delta", "", "fields"), rows, right=(0, 6)))
     out.line()
     for (connection, currency), moved in sorted(_moved(one["operations"]).items()):
-        out.line(f"in {connection}, open receivables move by {money(moved)} {currency}")
+        out.line(f"in {connection}, open receivables move by {in_currency(moved, currency)} {currency}")
     for guard in one["guards"]:
         out.line(f"guard {guard['name']}: {clean(guard['message'])}")
     if one["status"] == "draft":
@@ -103,7 +102,11 @@ def _customer(operation: dict[str, Any], customers: dict[str, str]) -> str:
 
 def _delta(operation: dict[str, Any]) -> tuple[str, str]:
     """What it moves receivables by, and the currency; nothing for a customer, who moves none."""
-    return ("", "") if operation["entity"] == "customer" else (money(operation["delta"]), operation["currency"])
+    return (
+        ("", "")
+        if operation["entity"] == "customer"
+        else (in_currency(operation["delta"], operation["currency"]), operation["currency"])
+    )
 
 
 def _moved(operations: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
@@ -118,20 +121,22 @@ def _moved(operations: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
 
 def _fields(operation: dict[str, Any], known: dict[str, str]) -> str:
     """What changes; of a new record what tells it from others."""
+    currency = operation["currency"] or ""
     if operation["op"] == "create":
         told = {f["name"]: f["after"] for f in operation["fields"]}
         shown = [n for n in _TELLING if told.get(n) not in (None, "", [], {}) and told[n] != operation["label"]]
-        return ", ".join(f"{words(name)} {_value(name, told[name], known)}" for name in shown)
-    return "; ".join(
-        f"{words(f['name'])}: {_value(f['name'], f['before'], known)} → {_value(f['name'], f['after'], known)}"
-        for f in operation["fields"]
-    )
+        return ", ".join(f"{words(name)} {_value(name, told[name], known, currency)}" for name in shown)
+    changes = []
+    for f in operation["fields"]:
+        before, after = (_value(f["name"], f[when_], known, currency) for when_ in ("before", "after"))
+        changes.append(f"{words(f['name'])}: {before} → {after}")
+    return "; ".join(changes)
 
 
-def _value(name: str, value: Any, known: dict[str, str]) -> str:
+def _value(name: str, value: Any, known: dict[str, str], currency: str) -> str:
     """A field's value for people; of money that is applied, how much to which document."""
     if name == "applications" and value:
-        applied = sorted((known.get(id, id), money(amount)) for id, amount in value.items())
+        applied = sorted((known.get(id, id), in_currency(amount, currency)) for id, amount in value.items())
         more = f" and {len(applied) - 5:,} more" if len(applied) > 5 else ""
         return ", ".join(f"{amount} to {document}" for document, amount in applied[:5]) + more
     text = "nothing" if value in (None, "", [], {}) else str(value)

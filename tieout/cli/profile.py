@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, table, words
+from tieout.cli.output import Out, clean, common, in_currency, output_option, table, words
 from tieout.cli.writing import write_new
-from tieout.plaintext import money
 
 _SHOWN = 20
 _file = click.Path(path_type=Path, dir_okay=False)
@@ -109,7 +108,7 @@ def _show_report(out: Out, report: dict[str, Any]) -> None:
     ]
     out.lines(table(("", "rows"), counts, right=(1,)))
     if report["totals"]:
-        sums = [(c, f"{t['count']:,}", money(t["sum"])) for c, t in report["totals"].items()]
+        sums = [(c, f"{t['count']:,}", in_currency(t["sum"], c)) for c, t in report["totals"].items()]
         out.line()
         out.lines(table(("currency", "rows", "sum"), sums, right=(1, 2)))
     for title, rows, headers in (
@@ -128,7 +127,7 @@ def _show_report(out: Out, report: dict[str, Any]) -> None:
 
 @profile.command("infer")
 @click.argument("file", type=_file)
-@click.option("-o", "--output", type=_file, help="Write the profile to this file instead of the screen.")
+@output_option("Write the profile to this file instead of the screen.")
 @common
 def infer(out: Out, file: Path, output: Path | None) -> None:
     """Propose a profile for a file, with evidence.

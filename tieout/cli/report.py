@@ -19,7 +19,7 @@ import click
 
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.ledgers import Asked
-from tieout.cli.output import Out, clean, common, count
+from tieout.cli.output import Out, clean, common, count, output_option
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_whole
@@ -110,7 +110,7 @@ _OPTIONS = (
     click.option("--as-of", required=True, type=DAY, help="What counts is dated up to this day, inclusive."),
     click.option("--known-on", type=MOMENT, help="Only what tieout had read by then, as it was then (UTC)."),
     click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Default: text; json with --json."),
-    click.option("-o", "--out", "output", type=click.Path(path_type=Path), help="The file; default: the screen."),
+    output_option(type=click.Path(path_type=Path)),
     click.option("--table", "only", metavar="KEY", help="With --format csv: only this table."),
     click.option(
         "--limit", type=click.IntRange(0), default=200, show_default=True, help="Rows of a table on the screen."
@@ -150,9 +150,9 @@ def reporting(function: Callable[..., Report | Sequence[Report]], of: str = "any
         if only and form != "csv":
             raise click.UsageError("--table goes with --format csv")
         if form not in _ON_SCREEN and output is None:
-            raise click.UsageError(f"--format {form} needs --out FILE")
+            raise click.UsageError(f"--format {form} needs --output FILE")
         if out.json and form != "json" and output is None:
-            raise click.UsageError("--json needs --out FILE: both would go to the screen")
+            raise click.UsageError("--json needs --output FILE: both would go to the screen")
         asked.in_full = form != "text" or output is not None
         made = function(asked, **own)
         several = list(made) if isinstance(made, Sequence) else [made]
@@ -331,7 +331,7 @@ def _write_csv(
     if output is None:
         out.raw(sheets[0][2])
         for _, key, _ in sheets[1:]:
-            out.note(f"not shown: table {key}\n  → --table {key}, or --out FILE for all of them")
+            out.note(f"not shown: table {key}\n  → --table {key}, or --output FILE for all of them")
         return
     first = True
     for r, key, text in sheets:

@@ -13,11 +13,10 @@ import click
 from tieout.cli import pairs
 from tieout.cli.days import DAY, amount
 from tieout.cli.ledgers import Asked, has_state
-from tieout.cli.output import Out, common
+from tieout.cli.output import Out, common, in_currency
 from tieout.cli.report import of_pair
 from tieout.cli.state import by_option, clock, config_option, writing
 from tieout.errors import ConfigError, RefusedError
-from tieout.plaintext import money
 
 if TYPE_CHECKING:
     from tieout.reports import Books, Report
@@ -216,7 +215,11 @@ def promise(
         )
     told = {"connection": row["connection"], "invoice": row["invoice"], "amount": from_micros(row["amount_micros"])}
     out.data(told | {k: v for k, v in row.items() if k != "amount_micros"})
-    what = "nothing any more" if amount is None else f"{money(amount)} {of.currency} by {row['pays_on']}"
+    what = (
+        "nothing any more"
+        if amount is None
+        else f"{in_currency(amount, of.currency)} {of.currency} by {row['pays_on']}"
+    )
     out.line(f"{of.number or of.ref.id}: promised {what}")
 
 

@@ -68,7 +68,7 @@ def open_items(asked: Asked) -> Report:
 def statement(asked: Asked, *, since: datetime | None, customers: tuple[str, ...]) -> list[Report]:
     """What each customer owed, what moved, what is owed and for how long; one document a customer.
 
-    With --out, a folder.
+    With --output, a folder.
     """
     from tieout.reports.receivables.statement import build
 

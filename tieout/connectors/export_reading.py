@@ -158,7 +158,7 @@ def _doubts(file: ExportFile, report: FileReport, observations: list[Observation
     found = []
     read = report.accepted + len(report.rejected)
     if file.rows is not None and read != file.rows:
-        found.append(f"{file.path.name} has {read} rows, its manifest says {file.rows}")
+        found.append(f"{file.path.name} has {read} {'row' if read == 1 else 'rows'}, its manifest says {file.rows}")
     if file.totals and not report.rejected:
         sums = {currency: Decimal(str(t["sum"])) for currency, t in report.totals.items()}
         for currency in sorted(file.totals.keys() | sums.keys()):

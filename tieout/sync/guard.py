@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tieout.model import Entity
+from tieout.model import Entity, exponent
+from tieout.plaintext import money
 from tieout.sync.operations import Operation, OpKind
 
 
@@ -80,7 +81,8 @@ def _many(
     allowed = max(Decimal(floor), share * sum(linked.values()))
     if len(chosen) <= allowed:
         return None
-    text = f"{len(chosen)} documents would be {_PAST[kind]}; {int(allowed)} pass without a person"
+    many = "1 document" if len(chosen) == 1 else f"{len(chosen)} documents"
+    text = f"{many} would be {_PAST[kind]}; {int(allowed)} {'passes' if allowed == 1 else 'pass'} without a person"
     return Trip(name, text, frozenset(o.key for o in chosen))
 
 
@@ -101,7 +103,11 @@ def _same_field(operations: Sequence[Operation], limits: Limits, linked: Mapping
                 for o in operations
                 if o.op is OpKind.UPDATE and o.entity is entity and any(c.name == name for c in o.fields)
             )
-            return Trip("mass_change", f"{name} would change in {count} records of {entity} at once", keys)
+            return Trip(
+                "mass_change",
+                f"{name} would change in {count} {'record' if count == 1 else 'records'} of {entity} at once",
+                keys,
+            )
     return None
 
 
@@ -114,7 +120,8 @@ def _money(operations: Sequence[Operation], limits: Limits) -> Trip | None:
         cap = limits.money.get(currency)
         if cap is not None and total > cap:
             keys = frozenset(o.key for o in operations if o.currency == currency)
-            return Trip("money_cap", f"{total} {currency} would be written in one plan; the cap is {cap}", keys)
+            said = [money(amount, exponent(currency)) for amount in (total, cap)]
+            return Trip("money_cap", f"{said[0]} {currency} would be written in one plan; the cap is {said[1]}", keys)
     return None
 
 

@@ -79,7 +79,10 @@ def _waiting(store: Store, pair: str) -> list[str]:
     i = schema.intent
     rows = store.rows(sa.select(i.c.state).where(i.c.pair == pair, i.c.state.in_(_UNSETTLED)))
     counted = Counter(row["state"] for row in rows)
-    return [*out, *(f"{n} writes {_UNSETTLED[state]}" for state, n in sorted(counted.items()))]
+    return [
+        *out,
+        *(f"{n} {'write' if n == 1 else 'writes'} {_UNSETTLED[state]}" for state, n in sorted(counted.items())),
+    ]
 
 
 def _listed(store: Store, pair: str) -> list[dict[str, Any]]:

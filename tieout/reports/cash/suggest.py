@@ -23,6 +23,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
+from tieout.compare.render import money
 from tieout.mapping.balances import Key
 from tieout.model import ZERO, CreditMemo, Entity, Invoice, Payment
 from tieout.reports.cash.paying import Day, by_due, counted
@@ -343,7 +344,11 @@ class _Desk:
         taken = [line for line in lines if line.discount]
         total = sum((line.discount for line in taken), ZERO)
         terms = sorted({self._of_customer(line.document) or "" for line in taken})
-        return f", less {total:,f} discount by terms {' and '.join(terms)}" if taken else ""
+        return (
+            f", less {money(total, taken[0].document.currency)} discount by terms {' and '.join(terms)}"
+            if taken
+            else ""
+        )
 
     def _nothing(self, unapplied: Decimal, invoices: list[Invoice], *, cut: bool) -> str:
         total = sum((self.room[_key(d)] for d in invoices), ZERO)
@@ -351,9 +356,12 @@ class _Desk:
             return "no invoice of the account or its family is open in this currency and was issued by then"
         many = counted(len(invoices), "invoice")
         if unapplied > total:
-            return f"the money is {unapplied - total:,f} more than everything that is open ({many})"
+            more = money(unapplied - total, invoices[0].currency)
+            return f"the money is {more} more than everything that is open ({many})"
         tried = "; there are more sets than were tried" if cut else ""
-        return f"no open invoice and no set of them has this amount ({many}, {total:,f}){tried}"
+        return (
+            f"no open invoice and no set of them has this amount ({many}, {money(total, invoices[0].currency)}){tried}"
+        )
 
 
 def _no_credits(fit: Fit) -> bool:

@@ -17,7 +17,8 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from tieout.compare import Result
-from tieout.model import ZERO, Entity, tidy
+from tieout.compare.render import money
+from tieout.model import ZERO, Entity
 from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.cash.paying import counted
@@ -153,7 +154,10 @@ def _control(sides: Sequence[Ledger], as_of: date) -> Step:
     """The documents against what the systems' own reports, accounts and customers' balances state."""
     told = {s.name: [*stated.proofs(s, as_of), *stated.customer_proofs(s, stated.owed(s, as_of))] for s in sides}
     found = [p for own in told.values() for p in own if p.theirs is not None]
-    every = [(p, f"{p.claim}: {_amount(p.ours)} against {_amount(p.theirs)}") for p in proofs(sides, as_of)]
+    every = [
+        (p, f"{p.claim}: {_amount(p.ours, p.currency)} against {_amount(p.theirs, p.currency)}")
+        for p in proofs(sides, as_of)
+    ]
     lines = tuple(text for p, text in every if p.theirs is not None)
     broken = [text for p, text in every if p.held is False]
     silent = [s.name for s in sides if not any(b.as_of == as_of for b in s.books.controls)]
@@ -306,12 +310,16 @@ def _closed(close: Close, as_of: date) -> Step:
     return Step("closed", "Books closed in each system", state, said, lines, todo)
 
 
-def _amount(amount: Cell) -> str:
-    return f"{tidy(amount):,f}" if isinstance(amount, Decimal) else str(amount or "")
+def _amount(amount: Cell, currency: str) -> str:
+    """With the places of its currency; two without one."""
+    if not isinstance(amount, Decimal):
+        return str(amount or "")
+    return money(amount, currency)
 
 
 def _sums(by_currency: Mapping[str, Decimal]) -> str:
-    return "; ".join(f"{_amount(a)} {c}" for c, a in by_currency.items())
+    """Amounts by currency, or by currency and where: `USD in books`."""
+    return "; ".join(f"{_amount(a, c.split()[0] if c else '')} {c}" for c, a in by_currency.items())
 
 
 # ── the sign-offs ────────────────────────────────────────────────────────────────────────────────────────────────────
