@@ -61,6 +61,11 @@ def remedy(code: str, clue: Clue) -> str:
             "take the application back in that system; where an export leaves out when it was taken back, or when the "
             "document was voided, have it say so (`reversed_on`, `voided_on`)"
         )
+    if code == "AMBIGUOUS_MATCH" and "number" in clue and "answers" not in clue:
+        return (
+            "tell them apart by a column of their own; where rows of a file are lines of one document, its profile is to "
+            'say so (`rows = "lines"`): then what differs is the amount of that document'
+        )
     return of(code).remedy
 
 

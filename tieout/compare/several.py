@@ -49,15 +49,17 @@ FROM (
  SELECT e.*, k.clue,
         coalesce(k.code, CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END) AS code FROM (
   SELECT *, least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total AS split FROM (
-    SELECT gid, currency, min(kind) AS kind, min(number) AS number,
+    SELECT gid, currency, min(kind) AS kind,
+           CASE WHEN min(number_key) = max(number_key) AND count(number_key) = count(*) THEN min(number) END AS number,
            string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id) AS left_ids,
            string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id) AS right_ids,
            {columns}, sum(CASE WHEN side = 'left' THEN -eff ELSE eff END) AS delta,
            sum(CASE WHEN side = 'left' THEN abs(eff) END) AS left_open,
            sum(CASE WHEN side = 'right' THEN abs(eff) END) AS right_open
-    FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number FROM cmp_ambiguous AS a JOIN (
-            SELECT 'left' AS side, rid, kind, id, eff, total, currency, number FROM cmp_left
-            UNION ALL SELECT 'right' AS side, rid, kind, id, eff, total, currency, number FROM cmp_right) AS d
+    FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number, d.number_key
+          FROM cmp_ambiguous AS a JOIN (
+            SELECT 'left' AS side, rid, kind, id, eff, total, currency, number, number_key FROM cmp_left UNION ALL
+            SELECT 'right' AS side, rid, kind, id, eff, total, currency, number, number_key FROM cmp_right) AS d
           ON d.side = a.side AND d.rid = a.rid) AS g
     GROUP BY gid, currency) AS c) AS e
   LEFT JOIN cmp_group AS k ON k.gid = e.gid) AS h

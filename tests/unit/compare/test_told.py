@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from importlib.resources import files
 
 import duckdb
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.ledgers import D, customer, invoice, load
 from tieout import compare
 from tieout.compare import render
+from tieout.compare.files import compare_files
 from tieout.reports.reconciliation import comparison
 
 START = date(2026, 1, 5)
@@ -98,3 +100,39 @@ def test_what_a_ledger_states_of_its_customers_is_added_up_and_held_against_thei
         "A states of 2 customers a balance of 1,031.37 USD in all; their documents add up to 1,030.37: 1 differs"
         in (render.to_table(result))
     )
+
+
+ROWS = "kind,number,customer,customer_name,issued,currency,item,net,total\n"
+
+
+def rows_of(factor):
+    lines = [(n, line, D(100 * n + 10 * line) * factor) for n in (1, 2) for line in (1, 2, 3)]
+    return ROWS + "".join(f"invoice,R-{n},C1,Ada Ltd,2026-01-0{n},USD,X{i},{a:.2f},{a:.2f}\n" for n, i, a in lines)
+
+
+def test_rows_all_of_whose_amounts_differ_are_one_document_where_the_profile_says_so(tmp_path):
+    """Which row is which nobody can tell; of one document in lines there is nothing to tell."""
+    for name, factor in (("left", D(1)), ("right", D("1.1"))):
+        (tmp_path / f"{name}.csv").write_text(rows_of(factor))
+    shipped = (files("tieout.mapping") / "profiles" / "documents.toml").read_text()
+    lined = tmp_path / "lined.toml"
+    lined.write_text(shipped.replace('key = ["number"]', 'rows = "lines"\nkey = ["number"]'))
+    left, right = tmp_path / "left.csv", tmp_path / "right.csv"
+    result = compare_files(left, "documents", right, "documents", None)
+    assert [d.code for d in result.discrepancies] == ["AMBIGUOUS_MATCH", "AMBIGUOUS_MATCH"]
+    for d in result.discrepancies:
+        assert "candidates for number R-" in d.cause
+        assert 'rows = "lines"' in d.remedy
+    told = compare_files(left, str(lined), right, str(lined), None)
+    assert [(d.code, d.left_label, d.left_value, d.right_value, d.delta) for d in told.discrepancies] == [
+        ("AMOUNT_NET", "R-2", "660.00", "726.00", 66), ("AMOUNT_NET", "R-1", "360.00", "396.00", 36),
+    ]  # fmt: skip
+
+
+def test_documents_of_several_numbers_are_not_said_to_have_one():
+    left = [*WHO, *(invoice(f"A{n}", "C1", "50", "2026-01-05", number=f"L{n}") for n in range(2))]
+    right = [*WHO, *(invoice(f"B{n}", "C1", "50", "2026-01-05", number=f"R{n}") for n in range(2))]
+    [found] = compare.run(load(left, right), as_of=None, left_name="A", right_name="B").discrepancies
+    assert found.code == "AMBIGUOUS_MATCH"
+    assert "for number" not in found.cause
+    assert "lines" not in found.remedy
