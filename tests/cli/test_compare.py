@@ -49,7 +49,7 @@ def test_compare_prints_the_keys_that_programs_rely_on(tieout: Run, ledgers: tup
     for d in found["discrepancies"]:
         assert list(d) == [
             *("id", "code", "secondary", "class", "severity", "left", "right", "field", "left_value", "right_value"),
-            *("delta", "currency", "cause", "remedy"),
+            *("delta", "currency", "cause", "remedy", "customer", "amount"),
         ]
     assert {d["code"]: d["delta"] for d in found["discrepancies"] if Decimal(d["delta"])} == {
         "TAX_AMOUNT": "0.25",

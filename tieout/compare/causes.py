@@ -63,7 +63,7 @@ def remedy(code: str, clue: Clue) -> str:
         )
     if code == "AMBIGUOUS_MATCH" and "number" in clue and "answers" not in clue:
         return (
-            "tell them apart by a column of their own; where rows of a file are lines of one document, its profile is to "
+            "tell them apart by a column of their own; where rows are the lines of one document, the profile is to "
             'say so (`rows = "lines"`): then what differs is the amount of that document'
         )
     return of(code).remedy

@@ -170,13 +170,18 @@ FROM ({left}) AS l FULL JOIN ({right}) AS r ON l.party = r.party AND l.currency 
 """
 )
 
+# Whose document it is and what it comes to: it may be one of those that are equal on both sides and were taken off.
+_WHOSE = (
+    "'customer=' || replace(coalesce(nullif({d}.customer_name, ''), {d}.customer), chr(31), ' '), "
+    "'total=' || CAST({d}.total AS VARCHAR)"
+)
 # A code of one ledger says something in the other only where that ledger uses the same codes.
 _TOLD = (
     _INTO
     + """
 SELECT '{code}', '', l.kind, l.rid, r.rid, l.id, r.id, '{field}', lt.{column}, rt.{column}, 0, l.currency,
        concat_ws(chr(31), 'left_name=' || replace(l.number, chr(31), ' '),
-                 'right_name=' || replace(r.number, chr(31), ' '))
+                 'right_name=' || replace(r.number, chr(31), ' '), {whose})
 FROM ({matched}) AS m JOIN cmp_every_left AS l ON l.rid = m.left_rid JOIN cmp_every_right AS r ON r.rid = m.right_rid
 JOIN left_details AS lt ON lt.kind = l.kind AND lt.id = l.id
 JOIN right_details AS rt ON rt.kind = r.kind AND rt.id = r.id
@@ -188,11 +193,7 @@ _MATCHED = "SELECT left_rid, right_rid FROM cmp_match"
 _TAKEN_OFF = """
  UNION ALL SELECT left_rid, right_rid FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT left_rid FROM cmp_twin)
 """
-# How people know the document: it may be one of those that are equal on both sides, which `cmp_left` does not hold.
-_NAME = (
-    "'{side}_name=' || replace(d.number, chr(31), ' '), "
-    "'customer=' || replace(coalesce(d.customer_name, d.customer), chr(31), ' '), 'total=' || CAST(d.total AS VARCHAR)"
-)
+_NAME = "'{side}_name=' || replace(d.number, chr(31), ' '), " + _WHOSE.format(d="d")
 _TERMS = (
     _INTO
     + """
@@ -266,11 +267,14 @@ def find(
         if side in checks.gapless_numbers:
             printed = {"low": _PRINTED.format(n="n + 1"), "high": _PRINTED.format(n="next - 1")}
             con.execute(_GAPS.format(side=side, **printed, **_own(side, "prefix || '*'", "CAST(missing AS VARCHAR)")))
+    whose = _WHOSE.format(d="l")
     matched = _MATCHED + (_TAKEN_OFF if taken_off else "")
     if left["ar_account"] and right["ar_account"]:
-        con.execute(_TOLD.format(code="AR_ACCOUNT_DIFF", field="ar_account", column="ar_account", matched=matched))
+        con.execute(
+            _TOLD.format(code="AR_ACCOUNT_DIFF", field="ar_account", column="ar_account", matched=matched, whose=whose)
+        )
     if left["tax_codes"] and right["tax_codes"]:
-        con.execute(_TOLD.format(code="TAX_CODE", field="tax_code", column="tax_codes", matched=matched))
+        con.execute(_TOLD.format(code="TAX_CODE", field="tax_code", column="tax_codes", matched=matched, whose=whose))
     if left["terms"] and right["terms"]:
         con.execute(_TERMS.format(pairs=_PAIRS))
     if left["parent"] and right["parent"]:

@@ -46,7 +46,7 @@ FOUND = """
 SELECT f.code, f.second, f.kind, coalesce(l.id, f.left_id) AS left_id, coalesce(r.id, f.right_id) AS right_id,
        coalesce(l.number, l.id) AS left_label, coalesce(r.number, r.id) AS right_label, l.link AS left_link,
        r.link AS right_link, f.field, f.left_value, f.right_value, f.delta, f.currency, f.clue,
-       coalesce(l.customer_name, l.customer, r.customer_name, r.customer) AS customer,
+       coalesce(nullif(l.customer_name, ''), l.customer, nullif(r.customer_name, ''), r.customer) AS customer,
        CAST(CASE WHEN l.rid IS NULL OR l.currency IS DISTINCT FROM f.currency AND r.rid IS NOT NULL THEN r.total
                  ELSE l.total END AS DECIMAL(38,6)) AS amount
 FROM cmp_found AS f LEFT JOIN cmp_left AS l ON l.rid = f.left_rid LEFT JOIN cmp_right AS r ON r.rid = f.right_rid

@@ -100,8 +100,6 @@ class Discrepancy:
             "severity": self.severity,
             "left": self.left,
             "right": self.right,
-            "customer": self.customer,
-            "amount": None if self.amount is None else text(self.amount),
             "field": self.field,
             "left_value": self.left_value,
             "right_value": self.right_value,
@@ -109,6 +107,8 @@ class Discrepancy:
             "currency": self.currency,
             "cause": self.cause,
             "remedy": self.remedy,
+            "customer": self.customer,
+            "amount": None if self.amount is None else text(self.amount),
         }
 
 

@@ -121,7 +121,7 @@ def test_json_has_the_promised_keys():
     assert list(data) == ["left", "right", "matched", "discrepancies", "by_code", "bridge"]
     assert list(data["discrepancies"][0]) == [
         *("id", "code", "secondary", "class", "severity", "left", "right", "field", "left_value", "right_value"),
-        *("delta", "currency", "cause", "remedy"),
+        *("delta", "currency", "cause", "remedy", "customer", "amount"),
     ]
     assert list(data["bridge"]["USD"]) == ["left_total", "lines", "right_total", "remainder", "unconfirmed"]
     assert all(isinstance(d["delta"], str) for d in data["discrepancies"])
