@@ -176,7 +176,9 @@ ORDER BY a.gid, a.side, 4
 class Free:
     """Rows of each side that no rung has paired or set aside yet: how many, and the table or query that holds them.
 
-    Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`, which is made with `detail`.
+    Until something is matched that is `cmp_left`, `cmp_right`; from then on `cmp_free_*`.
+    detail: the expression for all else that tells a row · detailed: `cmp_free_*` has it as a column; of many rows it is
+    made when a rung asks for it, see `rows`
     barren: what no two of many have, see `_barren`; None where nobody has looked
     crowded: how many of each side were not looked at for groups, see `sums`; with a key, whatever it leaves over
     """
@@ -184,6 +186,7 @@ class Free:
     left: int
     right: int
     detail: str
+    detailed: bool
     table: str = "cmp_{side}"
     doubled: bool = False
     ambiguous: bool = False
@@ -196,6 +199,13 @@ class Free:
     def name(self, side: str) -> str:
         return self.table.format(side=side)
 
+    def rows(self, side: str, rung: Rung) -> str:
+        """The table or query of what a rung looks at."""
+        if self.detailed or rung.how != "ordinal":
+            return self.name(side)
+        detail = f"(SELECT rid, {self.detail} AS detail FROM cmp_{side})"
+        return f"(SELECT f.*, d.detail FROM {self.name(side)} AS f JOIN {detail} AS d ON d.rid = f.rid) AS r"
+
     def both(self) -> bool:
         return self.left > 0 and self.right > 0
 
@@ -206,7 +216,8 @@ class Free:
     def take(self, con: Connection, side: str, gone: str) -> None:
         """Keep the rows of a side that are not in the query `gone`."""
         source = self.name(side)
-        columns = "f.*" if source != f"cmp_{side}" else f"{_FREE}, {self.detail} AS detail"
+        detail = f", {self.detail} AS detail" if self.detailed else ""
+        columns = "f.*" if source != f"cmp_{side}" else f"{_FREE}{detail}"
         made = con.execute(
             f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
             f"SELECT {columns} FROM {source} AS f WHERE f.rid NOT IN ({gone})"
@@ -244,7 +255,8 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
         dict(zip(columns, con.execute(f"SELECT {counts} FROM cmp_{side}").fetchall()[0], strict=True)) for side in SIDES
     ]
     detail = ", ".join(f"coalesce({t}, '')" for t in told)
-    free = Free(stated[0]["rid"], stated[1]["rid"], f"concat_ws('|', {detail})")
+    rows = stated[0]["rid"], stated[1]["rid"]
+    free = Free(*rows, f"concat_ws('|', {detail})", detailed=rows[0] * rows[1] <= FEW_PAIRS)
     if twins:
         _pairs(con, free, f"SELECT left_rid, right_rid, {STRONG[0].no}, $${STRONG[0].rule}$$, TRUE FROM cmp_twin")
     if key:
@@ -356,7 +368,11 @@ def _climb(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> None:
 
 def _hopeless(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
     """The rungs under which no free row of one side equals one of the other. Rows only go, so none comes later."""
-    asked = ", ".join(f"bool_or({' AND '.join(f'l.{c} = r.{c}' for c in rung.key)} AND ({rung.on}))" for rung in rungs)
+    keys = [[c for c in rung.key if free.detailed or c != "detail"] for rung in rungs]
+    asked = ", ".join(
+        f"bool_or({' AND '.join(f'l.{c} = r.{c}' for c in key)} AND ({rung.on}))"
+        for key, rung in zip(keys, rungs, strict=True)
+    )
     left, right = (free.name(side) for side in SIDES)
     found = con.execute(f"SELECT {asked} FROM {left} AS l CROSS JOIN {right} AS r").fetchall()[0]
     return {n for n, some in enumerate(found) if not some}
@@ -425,7 +441,7 @@ def _sql(rung: Rung, free: Free) -> str:
     if rung.how == "ordinal":
         rows = [
             f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY detail, id) AS nth "
-            f"FROM {free.name(side)} WHERE {where})"
+            f"FROM {free.rows(side, rung)} WHERE {where})"
             for side in SIDES
         ]
         return f"SELECT l.rid, r.rid, {out} FROM {rows[0]} AS l JOIN {rows[1]} AS r ON {same} AND l.nth = r.nth"

@@ -301,32 +301,61 @@ WHERE (f.field = 'name' AND l.name_key <> r.name_key) OR (f.field = 'tax_id' AND
 _ALONE = (
     _INTO
     + """
-SELECT CASE WHEN x.code <> 'OUT_OF_SCOPE' THEN x.code
-            WHEN d.twin IS NOT NULL THEN CASE WHEN b.kind = 'payment' THEN 'PAYMENT_DUPLICATED'
+SELECT CASE WHEN {code} <> 'OUT_OF_SCOPE' THEN {code}
+            WHEN {twin} IS NOT NULL THEN CASE WHEN b.kind = 'payment' THEN 'PAYMENT_DUPLICATED'
                                               ELSE 'DUPLICATE_WITHIN_LEDGER' END
-            WHEN b.kind = 'payment' THEN coalesce(x.code, 'PAYMENT_MISSING')
+            WHEN b.kind = 'payment' THEN coalesce({code}, 'PAYMENT_MISSING')
             WHEN b.subkind = 'write_off' THEN 'WRITEOFF_ONE_SIDE'
             WHEN b.subkind = 'discount' THEN 'DISCOUNT_TAKEN_DIFF'
             WHEN b.subkind = 'refund' THEN 'REFUND_MISMATCH'
             WHEN b.subkind IN ('returned_payment', 'chargeback') THEN 'CHARGEBACK_NSF'
             WHEN b.subkind = 'withholding' THEN 'WITHHOLDING_DIFF'
             WHEN b.subkind = 'fx_realized' THEN 'FX_REALIZED'
-            ELSE coalesce(x.code, 'MISSING_IN_{absent}') END,
-       CASE WHEN x.code IS NULL THEN '' WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING' ELSE 'MISSING_IN_{absent}' END,
+            ELSE coalesce({code}, 'MISSING_IN_{absent}') END,
+       CASE WHEN {code} IS NULL THEN '' WHEN b.kind = 'payment' THEN 'PAYMENT_MISSING'
+            ELSE 'MISSING_IN_{absent}' END,
        b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
-       concat_ws(chr(31), 'twin=' || replace(coalesce(t.number, t.id), chr(31), ' '),
+       concat_ws(chr(31), 'twin=' || replace({twin_name}, chr(31), ' '),
                  'concerns=' || replace(b.concerns, chr(31), ' '),
-                 CASE WHEN d.twin IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END)
-FROM cmp_{side} AS b
-LEFT JOIN cmp_dup AS d ON d.side = '{side}' AND d.rid = b.rid
-LEFT JOIN cmp_{side} AS t ON t.rid = d.twin
-LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id
-WHERE NOT EXISTS (SELECT 1 FROM cmp_match AS m WHERE m.{side}_rid = b.rid)
-  AND b.rid NOT IN (SELECT rid FROM cmp_ambiguous WHERE side = '{side}')
-  AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')
-  AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR x.code <> 'OUT_OF_SCOPE')
+                 CASE WHEN {twin} IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END)
+FROM cmp_{side} AS b{joined}
+WHERE b.rid IN (SELECT rid FROM {free}){others}
+  AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR {code} <> 'OUT_OF_SCOPE')
 """
 )
+_TWINS = """
+LEFT JOIN cmp_dup AS d ON d.side = '{side}' AND d.rid = b.rid
+LEFT JOIN cmp_{side} AS t ON t.rid = d.twin"""
+_EXPLAINED = """
+LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id"""
+
+
+def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: bool) -> None:
+    """Findings of the documents of a side that stand alone, those among them that are booked twice.
+
+    explained, offset: whether `cmp_explained` and `cmp_offset` hold anything. What would join nothing is left out: to
+    plan a statement of many tables takes longer than to carry it out on few rows.
+    """
+    gone = f" UNION ALL SELECT rid FROM cmp_dup WHERE side = '{side}'" if free.doubled else ""
+    con.execute(
+        _ALONE.format(
+            side=side,
+            absent="B" if side == "left" else "A",
+            rids="b.rid, NULL" if side == "left" else "NULL, b.rid",
+            values="CAST(b.total AS VARCHAR), NULL" if side == "left" else "NULL, CAST(b.total AS VARCHAR)",
+            minus="-" if side == "left" else "",
+            code="x.code" if explained else _NOTHING,
+            twin="d.twin" if free.doubled else _NOTHING,
+            twin_name="coalesce(t.number, t.id)" if free.doubled else _NOTHING,
+            joined=(_TWINS if free.doubled else "").format(side=side)
+            + (_EXPLAINED if explained else "").format(side=side),
+            free=free.name(side) + gone,
+            others=f" AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')" if offset else "",
+        )
+    )
+
+
+_NOTHING = "CAST(NULL AS VARCHAR)"
 
 
 def find(
@@ -347,26 +376,29 @@ def find(
     """
     con.execute(_FOUND)
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
+    offset = False
     if unequal(con, told, same_ids=same_ids, by_open=by_open):
-        _differing(con, rounding=rounding, by_open=by_open)
+        offset = _differing(con, rounding=rounding, by_open=by_open)
     if known.matched:
         con.execute(_CUSTOMER_FIELDS)
     if not same_ids and not known.settled:
         several.customers(con)
-    for side, absent, rids, values, minus in (
-        ("left", "B", "b.rid, NULL", "CAST(b.total AS VARCHAR), NULL", "-"),
-        ("right", "A", "NULL, b.rid", "NULL, CAST(b.total AS VARCHAR)", ""),
-    ):
+    explained = con.execute("SELECT count(*) FROM cmp_explained").fetchall()[0][0] > 0
+    for side in SIDES:
         if free.of(side) or free.doubled:
-            con.execute(_ALONE.format(side=side, absent=absent, rids=rids, values=values, minus=minus))
+            _alone(con, free, side, explained=explained, offset=offset)
     if free.ambiguous:
         several.find(con)
 
 
-def _differing(con: Connection, *, rounding: Rounding | None, by_open: bool) -> None:
-    """Findings of the pairs that differ: only the statements that could have something to say are asked."""
+def _differing(con: Connection, *, rounding: Rounding | None, by_open: bool) -> bool:
+    """Findings of the pairs that differ: only the statements that could have something to say are asked.
+
+    Whether `cmp_offset` was filled.
+    """
     mains, some = occurring(con)
-    if mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"}:
+    void = bool(mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"})
+    if void:
         for side in SIDES:
             con.execute(_OFFSET.format(side=side, s=side[0]))
         con.execute(_OFFSET_FOUND)
@@ -383,3 +415,4 @@ def _differing(con: Connection, *, rounding: Rounding | None, by_open: bool) -> 
         con.execute(_FIELDS.format(found=" UNION ALL ".join(found)))
     if "customer" in some:
         con.execute(_ALIAS_FOUND)
+    return void

@@ -53,6 +53,7 @@ def database(memory: str | None, *, ordered: bool = True) -> Iterator[duckdb.Duc
         except duckdb.ParserException as error:
             raise ConfigError(f"{memory!r} is not a size of memory", hint="name one as 2GB or 500MB") from error
         try:
+            con.execute("SET parquet_metadata_cache = true")
             yield con
         except duckdb.OutOfMemoryException as error:
             within = f"{memory} of memory and" if memory else "the memory of this machine and"

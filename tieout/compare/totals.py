@@ -33,10 +33,9 @@ def of_all(
     # Where only some rows were looked at closely, what that changed of them comes on top of all as they are stated.
     sums = _SUMS.format(side=side)
     if rest:
+        plain = not as_of and not any(stated[c] for c in ("kind", "state", "settled_on", "ar"))
         holds = {"raises": "b.sign > 0", "lowers": "b.sign < 0", **conditions(as_of)}
-        if not as_of and not any(stated[c] for c in ("kind", "state", "settled_on")):
-            holds = {"raises": "TRUE", "lowers": "FALSE", "counts": "TRUE", "settled": "FALSE"}
-        sums = _SUMS_OF_ALL.format(side=side, **holds)
+        sums = _SUMS_OF_PLAIN.format(side=side) if plain else _SUMS_OF_ALL.format(side=side, **holds)
     rows = con.execute(f"SELECT * FROM ({sums}) AS s ORDER BY currency").fetchall()
     return [Sums(*row) for row in rows]
 
@@ -45,6 +44,10 @@ _SUMS = """
 SELECT currency, count(CASE WHEN counts THEN 1 END) AS n, sum(billed) AS billed, sum(eff) AS eff, count(*) AS n_rows,
        min(CASE WHEN counts THEN posted END) AS first, max(CASE WHEN counts THEN posted END) AS last
 FROM cmp_{side} GROUP BY currency
+"""
+_CHANGED = """
+LEFT JOIN (SELECT currency, sum(eff - stated_eff) AS changed FROM cmp_{side} GROUP BY currency) AS c
+  ON c.currency = s.currency
 """
 # Amounts are summed as they are stored, by sign, and only the sums are cast: to cast each of them is what costs.
 _SUMS_OF_ALL = (
@@ -62,7 +65,16 @@ _SUMS_OF_ALL = (
     )
     + """count(*) AS n_rows, min(CASE WHEN {counts} THEN b.posted END) AS first,
   max(CASE WHEN {counts} THEN b.posted END) AS last FROM cmp_rows_{side} AS b GROUP BY coalesce(b.currency, '')) AS s
-LEFT JOIN (SELECT currency, sum(eff - stated_eff) AS changed FROM cmp_{side} GROUP BY currency) AS c
-  ON c.currency = s.currency
 """
+    + _CHANGED
+)
+# The same where all are posted invoices of which nothing else is stated: each raises by its total, and is open.
+_SUMS_OF_PLAIN = (
+    """
+SELECT s.currency, n, raised AS billed, raised + coalesce(changed, 0) AS eff, n AS n_rows, first, last FROM (
+  SELECT coalesce(b.currency, '') AS currency, count(*) AS n,
+         coalesce(CAST(sum(b.total) AS DECIMAL(38,6)), 0) AS raised, min(b.posted) AS first, max(b.posted) AS last
+  FROM cmp_rows_{side} AS b GROUP BY coalesce(b.currency, '')) AS s
+"""
+    + _CHANGED
 )
