@@ -94,7 +94,7 @@ def run(
     )
     if matches:
         rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
-        listed.write_matches(con, matches, taken_off=rule if equal else None)
+        listed.write_matches(con, matches, taken_off=rule if equal else None, invoices=not known.stated[0]["kind"])
     found, tally = _listed(con, (left_name, right_name), reasons, rejected, spool_from)
     left, right = map(_side, (left_name, right_name), rejected, sums)
     return Result(

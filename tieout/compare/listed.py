@@ -20,6 +20,7 @@ import duckdb
 from tieout.compare import codes
 from tieout.compare.result import Discrepancy, Tally
 from tieout.compare.tables import Connection, append_to
+from tieout.mapping.relation import KINDS
 from tieout.model import tidy
 
 # Codes whose sentence is always the usual one, and whose values are money or plain text.
@@ -186,10 +187,12 @@ def spool(
 
 
 # Which document is which, by which rung, and what was equal: where the other ledger says another thing, that too.
-# Documents that are one in several parts are a row each, of one "group", with what is known of it.
+# Documents that are one in several parts are a row each, of one "group", with what is known of it. What has few values
+# is an enumeration until it is text in the file: the writer looks at each text, which costs more than all else.
 _MATCHES = """
-COPY (SELECT m.rung, m.rule, m.automatic, l.kind, l.id AS "left", r.id AS "right", l.number, l.total, l.currency,
-             l.issued, CASE WHEN r.number <> l.number THEN r.number END AS right_number,
+COPY (SELECT m.rung, CAST(m.rule AS {rules}) AS rule, m.automatic, CAST(l.kind AS {kinds}) AS kind, l.id AS "left",
+             r.id AS "right", l.number, l.total, l.currency, l.issued,
+             CASE WHEN r.number <> l.number THEN r.number END AS right_number,
              CASE WHEN r.total <> l.total THEN r.total END AS right_total,
              CASE WHEN r.issued <> l.issued THEN r.issued END AS right_issued,
              CAST(NULL AS BIGINT) AS "group", CAST(NULL AS VARCHAR) AS evidence
@@ -198,9 +201,10 @@ COPY (SELECT m.rung, m.rule, m.automatic, l.kind, l.id AS "left", r.id AS "right
       UNION ALL {groups}) TO '{path}' ({form})
 """
 _GROUPS = """
-SELECT 9, CASE WHEN g.code IS NOT NULL THEN 'equal sums' WHEN g.numbers = 1 AND g.numbered = g.n
-                    THEN 'parts of one number' ELSE 'parts of one day' END,
-       FALSE, p.kind, CASE WHEN p.side = 'left' THEN p.id END, CASE WHEN p.side = 'right' THEN p.id END,
+SELECT 9, CAST(CASE WHEN g.code IS NOT NULL THEN 'equal sums' WHEN g.numbers = 1 AND g.numbered = g.n
+                    THEN 'parts of one number' ELSE 'parts of one day' END AS {rules}),
+       FALSE, CAST(p.kind AS {kinds}), CASE WHEN p.side = 'left' THEN p.id END,
+       CASE WHEN p.side = 'right' THEN p.id END,
        CASE WHEN p.side = 'left' THEN p.number END, CASE WHEN p.side = 'left' THEN p.total END, p.currency,
        CASE WHEN p.side = 'left' THEN p.issued END, CASE WHEN p.side = 'right' THEN p.number END,
        CASE WHEN p.side = 'right' THEN p.total END, CASE WHEN p.side = 'right' THEN p.issued END, g.gid,
@@ -224,26 +228,39 @@ _PARTS = " UNION ALL ".join(
 # Pairs that were taken off are equal in what is shown, but for the way a number is printed.
 _EQUAL = """
 UNION ALL
-SELECT {rung}, '{rule}', TRUE, l.kind, l.id, m.right_id, l.number, CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
+SELECT {rung}, CAST('{rule}' AS {rules}), TRUE, CAST({kind} AS {kinds}), l.id, m.right_id, l.number,
+       CAST(l.total AS DECIMAL(24,6)), l.currency, l.issued,
        {right_number}, NULL, NULL, NULL, NULL
 FROM (SELECT * FROM cmp_equal WHERE same AND left_rid NOT IN (SELECT left_rid FROM cmp_twin)) AS m
 JOIN cmp_rows_left AS l ON l.rid = m.left_rid
 """
 
 
-def write_matches(con: Connection, path: Path, *, taken_off: tuple[int, str] | None) -> None:
+def write_matches(con: Connection, path: Path, *, taken_off: tuple[int, str] | None, invoices: bool) -> None:
     """Every match with its rule and evidence, as Parquet, in no order; a group is a row for each of its documents.
 
-    taken_off: rung and rule of the equal pairs
+    taken_off: rung and rule of the equal pairs · invoices: all documents of the left side are invoices
     """
+    told = {row[0] for row in con.execute("SELECT DISTINCT rule FROM cmp_match").fetchall()}
+    of = {"kinds": _enumeration(KINDS), "rules": _enumeration({*told, *_OF_GROUPS, *(taken_off or ())[1:]})}
     equal = ""
     if taken_off:
         rung, rule = taken_off
-        told = {column[0] for column in con.execute("SELECT * FROM cmp_equal LIMIT 0").description}
-        number = "m.right_number" if "right_number" in told else "NULL"
-        equal = _EQUAL.format(rung=rung, rule=rule, right_number=number)
-    groups = _GROUPS.format(parts=_PARTS)
-    con.execute(_MATCHES.format(equal=equal, groups=groups, path=_quoted(path), form=FORM))
+        columns = {column[0] for column in con.execute("SELECT * FROM cmp_equal LIMIT 0").description}
+        number = "m.right_number" if "right_number" in columns else "NULL"
+        kind = "'invoice'" if invoices else "l.kind"
+        equal = _EQUAL.format(rung=rung, rule=rule, kind=kind, right_number=number, **of)
+    groups = _GROUPS.format(parts=_PARTS, **of)
+    con.execute(_MATCHES.format(equal=equal, groups=groups, path=_quoted(path), form=FORM, **of))
+
+
+_OF_GROUPS = ("equal sums", "parts of one number", "parts of one day")
+
+
+def _enumeration(values: Iterable[str]) -> str:
+    """The type of a column that holds no other values."""
+    quoted = (f"'{value}'" for value in sorted(values))
+    return f"ENUM({', '.join(quoted)})"
 
 
 def write(found: Sequence[Discrepancy], path: Path) -> None:

@@ -23,8 +23,8 @@ SELECT s.gid, f.side, f.rid FROM split AS s JOIN parts AS f ON {same}
 """
 _ROWS = """
 SELECT '{side}' AS side, f.rid, f.total, {key} FROM {table} AS f JOIN cmp_{side} AS d ON d.rid = f.rid AND d.listed
-WHERE f.total > 0 AND {known} AND NOT EXISTS (SELECT 1 FROM cmp_explained AS x
-                                  WHERE x.side = '{side}' AND x.kind = d.kind AND x.id = d.id)
+LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = d.kind AND x.id = d.id
+WHERE f.total > 0 AND {known} AND x.code IS NULL
 """
 # Where there are many rows, whether any three of them, of both ledgers, have one key.
 _THREE = """

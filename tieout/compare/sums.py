@@ -179,12 +179,16 @@ def _linked(answers: Sequence[Answer]) -> list[list[Answer]]:
 
 
 # Documents near which both ledgers have unmatched ones, and not too many; and beside them what they could be grouped
-# with. `day` is a number: both engines count a range of those alike.
+# with. `day` is a number: both engines count a range of those alike. Only where both ledgers have any, and one of them
+# two, is looked for what lies near: that costs much more than to see where that is.
 _AROUND = """
 CREATE OR REPLACE TEMP TABLE cmp_around AS
 SELECT f.*, count(CASE WHEN side = 'left' THEN 1 END) OVER ({near}) AS ln,
        count(CASE WHEN side = 'right' THEN 1 END) OVER ({near}) AS rn
-FROM ({rows}) AS f
+FROM (WITH u AS ({rows})
+      SELECT u.* FROM u JOIN (SELECT kk, sign, who, currency FROM u GROUP BY kk, sign, who, currency
+                              HAVING min(side) <> max(side) AND count(*) > 2) AS g
+        ON g.kk = u.kk AND g.sign IS NOT DISTINCT FROM u.sign AND g.who = u.who AND g.currency = u.currency) AS f
 """
 _FEW = f"""
 SELECT kk, sign, who, currency, side, rid, id, total, day, few FROM (
