@@ -128,17 +128,18 @@ def take_off(
     for column in (key,) if key == "id" else parties.numbers:
         more = _RIGHT_ID + ("" if column == "number" else _RIGHT_NUMBER) if listed else ""
         keyed = [f"CASE WHEN {' AND '.join(q)} THEN b.{column} END" if q else f"b.{column}" for q in quiet]
-        if not _join(con, parties, same, keyed, rows, more=more):
+        pairs = _join(con, parties, same, keyed, rows, more=more)
+        if pairs is None:
             con.execute(_REPEATED.format(key=column))
             keyed = [f"CASE WHEN b.{column} NOT IN (SELECT k FROM cmp_repeated) THEN {k} END" for k in keyed]
-            _join(con, parties, same, keyed, rows, more=more)
-        if pairs := con.execute(_COUNTS).fetchall()[0][3]:
+            pairs = _join(con, parties, same, keyed, rows, more=more)
+        if pairs:
             for side in SIDES:
                 con.execute(_REST.format(side=side))
             con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin (left_rid BIGINT, right_rid BIGINT)")
             # Where no other row of a side has the number that documents are known by, nothing taken off has a twin.
             twins = column == "id" or (column == "number" and not key) or any(quiet)
-            return int(pairs) - (_twins(con, parties) if twins else 0)
+            return pairs - (_twins(con, parties) if twins else 0)
     return 0
 
 
@@ -171,8 +172,11 @@ def _quiet(side: str, *, cash: bool, concerned: bool) -> list[str]:
 
 def _join(
     con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int], *, more: str
-) -> bool:
-    """Fill `cmp_equal`; False where numbers repeat so often that it was given up. more: further columns of it"""
+) -> int | None:
+    """Fill `cmp_equal`; how many pairs are the same, None where numbers repeat so often that it was given up.
+
+    more: further columns of it
+    """
     by_pair = parties.comparable and not parties.by_name
     sides = {
         side: _KEYED.format(
@@ -185,14 +189,14 @@ def _join(
     }
     most = MOST_PAIRS * sum(rows)
     con.execute(_PAIRS.format(same=" AND ".join(same), more=more, most=most + 1, **sides))
-    every, left, right, _ = con.execute(_COUNTS).fetchall()[0]
+    every, left, right, pairs = con.execute(_COUNTS).fetchall()[0]
     if every > most:
-        return False
+        return None
     for side, met, has in zip(SIDES, (left, right), rows, strict=True):
         if met != has:
             gapless = con.execute(_SPAN.format(side=side)).fetchall()[0][0] == has
             con.execute(_SEVERAL.format(side=side, among=_AMONG.format(side=side) if gapless else ""))
-    return True
+    return int(pairs if (left, right) == rows else con.execute(_COUNTS).fetchall()[0][3])
 
 
 def _twins(con: Connection, parties: Parties) -> int:

@@ -381,7 +381,7 @@ def find(
         offset = _differing(con, rounding=rounding, by_open=by_open)
     if known.matched:
         con.execute(_CUSTOMER_FIELDS)
-    if not same_ids and not known.settled:
+    if not same_ids and not known.settled and all(side["customers"] for side in known.stated):
         several.customers(con)
     explained = con.execute("SELECT count(*) FROM cmp_explained").fetchall()[0][0] > 0
     for side in SIDES:

@@ -255,7 +255,10 @@ def parties(con: Connection) -> Parties:
 
 
 def _stated(con: Connection, side: str) -> dict[str, int]:
-    """How many documents a side has (`n`), and how many say something in a column, or not what most documents do."""
+    """How many documents, applications and customers a side has, the documents as `n`.
+
+    And how many of the documents say something in a column, or not what most documents do.
+    """
     return dict(zip(_COUNTED_OF, con.execute(_COUNTS_OF.format(side=side)).fetchall()[0], strict=True))
 
 
@@ -269,9 +272,10 @@ _OTHERWISE = {
     "posted": "posted IS DISTINCT FROM issued",
     "discount": "discount <> 0",
 }
-_COUNTED_OF = ("applications", "n", *_SAID, *_OTHERWISE)
+_COUNTED_OF = ("applications", "customers", "n", *_SAID, *_OTHERWISE)
 _COUNTS_OF = f"""
-SELECT (SELECT count(*) FROM {{side}}_applications) AS applications, d.* FROM (
+SELECT (SELECT count(*) FROM {{side}}_applications) AS applications,
+       (SELECT count(*) FROM {{side}}_customers) AS customers, d.* FROM (
   SELECT count(*) AS n, {", ".join(f"count({c}) AS {c}" for c in _SAID)},
          {", ".join(f"count(CASE WHEN {when} THEN 1 END) AS {c}" for c, when in _OTHERWISE.items())}
   FROM {{side}}_documents) AS d
