@@ -244,3 +244,20 @@ def test_every_match_is_written_with_its_rule_and_evidence(tmp_path, from_rows):
         ("L1", "R1", 2, "identical rows, in order"), ("L2", "R2", 6, "other amount"), ("P1", "Q1", 2, "identical"),
     ]  # fmt: skip
     assert [r[5] for r in rows] == [None, RIGHT[1].total, None]
+
+
+@pytest.mark.parametrize("more", [(), (payment("P1", "1", "2", "2026-01-05"),)], ids=["invoices only", "a payment too"])
+def test_matches_state_kind_and_rule_as_text_whatever_the_kinds_of_the_left_ledger(tmp_path, more):
+    left = [invoice(f"L{n}", "1", f"{n}.00", "2026-01-05", number=f"N{n}") for n in range(1, 4)]
+    right = [invoice(f"R{n}", "1", f"{n}.00", "2026-01-05", number=f"N{n}") for n in range(1, 4)]
+    con = load([*WHO, *left, *more], [*WHO, *right, *more])
+    path = tmp_path / "matches.parquet"
+    compare.run(con, as_of=None, left_name="A", right_name="B", bulk_from=1, matches=path)
+    with duckdb.connect() as read:
+        kinds = read.execute(
+            f"SELECT typeof(kind), kind, typeof(rule), rule, count(*) FROM '{path}' GROUP BY ALL ORDER BY 2"
+        )
+        assert kinds.fetchall() == [
+            ("VARCHAR", "invoice", "VARCHAR", "identical", 3),
+            *[("VARCHAR", "payment", "VARCHAR", "identical", 1) for _ in more],
+        ]
