@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.simulation.__main__ import defects
@@ -20,6 +22,13 @@ def test_every_mutant_finds_its_place(mutant) -> None:
 def test_a_mutant_whose_place_is_gone_says_so() -> None:
     with pytest.raises(NoPlaceError), planted(Change("tieout.sync.plan:decide", "no such text", "")):
         pass
+
+
+def test_a_mutant_that_names_what_is_not_there_is_not_taken_for_noticed() -> None:
+    [mutant] = [m for m in MUTANTS if m.name == "newest wins"]
+    broken = replace(mutant, changes=tuple(replace(c, new="return not_there") for c in mutant.changes))
+    with pytest.raises(NameError):
+        noticed(broken)
 
 
 @pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in SOME], ids=lambda m: m.name)
