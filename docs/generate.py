@@ -97,7 +97,7 @@ def options(command: click.Command) -> Rows:
     context = click.Context(command)
     rows: Rows = []
     for parameter in command.params:
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record and not {"--json", "--quiet", "--debug", "--help"} & set(parameter.opts):
             rows.append((f"`{record[0]}`", record[1]))
     return rows

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pypdf
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.reports.forms import samples
@@ -78,11 +78,13 @@ def test_every_figure_is_printed(make):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.decimals(-(10**20), 10**20, places=3), min_size=1, max_size=8))
+@example([D(-(10**16))])
 def test_money_in_is_money_out(amounts):
     columns = (Column("currency", "Currency"), Column("amount", "Amount", "money"))
     table = Table("t", "T", columns, tuple(Row(("KWD", a)) for a in amounts))
     written = "\n".join(pages(Report("x", "X", "", samples.AS_OF, None, (table,))))
-    read = [D(m.replace("\u2212", "-").replace(",", "")) for m in re.findall(r"KWD\s+(\S+)", written.replace("–", "0"))]
+    figures = re.findall(r"KWD\s+(\S+)", written.replace("–", "0"))
+    read = [D(re.sub("[,\u200b]", "", m.replace("\u2212", "-"))) for m in figures]  # a very long one may be broken
     assert read == amounts
 
 

@@ -164,7 +164,7 @@ def reckon(book, sheet, formula: str) -> D:
         return [c for row in where.iter_rows(top, bottom, left, right, values_only=True) for c in row]
 
     total = 0.0
-    for sign, term in re.findall(r"([+-]?)((?:SUM|SUMIF)\([^)]*\)|(?:'[^']*'!)?[A-Z]+\d+)", inner):
+    for sign, term in re.findall(r"([+-]?)((?:SUM|SUMIF)\((?:'[^']*'|[^')])*\)|(?:'[^']*'!)?[A-Z]+\d+)", inner):
         if term.startswith("SUMIF("):
             keys, code, amounts = term[6:-1].split(",")
             found = sum(a for k, a in zip(values(keys), values(amounts), strict=True) if k == code.strip('"'))
