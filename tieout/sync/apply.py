@@ -51,7 +51,7 @@ from tieout.sync.confirm import answer_of, confirm
 from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
 from tieout.sync.operations import NAME_TAKEN, Operation, OpKind, marker_for
 from tieout.sync.store import Tx, loads, new_id, stamp
-from tieout.sync.work import OPEN, Target, Work, own, unsent
+from tieout.sync.work import OPEN, Target, Work, close_attempt, own, set_state, unsent
 
 PERMIT_SECONDS = 10.0
 MOST_LOST = 3  # answers lost in a row, after which a target is left alone for the run
@@ -279,7 +279,7 @@ def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, 
     with work.store.writing(work.lease, run=work.run) as tx:
         if "attempt" in intent:
             intent |= (now := leaving(work, tx, attempts=intent["attempt"], first=intent["first_sent_at"]))
-            work.set(tx, intent, "sending", now)
+            set_state(tx, intent, "sending", now)
         elif not intend(work, tx, intent):
             return
         if intent.get("again"):
@@ -343,8 +343,8 @@ def flush(work: Work) -> list[str]:
         files += target.connector.flush(run=work.run)
         with work.store.writing(work.lease, run=work.run) as tx:
             for row in waiting:
-                work.set(tx, row, "emitted", {})
-                work.close_attempt(tx, row, "emitted")
+                set_state(tx, row, "emitted", {})
+                close_attempt(tx, row, "emitted")
                 tx.audit("emitted", "intent", row["id"], {"key": row["key"]})
         work.counts["pending"] += len(waiting)
     return files

@@ -146,10 +146,6 @@ class Book:
     came: dict[str, str] = field(default_factory=dict)
     stated: frozenset[Key] = frozenset()
 
-    @classmethod
-    def empty(cls, connection: str) -> Book:
-        return cls(connection, Records(None, connection, {}))
-
     def standing(self) -> Iterator[Key]:
         """Keys of readable records that exist, and are more than the application of a credit."""
         yield from (key for key in self.held.sights if self.stands(key))

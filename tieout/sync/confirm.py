@@ -33,7 +33,7 @@ from tieout.sync.links import Link, join
 from tieout.sync.operations import OpKind
 from tieout.sync.store import Tx, loads, new_id
 from tieout.sync.taken import Answer, answer, taken
-from tieout.sync.work import Target, Work, own
+from tieout.sync.work import Target, Work, close_attempt, own, set_state
 
 OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
 
@@ -100,7 +100,7 @@ def finish_credit(work: Work, intent: dict[str, Any], target: Target, held: Held
                 edited = agree(work, tx, intent, target, memo, shared=shared, sent=applied, version=held.version)
         asked = {a.invoice: a.amount for a in getattr(request, "applications", ())}
         otherwise = {a.invoice: a.amount for a in payment.applications} != asked
-        _done(work, tx, intent, held, off=["applications"] if otherwise else [], observed=observed)
+        _done(tx, intent, held, off=["applications"] if otherwise else [], observed=observed)
     if otherwise and not edited:
         work.blame(intent, "", "WRITE_ALTERED", "readback_mismatch: the credit was not applied as it was sent")
     take_room(intent, target, held)
@@ -144,7 +144,7 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
             if same:
                 sent = _texts_before(work, intent, target, held) if void else sent_of(work, intent, target)
             off = agree(work, tx, intent, target, held, shared=shared, sent=sent, version=held.version)
-        _done(work, tx, intent, held, off=off, observed=observed)
+        _done(tx, intent, held, off=off, observed=observed)
     take_room(intent, target, held)
     target.book.touched(held)
     # An export that shows it was read whole: its balances are of the same moment as its documents.
@@ -154,7 +154,7 @@ def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: 
 
 
 def _done(
-    work: Work, tx: Tx, intent: dict[str, Any], held: Held, *, off: list[str] | None, observed: list[list[str | None]]
+    tx: Tx, intent: dict[str, Any], held: Held, *, off: list[str] | None, observed: list[list[str | None]]
 ) -> None:
     """Settle an intent. off: the fields that were read back otherwise than sent; None where that cannot be told.
 
@@ -163,8 +163,8 @@ def _done(
     kept = (
         {k: intent[k] for k in ("error_class", "last_error")} if off and intent.get("error_class") in OTHERWISE else {}
     )
-    work.set(tx, intent, "done", {"native_id": held.id} | kept)
-    work.close_attempt(tx, intent, "done")
+    set_state(tx, intent, "done", {"native_id": held.id} | kept)
+    close_attempt(tx, intent, "done")
     told = {"key": intent["key"], "native_id": held.id, "op": intent["op"], "read_back_otherwise": off}
     tx.audit("done", "intent", intent["id"], told | {"observed": digest(observed)})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from tieout.model import Entity, exponent
@@ -66,6 +66,11 @@ def check(
         _older(operations, unknown_marks),
     ]
     return [t for t in trips if t is not None]
+
+
+def held(operations: Sequence[Operation], trips: Sequence[Trip]) -> list[Operation]:
+    """The operations, each with the names of the guards that hold it."""
+    return [replace(o, guards=tuple(t.name for t in trips if o.key in t.keys)) for o in operations]
 
 
 def _many(

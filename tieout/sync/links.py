@@ -24,7 +24,8 @@ from tieout.sync import schema
 from tieout.sync.book import STATED, Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical
 from tieout.sync.operations import key_for, marker_for
-from tieout.sync.store import Lease, Store, Tx, batched, loads
+from tieout.sync.run import Run
+from tieout.sync.store import Tx, batched, loads
 from tieout.sync.work import OPEN
 
 TOGETHER = 500  # links that are stored in one transaction
@@ -221,11 +222,11 @@ def _free(books: Mapping[Which, Book], kind: Entity, left: str, right: str) -> b
     return subjects[0] not in books[RIGHT].natives and subjects[1] not in books[LEFT].natives
 
 
-def store_links(store: Store, lease: Lease, run: str, books: Mapping[Which, Book], links: Iterable[Link]) -> int:
+def store_links(run: Run, books: Mapping[Which, Book], links: Iterable[Link]) -> int:
     """Join the subjects of each link, and in the books, some in one transaction. Returns how many were joined."""
     count = 0
     for some in batched(links, TOGETHER):
-        with store.writing(lease, run=run) as tx:
+        with run.writing() as tx:
             joints = [_joint(books, link) for link in some if _free(books, link.entity, link.left, link.right)]
             _save_joints(tx, books, joints)
             count += len(joints)

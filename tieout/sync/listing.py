@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import sqlalchemy as sa
 
@@ -16,8 +15,9 @@ from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which, digest
 from tieout.sync.fetch import save_seen
 from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.run import Run
 from tieout.sync.sides import Sides, other
-from tieout.sync.store import Lease, Tx
+from tieout.sync.store import Store, Tx
 
 READ_AGAIN = 200
 _AT_ONCE = 500
@@ -27,12 +27,10 @@ UNDER_WAY = frozenset({"sending", "unknown", "applied", "emitted", "stuck", "don
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Explains one run's differences. `as_of`: the day of the comparison, None for everything."""
+    """Explains one run's differences."""
 
+    run: Run
     sides: Sides
-    lease: Lease
-    run: str
-    as_of: date | None
 
     def subjects_of(self, d: Discrepancy) -> set[str]:
         """The subjects that a discrepancy of the comparison is about."""
@@ -78,27 +76,18 @@ class Listing:
             return False
         t = schema.seen
         where = t.c.connection == connector.name, t.c.entity == entity.value, t.c.native_id == id
-        with self.sides.store.writing(self.lease, run=self.run) as tx:
+        with self.run.writing() as tx:
             known = tx.one(sa.select(t).where(*where))
-            observed = save_seen(tx, connector.name, [now], self.run, {id: known} if known else {})
+            observed = save_seen(tx, connector.name, [now], self.run.id, {id: known} if known else {})
             if not observed:
                 return False
-            told = {"run": self.run, "observed": digest(observed)}
+            told = {"run": self.run.id, "observed": digest(observed)}
             tx.audit("read_again", "record", f"{connector.name}/{entity.value}/{id}", told)
         name = _REPORTED.get(entity, "reported_open")
         if held.record is not None and hasattr(now.record, name):
             record = held.record.model_copy(update={name: getattr(now.record, name)})
             book.held[(entity, id)] = replace(held, record=record, version=now.version)
         return True
-
-    def among(self, operations: Iterable[Operation], states: frozenset[str]) -> set[str]:
-        """Keys of those operations whose intents are in one of the states."""
-        i, keys = schema.intent, [o.key for o in operations]
-        found: set[str] = set()
-        for at in range(0, len(keys), _AT_ONCE):
-            where = i.c.key.in_(keys[at : at + _AT_ONCE]), i.c.state.in_(states)
-            found.update(r["key"] for r in self.sides.store.rows(sa.select(i.c.key).where(*where)))
-        return found
 
     def explained(self, findings: Sequence[Finding]) -> list[Explained]:
         """One-sided documents whose reason the sync knows, for the comparison to name."""
@@ -121,7 +110,7 @@ class Listing:
     def in_flight(self, waiting: Sequence[Operation], findings: Sequence[Finding]) -> list[Explained]:
         blamed = {f.subject for f in findings if f.code}
         out = []
-        sent = self.among(waiting, UNDER_WAY)
+        sent = among(self.run.store, waiting, UNDER_WAY)
         for o in waiting:
             side = other(o.target)
             native = self.sides.books[side].natives.get(o.subject)
@@ -132,22 +121,33 @@ class Listing:
                 out.append(Explained(side, o.entity.value, native, "SYNC_IN_FLIGHT", why, remedy))
         return out
 
-    def control_totals(self, tx: Tx, stated: Mapping[Which, Sequence[ControlBalance]]) -> None:
-        """Keep what each system's own reports say."""
-        for balance in (b for balances in stated.values() for b in balances):
-            tx.put(
-                schema.control_total,
-                {
-                    "run": self.run,
-                    "connection": balance.connection,
-                    "account": balance.account,
-                    "currency": balance.currency,
-                    "as_of": balance.as_of.isoformat(),
-                    "amount_micros": micros(balance.amount),
-                    "report": balance.report,
-                },
-            )
-
 
 def _first_each(rows: Sequence[Explained]) -> list[Explained]:
     return list({(r.side, r.kind, r.id): r for r in reversed(rows)}.values())
+
+
+def among(store: Store, operations: Iterable[Operation], states: frozenset[str]) -> set[str]:
+    """Keys of those operations whose intents are in one of the states."""
+    i, keys = schema.intent, [o.key for o in operations]
+    found: set[str] = set()
+    for at in range(0, len(keys), _AT_ONCE):
+        where = i.c.key.in_(keys[at : at + _AT_ONCE]), i.c.state.in_(states)
+        found.update(r["key"] for r in store.rows(sa.select(i.c.key).where(*where)))
+    return found
+
+
+def control_totals(tx: Tx, run: str, stated: Mapping[Which, Sequence[ControlBalance]]) -> None:
+    """Keep what each system's own reports say."""
+    for balance in (b for balances in stated.values() for b in balances):
+        tx.put(
+            schema.control_total,
+            {
+                "run": run,
+                "connection": balance.connection,
+                "account": balance.account,
+                "currency": balance.currency,
+                "as_of": balance.as_of.isoformat(),
+                "amount_micros": micros(balance.amount),
+                "report": balance.report,
+            },
+        )

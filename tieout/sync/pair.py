@@ -58,6 +58,11 @@ class Pair:
     acknowledged_within: timedelta = ACKNOWLEDGED_WITHIN
 
     @property
+    def creates_stated(self) -> bool:
+        """Whether a settlement that is only stated may become a payment on the other side."""
+        return self.mode != "observe" and self.stated_settlements == "create"
+
+    @property
     def config_hash(self) -> str:
         """Digest of what decides writes; a plan made under another one is stale."""
         return digest(

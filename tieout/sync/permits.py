@@ -51,7 +51,7 @@ class Permits:
     companies: Mapping[Which, Company]
     comparison: compare.Result | None
     stated: Stated
-    broken: set[tuple[Which, Entity]]
+    broken: frozenset[tuple[Which, Entity]]
 
     def rules(self) -> Rules:
         more = self._more_than_missing()

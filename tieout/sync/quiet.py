@@ -30,8 +30,9 @@ from tieout.sync.book import ALIVE
 from tieout.sync.facts import LEFT, RIGHT, Which, digest, needs
 from tieout.sync.links import joined
 from tieout.sync.operations import Draft, SubjectState
+from tieout.sync.run import Run
 from tieout.sync.sides import Sides
-from tieout.sync.store import Lease, Tx, batched, instant, stamp
+from tieout.sync.store import Tx, batched, instant, stamp
 
 BELIEVED = timedelta(hours=24)
 _RESULT = msgspec.json.Decoder(compare.Result, float_hook=Decimal)
@@ -52,15 +53,13 @@ _COMPARED = sa.select(schema.comparison).where(
 
 @dataclass(slots=True)
 class Quiet:
-    """What one run may leave alone. everything: look at all of it, whatever is known.
+    """What one run may leave alone: nothing, if it is a sweep.
 
     looked: the subjects that were looked at in this run · calm: those of them that may be quiet
     """
 
+    run: Run
     sides: Sides
-    lease: Lease
-    run: str
-    everything: bool
     looked: list[str] = field(default_factory=list)
     calm: set[str] = field(default_factory=set)
 
@@ -73,21 +72,21 @@ class Quiet:
                 *(type(c).__qualname__, c.name, c.capabilities.credits_by_payment),
                 sorted((e.value, sorted(names)) for e, names in c.capabilities.fields.items()),
             ]
-            for c in self.sides.connectors.values()
+            for c in self.run.connectors.values()
         ]
-        return digest([__version__, self.sides.pair.config_hash, connectors])
+        return digest([__version__, self.run.pair.config_hash, connectors])
 
     def restless(self) -> list[str]:
         """The subjects that the planner has to look at, in order."""
         subjects = self.sides.all()
-        if self.everything:
+        if self.run.sweep:
             return subjects
-        since = stamp(self.sides.store.clock() - BELIEVED)
-        known: dict[str, dict[str, str]] = {name: {} for name in self.sides.names.values()}
-        asked = {"pair": self.sides.pair.name, "rules": self.rules(), "since": since}
-        for subject, connection, hash in self.sides.store.stream(_RESTING, **asked):
+        since = stamp(self.run.store.clock() - BELIEVED)
+        known: dict[str, dict[str, str]] = {name: {} for name in self.run.names.values()}
+        asked = {"pair": self.run.pair.name, "rules": self.rules(), "since": since}
+        for subject, connection, hash in self.run.store.stream(_RESTING, **asked):
             known[connection][subject] = hash
-        left, right = (set(self._still(w, known[self.sides.names[w]])) for w in _WHICH)
+        left, right = (set(self._still(w, known[self.run.names[w]])) for w in _WHICH)
         quiet = left & right
         return [s for s in subjects if s not in quiet]
 
@@ -136,11 +135,11 @@ class Quiet:
         loud = [s for s in self.looked if s not in settled and s not in draft.adopt]
         b = schema.base
         for some in batched(loud, 500):
-            with self.sides.store.writing(self.lease, run=self.run) as tx:
-                where = b.c.pair == self.sides.pair.name, b.c.subject.in_(some), b.c.quiet_hash.is_not(None)
+            with self.run.writing() as tx:
+                where = b.c.pair == self.run.pair.name, b.c.subject.in_(some), b.c.quiet_hash.is_not(None)
                 tx.db.execute(b.update().where(*where).values(quiet_hash=None))
         for some in batched(quiet, 5_000):
-            with self.sides.store.writing(self.lease, run=self.run) as tx:
+            with self.run.writing() as tx:
                 self.rest(tx, some)
         self.looked, self.calm = [], set()
 
@@ -156,7 +155,7 @@ class Quiet:
                 rows.append({"of": subject, "at": book.connection, "hash": book.held.sights[key].hash})
         if rows:
             where = (
-                b.c.pair == self.sides.pair.name,
+                b.c.pair == self.run.pair.name,
                 b.c.subject == sa.bindparam("of"),
                 b.c.connection == sa.bindparam("at"),
             )
@@ -184,11 +183,11 @@ class Quiet:
 
     def compared(self, purpose: str, fingerprint: str | None) -> compare.Result | None:
         """The last comparison for a purpose, if it was made from the same and may be believed."""
-        if self.everything or fingerprint is None:
+        if self.run.sweep or fingerprint is None:
             return None
-        asked = {"pair": self.sides.pair.name, "purpose": purpose, "fingerprint": fingerprint}
-        rows = self.sides.store.rows(_COMPARED, **asked)
-        if not rows or self.sides.store.clock() - instant(rows[0]["compared_at"]) > BELIEVED:
+        asked = {"pair": self.run.pair.name, "purpose": purpose, "fingerprint": fingerprint}
+        rows = self.run.store.rows(_COMPARED, **asked)
+        if not rows or self.run.store.clock() - instant(rows[0]["compared_at"]) > BELIEVED:
             return None
         kept: compare.Result = _RESULT.decode(zlib.decompress(rows[0]["body"]))
         found = tuple(kept.discrepancies)
@@ -198,15 +197,15 @@ class Quiet:
         """Keep a comparison for the runs that follow."""
         if fingerprint is None:
             return
-        with self.sides.store.writing(self.lease, run=self.run) as tx:
+        with self.run.writing() as tx:
             tx.put(
                 schema.comparison,
                 {
-                    "pair": self.sides.pair.name,
+                    "pair": self.run.pair.name,
                     "purpose": purpose,
                     "fingerprint": fingerprint,
                     "body": zlib.compress(msgspec.json.encode(result), 6),
-                    "run": self.run,
+                    "run": self.run.id,
                     "compared_at": tx.at,
                 },
             )

@@ -47,6 +47,11 @@ class Report:
 
     OUTCOMES = ("done", "pending", "unknown", "blocked", "rejected", "stale", "stuck")
 
+    def failed(self, error: TieoutError, what: str = "") -> None:
+        """Note what went wrong, and with what, if not with the whole run."""
+        self.failures.append(f"{what}: {error.message}" if what else error.message)
+        self.errors.append(error)
+
     def count_bytes(self, connection: str, volume: tuple[int, int] | None) -> None:
         """volume: (sent, received), where the connection counts them, as its vendor's licence does"""
         if volume is not None:

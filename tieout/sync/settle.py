@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.connectors import HandingOver, Observation, Strategy
+from tieout.connectors import Connector, HandingOver, Observation, Strategy
 from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
@@ -20,30 +20,31 @@ from tieout.sync.confirm import confirm, doubt, finish, sent_of
 from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
 from tieout.sync.overwritten import known, listed, lost
+from tieout.sync.run import Run
 from tieout.sync.store import instant, loads, stamp
-from tieout.sync.work import OPEN, Target, Work
+from tieout.sync.work import OPEN, Target, Work, close_attempt, set_state
 
 KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
 
 
-def recover(work: Work) -> list[dict[str, Any]]:
+def recover(run: Run) -> list[dict[str, Any]]:
     """Intents of earlier runs that are not settled; those caught while sending become unknown.
 
     What goes into files left with them, or is cancelled; that is looked at again each time, since a run that slept may
     have gone on.
     """
-    names = [target.connector.name for target in work.targets.values()]
-    left = {name: _left(work, name) for name in names}
-    with work.store.writing(work.lease, run=work.run) as tx:
-        rows = tx.all(_UNSETTLED, connections=names, pair=work.pair)
+    connectors = {connector.name: connector for connector in run.connectors.values()}
+    left = {name: _left(run, connector) for name, connector in connectors.items()}
+    with run.writing() as tx:
+        rows = tx.all(_UNSETTLED, connections=list(connectors), pair=run.pair.name)
         for row in rows:
-            state, why = _caught(work, row, left[row["connection"]])
+            state, why = _caught(row, connectors[row["connection"]], left[row["connection"]])
             if state == row["state"]:
                 continue
             kept_back = row["state"] == "sending" and state == "cancelled"
-            work.set(tx, row, state, {"error_class": KEPT_BACK if kept_back else None})
+            set_state(tx, row, state, {"error_class": KEPT_BACK if kept_back else None})
             if state == "emitted":
-                work.close_attempt(tx, row, state)
+                close_attempt(tx, row, state)
             tx.audit(state, "intent", row["id"], {"key": row["key"], "why": why})
     return [r for r in rows if r["state"] in ("unknown", "applied", "emitted", "stuck")]
 
@@ -62,13 +63,13 @@ _CAUGHT = sa.select(_INTENT.key).where(
 )
 
 
-def _caught(work: Work, row: dict[str, Any], left: frozenset[str]) -> tuple[str, str]:
+def _caught(row: dict[str, Any], connector: Connector, left: frozenset[str]) -> tuple[str, str]:
     """The state of a write whose run ended, and why. left: keys of those that left in files"""
     caught = "the run ended while sending"
     match row["state"]:
         case "ready":
             return "cancelled", "never sent"
-        case "sending" if work.target_of(row["connection"]).connector.capabilities.synchronous:
+        case "sending" if connector.capabilities.synchronous:
             return "unknown", caught
         case "sending" | "cancelled":
             return ("emitted" if row["key"] in left else "cancelled"), caught
@@ -76,12 +77,12 @@ def _caught(work: Work, row: dict[str, Any], left: frozenset[str]) -> tuple[str,
             return other, ""
 
 
-def _left(work: Work, name: str) -> frozenset[str]:
+def _left(run: Run, connector: Connector) -> frozenset[str]:
     """Of the caught writes of a connection, the keys of those that left in a file."""
-    connector = work.target_of(name).connector
     if connector.capabilities.synchronous:
         return frozenset()
-    keys = frozenset(row["key"] for row in work.store.rows(_CAUGHT, connection=name, pair=work.pair))
+    rows = run.store.rows(_CAUGHT, connection=connector.name, pair=run.pair.name)
+    keys = frozenset(row["key"] for row in rows)
     # A connector that cannot say so may have handed it over: an export, or a person, says what became of that.
     return keys & frozenset(connector.handed_over()) if keys and isinstance(connector, HandingOver) else keys
 
@@ -146,7 +147,7 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
         again(work, intent, target)
     else:
         with work.store.writing(work.lease, run=work.run) as tx:
-            work.set(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
+            set_state(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
             tx.audit("searched", "intent", intent["id"], {"found": 0})
         again(work, intent | {"empty_searches": intent["empty_searches"] + 1}, target)
 

@@ -22,7 +22,7 @@ TOGETHER = 400  # subjects that are read at a time
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both books of a pair and their connectors. `books` is filled as they are read."""
+    """Both books of a pair and their connectors."""
 
     store: Store
     pair: Pair

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from tieout.sync import schema
 from tieout.sync.book import Book, Held, Key
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.links import Link
-from tieout.sync.pair import StatedSettlements
+from tieout.sync.pair import Pair
 from tieout.sync.store import Tx, loads
 
 NEAR = timedelta(days=31)
@@ -85,16 +85,15 @@ class Stated:
     """The stated settlements of both books, and what each ledger shows against the same invoices."""
 
     books: Mapping[Which, Book]
-    policy: StatedSettlements
-    cutover: date | None
+    pair: Pair
     by_invoice: dict[Which, dict[str, Held]] = field(default_factory=dict)
     alike: dict[Which, dict[Money, list[Held]]] = field(default_factory=dict)
     loose: dict[Which, dict[Money, list[Held]]] = field(default_factory=dict)
     room: dict[Which, dict[str, Decimal]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, books: Mapping[Which, Book], policy: StatedSettlements, cutover: date | None) -> Stated:
-        found = cls(books, policy, cutover)
+    def of(cls, books: Mapping[Which, Book], pair: Pair) -> Stated:
+        found = cls(books, pair)
         for which, book in books.items():
             book.held.bring(book.stated)
             stated = [book.held[key] for key in sorted(book.stated) if book.stands(key)]
@@ -139,7 +138,7 @@ class Stated:
         """
         record = one.record
         assert isinstance(record, Payment)
-        if self.policy != "create" or (self.cutover and record.posted < self.cutover):
+        if not self.pair.creates_stated or (self.pair.cutover and record.posted < self.pair.cutover):
             return False
         other: Which = RIGHT if which == LEFT else LEFT
         for invoice, amount in _standing(one).items():

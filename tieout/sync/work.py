@@ -67,6 +67,11 @@ class Work:
     moved: bool = False
     overwritten: list[Discrepancy] = field(default_factory=list)
 
+    @property
+    def done(self) -> set[str]:
+        """Keys of the operations that were carried out and read back."""
+        return {w["operation"]["key"] for w in self.written}
+
     def target_of(self, connection: str) -> Target:
         return next(t for t in self.targets.values() if t.connector.name == connection)
 
@@ -103,18 +108,6 @@ class Work:
         except UnknownReferenceError:
             return None
 
-    def set(self, tx: Tx, intent: dict[str, Any], state: str, values: Mapping[str, Any]) -> None:
-        tx.change(schema.intent, {"id": intent["id"]}, {"state": state, "updated_at": tx.at, **values})
-        intent["state"] = state
-
-    def close_attempt(
-        self, tx: Tx, intent: dict[str, Any], outcome: str, *, code: str = "", request_id: str = ""
-    ) -> None:
-        """Note how a send ended; what the target said of it before stays where nothing is said now."""
-        said = {k: v for k, v in (("code", code), ("request_id", request_id)) if v}
-        which = {"intent": intent["id"], "attempt": intent["attempt"]}
-        tx.change(schema.intent_attempt, which, {"ended_at": tx.at, "outcome": outcome, **said})
-
     def end(
         self,
         intent: dict[str, Any],
@@ -132,8 +125,8 @@ class Work:
             values: dict[str, Any] = {"last_error": message or None, "error_class": outcome, "answer": answer}
             if native_id is not None:
                 values["native_id"] = native_id
-            self.set(tx, intent, state, values)
-            self.close_attempt(tx, intent, outcome, code=code, request_id=request_id)
+            set_state(tx, intent, state, values)
+            close_attempt(tx, intent, outcome, code=code, request_id=request_id)
             tx.audit(state, "intent", intent["id"], {"key": intent["key"], "outcome": outcome, "message": message})
 
     def stuck(self, intent: dict[str, Any], why: str) -> None:
@@ -184,6 +177,18 @@ _REMEDIES = {
     "otherwise": "look in the target system: bring it to what was sent, or decide `recreate` to plan it anew",
     "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",
 }
+
+
+def set_state(tx: Tx, intent: dict[str, Any], state: str, values: Mapping[str, Any]) -> None:
+    tx.change(schema.intent, {"id": intent["id"]}, {"state": state, "updated_at": tx.at, **values})
+    intent["state"] = state
+
+
+def close_attempt(tx: Tx, intent: dict[str, Any], outcome: str, *, code: str = "", request_id: str = "") -> None:
+    """Note how a send ended; what the target said of it before stays where nothing is said now."""
+    said = {k: v for k, v in (("code", code), ("request_id", request_id)) if v}
+    which = {"intent": intent["id"], "attempt": intent["attempt"]}
+    tx.change(schema.intent_attempt, which, {"ended_at": tx.at, "outcome": outcome, **said})
 
 
 _ON_ITS_WAY = sa.select(schema.intent).where(

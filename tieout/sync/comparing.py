@@ -1,0 +1,84 @@
+"""How a run compares both books: from the same inputs only once, with what is known of either ledger beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tieout import compare
+from tieout.compare import Explained
+from tieout.model import Entity
+from tieout.sync import periods
+from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.fetch import lists_open_items, reads_whole
+from tieout.sync.links import Relation
+from tieout.sync.quiet import Quiet
+from tieout.sync.reading import Read
+from tieout.sync.run import Run
+from tieout.sync.stated import Stated
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """Compares the books of a run as they are when it is asked. relation: where that happens"""
+
+    run: Run
+    read: Read
+    quiet: Quiet
+    relation: Relation
+
+    def result(self, purpose: str, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
+        """Both books compared. reported: hold balances that a system states against its documents, too."""
+        run, pair = self.run, self.run.pair
+        lists: dict[Which, bool] = {w: lists_open_items(run.store, n) for w, n in run.names.items()}
+        disputes = {w for w in (LEFT, RIGHT) if self._says_disputed(w)}
+        asked = (run.as_of, pair.config_hash, pair.mode, pair.rounding, explained, reported)
+        # Credit grows old by the day; nothing else of a comparison depends on today.
+        today = run.store.clock().date() if pair.checks.unused_credit_days is not None else None
+        ledgers = self._ledger(LEFT), self._ledger(RIGHT)
+        inputs = (*asked, lists, sorted(disputes), _spelled(pair.checks), today, ledgers)
+        fingerprint = self.quiet.fingerprint(inputs)
+        known = self.quiet.compared(purpose, fingerprint)
+        if known is not None:
+            return known
+        result = compare.run(
+            self.relation.fresh(
+                kept=Stated.of(self.read.books, pair).counts,
+                open_items={w for w in (LEFT, RIGHT) if lists[w]},
+                disputes=disputes,
+                as_of=run.as_of,
+            ),
+            as_of=run.as_of,
+            left_name=pair.left,
+            right_name=pair.right,
+            rounding=pair.rounding,
+            explained=explained,
+            scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
+            reported_balances=reported,
+            checks=pair.checks,
+            today=today,
+            ledgers=(self._entered(LEFT, ledgers[0]), self._entered(RIGHT, ledgers[1])),
+            in_step=True,
+        )
+        self.quiet.keep(purpose, fingerprint, result)
+        return result
+
+    def _ledger(self, which: Which) -> compare.Ledger:
+        """What is known of a side's ledger beside its documents."""
+        store, name = self.run.store, self.run.names[which]
+        whole = reads_whole(store, name, self.run.entities(which)) and not self.read.books[which].unreadable()
+        closed = periods.closed(store, name)
+        return compare.Ledger(home=self.read.companies[which].home_currency or None, whole=whole, closings=closed)
+
+    def _entered(self, which: Which, ledger: compare.Ledger) -> compare.Ledger:
+        """The same, with what may have come after its closings: asked only where books are compared anew."""
+        return replace(ledger, entered=periods.entered_since(self.run.store, self.run.names[which], ledger.closings))
+
+    def _says_disputed(self, which: Which) -> bool:
+        return "disputed" in self.run.connectors[which].capabilities.fields.get(Entity.INVOICE, frozenset())
+
+
+def _spelled(checks: compare.Checks) -> tuple[object, ...]:
+    """The checks in one spelling: sets have none."""
+    sides = sorted(checks.unique_numbers), sorted(checks.gapless_numbers)
+    return (*sides, checks.negative_balances, checks.unused_credit_days)
