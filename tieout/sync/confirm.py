@@ -32,7 +32,7 @@ from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
 from tieout.sync.operations import OpKind
 from tieout.sync.store import Tx, loads, new_id
-from tieout.sync.taken import Answer, answer, taken
+from tieout.sync.taken import Answer, Taken, answer, taken
 from tieout.sync.work import Target, Work, close_attempt, own, set_state
 
 OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
@@ -229,48 +229,61 @@ def agree(
     write had left it. sent: what was written, as the target holds it; of a void, what it should have left alone
     version: of the record that was read back
     """
-    fields = work.common(held.entity)
-    read = facts(held.entity, shared, fields)
-    source = work.other(target)
-    native = source.book.natives.get(intent["subject"])
-    home = source.book.held.get((held.entity, native)) if native else None
-    home_shared = source.book.shared(home) if home else None
     operation = loads(intent["operation"])
     names = {f["name"] for f in operation["fields"]}
-    whole = intent["op"] in (OpKind.CREATE.value, OpKind.VOID.value)
-    moved = None if whole else names
-    void = intent["op"] == OpKind.VOID.value
-    looked = sent if whole else {*names, "total"}
+    void, whole = intent["op"] == OpKind.VOID.value, intent["op"] in _OF_WHOLE_RECORDS
+    read = facts(held.entity, shared, work.common(held.entity))
     said = None if void else Answer.of(loads(intent["answer"]))
-    came = taken(sent, read, looked, said=said, version=version)
-    as_left = came.agreed if whole else changed(work, tx, intent, target, now=came.agreed, operation=operation)
+    came = taken(sent, read, sent if whole else {*names, "total"}, said=said, version=version)
     unsure = came.unsure if whole else came.unsure & names
+    now = came.agreed if whole else changed(work, tx, intent, target, now=came.agreed, operation=operation)
+    moved = None if whole else names
     which = work.pair, intent["subject"], target.connector.name
-    bases = [moved_base(tx, *which, now=as_left, held=held, names=moved, unsure=unsure)]
-    there: Facts = {}
-    if home is not None and home_shared is not None:
-        there = facts(held.entity, home_shared, fields)
-        if intent["op"] == OpKind.CREATE.value:
-            there = _as_sent(there, intent, operation)
-        elif not whole:
-            wrote = {f["name"]: f["after"] for f in operation["fields"]}
-            there = changed(work, tx, intent, source, now=there | wrote, operation=operation)
-        bases.append(
-            moved_base(tx, work.pair, intent["subject"], source.connector.name, now=there, held=home, names=moved)
-        )
+    bases = [moved_base(tx, *which, now=now, held=held, names=moved, unsure=unsure)]
+    source = work.other(target)
+    home, there = _at_source(work, tx, intent, source, entity=held.entity, operation=operation)
+    if home is not None:
+        which = work.pair, intent["subject"], source.connector.name
+        bases.append(moved_base(tx, *which, now=there, held=home, names=moved))
     set_bases(tx, work.pair, bases)
-    if void:
-        if there:
-            sides = (as_left, there) if target.which == LEFT else (there, as_left)
-            voided = target.which, target.connector.name
-            work.findings += entered_before_void(intent["subject"], held.entity, voided, unsure, sides)
-        return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
+    if not void:
+        looked = {*names, "total"} & sent.keys() if intent["entity"] == held.entity.value else set()
+        return _came_otherwise(work, intent, target, came, looked=looked, sent=sent, read=read)
+    if there:
+        sides = (now, there) if target.which == LEFT else (there, now)
+        voided = target.which, target.connector.name
+        work.findings += entered_before_void(intent["subject"], held.entity, voided, unsure, sides)
+    return [] if getattr(held.record, "state", None) is PostingState.VOIDED else ["state"]
+
+
+_OF_WHOLE_RECORDS = (OpKind.CREATE.value, OpKind.VOID.value)
+
+
+def _at_source(
+    work: Work, tx: Tx, intent: dict[str, Any], source: Target, *, entity: Entity, operation: Mapping[str, Any]
+) -> tuple[Held | None, Facts]:
+    """What stands at the source, and what of it the write carried over; (None, {}) if nothing readable is there."""
+    native = source.book.natives.get(intent["subject"])
+    home = source.book.held.get((entity, native)) if native else None
+    shared = source.book.shared(home) if home else None
+    if shared is None:
+        return None, {}
+    now = facts(entity, shared, work.common(entity))
+    if intent["op"] == OpKind.CREATE.value:
+        now = _as_sent(now, intent, operation)
+    elif intent["op"] != OpKind.VOID.value:
+        wrote = {f["name"]: f["after"] for f in operation["fields"]}
+        now = changed(work, tx, intent, source, now=now | wrote, operation=operation)
+    return home, now
+
+
+def _came_otherwise(
+    work: Work, intent: dict[str, Any], target: Target, came: Taken, *, looked: set[str], sent: Facts, read: Facts
+) -> list[str]:
+    """Name what came out otherwise than it was sent: what somebody edited and, of `looked`, what is held otherwise."""
     for name in sorted(came.edited):
         work.edited(intent, target, name, (sent[name], read[name]))
-    if intent["entity"] != held.entity.value:
-        return sorted(came.edited)
-    told = {*names, "total"} & sent.keys() - came.edited
-    off = [n for n in sorted(told) if sent[n] != read.get(n)]
+    off = [n for n in sorted(looked - came.edited) if sent[n] != read.get(n)]
     if off:
         code = "WRITE_ALTERED" if any(read.get(n) for n in off) else "WRITE_DROPPED_FIELD"
         text = "; ".join(f"{n}: sent {_text(sent[n])}, holds {_text(read.get(n))}" for n in off)

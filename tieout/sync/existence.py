@@ -201,8 +201,10 @@ def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
 
 
 def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: Draft) -> None:
+    """Void on one side only: carried over from its owner where the other side takes it, else a person decides."""
     target: Which = RIGHT if voided == LEFT else LEFT
-    if s.owner == voided and live.touched:
+    ours = s.owner == voided
+    if ours and live.touched:
         draft.findings.append(
             Finding(
                 s.id,
@@ -215,16 +217,10 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
             )
         )
         return
-    day = day_of(live.shared)
-    closed = rules.closed[target]
+    closed = rules.locked(target, day_of(live.shared)) if ours else None
     key = key_of(s, live.connection, OpKind.VOID, live.version or digest(live.facts))
     refusal = rules.refused(key, "")
-    if (
-        s.owner == voided
-        and refusal is None
-        and rules.can(target, s.entity, OpKind.VOID)
-        and not (closed and day and day <= closed)
-    ):
+    if ours and refusal is None and closed is None and rules.can(target, s.entity, OpKind.VOID):
         amount = signed(s.entity, live.shared)
         op = Operation(
             op=OpKind.VOID,
@@ -243,10 +239,10 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
         )
         draft.operations.append(op)
         return
-    why = "voided at its origin" if s.owner == voided else "voided at the mirror; the origin still stands"
+    why = "voided at its origin" if ours else "voided at the mirror; the origin still stands"
     if s.owner is None:
         why = "voided on one side only"
-    if s.owner == voided and closed and day and day <= closed:
+    if closed is not None:
         why += f"; the other books are closed through {closed}"
     elif refusal is not None:
         why += f"; {refusal[1]}"
@@ -394,8 +390,7 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
     if (refusal := rules.refused(key, digest(only.facts))) is not None:
         return because(*refusal, after_refusal(refusal[1]), refused=True)
-    closed = rules.closed[target]
-    if day and closed and day <= closed:
+    if closed := rules.locked(target, day):
         return because(
             "PERIOD_LOCKED",
             f"closed_period: dated {day}, the books there are closed through {closed}",

@@ -198,6 +198,11 @@ class Rules:
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
 
+    def locked(self, which: Which, day: str | None) -> str | None:
+        """Through which day the books of a side are closed, if that covers this day; None if it does not."""
+        closed = self.closed[which]
+        return closed if day and closed and day <= closed else None
+
 
 @dataclass(slots=True)
 class Draft:

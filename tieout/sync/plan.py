@@ -424,10 +424,10 @@ def _writable(merge: _Merge, rules: Rules) -> bool:
             # What it does take goes on: an application does not wait for a memo.
             changes = merge.writes[which] = [c for c in changes if c not in refused]
         money = any(c.name in GUARDED_FIELDS and c.name != "applications" for c in changes)
-        day, closed = day_of(side.shared), rules.closed[which]
+        day = day_of(side.shared)
         if not changes:
             held = True
-        elif money and closed and day and day <= closed:
+        elif money and (closed := rules.locked(which, day)):
             why = f"closed_period: the books of {side.connection} are closed through {closed}; the document is of {day}"
             merge.draft.findings.append(_refusal(merge.subject, which, changes, "PERIOD_LOCKED", why))
             held = True
