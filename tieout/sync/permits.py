@@ -54,70 +54,66 @@ class Permits:
     broken: frozenset[tuple[Which, Entity]]
 
     def rules(self) -> Rules:
-        more = self._more_than_missing()
-        closed: dict[Which, str | None] = {}
-        for which, company in self.companies.items():
-            day = company.closed_through()
-            closed[which] = (
-                day.isoformat() if day and self.sides.connectors[which].capabilities.periods_readable else None
-            )
-        refused = self._refused()
-        given_up = self._given_up()
-
-        def creatable(s: SubjectState) -> tuple[str, str] | None:
-            only = s.left or s.right
-            assert only is not None
-            which: Which = LEFT if s.left is not None else RIGHT
-            if (which, s.entity) in self.broken or (other(which), s.entity) in self.broken:
-                return "SYNC_BLOCKED", "waits: not everything could be read in this run"
-            held = self.sides.books[which].held[(s.entity, only.id)]
-            if (early := self._before_first_list(other(which), held)) is not None:
-                return early
-            if s.id not in self._released and (never := self._never_read.get((other(which), s.entity))):
-                return "SYNC_BLOCKED", f"{NEVER_READ}: {never}, so that it may be there already"
-            if getattr(held.record, "credits", ()):
-                return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
-            if (self.sides.names[which], s.entity.value, only.id) in given_up:
-                return "RESURRECTED", "resurrected: it was removed and made again as another record, and stands again"
-            if held.marker and self._is_copy(held.marker, s.id):
-                return (
-                    "DUPLICATE_WITHIN_LEDGER",
-                    f"duplicate_at_target: a copy of {held.marker}, which tieout wrote once",
-                )
-            unknown = held.marker and is_marker(held.marker) and not self._known(held.marker)
-            if unknown and s.id not in self._released:
-                why = f"{UNKNOWN_MARK}: it carries {held.marker}, a mark of tieout of which this state knows nothing"
-                return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
-            return ("", "") if more(which, held) else None
-
-        def stated(s: SubjectState) -> tuple[str, str] | None:
-            only = s.left or s.right
-            assert only is not None
-            which: Which = LEFT if s.left is not None else RIGHT
-            return self.stated.why_not(which, self.sides.books[which].held[(s.entity, only.id)])
-
-        def flows(entity: Entity, target: Which) -> bool:
-            flow = self.sides.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
-            return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
-
+        pair, connectors = self.sides.pair, self.sides.connectors
         return Rules(
-            owner_of=lambda entity, name: self.sides.pair.policy.get((entity, name)),
-            flows=flows,
-            cutover=self.sides.pair.cutover.isoformat() if self.sides.pair.cutover else None,
-            closed=closed,
+            owner_of=lambda entity, name: pair.policy.get((entity, name)),
+            flows=self._flows,
+            cutover=pair.cutover.isoformat() if pair.cutover else None,
+            closed={which: self._closed(which) for which in self.companies},
             encode=self.sides.encode,
-            creatable=creatable,
-            stated=stated,
-            can=lambda which, entity, op: self.sides.connectors[which].capabilities.can(entity, _OPS[op]),
-            fields=lambda which, entity: self.sides.connectors[which].capabilities.fields.get(entity, frozenset()),
+            creatable=self._creatable,
+            stated=lambda s: self.stated.why_not(*self._alone(s)),
+            can=lambda which, entity, op: connectors[which].capabilities.can(entity, _OPS[op]),
+            fields=lambda which, entity: connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: self.sides.books[which].alive(subject),
             room=self._room(),
             state=self._state,
             label=self._label,
             connections=self.sides.names,
-            applies_later=lambda which: self.sides.connectors[which].capabilities.synchronous,
-            refused=lambda key, source: refused.get((key, source)) or refused.get((key, "")),
+            applies_later=lambda which: connectors[which].capabilities.synchronous,
+            refused=lambda key, source: self._refused.get((key, source)) or self._refused.get((key, "")),
         )
+
+    def _flows(self, entity: Entity, target: Which) -> bool:
+        flow = self.sides.pair.flows.get(entity, "none" if entity is Entity.ADJUSTMENT else "both")
+        return flow in {"both", "left_to_right" if target == RIGHT else "right_to_left"}
+
+    def _closed(self, which: Which) -> str | None:
+        """The last closed day of a side, None if there is none or if the side does not say."""
+        day = self.companies[which].closed_through()
+        return day.isoformat() if day and self.sides.connectors[which].capabilities.periods_readable else None
+
+    def _alone(self, s: SubjectState) -> tuple[Which, Held]:
+        """Where a one-sided record is, and the record."""
+        only, which = (s.left, LEFT) if s.left is not None else (s.right, RIGHT)
+        assert only is not None
+        return which, self.sides.books[which].held[(s.entity, only.id)]
+
+    def _creatable(self, s: SubjectState) -> tuple[str, str] | None:
+        which, held = self._alone(s)
+        there = other(which)
+        if (which, s.entity) in self.broken or (there, s.entity) in self.broken:
+            return "SYNC_BLOCKED", "waits: not everything could be read in this run"
+        if (early := self._before_first_list(there, held)) is not None:
+            return early
+        if s.id not in self._released and (never := self._never_read.get((there, s.entity))):
+            return "SYNC_BLOCKED", f"{NEVER_READ}: {never}, so that it may be there already"
+        if getattr(held.record, "credits", ()):
+            return "SYNC_BLOCKED", "group: which credit paid which invoice is not stated uniquely"
+        if (self.sides.names[which], s.entity.value, held.id) in self._given_up:
+            return "RESURRECTED", "resurrected: it was removed and made again as another record, and stands again"
+        if held.marker and (marked := self._marked(s.id, held.marker)) is not None:
+            return marked
+        return ("", "") if self._more_than_missing(which, held) else None
+
+    def _marked(self, subject: str, marker: str) -> tuple[str, str] | None:
+        """Why a record that carries this mark is not carried over; None if the mark does not speak against it."""
+        if self._is_copy(marker, subject):
+            return "DUPLICATE_WITHIN_LEDGER", f"duplicate_at_target: a copy of {marker}, which tieout wrote once"
+        if is_marker(marker) and not self._known(marker) and subject not in self._released:
+            why = f"{UNKNOWN_MARK}: it carries {marker}, a mark of tieout of which this state knows nothing"
+            return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
+        return None
 
     def _room(self) -> Callable[[str, Which], Decimal]:
         """What invoices can still take by subject, what is on its way to them taken off; looked up when first asked."""
@@ -220,11 +216,13 @@ class Permits:
                 markers.setdefault(marker_for(key), set()).add(id)
         return markers
 
+    @cached_property
     def _given_up(self) -> set[tuple[str, str, str]]:
         """Connection, entity and id of records that a person had made again as others."""
         rows = self.sides.store.rows(_GIVEN_UP)
         return {(r["connection"], r["entity"], r["native_id"]) for r in rows}
 
+    @cached_property
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
         """Code and reason of what a target refused for good under this configuration, by key.
 
@@ -241,14 +239,23 @@ class Permits:
             out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
         return out
 
-    def _more_than_missing(self) -> Callable[[Which, Held], bool]:
+    def _more_than_missing(self, which: Which, held: Held) -> bool:
         """Whether the comparison says anything else of a one-sided record than that it is missing over there.
 
         A document that it does not call missing at all belongs to another one's difference (a credit memo that
         undoes a void, say); only one without amount may go unmentioned.
         """
+        missing, otherwise = self._named
+        key = (which, held.entity.value, held.id)
+        if key in otherwise or isinstance(held.record, Customer) or held.record is None:
+            return key in otherwise
+        return key not in missing and bool(magnitude(held.record))
+
+    @cached_property
+    def _named(self) -> tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]]:
+        """What the comparison calls missing on the other side, and what it says anything else of: side, kind, id."""
         missing: set[tuple[str, str, str]] = set()
-        other: set[tuple[str, str, str]] = set()
+        otherwise: set[tuple[str, str, str]] = set()
         for d in self.comparison.discrepancies if self.comparison else ():
             if d.class_ == "N" and d.code not in {"AMBIGUOUS_MATCH", "CUSTOMER_DUPLICATE", *_MISSING}:
                 continue
@@ -257,15 +264,8 @@ class Permits:
                 continue
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:
-                    (missing if d.code in _MISSING else other).add((which, d.kind, id))
-
-        def more(which: Which, held: Held) -> bool:
-            key = (which, held.entity.value, held.id)
-            if key in other or isinstance(held.record, Customer) or held.record is None:
-                return key in other
-            return key not in missing and bool(magnitude(held.record))
-
-        return more
+                    (missing if d.code in _MISSING else otherwise).add((which, d.kind, id))
+        return missing, otherwise
 
 
 def _unread(name: str, entity: Entity, ids: list[str]) -> str:
