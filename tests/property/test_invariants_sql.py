@@ -117,7 +117,7 @@ def closings(draw: st.DrawFn) -> tuple[list[AnyRecord], tuple[Closing, ...], dic
     return records, tuple(draw(st.lists(known, min_size=1, max_size=3))), draw(seen)
 
 
-def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Ledger) -> Counter[tuple[str, ...]]:
+def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Background) -> Counter[tuple[str, ...]]:
     con = duckdb.connect(config={"threads": 1})
     for side in ("left", "right"):
         compare.load_records(con, side, records if side == "left" else [])
@@ -147,7 +147,7 @@ def _plain(text: str) -> str:
 def _the_same(records: list[AnyRecord], as_of: date) -> None:
     found = [b for b in broken(records, as_of, home_currency="USD") if b.invariant in TWINS]
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, _plain(b.expected)) for b in found)
-    assert by_sql(records, as_of, invariants.Ledger(home="USD", whole=True)) == wanted
+    assert by_sql(records, as_of, invariants.Background(home="USD", whole=True)) == wanted
     REACHED.update(f"{b.invariant} {b.field}" for b in found)
     if as_of == FAR and any(getattr(r, "applications", ()) for r in records):
         balances = [b for b in broken(records, as_of) if b.invariant in ("I4", "I5", "I6")]
@@ -161,7 +161,7 @@ def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> No
     records, shut, seen = known
     late = into_closed(records, shut, seen)
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in late)
-    found = by_sql(records, FAR, invariants.Ledger(home=None, whole=True, closings=shut, entered=seen))
+    found = by_sql(records, FAR, invariants.Background(home=None, whole=True, closings=shut, entered=seen))
     assert Counter({row: n for row, n in found.items() if row[0] == "I12"}) == wanted
     REACHED.update(f"{kind} after a closing" for _, kind, *_ in wanted)
     REACHED["of several closings"] += bool(wanted) and len({c.through for c in shut}) > 1
@@ -200,5 +200,5 @@ def test_sql_tells_a_rate_from_what_is_none_as_the_pure_function_does() -> None:
         *(("EUR", Decimal(r)) for r in ("-1", "0", "1")),
     }
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in found)
-    told = by_sql(records, FAR, invariants.Ledger(home="USD", whole=True))
+    told = by_sql(records, FAR, invariants.Background(home="USD", whole=True))
     assert Counter({row: n for row, n in told.items() if row[0] == "I10"}) == wanted

@@ -6,18 +6,18 @@ Load both sides (`load_records`, or the file loader of `connectors.files`) into 
 from tieout.compare.control import Checks
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
-from tieout.compare.invariants import Ledger
+from tieout.compare.invariants import Background
 from tieout.compare.listed import tallied
 from tieout.compare.match import match
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
 from tieout.compare.tables import load_records
 
 __all__ = [
+    "Background",
     "Bridge",
     "Checks",
     "Discrepancy",
     "Explained",
-    "Ledger",
     "Line",
     "Match",
     "Result",

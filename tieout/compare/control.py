@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tieout.compare.invariants import UNKNOWN, Ledger, breaches
+from tieout.compare.invariants import UNKNOWN, Background, breaches
 from tieout.compare.match import NEAR_DAYS
 from tieout.compare.tables import Connection
 from tieout.compare.totals import Sums
@@ -243,7 +243,7 @@ def find(
     *,
     as_of: date | None,
     today: date | None = None,
-    ledgers: Sequence[Ledger] = BOTH_UNKNOWN,
+    ledgers: Sequence[Background] = BOTH_UNKNOWN,
     extracts: Sequence[Sequence[Sums]] | None = None,
     in_step: bool = False,
     taken_off: bool = False,
@@ -294,7 +294,7 @@ def _own(side: str, id: str, value: str) -> dict[str, str]:
     return {"ids": ids, "values": values}
 
 
-def _broken(con: Connection, side: str, ledger: Ledger, *, families: bool, numbers: bool) -> None:
+def _broken(con: Connection, side: str, ledger: Background, *, families: bool, numbers: bool) -> None:
     """What is told of `cmp_broken`: a reference into nothing only of a whole ledger, families only where it has any."""
     told = ["TRUE"]
     if not ledger.whole:

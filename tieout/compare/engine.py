@@ -14,7 +14,7 @@ from tieout.compare import cash, codes, control, listed, rules, tables, totals
 from tieout.compare.causes import cause, clues, remedy, value
 from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
 from tieout.compare.equal import FROM_ROWS, take_off
-from tieout.compare.invariants import Ledger
+from tieout.compare.invariants import Background
 from tieout.compare.match import STRONG, by_key, ladder
 from tieout.compare.result import (
     Bridge,
@@ -47,7 +47,7 @@ def run(
     reported_balances: bool = True,
     same_ids: bool = False,
     checks: Checks = NOTHING,
-    ledgers: tuple[Ledger, Ledger] = BOTH_UNKNOWN,
+    ledgers: tuple[Background, Background] = BOTH_UNKNOWN,
     today: date | None = None,
     extracts: bool = False,
     in_step: bool = False,

@@ -17,7 +17,7 @@ from tieout.model import exponent
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class Background:
     """What a caller knows of one ledger beside its documents.
 
     home: its home currency, None if that is not known
@@ -32,7 +32,7 @@ class Ledger:
     entered: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
-UNKNOWN = Ledger()
+UNKNOWN = Background()
 TOGETHER = 500  # rows that one statement takes
 _TABLE = """
 CREATE OR REPLACE TEMP TABLE cmp_broken (side VARCHAR, invariant VARCHAR, kind VARCHAR, id VARCHAR, field VARCHAR,
@@ -188,7 +188,7 @@ def _foreign(con: Connection, side: str, home: str, *, as_of: date | None) -> No
         con.execute(_REALISED.format(side=side, home=_HOME, gain=_GAIN.format(**rates)), [as_of])
 
 
-def _into_closed(con: Connection, side: str, ledger: Ledger) -> None:
+def _into_closed(con: Connection, side: str, ledger: Background) -> None:
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_closing (through DATE, since VARCHAR, entity_code VARCHAR)")
     con.executemany(
         "INSERT INTO cmp_closing VALUES (?, ?, ?)", [(c.through, c.since, c.entity_code) for c in ledger.closings]
@@ -200,7 +200,7 @@ def _into_closed(con: Connection, side: str, ledger: Ledger) -> None:
 
 
 def breaches(
-    con: Connection, ledgers: Sequence[Ledger], *, as_of: date | None, numbers: frozenset[str] = frozenset()
+    con: Connection, ledgers: Sequence[Background], *, as_of: date | None, numbers: frozenset[str] = frozenset()
 ) -> None:
     """Fill `cmp_broken` with every breach of I1, I2 and I7 to I12 on either side. Needs `tables.every`.
 

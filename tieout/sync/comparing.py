@@ -35,7 +35,7 @@ class Comparing:
         asked = (run.as_of, pair.config_hash, pair.mode, pair.rounding, explained, reported)
         # Credit grows old by the day; nothing else of a comparison depends on today.
         today = run.store.clock().date() if pair.checks.unused_credit_days is not None else None
-        ledgers = self._ledger(LEFT), self._ledger(RIGHT)
+        ledgers = self._background(LEFT), self._background(RIGHT)
         inputs = (*asked, lists, sorted(disputes), _spelled(pair.checks), today, ledgers)
         fingerprint = self.quiet.fingerprint(inputs)
         known = self.quiet.compared(purpose, fingerprint)
@@ -63,14 +63,14 @@ class Comparing:
         self.quiet.keep(purpose, fingerprint, result)
         return result
 
-    def _ledger(self, which: Which) -> compare.Ledger:
+    def _background(self, which: Which) -> compare.Background:
         """What is known of a side's ledger beside its documents."""
         store, name = self.run.store, self.run.names[which]
         whole = reads_whole(store, name, self.run.entities(which)) and not self.read.books[which].unreadable()
         closed = periods.closed(store, name)
-        return compare.Ledger(home=self.read.companies[which].home_currency or None, whole=whole, closings=closed)
+        return compare.Background(home=self.read.companies[which].home_currency or None, whole=whole, closings=closed)
 
-    def _entered(self, which: Which, ledger: compare.Ledger) -> compare.Ledger:
+    def _entered(self, which: Which, ledger: compare.Background) -> compare.Background:
         """The same, with what may have come after its closings: asked only where books are compared anew."""
         return replace(ledger, entered=periods.entered_since(self.run.store, self.run.names[which], ledger.closings))
 

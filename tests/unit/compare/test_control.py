@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, payment
-from tieout.compare import Checks, Ledger
+from tieout.compare import Background, Checks
 from tieout.compare.codes import CODES, OF_ONE
 from tieout.model import AnyRecord, Line, PostingState, TaxLine
 
 LEFT = [customer("1", "Acme Ltd", "100"), customer("2", "Beta", "200")]
 RIGHT = [customer("a", "ACME LTD.", "0100"), customer("b", "Beta", "200")]
-WHOLE = (Ledger(home="USD", whole=True), Ledger(home="USD", whole=True))
+WHOLE = (Background(home="USD", whole=True), Background(home="USD", whole=True))
 ASKED = Checks(frozenset({"left", "right"}), frozenset({"left", "right"}), True, 30)
 
 

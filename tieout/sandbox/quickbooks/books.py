@@ -17,7 +17,7 @@ from typing import Any
 from . import guards, lists, others, payments, posting, sales, schema, seeds
 from .encode import Doc, bare, clean, copied, dumps, stamp, today
 from .faults import DELETED, Refused, gone, missing, stale
-from .ledger import Key, Ledger
+from .ledger import DoubleEntry, Key
 from .schema import Entity
 from .switches import Switches
 
@@ -74,7 +74,7 @@ class Books:
         self.lock = threading.RLock()
         self.tables: defaultdict[str, dict[str, Row]] = defaultdict(dict)
         self.deleted: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
-        self.ledger = Ledger()
+        self.ledger = DoubleEntry()
         self.applied: defaultdict[Key, dict[str, Decimal]] = defaultdict(dict)  # -> payment id -> amount
         self.deposited: dict[Key, str] = {}
         self.matched: set[Key] = set()  # with a transaction of a bank feed, which a person does in the banking page

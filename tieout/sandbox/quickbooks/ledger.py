@@ -1,7 +1,7 @@
 """Double entry behind the documents: every document posts lines that sum to zero, and leaves open items.
 
 The two views of receivables are kept apart on purpose, so that each can convict the other: the A/R account from
-postings, the customers' balances from open items. `Ledger.verify` compares them after every write.
+postings, the customers' balances from open items. `DoubleEntry.verify` compares them after every write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Posting:
     receivable: bool = False
 
 
-class Ledger:
+class DoubleEntry:
     """Balances of accounts and customers, kept by differences."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import lists, payments
 from .encode import ZERO, Doc, cents
-from .ledger import Key, Ledger, Posting
+from .ledger import DoubleEntry, Key, Posting
 
 if TYPE_CHECKING:
     from .books import Books
@@ -236,7 +236,7 @@ _RULES = {
 def audit(books: Books) -> None:
     """Recomputes everything from the documents and compares it with what is kept. Raises AssertionError."""
     books.verify()
-    fresh = Ledger()
+    fresh = DoubleEntry()
     applied: defaultdict[Key, dict[str, Decimal]] = defaultdict(dict)
     for id, row in books.tables["Payment"].items():
         for key, amount in payments.applications(row.doc).items():
