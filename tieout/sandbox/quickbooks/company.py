@@ -5,8 +5,8 @@ Ids of accounts, items, terms and methods are those that third-party suites name
 
 from __future__ import annotations
 
+from copy import deepcopy
 from decimal import Decimal
-from typing import Any
 
 from .encode import Doc
 from .switches import Switches
@@ -162,7 +162,23 @@ def info(switches: Switches) -> Doc:
 
 
 def preferences(switches: Switches) -> Doc:
-    accounting: dict[str, Any] = {
+    prefs: Doc = deepcopy(_PREFERENCES)
+    if switches.book_close_date is not None:
+        prefs["AccountingInfoPrefs"]["BookCloseDate"] = switches.book_close_date.isoformat()
+    if switches.ast:
+        prefs["TaxPrefs"]["PartnerTaxEnabled"] = True
+    prefs["SalesFormsPrefs"]["CustomTxnNumbers"] = switches.custom_txn_numbers
+    prefs["SalesFormsPrefs"]["AutoApplyCredit"] = switches.auto_apply_credit
+    prefs["CurrencyPrefs"] = {
+        "MultiCurrencyEnabled": switches.multicurrency,
+        "HomeCurrency": {"value": HOME[switches.country]},
+    }
+    return prefs
+
+
+_MESSAGE = "Thank you for your business and have a great day!"
+_PREFERENCES: Doc = {
+    "AccountingInfoPrefs": {
         "UseAccountNumbers": False,
         "TrackDepartments": True,
         "ClassTrackingPerTxn": False,
@@ -171,70 +187,52 @@ def preferences(switches: Switches) -> Doc:
         "TaxYearMonth": "January",
         "TaxForm": "6",
         "CustomerTerminology": "Customers",
-    }
-    if switches.book_close_date is not None:
-        accounting["BookCloseDate"] = switches.book_close_date.isoformat()
-    tax: dict[str, Any] = {"UsingSalesTax": True, "TaxGroupCodeRef": {"value": "2"}}
-    if switches.ast:
-        tax["PartnerTaxEnabled"] = True
-    message = "Thank you for your business and have a great day!"
-    return {
-        "AccountingInfoPrefs": accounting,
-        "ProductAndServicesPrefs": {
-            "ForSales": True,
-            "ForPurchase": True,
-            "QuantityWithPriceAndRate": True,
-            "QuantityOnHand": True,
-        },
-        "SalesFormsPrefs": {
-            "CustomField": [
-                {
-                    "CustomField": [
-                        {"Name": "SalesFormsPrefs.UseSalesCustom1", "Type": "BooleanType", "BooleanValue": True}
-                    ]
-                }
-            ],
-            "CustomTxnNumbers": switches.custom_txn_numbers,
-            "EmailCopyToCompany": False,
-            "AllowDeposit": True,
-            "AllowDiscount": True,
-            "DefaultDiscountAccount": "86",
-            "AllowEstimates": True,
-            "ETransactionEnabledStatus": "NotApplicable",
-            "ETransactionAttachPDF": False,
-            "ETransactionPaymentEnabled": False,
-            "IPNSupportEnabled": False,
-            "AllowServiceDate": False,
-            "AllowShipping": False,
-            "AutoApplyCredit": switches.auto_apply_credit,
-            "AutoApplyPayments": True,
-            "UsingPriceLevels": False,
-            "DefaultTerms": {"value": "3"},
-            "DefaultCustomerMessage": message,
-        },
-        "EmailMessagesPrefs": {
-            f"{form}Message": {"Subject": f"{form} from Harbor Lane Supply", "Message": "Please see the attachment."}
-            for form in ("Invoice", "Estimate", "SalesReceipt", "Statement")
-        },
-        "VendorAndPurchasesPrefs": {"TrackingByCustomer": True, "BillableExpenseTracking": True},
-        "TimeTrackingPrefs": {
-            "UseServices": True,
-            "BillCustomers": True,
-            "ShowBillRateToAll": False,
-            "WorkWeekStartDate": "Monday",
-            "MarkTimeEntriesBillable": True,
-        },
-        "TaxPrefs": tax,
-        "CurrencyPrefs": {
-            "MultiCurrencyEnabled": switches.multicurrency,
-            "HomeCurrency": {"value": HOME[switches.country]},
-        },
-        "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
-        "OtherPrefs": {
-            "NameValue": [
-                {"Name": "SalesFormsPrefs.DefaultCustomerMessage", "Value": message},
-                {"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"},
-                {"Name": "DTXCopyMemo", "Value": "false"},
-            ]
-        },
-    }
+    },
+    "ProductAndServicesPrefs": {
+        "ForSales": True,
+        "ForPurchase": True,
+        "QuantityWithPriceAndRate": True,
+        "QuantityOnHand": True,
+    },
+    "SalesFormsPrefs": {
+        "CustomField": [
+            {"CustomField": [{"Name": "SalesFormsPrefs.UseSalesCustom1", "Type": "BooleanType", "BooleanValue": True}]}
+        ],
+        "EmailCopyToCompany": False,
+        "AllowDeposit": True,
+        "AllowDiscount": True,
+        "DefaultDiscountAccount": "86",
+        "AllowEstimates": True,
+        "ETransactionEnabledStatus": "NotApplicable",
+        "ETransactionAttachPDF": False,
+        "ETransactionPaymentEnabled": False,
+        "IPNSupportEnabled": False,
+        "AllowServiceDate": False,
+        "AllowShipping": False,
+        "AutoApplyPayments": True,
+        "UsingPriceLevels": False,
+        "DefaultTerms": {"value": "3"},
+        "DefaultCustomerMessage": _MESSAGE,
+    },
+    "EmailMessagesPrefs": {
+        f"{form}Message": {"Subject": f"{form} from Harbor Lane Supply", "Message": "Please see the attachment."}
+        for form in ("Invoice", "Estimate", "SalesReceipt", "Statement")
+    },
+    "VendorAndPurchasesPrefs": {"TrackingByCustomer": True, "BillableExpenseTracking": True},
+    "TimeTrackingPrefs": {
+        "UseServices": True,
+        "BillCustomers": True,
+        "ShowBillRateToAll": False,
+        "WorkWeekStartDate": "Monday",
+        "MarkTimeEntriesBillable": True,
+    },
+    "TaxPrefs": {"UsingSalesTax": True, "TaxGroupCodeRef": {"value": "2"}},
+    "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
+    "OtherPrefs": {
+        "NameValue": [
+            {"Name": "SalesFormsPrefs.DefaultCustomerMessage", "Value": _MESSAGE},
+            {"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"},
+            {"Name": "DTXCopyMemo", "Value": "false"},
+        ]
+    },
+}

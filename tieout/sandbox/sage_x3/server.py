@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 from tieout.sandbox.faults import Faults, control, listening
@@ -68,72 +69,80 @@ def running(
 
 def controls(running: Running) -> dict[str, Callable[[Any], Any]]:
     """What the control port offers beside faults and log: act as a person, read the truth, move the clock."""
-    books = running.books
+    return {name: partial(answer, running) for name, answer in _CONTROLS.items()}
 
-    def act(body: Any) -> Any:
-        operation, object = body["operation"], body["object"]
-        key = tuple(body.get("key", ()))
-        try:
-            if operation == "save":
-                key = books.save(object, body["payload"])
-            elif operation == "modify":
-                books.modify(object, key, body["payload"])
-            elif operation == "delete":
-                books.delete(object, key)
-                return {"key": key}
-            else:
-                books.action(object, operation, key)
-        except Refused as refused:
-            return {"refused": str(refused)}
-        return {"key": key, "object": _plain(books.read(object, *key))}
 
-    def effects(_: Any) -> Any:
-        return [
-            {"seq": e.seq, "at": e.at.isoformat(), "object": e.object, "op": e.op, "key": e.key}
-            | {"reference": e.reference, "by": e.by}
-            for e in books.effects
-        ]
+def _act(running: Running, body: Any) -> Any:
+    operation, object = body["operation"], body["object"]
+    key = tuple(body.get("key", ()))
+    try:
+        if operation == "save":
+            key = running.books.save(object, body["payload"])
+        elif operation == "modify":
+            running.books.modify(object, key, body["payload"])
+        elif operation == "delete":
+            running.books.delete(object, key)
+            return {"key": key}
+        else:
+            running.books.action(object, operation, key)
+    except Refused as refused:
+        return {"refused": str(refused)}
+    return {"key": key, "object": _plain(running.books.read(object, *key))}
 
-    def check(_: Any) -> Any:
-        books.check()
-        return {"ok": True}
 
-    def clock(body: Any) -> Any:
-        if body:
-            books.forward(int(body["forward"]))
-        return {"now": books.now().isoformat()}
+def _effects(running: Running, _: Any) -> Any:
+    return [
+        {"seq": e.seq, "at": e.at.isoformat(), "object": e.object, "op": e.op, "key": e.key}
+        | {"reference": e.reference, "by": e.by}
+        for e in running.books.effects
+    ]
 
-    def tasks(body: Any) -> Any:
-        if body:
-            (books.stop_tasks if body["stopped"] else books.start_tasks)()
-        return {
-            "stopped": books.tasks.stopped,
-            "pending": [{"due": t.due.isoformat(), "kind": t.kind, "what": t.what} for t in books.tasks.pending],
-            "failed": [{"kind": t.kind, "what": t.what, "why": why} for t, why in books.tasks.failed],
-        }
 
-    def period(body: Any) -> Any:
-        if body is not None:
-            books.close_through(date.fromisoformat(body["closed_through"]) if body["closed_through"] else None)
-        return {"closed_through": books.closed_through}
+def _check(running: Running, _: Any) -> Any:
+    running.books.check()
+    return {"ok": True}
 
-    def pools(body: Any) -> Any:
-        if body:
-            pool = running.pools[body["alias"]]
-            pool.width = int(body.get("width", pool.width))
-            pool.children = int(body.get("children", pool.children))
-            pool.stopped = bool(body.get("stopped", pool.stopped))
-        return {p.alias: {"size": p.size, "peak": p.peak, "waited": p.waited} for p in running.pools.values()}
 
+def _clock(running: Running, body: Any) -> Any:
+    if body:
+        running.books.forward(int(body["forward"]))
+    return {"now": running.books.now().isoformat()}
+
+
+def _tasks(running: Running, body: Any) -> Any:
+    if body:
+        (running.books.stop_tasks if body["stopped"] else running.books.start_tasks)()
     return {
-        "act": act,
-        "effects": effects,
-        "check": check,
-        "clock": clock,
-        "tasks": tasks,
-        "period": period,
-        "pools": pools,
+        "stopped": running.books.tasks.stopped,
+        "pending": [{"due": t.due.isoformat(), "kind": t.kind, "what": t.what} for t in running.books.tasks.pending],
+        "failed": [{"kind": t.kind, "what": t.what, "why": why} for t, why in running.books.tasks.failed],
     }
+
+
+def _period(running: Running, body: Any) -> Any:
+    if body is not None:
+        running.books.close_through(date.fromisoformat(body["closed_through"]) if body["closed_through"] else None)
+    return {"closed_through": running.books.closed_through}
+
+
+def _pools(running: Running, body: Any) -> Any:
+    if body:
+        pool = running.pools[body["alias"]]
+        pool.width = int(body.get("width", pool.width))
+        pool.children = int(body.get("children", pool.children))
+        pool.stopped = bool(body.get("stopped", pool.stopped))
+    return {p.alias: {"size": p.size, "peak": p.peak, "waited": p.waited} for p in running.pools.values()}
+
+
+_CONTROLS: dict[str, Callable[[Running, Any], Any]] = {
+    "act": _act,
+    "effects": _effects,
+    "check": _check,
+    "clock": _clock,
+    "tasks": _tasks,
+    "period": _period,
+    "pools": _pools,
+}
 
 
 def _plain(doc: Any) -> Any:
