@@ -22,7 +22,7 @@ from tieout.sync import schema
 from tieout.sync.decisions import ACTIONS
 from tieout.sync.differences import CHANGED, CLOSED, DECIDED, OPENED, REOPENED
 from tieout.sync.facts import canonical, digest
-from tieout.sync.fetch import observed_as
+from tieout.sync.seen import observed_as
 from tieout.sync.store import Store, batched, loads
 
 _A = schema.audit_event

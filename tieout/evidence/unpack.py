@@ -23,7 +23,7 @@ from tieout.evidence.pack import DOMAIN, FORMAT, MANIFEST, MEMBERS, SIGNATURE
 from tieout.evidence.tight import loose
 from tieout.model import micros
 from tieout.sync.facts import digest
-from tieout.sync.fetch import observed_as
+from tieout.sync.seen import observed_as
 from tieout.sync.store import GENESIS, event_hash
 
 LARGEST = 4 << 30  # bytes of all members together

@@ -16,7 +16,7 @@ from tieout.errors import ConfigError
 from tieout.model import AnyRecord, ControlBalance, Entity, from_json, from_micros
 from tieout.sync import schema
 from tieout.sync.book import Key
-from tieout.sync.fetch import GONE
+from tieout.sync.seen import GONE
 from tieout.sync.store import Store, instant, loads, stamp
 
 

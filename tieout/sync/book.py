@@ -32,7 +32,7 @@ from tieout.model import (
 )
 from tieout.sync import schema
 from tieout.sync.facts import Shared, UnknownReferenceError, share
-from tieout.sync.fetch import known_of, record_of
+from tieout.sync.seen import known_of, record_of
 from tieout.sync.store import Store, batched, loads
 
 Key = tuple[Entity, str]

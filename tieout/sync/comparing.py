@@ -9,8 +9,8 @@ from tieout import compare
 from tieout.compare import Explained
 from tieout.model import Entity
 from tieout.sync import periods
+from tieout.sync.covered import lists_open_items, reads_whole
 from tieout.sync.facts import LEFT, RIGHT, Which
-from tieout.sync.fetch import lists_open_items, reads_whole
 from tieout.sync.links import Relation
 from tieout.sync.quiet import Quiet
 from tieout.sync.reading import Read

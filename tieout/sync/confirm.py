@@ -28,9 +28,9 @@ from tieout.sync.facts import (
     facts,
     share,
 )
-from tieout.sync.fetch import save_seen
 from tieout.sync.links import Link, join
 from tieout.sync.operations import OpKind
+from tieout.sync.seen import save_seen
 from tieout.sync.store import Tx, loads, new_id
 from tieout.sync.taken import Answer, Taken, answer, taken
 from tieout.sync.work import Target, Work, close_attempt, own, set_state

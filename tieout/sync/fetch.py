@@ -8,10 +8,8 @@ A snapshot that is suddenly empty, or that lost many records at once, is believe
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,15 +17,14 @@ import sqlalchemy as sa
 
 from tieout.connectors import Connector, Observation, Pull
 from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
-from tieout.model import AnyRecord, Customer, Entity, Existence, as_json, from_json
+from tieout.model import Entity, Existence
 from tieout.sync import schema
 from tieout.sync.facts import canonical, digest
+from tieout.sync.seen import GONE, TOGETHER, News, known_of, mark, news, observed_as, save_absence, save_news
 from tieout.sync.store import Lease, Store, Tx, batched, instant, loads, new_id
 
 FULL_SWEEP = timedelta(hours=24)
 FEW = 3
-TOGETHER = 500  # records that are looked up and stored at a time
-GONE = (Existence.DELETED.value, Existence.ABSENT.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +47,6 @@ class Fetched:
     suspicious: str = ""
     census: bool = False
     missed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What an observation says that was not known: the columns of its row, and its payload, packed.
-
-    first: whether the record could be read for the first time · back: whether it was taken for gone
-    """
-
-    columns: dict[str, Any]
-    payload: bytes
-    first: bool
-    back: bool
 
 
 @dataclass(slots=True)
@@ -226,22 +210,6 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
         reading.found[id] = news(name, o, known.get(id))
 
 
-def known_of(store: Store, connection: str, entity: Entity, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The rows of `seen` with these native ids, by id."""
-    rows = (
-        row
-        for some in batched(ids, TOGETHER)
-        for row in store.rows(_SEEN, connection=connection, entity=entity.value, ids=some)
-    )
-    return {row["native_id"]: row for row in rows}
-
-
-# The records of these native `ids`.
-_SEEN = sa.select(schema.seen).where(
-    schema.of_entity(schema.seen), schema.seen.c.native_id.in_(sa.bindparam("ids", expanding=True))
-)
-
-
 def _confirm_tombstones(reading: _Reading) -> None:
     known = known_of(reading.store, reading.connector.name, reading.entity, list(reading.claimed))
     for id in reading.claimed:
@@ -328,26 +296,15 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
         },
     )
     fresh = {id: n for id, n in reading.found.items() if n is not None}
-    changed = _save_news(tx, list(fresh.values()), snapshot)
+    changed = save_news(tx, list(fresh.values()), snapshot)
     back = sorted(id for id, n in fresh.items() if n.back)
     first = [*(id for id, n in fresh.items() if n.first), *back]
     _first_sight(tx, reading.connector.name, reading.entity, first)
     observed = [observed_as(n.columns) for n in fresh.values()]
     observed += _save_gone(tx, reading, pull, snapshot)
     observed += _save_dropped(tx, reading, pull, snapshot)
-    full_at = tx.at if pull.full else None
     if pull.full or pull.cursor is not None:
-        tx.put(
-            schema.cursor,
-            {
-                "connection": reading.connector.name,
-                "entity": reading.entity.value,
-                "watermark": pull.cursor if pull.complete and not reading.unanswered else None,
-                "last_full_at": full_at if pull.complete and not reading.unanswered else None,
-                "run": tx.run,
-            },
-            keep=() if pull.full else ("last_full_at",),
-        )
+        _move_cursor(tx, reading, pull)
     tx.audit(
         "fetched",
         "snapshot",
@@ -366,75 +323,6 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "observed": digest(observed),
         },
     )
-
-
-def save_seen(
-    tx: Tx,
-    connection: str,
-    observations: Iterable[Observation],
-    snapshot: str,
-    known: Mapping[str, dict[str, Any]],
-) -> list[list[str | None]]:
-    """Store what observations show, where it differs from what is known (rows of `seen`).
-
-    Returns what differed, for the audit event of the caller (`observed_as`).
-    """
-    found = [n for o in observations if (n := news(connection, o, known.get(o.id))) is not None]
-    _save_news(tx, found, snapshot)
-    return [observed_as(n.columns) for n in found]
-
-
-def _save_news(tx: Tx, found: Sequence[News], snapshot: str) -> int:
-    """Store what is new, with the history of it and the payloads."""
-    seen = {"first_seen_at": tx.at, "changed_at": tx.at, "snapshot": snapshot, "absences": 0, "absent_as_of": None}
-    past = {"snapshot": snapshot, "seen_at": tx.at}
-    for some in batched(found, TOGETHER):
-        tx.put_all(schema.seen, [n.columns | seen for n in some], keep=("first_seen_at",))
-        tx.add(schema.observation, [{k: n.columns[k] for k in _HISTORY} | past for n in some])
-        packed = {n.columns["raw_hash"]: n.payload for n in some}
-        tx.put_new(schema.blob, [{"hash": h, "body": body, "created_at": tx.at} for h, body in packed.items()])
-    return len(found)
-
-
-_HISTORY = ("connection", "entity", "native_id", "version", "existence", "record", "raw_hash", "error")
-
-
-def news(connection: str, o: Observation, before: Mapping[str, Any] | None) -> News | None:
-    """What an observation says beyond the row of `seen` before it; None if it says nothing new."""
-    error = canonical(asdict(o.record)) if isinstance(o.record, RecordError) else None
-    if isinstance(o.record, RecordError):
-        record = before["record"] if before else None
-        record_hash = before["record_hash"] if before else None
-        marker = before["marker"] if before else None
-    else:
-        record = canonical(as_json(o.record)) if o.record is not None else None
-        record_hash = digest(record) if record is not None else None
-        marker = o.record.marker if o.record is not None else None
-    existence = o.existence
-    if isinstance(o.record, Customer) and not o.record.active:
-        existence = Existence.INACTIVE
-    same = before is not None and (
-        (before["version"], before["existence"], before["record_hash"], before["error"])
-        == (o.version, existence.value, record_hash, error)
-    )
-    if same and before is not None and not before["absences"]:
-        return None
-    body = canonical(o.raw).encode()
-    columns = {
-        "connection": connection,
-        "entity": o.entity.value,
-        "native_id": o.id,
-        "version": o.version,
-        "existence": existence.value,
-        "record": record,
-        "record_hash": record_hash,
-        "raw_hash": hashlib.sha256(body).hexdigest(),
-        "error": error,
-        "marker": marker,
-    }
-    unread = before is None or (before["record"] is None and before["error"] is not None)
-    back = before is not None and before["existence"] == Existence.DELETED.value and existence.value not in GONE
-    return News(columns, zlib.compress(body, 6), first=error is None and unread, back=back)
 
 
 _HELD = sa.select(schema.xref.c.native_id).where(
@@ -481,10 +369,20 @@ def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> Non
         tx.add(schema.xref, xrefs)
 
 
-def observed_as(row: Mapping[str, Any]) -> list[str | None]:
-    """What the audit log covers of an observation; record: its canonical text, None if it never could be read."""
-    record = digest(row["record"]) if row["record"] is not None else None
-    return [row["native_id"], row["existence"], row["raw_hash"], record]
+def _move_cursor(tx: Tx, reading: _Reading, pull: Pull) -> None:
+    """Where the next read goes on; it covers everything again if this one was not whole, or left a question open."""
+    whole = pull.complete and not reading.unanswered
+    tx.put(
+        schema.cursor,
+        {
+            "connection": reading.connector.name,
+            "entity": reading.entity.value,
+            "watermark": pull.cursor if whole else None,
+            "last_full_at": tx.at if whole and pull.full else None,
+            "run": tx.run,
+        },
+        keep=() if pull.full else ("last_full_at",),
+    )
 
 
 def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
@@ -499,17 +397,9 @@ def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[lis
         if row["absences"] and row["absent_as_of"] != as_of:
             second.append(id)
             continue
-        _mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
+        mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
     reading.gone.extend(second)
-    observed = []
-    for id in reading.gone:
-        row = known[id]
-        _mark(tx, row, {"existence": Existence.DELETED.value, "changed_at": tx.at, "snapshot": snapshot})
-        history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
-        history |= {"existence": Existence.DELETED.value, "snapshot": snapshot, "seen_at": tx.at}
-        tx.add(schema.observation, [history])
-        observed.append(observed_as(history))
-    return observed
+    return [save_absence(tx, known[id], Existence.DELETED, snapshot, {}) for id in reading.gone]
 
 
 def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
@@ -524,58 +414,6 @@ def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[
     where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.complete == 1
     before = tx.one(sa.select(t).where(*where, t.c.id != snapshot).order_by(t.c.read_at.desc()).limit(1))
     last = (before["as_of"] or before["read_at"][:10]) if before else day
-    observed = []
-    for row in known_of(tx.store, reading.connector.name, reading.entity, reading.dropped).values():
-        values = {"existence": Existence.ABSENT.value, "absent_as_of": f"{last}/{day}"}
-        _mark(tx, row, values | {"changed_at": tx.at, "snapshot": snapshot})
-        history = {k: row[k] for k in ("connection", "entity", "native_id", "version", "record", "raw_hash", "error")}
-        history |= {"existence": Existence.ABSENT.value, "snapshot": snapshot, "seen_at": tx.at}
-        tx.add(schema.observation, [history])
-        observed.append(observed_as(history))
-    return observed
-
-
-def _mark(tx: Tx, row: dict[str, Any], values: dict[str, Any]) -> None:
-    tx.change(schema.seen, {k: row[k] for k in ("connection", "entity", "native_id")}, values)
-
-
-def lists_open_items(store: Store, connection: str) -> bool:
-    """Whether the connection's invoices were last read from a list of open items, which shows no settled ones."""
-    last = store.rows(_LAST_SCOPE, connection=connection, entity=Entity.INVOICE.value)
-    return bool(last) and last[0]["scope"] == "open"
-
-
-_COMPLETE = schema.snapshot.c.complete == 1
-_LAST_SCOPE = (
-    sa.select(schema.snapshot.c.scope)
-    .where(schema.of_entity(schema.snapshot), _COMPLETE)
-    .order_by(schema.snapshot.c.read_at.desc())
-    .limit(1)
-)
-_LAST_FULL = (
-    sa.select(schema.snapshot.c.entity, schema.snapshot.c.scope, sa.func.max(schema.snapshot.c.read_at))
-    .where(schema.snapshot.c.connection == sa.bindparam("connection"), _COMPLETE, schema.snapshot.c.kind == "full")
-    .group_by(schema.snapshot.c.entity, schema.snapshot.c.scope)
-)
-
-
-def reads_whole(store: Store, connection: str, entities: Sequence[Entity]) -> bool:
-    """Whether each entity of a connection was last read whole from something that shows all of it."""
-    last: dict[str, tuple[str, str]] = {}
-    for entity, scope, at in store.stream(_LAST_FULL, connection=connection):
-        last[entity] = max(last.get(entity, ("", "")), (at, scope))
-    return all(last.get(e.value, ("", ""))[1] == "all" for e in entities)
-
-
-def first_listed(store: Store, connection: str) -> str:
-    """The day of the first complete list of a connection's invoices, as ISO text."""
-    t = schema.snapshot
-    where = t.c.connection == connection, t.c.entity == Entity.INVOICE.value, t.c.complete == 1
-    [first] = store.rows(sa.select(t.c.as_of, t.c.read_at).where(*where).order_by(t.c.read_at).limit(1))
-    return str(first["as_of"] or first["read_at"][:10])
-
-
-def record_of(row: dict[str, Any]) -> AnyRecord | None:
-    """The canonical record of a row of `seen`, None if it never could be read."""
-    data = loads(row["record"])
-    return None if data is None else from_json(Entity(row["entity"]), data)
+    since = {"absent_as_of": f"{last}/{day}"}
+    known = known_of(tx.store, reading.connector.name, reading.entity, reading.dropped)
+    return [save_absence(tx, row, Existence.ABSENT, snapshot, since) for row in known.values()]

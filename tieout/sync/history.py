@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from tieout.model import Entity, Existence, from_json, from_micros
 from tieout.sync import names, schema
 from tieout.sync.differences import DECIDED, OPEN_STATES
-from tieout.sync.fetch import GONE
 from tieout.sync.past import Approval, Interface, PastRun, Revised, Sent, Step, Story, Version
+from tieout.sync.seen import GONE
 from tieout.sync.store import Store, batched, instant, loads, stamp
 
 _AT_ONCE = 500

@@ -13,9 +13,9 @@ from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import ControlBalance, Entity, Existence, micros
 from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which, digest
-from tieout.sync.fetch import save_seen
 from tieout.sync.operations import Finding, Operation, OpKind
 from tieout.sync.run import Run
+from tieout.sync.seen import save_seen
 from tieout.sync.sides import Sides, other
 from tieout.sync.store import Store, Tx
 

@@ -14,9 +14,9 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Held, groups
+from tieout.sync.covered import first_listed, lists_open_items
 from tieout.sync.differences import COULD_BE_ONE, NEVER_READ, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
-from tieout.sync.fetch import first_listed, lists_open_items
 from tieout.sync.operations import COLLISIONS, OpKind, Rules, SubjectState, is_marker, key_for, marker_for
 from tieout.sync.sides import Sides, other
 from tieout.sync.stated import Stated

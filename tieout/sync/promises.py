@@ -12,7 +12,7 @@ from tieout.errors import ConfigError, RefusedError
 from tieout.mapping.keys import number_key
 from tieout.model import Entity, Invoice, finer_than_currency, from_json, micros
 from tieout.sync import schema
-from tieout.sync.fetch import GONE
+from tieout.sync.seen import GONE
 from tieout.sync.store import Store, loads, stamp
 
 
