@@ -17,6 +17,24 @@ from tieout.cli import cli
 
 Ran = subprocess.CompletedProcess[str]
 PROGRAM = Path(sys.executable).with_name("tieout")
+EXAMPLE = '[company]\nname = "Example"\n'
+# Two books in memory, and the pair of them.
+IN_MEMORY = '[connection.a]\nkind = "memory"\n[connection.b]\nkind = "memory"\n[pair.main]\nleft = "a"\nright = "b"\n'
+
+
+def files(name: str, *profiles: str, imports: Mapping[str, str] | None = None, more: str = "") -> str:
+    """The section of a connection to the exports in the folder of its name, in USD.
+
+    profiles: an export of profile `documents` is any CSV file whose name begins with d, and so on
+    imports: profiles of the files for the ERP, by kind, if it takes any; they are left in `outbox`
+    """
+    exports = ", ".join(f'{{ glob = "{p[0]}*.csv", profile = "{p}" }}' for p in profiles)
+    text = f'[connection.{name}]\nkind = "tabular"\nfolder = "{name}"\ncurrency = "USD"\nsettle_seconds = 0\n'
+    text += f"exports = [{exports}]\n{more}"
+    if imports:
+        table = ", ".join(f'{kind} = "{profile}"' for kind, profile in imports.items())
+        text += f'outbox = "outbox"\nimports = {{ {table} }}\n'
+    return text
 
 
 @pytest.fixture

@@ -11,27 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM
+from tests.cli.conftest import EXAMPLE, IN_MEMORY, PROGRAM, files
 
 CONTRIB = Path(__file__).resolve().parents[2] / "contrib"
 SERVICE = CONTRIB / "systemd" / "tieout-sync@.service"
 TIMER = CONTRIB / "systemd" / "tieout-sync@.timer"
-CONFIG = """
-[company]
-name = "Example"
-[connection.a]
-kind = "memory"
-[connection.b]
-kind = "memory"
-[pair.main]
-left = "a"
-right = "b"
-"""
 
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Path:
-    (tmp_path / "tieout.toml").write_text(CONFIG)
+    (tmp_path / "tieout.toml").write_text(EXAMPLE + IN_MEMORY)
     return tmp_path
 
 
@@ -79,33 +68,17 @@ def test_the_service_runs_its_command(configured: Path) -> None:
     )
 
 
-FILES = """
-[company]
-name = "Example"
-[connection.a]
-kind = "tabular"
-folder = "a"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "*.csv", profile = "customers" }]
-[connection.b]
-kind = "tabular"
-folder = "b"
-outbox = "out"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "*.csv", profile = "customers" }]
-imports = { customer = "import-customers" }
-[pair.main]
-left = "a"
-right = "b"
-mode = "auto"
-"""
+FILES = (
+    EXAMPLE
+    + files("a", "customers")
+    + files("b", "customers", imports={"customer": "import-customers"})
+    + '[pair.main]\nleft = "a"\nright = "b"\nmode = "auto"\n'
+)
 
 
 def test_what_the_service_hands_over_can_be_read_by_the_group_and_the_rest_by_nobody(tmp_path: Path) -> None:
     (tmp_path / "tieout.toml").write_text(FILES)
-    for folder, rows in (("a", "1,Example Buyer\n"), ("b", ""), ("out", None)):
+    for folder, rows in (("a", "1,Example Buyer\n"), ("b", ""), ("outbox", None)):
         (tmp_path / folder).mkdir()
         if rows is not None:
             (tmp_path / folder / "customers.csv").write_text("customer,name\n" + rows)
@@ -113,7 +86,7 @@ def test_what_the_service_hands_over_can_be_read_by_the_group_and_the_rest_by_no
     command = service["ExecStart"].replace("%i", "main").replace("/opt/tieout/bin/tieout", str(PROGRAM))
     ran = run(f"umask {service['UMask']}; {command}", tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    handed = list((tmp_path / "out").glob("*customers*"))
+    handed = list((tmp_path / "outbox").glob("*customers*"))
     assert len(handed) == 2
     assert {p.stat().st_mode & 0o777 for p in handed} == {0o640}
     kept = [p for d in (".", ".tieout", "evidence") for p in (tmp_path / d).glob("*") if p.is_file()]
@@ -124,7 +97,7 @@ def test_what_the_service_hands_over_can_be_read_by_the_group_and_the_rest_by_no
 
 def test_the_daily_line_says_what_is_open_for_cron_mails_only_what_is_said(tmp_path: Path) -> None:
     (tmp_path / "tieout.toml").write_text(FILES)
-    for folder, rows in (("a", "1,Example Buyer,NT30\n"), ("b", ""), ("out", None)):
+    for folder, rows in (("a", "1,Example Buyer,NT30\n"), ("b", ""), ("outbox", None)):
         (tmp_path / folder).mkdir()
         if rows is not None:
             (tmp_path / folder / "customers.csv").write_text("customer,name,terms\n" + rows)

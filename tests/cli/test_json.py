@@ -11,34 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import here
+from tests.cli.conftest import EXAMPLE, files, here
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
-CONFIG = """[company]
-name = "Example"
-[secrets]
-store = "file"
-[connection.a]
-kind = "tabular"
-folder = "a"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "d*.csv", profile = "documents" }]
-[connection.b]
-kind = "tabular"
-folder = "b"
-outbox = "out"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "c*.csv", profile = "customers" }, { glob = "d*.csv", profile = "documents" }]
-imports = { customer = "import-customers", invoice = "import-documents" }
-[pair.main]
-left = "a"
-right = "b"
-[pair.main.limits]
-creates = 1
-creates_percent = 0
-"""
+CONFIG = (
+    EXAMPLE
+    + '[secrets]\nstore = "file"\n'
+    + files("a", "documents")
+    + files("b", "customers", "documents", imports={"customer": "import-customers", "invoice": "import-documents"})
+    + '[pair.main]\nleft = "a"\nright = "b"\n[pair.main.limits]\ncreates = 1\ncreates_percent = 0\n'
+)
 HEAD = "kind,number,customer,customer_name,issued,currency,net,tax,total\n"
 LEFT = HEAD + "invoice,1,C1,Ada,2026-01-05,USD,1.00,0.00,1.00\ninvoice,2,C2,Bo,2026-01-05,USD,2.00,0.00,2.00\n"
 RIGHT = HEAD + "invoice,1,C1,Ada,2026-01-05,USD,1.10,0.00,1.10\n"
@@ -109,7 +91,7 @@ UNSEEN = {"tieout evidence verify.findings[]", "tieout sync.runs[].bytes.*"}
 @pytest.fixture
 def office(tmp_path: Path) -> Path:
     (tmp_path / "tieout.toml").write_text(CONFIG)
-    for name in ("a", "b", "out"):
+    for name in ("a", "b", "outbox"):
         (tmp_path / name).mkdir()
     (tmp_path / "a" / "d.csv").write_text(LEFT)
     (tmp_path / "b" / "d.csv").write_text(RIGHT)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM
+from tests.cli.conftest import IN_MEMORY, PROGRAM
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
 
 COMPANY = '[company]\nname = "Old Name Ltd"\n[secrets]\nstore = "file"\n'
-BOOKS = '[connection.a]\nkind = "memory"\n[connection.b]\nkind = "memory"\n[pair.main]\nleft = "a"\nright = "b"\n'
 FILES = """[connection.a]
 kind = "tabular"
 folder = "in"
@@ -47,17 +46,17 @@ def test_a_folder_that_lacks_is_made_by_what_is_said_whatever_its_name(tieout: R
 def test_the_next_command_names_the_configuration_that_this_one_was_given(tieout: Run, tmp_path: Path) -> None:
     away = tmp_path / "other office"
     away.mkdir()
-    (away / "books.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    (away / "books.toml").write_text(COMPANY + IN_MEMORY + 'mod = "auto"\n')
     ran = tieout("sync", "-c", away / "books.toml")
     assert steps(ran) == [f"mend them, then `tieout check -c {shlex.quote(str(away / 'books.toml'))}`"]
     told = json.loads(tieout("sync", "-c", "other office/books.toml", "--json").stdout)["error"]
     assert told["hint"] == "mend them, then `tieout check -c 'other office/books.toml'`"
-    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    (tmp_path / "tieout.toml").write_text(COMPANY + IN_MEMORY + 'mod = "auto"\n')
     assert steps(tieout("sync")) == ["mend them, then `tieout check`"]
 
 
 def test_what_a_scheduler_mails_names_the_configuration_of_its_environment(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "books.toml").write_text(COMPANY + BOOKS + 'mod = "auto"\n')
+    (tmp_path / "books.toml").write_text(COMPANY + IN_MEMORY + 'mod = "auto"\n')
     env = {"TIEOUT_CONFIG": str(tmp_path / "books.toml")}
     assert f"→ mend them, then `tieout check -c {tmp_path}/books.toml`" in tieout("sync", "--quiet", env=env).stderr
     assert "`tieout check`" in tieout("sync", env=env).stderr, "whoever typed it has the variable"
@@ -72,7 +71,7 @@ def test_a_schedule_with_nothing_to_do_is_not_well(tieout: Run, tmp_path: Path, 
 
 
 def test_a_pair_that_is_named_as_a_connection_leads_to_its_connections(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + IN_MEMORY)
     for command in ("pull", "connect"):
         assert steps(tieout(command, "main"))[0].startswith("name one of its connections: a, b")
 
@@ -81,7 +80,7 @@ def test_a_pair_that_is_named_as_a_connection_leads_to_its_connections(tieout: R
     "url", ["sqlite://tieout.db", "sqlite:tieout.db", "sqlite://", "sqlite:///", "sqlite:///:memory:"]
 )
 def test_an_address_that_keeps_nothing_is_refused_with_its_line(tieout: Run, tmp_path: Path, url: str) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + f'[state]\nurl = "{url}"\n' + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + f'[state]\nurl = "{url}"\n' + IN_MEMORY)
     ran = tieout("sync")
     assert ran.returncode == 2
     assert "tieout.toml:6: [state] url: should" in ran.stderr
@@ -89,7 +88,7 @@ def test_an_address_that_keeps_nothing_is_refused_with_its_line(tieout: Run, tmp
 
 def test_a_company_that_is_renamed_keeps_its_sign_ins_and_its_signing_key(tieout: Run, tmp_path: Path) -> None:
     config = tmp_path / "tieout.toml"
-    files = BOOKS.replace(BOOKS[: BOOKS.index("[connection.b]")], FILES)
+    files = IN_MEMORY.replace(IN_MEMORY[: IN_MEMORY.index("[connection.b]")], FILES)
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "in" / "d.csv").write_text("kind,number,customer,issued,currency,total\n")
@@ -115,7 +114,7 @@ def test_a_company_that_is_renamed_keeps_its_sign_ins_and_its_signing_key(tieout
 
 
 def test_what_goes_wrong_beside_the_runs_stands_in_the_document(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + IN_MEMORY)
     tieout("sync")
     (tmp_path / "evidence" / "anchors.jsonl").unlink()
     (tmp_path / "evidence" / "anchors.jsonl").mkdir()
@@ -135,7 +134,7 @@ def unwritable(folder: Path, what: str) -> Callable[[], None]:
 @pytest.mark.parametrize("what", ["state", "anchors"])
 def test_the_check_says_what_every_run_would_say(installed: Run, tmp_path: Path, what: str) -> None:
     """As root nothing is unwritable: a capability less makes it so."""
-    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + IN_MEMORY)
     assert installed("sync", "--quiet").returncode == 0
     again = unwritable(tmp_path, what)
     lesser = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -149,7 +148,7 @@ def test_the_check_says_what_every_run_would_say(installed: Run, tmp_path: Path,
 
 
 def test_a_check_leaves_nothing_behind(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + IN_MEMORY)
     assert tieout("check").returncode == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [".tieout", "tieout.db", "tieout.toml"]
     assert [p.name for p in (tmp_path / ".tieout").iterdir()] == [".gitignore"]
@@ -158,7 +157,7 @@ def test_a_check_leaves_nothing_behind(tieout: Run, tmp_path: Path) -> None:
 def test_an_unreadable_row_is_counted_once_and_what_reads_it_again_stands_in_a_line_of_its_own(
     tieout: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + FILES + BOOKS[BOOKS.index("[connection.b]") :])
+    (tmp_path / "tieout.toml").write_text(COMPANY + FILES + IN_MEMORY[IN_MEMORY.index("[connection.b]") :])
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     head = "kind,number,customer,issued,currency,total\n"
@@ -245,7 +244,7 @@ def test_a_state_that_the_environment_names_is_one_file_wherever_the_command_is_
     tieout: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "books").mkdir()
-    (tmp_path / "books" / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + BOOKS)
+    (tmp_path / "books" / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + IN_MEMORY)
     env = {"STATE": "sqlite:///kept.db"}
     assert tieout("sync", "-c", "books/tieout.toml", env=env).returncode == 0
     assert (tmp_path / "books" / "kept.db").exists()
@@ -258,7 +257,7 @@ def test_a_state_that_the_environment_names_is_one_file_wherever_the_command_is_
 
 
 def test_a_check_says_nothing_of_what_it_could_not_read(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + BOOKS)
+    (tmp_path / "tieout.toml").write_text(COMPANY + '[state]\nurl = { env = "STATE" }\n' + IN_MEMORY)
     ran = tieout("check", "--json")
     found = json.loads(ran.stdout)
     assert (ran.returncode, found["runs"]) == (2, [])
@@ -273,7 +272,7 @@ def test_the_state_lies_in_the_folder_of_its_configuration_whatever_its_name(
     tieout: Run, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).mkdir()
-    (tmp_path / name / "tieout.toml").write_text(COMPANY + BOOKS)
+    (tmp_path / name / "tieout.toml").write_text(COMPANY + IN_MEMORY)
     assert tieout("sync", "-c", f"{name}/tieout.toml").returncode == 0
     assert (tmp_path / name / "tieout.db").is_file()
     assert [p.name for p in tmp_path.iterdir()] == [name], "nothing is anywhere else"

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.conftest import PROGRAM, Ran
+from tests.cli.conftest import EXAMPLE, IN_MEMORY, PROGRAM, Ran
 from tieout.cli import _COMMANDS, cli
 
 Run = Callable[..., Ran]
@@ -121,10 +121,7 @@ def test_check_lists_every_mistake_of_the_file_at_once(tieout: Run, tmp_path: Pa
 
 
 def test_check_of_two_memory_books_passes(tieout: Run, tmp_path: Path) -> None:
-    (tmp_path / "tieout.toml").write_text(
-        '[company]\nname = "x"\n[connection.a]\nkind = "memory"\n[connection.b]\nkind = "memory"\n'
-        '[pair.main]\nleft = "a"\nright = "b"\n'
-    )
+    (tmp_path / "tieout.toml").write_text(EXAMPLE + IN_MEMORY)
     ran = tieout("check")
     assert ran.returncode == 0, ran.stderr
     assert "pair           main" in ran.stdout

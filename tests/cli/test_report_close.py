@@ -11,22 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Ran
+from tests.cli.conftest import EXAMPLE, Ran, files
 
 Run = Callable[..., Ran]
-_BOOKS = """
-[connection.{name}]
-kind = "tabular"
-folder = "{name}"
-currency = "USD"
-settle_seconds = 0
-{closed}
-exports = [
-  {{ glob = "customers*.csv", profile = "customers" }},
-  {{ glob = "documents*.csv", profile = "documents" }},
-  {{ glob = "payments*.csv", profile = "payments" }},
-]
-"""
 _PAIR = '\n[pair.main]\nleft = "erp"\nright = "books"\nmode = "observe"\ncodes = "same"\n'
 BILLS = (
     "kind,number,customer,customer_name,issued,due,currency,net,tax,total,memo\n"
@@ -51,8 +38,8 @@ def company(tmp_path: Path) -> Path:
 
 def configure(folder: Path, *, books_closed: str = "2025-12-31", more: str = "") -> None:
     days = {"erp": "2026-01-31", "books": books_closed}
-    sides = "".join(_BOOKS.format(name=n, closed=f"closed_through = {d}") for n, d in days.items())
-    (folder / "tieout.toml").write_text('[company]\nname = "Example"\n' + sides + _PAIR + more)
+    sides = (files(n, "customers", "documents", "payments", more=f"closed_through = {d}\n") for n, d in days.items())
+    (folder / "tieout.toml").write_text(EXAMPLE + "".join(sides) + _PAIR + more)
 
 
 def steps(tieout: Run) -> dict[str, dict[str, Any]]:

@@ -16,33 +16,22 @@ from typing import Any
 import openpyxl
 import pytest
 
-from tests.cli.conftest import Ran
+from tests.cli.conftest import EXAMPLE, Ran, files
 from tieout.cli.answers import read as read_answers
 from tieout.errors import ConfigError
 
 Run = Callable[..., Ran]
-CONFIG = """
-[company]
-name = "Example"
-[connection.erp]
-kind = "tabular"
-folder = "erp"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "customers*.csv", profile = "customers" }, { glob = "documents*.csv", profile = "documents" }]
-[connection.books]
-kind = "tabular"
-folder = "books"
-outbox = "outbox"
-currency = "USD"
-settle_seconds = 0
-exports = [{ glob = "customers*.csv", profile = "customers" }, { glob = "documents*.csv", profile = "documents" }]
-imports = { customer = "import-customers", invoice = "import-documents", credit_memo = "import-documents" }
-[pair.main]
-left = "erp"
-right = "books"
-codes = "same"
-"""
+CONFIG = (
+    EXAMPLE
+    + files("erp", "customers", "documents")
+    + files(
+        "books",
+        "customers",
+        "documents",
+        imports={"customer": "import-customers", "invoice": "import-documents", "credit_memo": "import-documents"},
+    )
+    + '[pair.main]\nleft = "erp"\nright = "books"\ncodes = "same"\n'
+)
 CUSTOMERS = "customer,name,currency\nC1,Ada Ltd,USD\n"
 HEAD = "kind,number,customer,issued,due,currency,net,tax,total,memo\n"
 SHARED = "invoice,R-1,C1,2026-01-05,2026-02-04,USD,100.00,0.00,100.00,\n"
@@ -464,7 +453,7 @@ def test_what_cannot_be_used_is_named_and_the_next_run_continues(tieout: Run, co
     assert ran.returncode == 2, ran.stderr
     assert {"outbox": "outbox", "export": "documents-1.csv", "profile": "docments"}[wrong] in ran.stderr
     if wrong == "profile":  # known before anything runs, and so told with its line
-        assert "tieout.toml:16: " in ran.stderr
+        assert "tieout.toml:14: " in ran.stderr
         assert "did you mean documents?" in ran.stderr
         assert document(ran)["error"]["exit"] == 2
     else:
