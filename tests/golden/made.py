@@ -12,13 +12,17 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from tests.unit.reports.forms import samples
 from tieout import compare
+from tieout.cli import cli
 from tieout.compare import render
 from tieout.compare.files import compare_files
 from tieout.reports.forms import page
@@ -77,6 +81,9 @@ def demo() -> str:
     with folder():
         run(Path("demo-output"), say=lambda text: print(text, file=said))
         unsourced = without_provenance(Path("demo-output"))
+        for line in re.findall(r"^    tieout (.*)$", said.getvalue(), re.MULTILINE):
+            ran = CliRunner().invoke(cli, shlex.split(line))
+            assert ran.exit_code == 0, f"{line}: {ran.output}"
     assert unsourced == [], "exports that do not say where they come from"
     return re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>", said.getvalue())
 

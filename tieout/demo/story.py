@@ -92,6 +92,7 @@ def run(folder: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
         with joined(stage) as branch:
             doubled += _third_system(stage, cast, branch, tell, flowed)
         _summary(tell, report, flowed, open_, files)
+        _look_on(tell, stage, files)
     if tell.broken:
         raise FatalError("the demo did not come out as promised: " + "; ".join(tell.broken))
     return {
@@ -400,3 +401,13 @@ def _summary(
     tell.say("  files:")
     for name, path in files.items():
         tell.say(f"    {name:<14} {path}")
+
+
+def _look_on(tell: Telling, stage: Stage, files: dict[str, Path]) -> None:
+    """Commands for what the demo leaves. Its systems have ended, so reports are of what tieout had read of them."""
+    known = f"--as-of {MONTH_END} --known-on {stage.clock():%Y-%m-%d} --config {files['configuration']}"
+    tell.say("  to look on:")
+    tell.say(f"    tieout discrepancies list --config {files['configuration']}")
+    tell.say(f"    tieout report aging --pair {stage.pair.name} {known}")
+    tell.say(f"    tieout report checklist --pair {stage.pair.name} {known}")
+    tell.say(f"    tieout evidence verify {files['evidence']} --key {files['its key']}")
