@@ -7,9 +7,10 @@ from collections import Counter
 from datetime import date, timedelta
 from itertools import chain, combinations
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.deep import examples
 from tests.ledgers import D, compared, customer, invoice, payment
 from tieout.compare.sums import EACH, MOST, PARTS, WINDOW, Part, groups
 
@@ -54,7 +55,7 @@ def parts_of(group, noise):
     return sown, [*of[0], *of[1]]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(planted())
 def test_a_planted_group_is_found_or_ambiguous_and_never_wrong(case):
     sown, parts = parts_of(*case)
@@ -86,7 +87,7 @@ def some_of(parts):
     return chain.from_iterable(combinations(parts, n) for n in range(1, len(parts) + 1))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(st.tuples(st.integers(1, 12), st.integers(0, 40)), max_size=5),
     st.lists(st.tuples(st.integers(1, 12), st.integers(0, 40)), max_size=5),
@@ -119,7 +120,7 @@ def sizes(parts):
     return list(Counter(p.side for p in parts).values())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(planted())
 def test_swapping_the_sides_swaps_the_groups(case):
     _, parts = parts_of(*case)
@@ -203,7 +204,7 @@ def receipt(id, who, cents, day):
     return payment(id, who, str(D(cents) / 100), on(day), reference=None)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(books())
 def test_in_a_comparison_a_group_is_found_or_ambiguous_and_the_bridge_closes(case):
     left, right, sown = case
