@@ -50,13 +50,21 @@ def neutral(value: str | None) -> str:
     return f"'{seen}" if seen.lstrip(" \u00a0").startswith(_RUNS) or seen.startswith(_RUNS) else seen
 
 
-def money(amount: Decimal | str | None, places: int = 2) -> str:
-    """Digits in groups of three, never rounded; "" for no amount. places: at least so many, more where it has more"""
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 pair`, `2 pairs`: the number with its noun."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def money(amount: Decimal | str | None, places: int = 2, *, between: str = ",") -> str:
+    """Digits in groups of three, never rounded; "" for no amount.
+
+    places: at least so many, more where it has more · between: what stands between the groups, "" for nothing
+    """
     if amount is None or amount == "":
         return ""
     value = Decimal(amount)
     written = f"{value:f}".partition(".")[2].rstrip("0")
-    text = f"{value:,.{max(places, len(written))}f}"
+    text = f"{value:{between}.{max(places, len(written))}f}"
     return text[1:] if not value and text.startswith("-") else text
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count, document, gravest, table, words
+from tieout.cli.output import Out, clean, common, document, gravest, table, words
 from tieout.cli.state import anchor, anchored, clock, config_option, writing
-from tieout.plaintext import grid
+from tieout.plaintext import counted, grid
 
 if TYPE_CHECKING:
     from tieout.cli.failures import Told
@@ -189,7 +189,7 @@ def sync(
         if fail_on_differences and report.changes.open:
             codes.append(1)
             if out.quiet:  # else the list is named already; a scheduler that mails output would tell nobody
-                are = count(report.changes.open, "difference is", "differences are")
+                are = counted(report.changes.open, "difference is", "differences are")
                 out.warn(f"{report.pair}: {are} open\n  → tieout discrepancies list {report.pair}")
     return gravest(codes)
 
@@ -222,9 +222,9 @@ def _show(out: Out, report: Report) -> None:
     """One run for a person; in quiet mode only what somebody has to do."""
     out.line(f"{report.pair}: run {report.run}, mode {report.mode}")
     for connection, counts in report.fetched.items():
-        read = ", ".join(count(n, words(entity)) for entity, n in counts.items() if n)
+        read = ", ".join(counted(n, words(entity)) for entity, n in counts.items() if n)
         asked, moved = report.requests.get(connection, 0), sum(report.volume.get(connection, {}).values())
-        cost = [count(asked, "request")] * bool(asked) + [f"{-(-moved // 1000):,} kB"] * bool(moved)
+        cost = [counted(asked, "request")] * bool(asked) + [f"{-(-moved // 1000):,} kB"] * bool(moved)
         out.line(f"  read         {connection}: {read or 'nothing new'}" + (f" ({', '.join(cost)})" if cost else ""))
     for n, says in enumerate(_summary(report) or ["nothing to write"]):
         out.line(f"  {'' if n else 'plan':<11}  {says}")
@@ -243,15 +243,15 @@ def _show(out: Out, report: Report) -> None:
     for halted in report.halted:
         out.warn(f"{report.pair}: not everything was sent to {clean(halted)}")
     if report.applied["unknown"]:
-        unsure = count(report.applied["unknown"], "outcome is", "outcomes are")
+        unsure = counted(report.applied["unknown"], "outcome is", "outcomes are")
         out.warn(f"{report.pair}: {unsure} not known yet\n  → run it again; what was sent is settled first")
     for trip in report.trips:
         out.warn(f"{report.pair}: guard {trip.name}: {clean(trip.message)}")
     if report.refused:
-        no = count(report.refused, "write was", "writes were")
+        no = counted(report.refused, "write was", "writes were")
         out.warn(f"{report.pair}: {no} refused by the target\n  → tieout discrepancies list")
     if report.waiting and report.plan_id:
-        wait = count(report.waiting, "operation waits", "operations wait")
+        wait = counted(report.waiting, "operation waits", "operations wait")
         out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")
     elif changes.open and not report.refused:
         out.note(f"  → tieout discrepancies list {report.pair}")
@@ -271,7 +271,7 @@ def _summary(report: Report) -> list[str]:
     for o in report.operations:
         kinds.setdefault(f"{o.op} in {o.connection}", Counter())[o.entity] += 1
     return [
-        f"{kind}: " + ", ".join(count(n, words(entity)) for entity, n in sorted(entities.items()))
+        f"{kind}: " + ", ".join(counted(n, words(entity)) for entity, n in sorted(entities.items()))
         for kind, entities in sorted(kinds.items())
     ]
 

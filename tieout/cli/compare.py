@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count
+from tieout.cli.output import Out, clean, common
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_whole, writing_whole
 from tieout.errors import ConfigError
 from tieout.jsontext import encode
+from tieout.plaintext import counted
 
 if TYPE_CHECKING:
     from tieout.compare import Checks, Result
@@ -242,7 +243,7 @@ def _warn_of_left_out(out: Out, result: Result, profiles: dict[str, str]) -> Non
             what = f"{read['rejected']:,} could not be read when last seen; not compared"
         else:
             name, again = read["file"], f"tieout profile check {quote(read['file'])} --profile {quote(profiles[side])}"
-            what = f"{count(read['rejected'], 'row was', 'rows were')} rejected and not compared"
+            what = f"{counted(read['rejected'], 'row was', 'rows were')} rejected and not compared"
         out.warn(f"{clean(name)}: {what}\n  → {clean(again)}")
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tieout.cli.days import DAY
-from tieout.cli.output import Out, clean, common, count, in_currency, output_option, table, when, words
+from tieout.cli.output import Out, clean, common, in_currency, output_option, table, when, words
 from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
 from tieout.jsontext import encode
-from tieout.plaintext import neutral
+from tieout.plaintext import counted, neutral
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -138,7 +138,7 @@ def list_(
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
     moved = ", ".join(f"{in_currency(total, currency)} {currency}" for currency, total in sorted(_sums(found).items()))
-    out.line(count(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
+    out.line(counted(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
 
 
 def _books(config: str | None, found: list[dict[str, Any]]) -> tuple[str, str]:
@@ -322,7 +322,7 @@ def export(
     made = sheet(output, body, len(found), delta=sums)
     write_whole(beside(output), (encode(made | said) + "\n").encode())
     out.data(made)
-    out.line(f"wrote {count(len(found), 'difference')} to {output}")
+    out.line(f"wrote {counted(len(found), 'difference')} to {output}")
 
 
 @discrepancies.command("import")
@@ -350,7 +350,7 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
     for one in done:
         out.line(f"{one['id']}: {one['action']}, {one['state']}")
     would = "would be decided; nothing was kept" if dry_run else "decided"
-    out.line(f"{count(len(done), 'difference')} {would}; {count(answers.left_alone, 'row')} without an action")
+    out.line(f"{counted(len(done), 'difference')} {would}; {counted(answers.left_alone, 'row')} without an action")
 
 
 def _shown(name: str, d: dict[str, Any]) -> str:
@@ -368,7 +368,7 @@ def _shown(name: str, d: dict[str, Any]) -> str:
     if name == "secondary":
         return ", ".join(d[name])
     if name == "days":
-        return count(d[name], "day")
+        return counted(d[name], "day")
     value = str(d.get(name) or "")
     return when(value) if name.endswith(("_at", "_until")) else words(value) if name in ("kind", "field") else value
 

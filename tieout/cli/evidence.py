@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, output_option, table, when
+from tieout.cli.output import Out, clean, common, output_option, table, when
 from tieout.cli.state import by_option, config_option, log_anchor, opened
 from tieout.cli.writing import write_whole, writing_whole
+from tieout.plaintext import counted
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -117,7 +118,9 @@ def _public(settings: Settings, keys: tuple[Path, ...]) -> dict[str, PublicKey]:
 
 def _show(out: Out, found: Verified) -> None:
     log = found.log
-    out.line(f"audit log     {count(log.events, 'event')}" + (f", the last of {when(log.last_at)}" if log.seq else ""))
+    out.line(
+        f"audit log     {counted(log.events, 'event')}" + (f", the last of {when(log.last_at)}" if log.seq else "")
+    )
     for journal in found.journals:
         last = journal.anchors[-1] if journal.anchors else None
         newest = f", the newest of {when(last.at)} at event {last.seq}" if last is not None and last.seq else ""

@@ -67,11 +67,6 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
     return grid([headers, rule, *cells], frozenset(right))
 
 
-def count(n: int, one: str, many: str = "") -> str:
-    """`1 pair`, `2 pairs`: the number with its noun."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def words(name: str) -> str:
     """A name of the model's as people write it: `credit memo`."""
     return name.replace("_", " ")
@@ -206,10 +201,9 @@ def output_option(told: str = "The file; default: the screen.", **more: Any) -> 
 
 def in_currency(value: Decimal | str | None, currency: str | None) -> str:
     """An amount for people, with the places of its currency: none of yen, three of dinars; two without one."""
-    from tieout.model import exponent
-    from tieout.plaintext import money
+    from tieout.compare.result import money
 
-    return money(value, exponent(currency) if currency else 2)
+    return money(value, currency)
 
 
 def common(function: Callable[..., int | None]) -> Callable[..., None]:

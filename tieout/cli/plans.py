@@ -102,11 +102,9 @@ def _customer(operation: dict[str, Any], customers: dict[str, str]) -> str:
 
 def _delta(operation: dict[str, Any]) -> tuple[str, str]:
     """What it moves receivables by, and the currency; nothing for a customer, who moves none."""
-    return (
-        ("", "")
-        if operation["entity"] == "customer"
-        else (in_currency(operation["delta"], operation["currency"]), operation["currency"])
-    )
+    if operation["entity"] == "customer":
+        return "", ""
+    return in_currency(operation["delta"], operation["currency"]), operation["currency"]
 
 
 def _moved(operations: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:

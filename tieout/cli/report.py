@@ -19,12 +19,13 @@ import click
 
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.ledgers import Asked
-from tieout.cli.output import Out, clean, common, count, output_option
+from tieout.cli.output import Out, clean, common, output_option
 from tieout.cli.provenance import provenance
 from tieout.cli.state import clock, config_option
 from tieout.cli.writing import write_whole
 from tieout.errors import ConfigError
 from tieout.jsontext import encode
+from tieout.plaintext import counted
 
 if TYPE_CHECKING:
     from tieout.reports import Report
@@ -365,7 +366,7 @@ def _tell(out: Out, reports: Sequence[Report], *, fail: bool) -> int:
         beside = "" if p.theirs is None else f" against {p.theirs}"
         out.warn(clean(f"does not hold: {p.claim}: {p.ours}{beside}"))
     if len(broken) > 20:
-        out.warn(f"… and {count(len(broken) - 20, 'more proof')} that do not hold")
+        out.warn(f"… and {counted(len(broken) - 20, 'more proof')} that do not hold")
     return 1 if fail and broken else 0
 
 

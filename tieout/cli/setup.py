@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.output import Out, clean, common, count, gravest, table, when
+from tieout.cli.output import Out, clean, common, gravest, table, when
 from tieout.cli.state import clock, config_option, opened
 from tieout.cli.writing import write_new
+from tieout.plaintext import counted
 
 if TYPE_CHECKING:
     from tieout.config import Settings
@@ -131,7 +132,7 @@ def check(out: Out, config: str | None) -> int:
 
     settings = load(config)
     out.company = settings.company.name
-    found = [_check("configuration", str(settings.path), count(len(settings.pairs), "pair")), _check_state(settings)]
+    found = [_check("configuration", str(settings.path), counted(len(settings.pairs), "pair")), _check_state(settings)]
     kept = found[-1]["exit"] not in {2, 3, 5}
     found.append(_check_evidence(settings) if kept else _check("evidence", "anchors", "not checked: the state failed"))
     companies: dict[str, Any] = {}
@@ -217,7 +218,7 @@ def _check_evidence(settings: Settings) -> dict[str, Any]:
         return _failed("evidence", "anchors", error)
     if behind:
         return _check("evidence", "anchors", behind, exit_code=4, hint=OLDER_HINT)
-    return _check("evidence", "anchors", f"can be written to {count(len(anchors.paths), 'file')}")
+    return _check("evidence", "anchors", f"can be written to {counted(len(anchors.paths), 'file')}")
 
 
 def _last_runs(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -304,7 +305,7 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
             flows += 1
             if not can.can(Entity(entity), Op.CREATE):
                 stuck.append(f"{entity} cannot be written to {target}")
-    detail = f"{pair.mode}: {pair.left} and {pair.right}, {count(flows - len(stuck), 'flow')}"
+    detail = f"{pair.mode}: {pair.left} and {pair.right}, {counted(flows - len(stuck), 'flow')}"
     return _check("pair", name, "; ".join([detail, *stuck]))
 
 

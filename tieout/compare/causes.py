@@ -6,9 +6,9 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from tieout.compare.codes import is_amount, of
-from tieout.compare.result import text
+from tieout.compare.result import money, text
 from tieout.mapping.relation import SIDES
-from tieout.model import exponent, tidy
+from tieout.model import tidy
 
 Clue = dict[str, str]
 SEPARATOR = "\x1f"
@@ -176,11 +176,7 @@ def _rate(tax: str | None, net: str | None) -> str:
 
 
 def _money(raw: str, currency: str | None) -> str:
-    """An amount with the places of its currency, more where it has more, two without one."""
-    value = tidy(Decimal(raw))
-    least = exponent(currency) if currency else 2
-    written = f"{value:f}".partition(".")[2].rstrip("0")
-    return f"{value:.{max(least, len(written))}f}"
+    return money(raw, currency, between="")
 
 
 def _shown(raw: str, currency: str | None) -> str:

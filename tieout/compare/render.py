@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
 from tieout.compare import listed
 from tieout.compare.codes import is_amount
-from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, text
+from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, money, text
 from tieout.compare.sums import UNSEARCHED
 from tieout.jsontext import encode
-from tieout.model import exponent
-from tieout.plaintext import grid, neutral, plain
-from tieout.plaintext import money as grouped
+from tieout.plaintext import counted, grid, neutral, plain
 
 COLUMNS = (
     "id", "code", "secondary", "class", "severity", "kind", "left", "left_label", "right", "right_label", "field",
@@ -61,11 +58,6 @@ def _write_csv(result: Result, out: TextIO) -> None:
         )
 
 
-def money(raw: Decimal | str, currency: str | None = None) -> str:
-    """An amount with the places of its currency, two without one."""
-    return grouped(raw, exponent(currency) if currency else 2)
-
-
 def said(field: str | None, value: str | None, currency: str | None = None) -> str:
     """What a ledger says of a field, for people: an amount in groups of three, anything else as it stands."""
     return money(value, currency) if value and is_amount(field) else value or ""
@@ -75,8 +67,7 @@ def to_table(result: Result, *, most: int = _SHOWN) -> str:
     """The comparison for a terminal: both sides, the discrepancies (at most `most`), the bridge."""
     out = ["A = left, B = right" + (f", as of {result.as_of}" if result.as_of else ""), ""]
     out += grid(_sides(result), frozenset({2, 3, 4, 6, 7}))
-    noun = "discrepancy" if len(result.discrepancies) == 1 else "discrepancies"
-    out += ["", f"{result.matched:,} matched, {len(result.discrepancies):,} {noun}"]
+    out += ["", f"{result.matched:,} matched, {counted(len(result.discrepancies), 'discrepancy', 'discrepancies')}"]
     out += [s for s in (unsearched(result), *map(agreement, result.stated)) if s]
     shown = result.discrepancies[:most]
     if shown:
@@ -103,7 +94,7 @@ def unsearched(result: Result) -> str:
     if not held:
         return ""
     (first, letter), *rest = held
-    whose = f"{first:,} {'document' if first == 1 else 'documents'} of {letter}"
+    whose = f"{counted(first, 'document')} of {letter}"
     whose += "".join(f" and {n:,} of {other}" for n, other in rest)
     were = "was" if sum(result.crowded) == 1 else "were"
     why = f"documents are paired by their {result.paired_by} alone (--key)" if result.paired_by else UNSEARCHED
@@ -112,11 +103,10 @@ def unsearched(result: Result) -> str:
 
 def agreement(s: Stated) -> str:
     """What a side states of its customers in total, and what their documents add up to, in a sentence."""
-    whose = "1 customer" if s.customers == 1 else f"{s.customers:,} customers"
     amounts = f"{money(text(s.stated), s.currency)} {plain(s.currency)}".rstrip(), money(text(s.documents), s.currency)
     how = f"{s.differ:,} {'differs' if s.differ == 1 else 'differ'}" if s.differ else "each agrees"
-    letter = "A" if s.side == "left" else "B"
-    return f"{letter} states of {whose} a balance of {amounts[0]} in all; their documents add up to {amounts[1]}: {how}"
+    whose = f"{'A' if s.side == 'left' else 'B'} states of {counted(s.customers, 'customer')}"
+    return f"{whose} a balance of {amounts[0]} in all; their documents add up to {amounts[1]}: {how}"
 
 
 def _sides(result: Result) -> list[tuple[str, ...]]:

@@ -8,7 +8,8 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from tieout.model import tidy
+from tieout.model import exponent, tidy
+from tieout.plaintext import money as grouped
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,11 @@ class Result:
             "not_looked_at_for_groups": dict(zip(("left", "right"), self.crowded, strict=True)),
             "stated_balances": [s.as_json() for s in self.stated],
         }
+
+
+def money(raw: Decimal | str | None, currency: str | None = None, *, between: str = ",") -> str:
+    """An amount with the places of its currency, two without one. between: what stands between groups of digits"""
+    return grouped(raw, exponent(currency) if currency else 2, between=between)
 
 
 def text(amount: Decimal) -> str:

@@ -47,6 +47,7 @@ from tieout.mapping import toml
 from tieout.mapping.tabular import list_profiles
 from tieout.mapping.writing import list_import_profiles
 from tieout.model import Entity, type_of
+from tieout.plaintext import counted
 
 DEFAULT = "tieout.toml"
 _TABLES = ("company", "state", "secrets", "evidence", "connection", "pair")
@@ -84,8 +85,7 @@ def loads(text: str, file: Path) -> Settings:
     reader = Reader(file, text)
     settings = _settings(reader, raw)
     if reader.problems or settings is None:
-        count = "1 problem" if len(reader.problems) == 1 else f"{len(reader.problems)} problems"
-        raise _listed(file, f"{file} has {count}", reader.problems)
+        raise _listed(file, f"{file} has {counted(len(reader.problems), 'problem')}", reader.problems)
     return settings
 
 

@@ -15,6 +15,7 @@ from tieout.mapping import written
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_records import stated_id, stated_payment
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Existence, Invoice, Payment, PostingState
+from tieout.plaintext import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _doubts(file: ExportFile, report: FileReport, observations: list[Observation
     found = []
     read = report.accepted + len(report.rejected)
     if file.rows is not None and read != file.rows:
-        found.append(f"{file.path.name} has {read} {'row' if read == 1 else 'rows'}, its manifest says {file.rows}")
+        found.append(f"{file.path.name} has {counted(read, 'row')}, its manifest says {file.rows:,}")
     if file.totals and not report.rejected:
         sums = {currency: Decimal(str(t["sum"])) for currency, t in report.totals.items()}
         for currency in sorted(file.totals.keys() | sums.keys()):

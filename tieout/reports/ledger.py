@@ -25,6 +25,7 @@ from tieout.model import (
     magnitude,
     sign,
 )
+from tieout.plaintext import counted
 from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Proof
@@ -348,7 +349,7 @@ def _notes(side: Ledger, as_of: date) -> Iterator[str]:
     told = sum(isinstance(r, Payment) and r.stated_by_source for r in side.documents)
     if told:
         yield (
-            f"{side.name} states of {told:,} {'invoice' if told == 1 else 'invoices'} only that and when they were "
+            f"{side.name} states of {counted(told, 'invoice')} only that and when they were "
             "settled: they count as paid in full from that day; who paid, and how, it does not say."
         )
     if not (books.open_only or any(isinstance(r, Payment) for r in side.documents)):

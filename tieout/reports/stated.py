@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tieout.mapping.control import of_now, own_documents
 from tieout.model import ZERO, ControlBalance, Customer, tidy
+from tieout.plaintext import counted
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Table
 
@@ -186,7 +187,7 @@ def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer
 
 def _claim(side: Ledger, own: Sequence[Owed], bad: int, silent: int) -> str:
     currency = own[0].currency or "no currency that is named"
-    many = f"{len(own):,} {'customer' if len(own) == 1 else 'customers'}"
+    many = counted(len(own), "customer")
     later = ", whatever their date" if any(o.later for o in own) else ""
     claim = f"{side.name}: the documents of {many} in {currency} add up to the balance that it states of each{later}"
     claim += f"; {bad:,} {'differs' if bad == 1 else 'differ'}" if bad else ""

@@ -14,8 +14,10 @@ from decimal import Decimal
 
 from tieout.compare import Discrepancy
 from tieout.compare.codes import UNTRACED, of
+from tieout.compare.result import money
 from tieout.mapping.control import of_now, own_documents
 from tieout.model import ZERO, AnyRecord, ControlBalance, effects, tidy
+from tieout.plaintext import counted
 from tieout.sync.differences import id_of
 from tieout.sync.facts import LEFT, Which
 
@@ -57,10 +59,11 @@ def as_discrepancy(found: Untied, which: Which, unread: int) -> Discrepancy:
     b, entry = found.balance, of(UNTRACED)
     rest = b.amount - found.documents
     asked = ", ".join(f"{name} {value}" for name, value in sorted(b.parameters.items()))
-    cause = f"{b.report}{f' ({asked})' if asked else ''} of {b.connection} states {tidy(b.amount)} {b.currency} on"
-    cause += f" account {b.account} as of {b.as_of}; its documents add up to {found.documents}"
+    stated, own = (money(amount, b.currency, between="") for amount in (b.amount, found.documents))
+    cause = f"{b.report}{f' ({asked})' if asked else ''} of {b.connection} states {stated} {b.currency} on"
+    cause += f" account {b.account} as of {b.as_of}; its documents add up to {own}"
     if unread:
-        cause += f"; {unread} record{'' if unread == 1 else 's'} of it could not be read"
+        cause += f"; {counted(unread, 'record')} of it could not be read"
     left = which == LEFT
     return Discrepancy(
         id=id_of(UNTRACED, b.connection, b.account, b.currency),

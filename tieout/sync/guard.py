@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from tieout.model import Entity, exponent
-from tieout.plaintext import money
+from tieout.plaintext import counted, money
 from tieout.sync.operations import Operation, OpKind
 
 
@@ -86,8 +86,8 @@ def _many(
     allowed = max(Decimal(floor), share * sum(linked.values()))
     if len(chosen) <= allowed:
         return None
-    many = "1 document" if len(chosen) == 1 else f"{len(chosen)} documents"
-    text = f"{many} would be {_PAST[kind]}; {int(allowed)} {'passes' if allowed == 1 else 'pass'} without a person"
+    pass_ = "passes" if allowed == 1 else "pass"
+    text = f"{counted(len(chosen), 'document')} would be {_PAST[kind]}; {int(allowed)} {pass_} without a person"
     return Trip(name, text, frozenset(o.key for o in chosen))
 
 
@@ -110,7 +110,7 @@ def _same_field(operations: Sequence[Operation], limits: Limits, linked: Mapping
             )
             return Trip(
                 "mass_change",
-                f"{name} would change in {count} {'record' if count == 1 else 'records'} of {entity} at once",
+                f"{name} would change in {counted(count, 'record')} of {entity} at once",
                 keys,
             )
     return None

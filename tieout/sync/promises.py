@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tieout.compare.result import money
 from tieout.errors import ConfigError, RefusedError
 from tieout.mapping.keys import number_key
 from tieout.model import Entity, Invoice, finer_than_currency, from_json, micros
@@ -51,7 +52,8 @@ def keep(
         raise RefusedError("a promise names the person who was told", hint="add --by NAME")
     if amount < 0 or amount > of.total or finer_than_currency(amount, of.currency):
         raise RefusedError(
-            f"{amount} {of.currency} cannot be promised of an invoice over {of.total} {of.currency}",
+            f"{amount} {of.currency} cannot be promised of an invoice over "
+            f"{money(of.total, of.currency)} {of.currency}",
             hint="name an amount up to the invoice's, in whole minor units",
         )
     if on < said:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tieout.plaintext import counted
 from tieout.sync import plans, schema
 from tieout.sync.differences import OPEN_STATES
 from tieout.sync.store import Store, instant, loads
@@ -72,16 +73,15 @@ def _last_run(store: Store, pair: str) -> dict[str, Any] | None:
 def _waiting(store: Store, pair: str) -> list[str]:
     """Open plans, and writes that were begun and are not settled."""
     out = [
-        f"plan {p['id']} is {p['status']}, with {n} {'operation' if n == 1 else 'operations'}"
+        f"plan {p['id']} is {p['status']}, with {counted(len(p['operations']), 'operation')}"
         for p in plans.listed(store, pair)
-        for n in (len(p["operations"]),)
     ]
     i = schema.intent
     rows = store.rows(sa.select(i.c.state).where(i.c.pair == pair, i.c.state.in_(_UNSETTLED)))
-    counted = Counter(row["state"] for row in rows)
+    open_ = Counter(row["state"] for row in rows)
     return [
         *out,
-        *(f"{n} {'write' if n == 1 else 'writes'} {_UNSETTLED[state]}" for state, n in sorted(counted.items())),
+        *(f"{counted(n, 'write')} {_UNSETTLED[state]}" for state, n in sorted(open_.items())),
     ]
 
 

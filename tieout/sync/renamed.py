@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tieout.errors import ConfigError
+from tieout.plaintext import counted
 from tieout.sync import schema
 from tieout.sync.store import Lease, Store
 from tieout.sync.work import OPEN
@@ -29,8 +30,8 @@ class Orphan:
 
     def __str__(self) -> str:
         return (
-            f"pair {self.pair!r} is not configured any more and has {self.writes} unsettled "
-            f"write{'' if self.writes == 1 else 's'} to {self.connection}"
+            f"pair {self.pair!r} is not configured any more and has {counted(self.writes, 'unsettled write')} "
+            f"to {self.connection}"
         )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tieout.compare.result import money
 from tieout.connectors import Capabilities, Connector
-from tieout.model import Customer, Entity, Existence, magnitude, tidy
+from tieout.model import Customer, Entity, Existence, magnitude
 from tieout.sync import schema
 from tieout.sync.book import Book, Held, groups
 from tieout.sync.facts import FREE_TEXT, LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
@@ -238,7 +239,8 @@ def _dropped(held: Held) -> str:
     last, _, since = (held.dropped or "").partition("/")
     left = getattr(held.record, "reported_open", None)
     amount = magnitude(held.record) if left is None else left
-    return f"since {since}; last listed on {last} with {tidy(amount)} {held.record.currency} open"
+    currency = held.record.currency
+    return f"since {since}; last listed on {last} with {money(amount, currency, between='')} {currency} open"
 
 
 def adopted(s: SubjectState, names: Sequence[str]) -> SubjectState:

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from tieout.model import ZERO, Entity, Invoice, tidy
+from tieout.plaintext import counted
 from tieout.reports.books import Books
 from tieout.reports.cash.expected import EARLY, ENOUGH, LATE, Basis, Expected, Histories, expect, histories, paid_within
-from tieout.reports.cash.paying import Day, counted, day, paid
+from tieout.reports.cash.paying import Day, day, paid
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled

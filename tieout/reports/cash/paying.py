@@ -74,11 +74,6 @@ class Day:
         return min(seen[seen.index(ring) :]) if ring else seen[-1]
 
 
-def counted(n: int, one: str) -> str:
-    """`1 invoice`, `2 invoices`."""
-    return f"{n:,} {one if n == 1 else one + 's'}"
-
-
 def by_due(invoice: Invoice) -> tuple[date, date, str]:
     """The order in which invoices are listed: due (else issued), issued, id."""
     return invoice.due or invoice.issued, invoice.issued, invoice.ref.id

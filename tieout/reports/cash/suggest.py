@@ -23,10 +23,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
-from tieout.compare.render import money
+from tieout.compare.result import money
 from tieout.mapping.balances import Key
 from tieout.model import ZERO, CreditMemo, Entity, Invoice, Payment
-from tieout.reports.cash.paying import Day, by_due, counted
+from tieout.plaintext import counted
+from tieout.reports.cash.paying import Day, by_due
 from tieout.reports.cash.remittance import Named, Numbers, discount, named, numbers
 from tieout.reports.cash.subsets import Caps, subsets
 from tieout.reports.ledger import number_of

@@ -8,8 +8,9 @@ from decimal import Decimal
 from html import escape
 from itertools import pairwise
 
+from tieout.compare.result import money
 from tieout.model import ZERO
-from tieout.reports.forms.shown import money, one_line
+from tieout.reports.forms.shown import one_line
 from tieout.reports.frame import Bar, Chart
 
 _LETTERS = 40  # of a label, beside its amount on a telephone

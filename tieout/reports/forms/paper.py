@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
+from tieout.compare.result import money
 from tieout.errors import ConfigError, FatalError
 from tieout.reports.forms import shown
 from tieout.reports.forms.drawing import caption, drawable, points, strips
@@ -279,14 +280,14 @@ def _chart(chart: Chart, say: _Letters) -> dict[str, Any]:
         places, marks = points(chart)
         return made | {
             "points": [[f"{x:.2f}", f"{y:.2f}"] for x, y in places],
-            "marks": [[shown.money(m, chart.currency), f"{y:.2f}"] for m, y in marks if m >= 0],
+            "marks": [[money(m, chart.currency), f"{y:.2f}"] for m, y in marks if m >= 0],
             "bars": [{"label": say(one_line(b.label))} for b in chart.bars],
         }
     return made | {
         "bars": [
             {
                 "label": say(one_line(s.bar.label)),
-                "amount": shown.money(s.bar.amount, chart.currency),
+                "amount": money(s.bar.amount, chart.currency),
                 "kind": s.kind,
                 **{k: f"{v:.2f}" for k, v in (("left", s.left), ("width", s.width), ("ground", s.ground))},
             }

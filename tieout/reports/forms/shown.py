@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from tieout.compare.result import money
 from tieout.model import exponent
 from tieout.plaintext import escaped
-from tieout.plaintext import money as grouped
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 NUMBERS = frozenset({"money", "count", "days", "percent", "rate"})
@@ -51,11 +51,6 @@ def decimals(amount: Decimal, currency: str) -> int:
     least = exponent(currency) if currency else 2
     written = f"{amount:f}".partition(".")[2].rstrip("0")  # not normalize(), which rounds to the context's precision
     return max(least, len(written))
-
-
-def money(amount: Decimal, currency: str = "") -> str:
-    """Digits in groups of three, a minus in front; never rounded."""
-    return grouped(amount, exponent(currency) if currency else 2)
 
 
 def _number(value: Decimal | int) -> str:

@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.plaintext import grid, plain
-from tieout.reports.forms.shown import HELD, NUMBERS, ZERO_SIGN, by_group, currency_of, money, proof_cells, said
+from tieout.compare.result import money
+from tieout.plaintext import counted, grid, plain
+from tieout.reports.forms.shown import HELD, NUMBERS, ZERO_SIGN, by_group, currency_of, proof_cells, said
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 
 _RULED = frozenset({"subtotal", "total", "closing"})
@@ -58,8 +59,7 @@ def _left_out(table: Table, most: int | None) -> list[str]:
     details = sum(row.style == "detail" for row in table.rows)
     if most is None or details <= most:
         return []
-    rows = "row" if details - most == 1 else "rows"
-    return [f"… {details - most:,} more {rows}; --limit shows more, a file (--output) has them all"]
+    return [f"… {counted(details - most, 'more row')}; --limit shows more, a file (--output) has them all"]
 
 
 def _table(table: Table) -> list[str]:
@@ -126,15 +126,11 @@ def _provenance(said: Mapping[str, Any]) -> list[str]:
     for side, source in (said.get("read") or {}).items():
         for file in source.get("files") or ():
             if isinstance(file, Mapping):
-                rows = f"{_counted(file['rows'], 'row')}, {file['accepted']:,} accepted, {file['rejected']:,} rejected"
+                rows = f"{counted(file['rows'], 'row')}, {file['accepted']:,} accepted, {file['rejected']:,} rejected"
                 lines.append(f"{side}: {file['file']}: {rows}, sha256 {str(file['sha256'])[:12]}…")
             else:
                 lines.append(f"{side}: {file}")
         if source.get("from"):
-            counted = ", ".join(_counted(n, k) for k, n in source.get("records", {}).items())
-            lines.append(f"{side}: from {source['from']}" + (f": {counted}" if counted else ""))
+            records = ", ".join(counted(n, k.replace("_", " ")) for k, n in source.get("records", {}).items())
+            lines.append(f"{side}: from {source['from']}" + (f": {records}" if records else ""))
     return [plain(line, 400) for line in lines]
-
-
-def _counted(number: int, entity: str) -> str:
-    return f"{number:,} {entity.replace('_', ' ')}{'' if number == 1 else 's'}"

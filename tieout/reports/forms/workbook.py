@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from tieout.errors import ConfigError
+from tieout.plaintext import counted
 from tieout.reports.forms import charted, shown, sums
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
 from tieout.reports.frame import Report, Row, Table
@@ -286,7 +287,7 @@ class _Sheets:
     def _sheets(self, sheet: Any, at: int) -> int:
         at = self._title(sheet, at, "Sheets")
         for name, title, rows in self.listed:
-            self._broad(sheet, at, 1, f"{one_line(title)}: {rows:,} {'row' if rows == 1 else 'rows'}")
+            self._broad(sheet, at, 1, f"{one_line(title)}: {counted(rows, 'row')}")
             link = self.format(font_color="#2A5D8F", underline=1)
             sheet.write_url(at, 0, f"internal:'{name}'!A1", link, string=name)
             at += 1

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from tieout.compare.render import money
-from tieout.compare.result import text
+from tieout.compare.result import money, text
 from tieout.mapping.balances import standing
 from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, tidy
 from tieout.reports import layout, ledger, stated

@@ -11,6 +11,7 @@ from datetime import date
 from tieout.compare.base import RATES
 from tieout.compare.ledgers import Compared, Placed
 from tieout.compare.render import unsearched
+from tieout.compare.result import money
 from tieout.model import ZERO, as_json, tidy
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
@@ -140,7 +141,8 @@ def notes(sides: Sequence[ledger.Ledger], bridge: Bridged, as_of: date) -> Itera
     for currency, most in sorted(bridge.below.items()):
         small = [d for d in compared.result.discrepancies if d.currency == currency and 0 < abs(d.delta) < most]
         if small:
-            yield f"{len(small):,} below {tidy(most)} {currency} stand in one line; the table of differences has each."
+            below = f"{len(small):,} below {money(most, currency)} {currency}"
+            yield f"{below} stand in one line; the table of differences has each."
     yield from _of_base(sides, bridge)
     for side in sides:
         if side.crossing(as_of):

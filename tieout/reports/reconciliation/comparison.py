@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from tieout.compare.render import money, unsearched
-from tieout.compare.result import Bridge, Discrepancy, Result
+from tieout.compare.render import unsearched
+from tieout.compare.result import Bridge, Discrepancy, Result, money
 from tieout.model import ZERO
+from tieout.plaintext import counted
 from tieout.reports import layout
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 
@@ -113,8 +114,8 @@ def _stated(result: Result) -> Iterable[Proof]:
     for s in result.stated:
         letter = "A" if s.side == "left" else "B"
         bad = f"; {s.differ:,} {'differs' if s.differ == 1 else 'differ'}" if s.differ else ""
-        many = f"{s.customers:,} {'customer' if s.customers == 1 else 'customers'}"
-        whose = f"{letter}: the documents of {many} in {s.currency or 'no currency that is named'}"
+        currency = s.currency or "no currency that is named"
+        whose = f"{letter}: the documents of {counted(s.customers, 'customer')} in {currency}"
         claim = f"{whose} add up to the balance that it states of each, whatever their date{bad}"
         yield Proof(claim, s.documents, s.stated, not s.differ, s.currency)
 

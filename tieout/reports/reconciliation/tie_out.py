@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.compare.codes import UNTRACED
+from tieout.compare.result import money
 from tieout.model import ZERO, tidy
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
@@ -109,8 +110,9 @@ def _notes(sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[str]:
                     "account of the currency stands beside it and documents name none, or it covers other currencies."
                 )
             elif tie.difference:
+                more = f"{money(tie.difference, b.currency)} {b.currency} more"
                 yield (
-                    f"{side.name}: {b.report} of account {b.account} states {tidy(tie.difference)} {b.currency} more "
+                    f"{side.name}: {b.report} of account {b.account} states {more} "
                     "than its documents show: a journal on the account, a kind of document that is not read, or a "
                     "filter on what is read. Find what moved it without a document."
                 )

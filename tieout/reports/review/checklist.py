@@ -17,11 +17,11 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from tieout.compare import Result
-from tieout.compare.render import money
+from tieout.compare.result import money
 from tieout.model import ZERO, Entity
+from tieout.plaintext import counted
 from tieout.reports import stated
 from tieout.reports.books import Books
-from tieout.reports.cash.paying import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import KINDS, Ledger, kind_of, ledgers, notes, number_of, proofs
 from tieout.reports.receivables.cut_off import DAYS as CUT_OFF
@@ -208,7 +208,7 @@ def _unapplied(sides: Sequence[Ledger], as_of: date) -> Step:
         for i in side.items(as_of):
             if i.unapplied:
                 number = f"{number_of(i.document)} ({i.document.ref.id})"
-                lines.append(f"{side.name}: {kind_of(i.document)} {number} {i.amount} {i.currency}")
+                lines.append(f"{side.name}: {kind_of(i.document)} {number} {_line(i.amount, i.currency)}")
                 sums[f"{i.currency} in {side.name}"] += i.amount
     said = _sums(dict(sorted(sums.items()))) or "none"
     todo = "tieout report cash-suggestions" if lines else ""
@@ -219,7 +219,7 @@ def _unapplied(sides: Sequence[Ledger], as_of: date) -> Step:
 def _cut_off(sides: Sequence[Ledger], as_of: date) -> Step:
     first, last = as_of - timedelta(days=CUT_OFF - 1), as_of + timedelta(days=CUT_OFF)
     lines = [
-        f"{s.name}: {kind_of(d)} {number_of(d)} {d.ref.id} {d.posted} {e.amount} {e.currency}"
+        f"{s.name}: {kind_of(d)} {number_of(d)} {d.ref.id} {d.posted} {_line(e.amount, e.currency)}"
         for s in sides
         for d in s.documents
         for e in s.moves(d)
@@ -315,6 +315,10 @@ def _amount(amount: Cell, currency: str) -> str:
     if not isinstance(amount, Decimal):
         return str(amount or "")
     return money(amount, currency)
+
+
+def _line(amount: Decimal, currency: str) -> str:
+    return f"{money(amount, currency, between='')} {currency}"
 
 
 def _sums(by_currency: Mapping[str, Decimal]) -> str:
