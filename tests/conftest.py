@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
+from tieout.connectors import redact
 from tieout.sync import store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,6 +110,15 @@ def _log_as_before() -> Iterator[None]:
     own.setLevel(level)
     for handler in [h for h in root.handlers if getattr(h, "of_tieout", False)]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _secrets_as_before() -> Iterator[None]:
+    """What a test signs in with ("used", say) is no secret of the tests after it."""
+    before = dict(redact._known)
+    yield
+    redact._known.clear()
+    redact._known.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -33,11 +33,22 @@ def redact(text: str, limit: int = 300) -> str:
 
 
 def masked(text: str) -> str:
-    """The text without the secrets that are known."""
-    for one in tuple(_known):
-        if one in text:
-            text = text.replace(one, "…")
-    return text
+    """The text without the secrets that are known.
+
+    All of them are looked for in the text as it came: what is cut out of one secret would hide the rest of it.
+    """
+    spans = [
+        (found.start(), found.start() + len(one))
+        for one in tuple(_known)
+        if one in text
+        for found in re.finditer(f"(?={re.escape(one)})", text)  # it may overlap itself
+    ]
+    told, shown = "", 0
+    for start, end in sorted(spans):
+        if start >= shown:
+            told += text[shown:start] + "…"
+        shown = max(shown, end)
+    return told + text[shown:]
 
 
 def leaving(headers: Mapping[str, str], body: bytes | None) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tieout.connectors.http import Lost, Pace, Transport, checked_url
 from tieout.connectors.pinned import Unsent
-from tieout.connectors.redact import redact
+from tieout.connectors.redact import masked, redact, secret
 from tieout.errors import ConfigError
 
 
@@ -254,6 +254,14 @@ def test_a_secret_that_was_sent_is_cut_out_however_it_is_repeated():
         assert "…" in told
         assert not any(part in told for part in ("knows", "ss%20", "ss+w", "ss word", basic)), told
     assert redact("grant_type is missing") == "grant_type is missing"
+
+
+def test_a_secret_within_another_or_across_it_uncovers_nothing_of_it():
+    for one in ("Zq7inner", "aa+Zq7inner/bb", "inner/bb::tail", "xyxyx"):
+        secret(one)
+    assert masked("<aa+Zq7inner/bb> Zq7inner <Zq7inner/bb::tail>") == "<…> … <…>"
+    assert masked(f"form {urllib.parse.quote('aa+Zq7inner/bb', safe='')}&x") == "form …&x"
+    assert masked("xyxyxyx") == "…"
 
 
 def test_remote_text_cannot_forge_log_lines():
