@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import zipfile
@@ -108,6 +109,9 @@ def test_a_pack_is_verified_elsewhere_with_nothing_but_the_key_and_holds_no_secr
     found = json.loads(ran.stdout)
     assert (found["verdict"], found["run"], found["key_known"]) == ("proves", run, True)
     assert {p["verdict"] for p in found["parts"]} == {"proves"}
+    ones = {one for p in found["parts"] for one in re.findall(r"\b1 [a-z]+", p["says"])}
+    assert ones
+    assert not [one for one in ones if one.endswith("s")], "one is no plural"
     ran = elsewhere.run("evidence", "verify", "run.zip")
     assert "with the key that you were given: --key" in ran.stderr
     ran = elsewhere.run("evidence", "verify", "run.zip", "--anchors", "anchors.jsonl")

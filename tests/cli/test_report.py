@@ -8,13 +8,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from click import UsageError
 
 from tests.cli.conftest import Ran
+from tieout.cli.days import known_by
 
 Run = Callable[..., Ran]
 HEAD = "kind,number,customer,customer_name,issued,due,currency,net,tax,total,open\n"
@@ -99,6 +102,32 @@ def test_a_question_that_is_not_one_is_refused(tieout: Run, books: Path, words: 
     ran = tieout("report", "aging", *words, "--as-of", "2026-03-31")
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("aging", "--known-on", "2999-01-01"),
+        ("open-items", "--known-on", "2999-01-01T08:00"),
+        ("roll-forward", "--opening-known-on", "2999-01-01"),
+    ],
+)
+def test_what_will_be_known_later_is_not_known(tieout: Run, words: tuple[str, ...]) -> None:
+    ran = tieout("report", *words, *FILES, "--as-of", "2026-03-31")
+    assert ran.returncode == 2
+    assert f"{words[1]} 2999-01-01" in ran.stderr
+    assert "lies ahead" in ran.stderr
+
+
+def test_today_is_known_as_far_as_it_has_gone() -> None:
+    now = datetime(2026, 2, 4, 9, 30, tzinfo=UTC)
+    assert known_by(None, "--known-on", now) is None
+    assert known_by(now, "--known-on", now) == now
+    assert known_by(datetime(2026, 2, 4, 23, 59, 59, 999999, UTC), "--known-on", now) == now
+    assert known_by(datetime(2026, 2, 3, 23, 59, 59, 999999, UTC), "--known-on", now) < now
+    for ahead in (now + timedelta(seconds=1), datetime(2026, 2, 5, tzinfo=UTC)):
+        with pytest.raises(UsageError, match="lies ahead"):
+            known_by(ahead, "--known-on", now)
 
 
 def test_what_cannot_be_read_is_counted_and_said(tieout: Run, books: Path) -> None:

@@ -63,15 +63,37 @@ def test_overdue_items_and_the_weeks_ahead(tieout: Run) -> None:
     assert {r["what"]: r["expected"] for r in rows(weekly, "weeks")}["no date to be told"] == "130.00"
 
 
-def test_two_ledgers_are_two_documents(tieout: Run, books: Path) -> None:
-    right = ("--right", "bills.csv", "--right-profile", "documents")
-    ran = tieout("report", "collections", *FILES, *right, "--as-of", "2026-02-28", "--format", "json", "--out", "made")
-    assert ran.returncode == 0, ran.stderr
-    made = [json.loads(p.read_text()) for p in sorted((books / "made").iterdir())]
-    assert {m["title"] for m in made} == {
-        "Collections worklist: bills.csv, cash.csv",
-        "Collections worklist: bills.csv",
-    }
+@pytest.mark.parametrize("name", ["cash-suggestions", "collections", "cash-forecast"])
+def test_two_ledgers_stand_beside_each_other_in_one_file(tieout: Run, books: Path, name: str) -> None:
+    (books / "copy.csv").write_text(BILLS)
+    right = ("--right", "copy.csv", "--right-profile", "documents")
+    ran = tieout("report", name, *FILES, *right, "--as-of", "2026-02-28", "--format", "html", "--output", "made.html")
+    assert (ran.returncode, ran.stderr) == (0, "wrote made.html\n"), "one file; nobody takes it for a letter"
+    both = asked(tieout, name, *right)
+    assert both["title"].endswith(": bills.csv, cash.csv, copy.csv")
+    left, other = (
+        asked(tieout, name),
+        json.loads(
+            tieout(
+                "report",
+                name,
+                *right,
+                "--left",
+                "copy.csv",
+                "--left-profile",
+                "documents",
+                "--as-of",
+                "2026-02-28",
+                "--json",
+            ).stdout
+        ),
+    )
+    keys = [t["key"] for t in left["tables"]]
+    assert [t["key"] for t in both["tables"]] == [f"{key}_{side}" for key in keys for side in ("left", "right")]
+    for key in keys:
+        assert rows(both, f"{key}_left") == rows(left, key)
+        assert rows(both, f"{key}_right") == rows(other, f"{key}_right")
+    assert {p["claim"].partition(": ")[0] for p in both["proofs"]} == {"bills.csv, cash.csv", "copy.csv"}
 
 
 def test_hostile_text_of_a_payment_runs_nowhere(tieout: Run, books: Path) -> None:

@@ -54,5 +54,20 @@ def amount(text: str) -> Decimal | None:
     return Decimal(text) if re.fullmatch(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?", text) else None
 
 
+def known_by(until: datetime | None, option: str, now: datetime) -> datetime | None:
+    """A moment until which something is to have been known; of today, as far as it has gone.
+
+    Raises UsageError where it lies ahead: nobody knows anything then yet.
+    """
+    if until is None or until <= now:
+        return until
+    if until == datetime.combine(now.astimezone(UTC).date(), time.max, UTC):
+        return now
+    raise click.UsageError(
+        f"{option} {until:%Y-%m-%d %H:%M} UTC lies ahead: nothing is known of then yet. "
+        "Leave it out for what is known now"
+    )
+
+
 DAY = _Day()
 MOMENT = _Moment()

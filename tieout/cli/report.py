@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.days import DAY, MOMENT
+from tieout.cli.days import DAY, MOMENT, known_by
 from tieout.cli.ledgers import Asked
 from tieout.cli.output import Out, clean, common, output_option
 from tieout.cli.provenance import provenance
@@ -197,7 +197,7 @@ def _asked(out: Out, given: dict[str, Any], of: str) -> tuple[Asked, dict[str, A
     asked = Asked(
         out=out,
         as_of=given.pop("as_of").date(),
-        known_on=given.pop("known_on"),
+        known_on=known_by(given.pop("known_on"), "--known-on", clock()),
         config=given.pop("config"),
         connection=connection,
         pair=pair,
@@ -361,10 +361,12 @@ def _file_of(out: Out, path: Path, body: str | bytes) -> None:
 
 def _tell(out: Out, reports: Sequence[Report], *, fail: bool) -> int:
     """Say on stderr what does not hold, so that nobody has to find it in the report."""
+    from tieout.reports.forms.shown import proof_cells
+
     broken = [p for r in reports for p in r.proofs if p.held is False]
     for p in broken[:20]:
-        beside = "" if p.theirs is None else f" against {p.theirs}"
-        out.warn(clean(f"does not hold: {p.claim}: {p.ours}{beside}"))
+        ours, theirs = proof_cells(p)
+        out.warn(clean(f"does not hold: {p.claim}: {ours}" + (f" against {theirs}" if theirs else "")))
     if len(broken) > 20:
         out.warn(f"… and {counted(len(broken) - 20, 'more proof')} that do not hold")
     return 1 if fail and broken else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.days import DAY, MOMENT
+from tieout.cli.days import DAY, MOMENT, known_by
 from tieout.cli.report import SINCE, first_day, reporting
 from tieout.cli.state import clock
 from tieout.errors import ConfigError
@@ -95,6 +95,7 @@ def roll_forward(asked: Asked, *, since: datetime | None, opening_known_on: date
     from tieout.reports.receivables.roll_forward import build
 
     first = first_day(asked, since)
+    opening_known_on = known_by(opening_known_on, "--opening-known-on", clock())
     then = asked.books(opening_known_on) if opening_known_on else ()
     return build(asked.books(), as_of=asked.as_of, since=first, then=then, then_known_on=opening_known_on)
 
@@ -129,13 +130,13 @@ def cut_off(asked: Asked, *, days: int) -> Report:
 
 
 @click.command("subsequent-receipts")
-@click.option("--until", type=DAY, help="The last day of payments that count; default: today.")
+@click.option("--until", type=DAY, help="The last day of payments that count; default: today, or that of --known-on.")
 @reporting
 def subsequent(asked: Asked, *, until: datetime | None) -> Report:
     """What came in after a day against what was open on it."""
     from tieout.reports.receivables.subsequent import build
 
-    last = until.date() if until else max(clock().date(), asked.as_of)
+    last = until.date() if until else max((asked.known_on or clock()).date(), asked.as_of)
     if last < asked.as_of:
         raise ConfigError(f"--until {last} is before --as-of {asked.as_of}", hint="name a later day")
     return build(asked.books(), as_of=asked.as_of, until=last)

@@ -22,6 +22,7 @@ from tieout.evidence.keys import SIGNATURE_BYTES, PublicKey, public_key
 from tieout.evidence.pack import DOMAIN, FORMAT, MANIFEST, MEMBERS, SIGNATURE
 from tieout.evidence.tight import loose
 from tieout.model import micros
+from tieout.plaintext import counted
 from tieout.sync.facts import digest
 from tieout.sync.seen import observed_as
 from tieout.sync.store import GENESIS, event_hash
@@ -221,7 +222,7 @@ def _member(pack: _Pack, name: str, told: Any) -> Part:
         return Part(name, "altered", str(error))
     if told != {"sha256": hash_.hexdigest(), "size": size}:
         return Part(name, "altered", "it is not what was packed")
-    return Part(name, "proves", f"{size:,} bytes, as packed")
+    return Part(name, "proves", f"{counted(size, 'byte')}, as packed")
 
 
 # ── what the parts say of each other ─────────────────────────────────────────────────────────────────────────────────
@@ -270,7 +271,7 @@ def _events(pack: _Pack, key: PublicKey) -> str:
         pack.events[last] = event
     if not pack.events or held != last:
         raise _Wrong("no anchor holds its last event")
-    return f"{len(pack.events):,} events, each from the one before, held by {len(anchors)} anchors"
+    return f"{counted(len(pack.events), 'event')}, each from the one before, held by {counted(len(anchors), 'anchor')}"
 
 
 def _of(pack: _Pack, kind: str, *actions: str, id: str | None = None) -> list[tuple[Mapping[str, Any], Any]]:
@@ -347,7 +348,8 @@ def _reads(pack: _Pack, _key: PublicKey) -> str:
         payloads.add(row["hash"])
     if hashes - {None} != payloads:
         raise _Wrong("a payload is missing, or belongs to no record")
-    return f"{len(reads)} reads, {count:,} records that were news, {len(payloads):,} payloads"
+    news = counted(count, "record that was news", "records that were news")
+    return f"{counted(len(reads), 'read')}, {news}, {counted(len(payloads), 'payload')}"
 
 
 def _plans(pack: _Pack, _key: PublicKey) -> str:
@@ -363,7 +365,7 @@ def _plans(pack: _Pack, _key: PublicKey) -> str:
     named = _json(run["report"].encode())["plan"]["id"]
     if named is not None and named not in {p["id"] for p in plans}:
         raise _Wrong("the plan of the run is missing")
-    return f"{len(plans)} plans, each with the hash that was approved or waited"
+    return f"{counted(len(plans), 'plan')}, each with the hash that was approved or waited"
 
 
 _SAID = ("approved", "rejected", "superseded", "stands_again", "outdated", "decided", "signed_off")
@@ -384,7 +386,7 @@ def _decisions(pack: _Pack, _key: PublicKey) -> str:
         mine = event["object_type"] == "plan" and event["object_id"] in plans and seq <= end
         if event["action"] in _SAID and (mine or event["run"] == run["id"]) and seq not in there:
             raise _Wrong(f"event {seq} is left out: {event['action']} by {event['actor']}")
-    return f"{len(there)} decisions, each by the person that its event names"
+    return f"{counted(len(there), 'decision')}, each by the person that its event names"
 
 
 def _writes(pack: _Pack, _key: PublicKey) -> str:
@@ -414,7 +416,7 @@ def _writes(pack: _Pack, _key: PublicKey) -> str:
         otherwise = next((s["read_back_otherwise"] for e, s in reversed(events) if e["action"] == "done"), None)
         if (native, otherwise) != (write["native_id"], write["read_back_otherwise"]):
             raise _Wrong(f"write {write['key']} was read back otherwise")
-    return f"{len(there)} writes, each with its request, its key and what became of it"
+    return f"{counted(len(there), 'write')}, each with its request, its key and what became of it"
 
 
 def _differences(pack: _Pack, _key: PublicKey) -> str:

@@ -295,7 +295,10 @@ def test_it_serves_a_folder(books: Books, tmp_path: Path) -> None:
     hand_over(tmp_path / "outbox", 1, invoice_file(), "108.25")
     told: list[str] = []
     serve_folder(tmp_path, as_of=lambda: END, rounds=2, layouts=["documents"], tell=told.append, clock=lambda: NOW)
-    assert told == ["loaded 1 files, booked 1, exported 2 files", "loaded 0 files, booked 0, exported 2 files"]
+    assert told == [
+        "files loaded: 1, documents booked: 1, files exported: 2",
+        "files loaded: 0, documents booked: 0, files exported: 2",
+    ]
     assert len(list((tmp_path / "export").glob("documents_*.csv"))) == 2
 
 

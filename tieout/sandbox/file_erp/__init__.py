@@ -298,7 +298,7 @@ def serve_folder(
             *(f"rejected {r['reference']}: {r['reason']}" for r in report.rejected),
         ]:
             tell(line)
-        tell(f"loaded {len(report.files)} files, booked {len(report.booked)}, exported {len(paths)} files")
+        tell(f"files loaded: {len(report.files)}, documents booked: {len(report.booked)}, files exported: {len(paths)}")
         done += 1
 
 
