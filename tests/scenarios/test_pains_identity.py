@@ -13,6 +13,7 @@ from tieout.errors import AuthError, RefusedError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import decisions, differences
+from tieout.sync.history import stories
 from tieout.sync.store import open_store
 
 D = Decimal
@@ -53,6 +54,13 @@ def test_an_inactive_twin_is_not_made_again() -> None:
     quiet(world)
 
 
+def about(world: World, code: str) -> tuple[str, str]:
+    """Customer and amount of the one difference of a code, as its list tells them."""
+    books = world.l.name, world.r.name
+    [told] = [s for s in stories(world.store, "books", until=world.clock(), books=books) if s.code == code]
+    return told.about.customer, told.about.amount
+
+
 def test_two_that_only_look_alike_are_never_linked() -> None:
     """Similar names, and the same name twice: suggested at most, never joined by the machine."""
     world = World(mode="propose")
@@ -78,6 +86,7 @@ def test_documents_with_several_candidates_are_left_to_a_person() -> None:
     assert [o for o in report.operations if o.entity is Entity.INVOICE] == []
     assert world.counts(Entity.INVOICE) == (2, 2)
     assert "AMBIGUOUS_MATCH" in world.codes(report)
+    assert about(world, "AMBIGUOUS_MATCH") == ("Ada Ltd", ""), "all are hers, and no two of one amount"
     assert report.comparison.as_json()["bridge"]["USD"]["remainder"] == "0.00"
 
 
@@ -106,7 +115,10 @@ def test_a_document_held_in_parts_is_not_made_again() -> None:
             books.put(invoice(who.ref.id, total, number=number))
     report = world.run()
     assert world.counts(Entity.INVOICE) == (1, 2)
-    assert [(d.code, d.delta) for d in report.discrepancies] == [("SPLIT_OR_MERGED", 0)]
+    assert [(d.code, d.delta, d.customer, d.amount) for d in report.discrepancies] == [
+        ("SPLIT_OR_MERGED", 0, "Ada Ltd", D("100.10"))
+    ]
+    assert about(world, "SPLIT_OR_MERGED") == ("Ada Ltd", "100.10")
     quiet(world)
 
 

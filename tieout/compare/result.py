@@ -66,7 +66,8 @@ class Discrepancy:
     delta: right − left effect on open receivables as of the comparison date, in `currency`; 0 for Z and N
     confirmed: whether the cause is known rather than supposed · links: subject ids of the sync
     customer, amount: of the document, in A where it is there; the name, or the id of a customer without one; the whole
-    document in `currency`. None where it is about several documents, or none
+    document in `currency`. Of a group: the customer that all have, and the amount of the one that stands against
+    several, of each where all are equal, or of what is the same in all; else None, as where it is about no document
     """
 
     id: str

@@ -44,26 +44,38 @@ SELECT code, '', kind, left_ids, right_ids,
                  CASE WHEN left_total = right_total AND delta <> 0
                       THEN concat_ws(chr(31), 'left_open=' || CAST(left_open AS VARCHAR),
                                      'right_open=' || CAST(right_open AS VARCHAR)) END,
-                 clue)
+                 'customer=' || replace(customer, chr(31), ' '), 'total=' || CAST({amount} AS VARCHAR), clue)
 FROM (
  SELECT e.*, k.clue,
         coalesce(k.code, CASE WHEN split THEN 'SPLIT_OR_MERGED' ELSE 'AMBIGUOUS_MATCH' END) AS code FROM (
   SELECT *, least(left_n, right_n) = 1 AND greatest(left_n, right_n) > 1 AND left_total = right_total AS split FROM (
     SELECT gid, currency, min(kind) AS kind,
            CASE WHEN min(number_key) = max(number_key) AND count(number_key) = count(*) THEN min(number) END AS number,
+           {whose} AS customer, min(total) AS smallest, max(total) AS largest,
            string_agg(CASE WHEN side = 'left' THEN id END, ', ' ORDER BY id) AS left_ids,
            string_agg(CASE WHEN side = 'right' THEN id END, ', ' ORDER BY id) AS right_ids,
            {columns}, sum(CASE WHEN side = 'left' THEN -eff ELSE eff END) AS delta,
            sum(CASE WHEN side = 'left' THEN abs(eff) END) AS left_open,
            sum(CASE WHEN side = 'right' THEN abs(eff) END) AS right_open
-    FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number, d.number_key
-          FROM cmp_ambiguous AS a JOIN (
-            SELECT 'left' AS side, rid, kind, id, eff, total, currency, number, number_key FROM cmp_left UNION ALL
-            SELECT 'right' AS side, rid, kind, id, eff, total, currency, number, number_key FROM cmp_right) AS d
+    FROM (SELECT a.gid, a.side, d.kind, d.id, d.eff, d.total, d.currency, d.number, d.number_key, d.who,
+                 coalesce(nullif(d.customer_name, ''), d.customer) AS name
+          FROM cmp_ambiguous AS a JOIN ({members}) AS d
           ON d.side = a.side AND d.rid = a.rid) AS g
     GROUP BY gid, currency) AS c) AS e
   LEFT JOIN cmp_group AS k ON k.gid = e.gid) AS h
 """
+# What is whole on either side, or what all of them come to: the amount of a group. Else there is no one amount.
+_AMOUNT = """CASE WHEN smallest = largest THEN smallest WHEN left_n = 1 THEN left_total
+     WHEN right_n = 1 THEN right_total WHEN code = 'SPLIT_OR_MERGED' AND left_total = right_total THEN left_total END"""
+# The customer that all of them have, by the name in A; none where they have several.
+_WHOSE = """CASE WHEN min(name) = max(name) AND count(name) = count(*)
+       OR min(who) = max(who) AND min(who) <> '-' AND count(who) = count(*)
+     THEN coalesce(min(CASE WHEN side = 'left' THEN name END), min(name)) END"""
+_MEMBERS = " UNION ALL ".join(
+    f"SELECT '{s}' AS side, rid, kind, id, eff, total, currency, number, number_key, who, customer, customer_name "
+    f"FROM cmp_{s}"
+    for s in SIDES
+)
 # Customers of one name of whom one ledger has several, and that nothing else tells apart: one finding for each pair.
 # A customer that a file knows by nothing but its name is not another one for being spelled in another way.
 _CUSTOMERS = """
@@ -115,7 +127,7 @@ def free_rows(tables: Mapping[str, str], columns: str, known: str) -> str:
 
 def find(con: Connection) -> None:
     """Fill `cmp_found` from the groups of `cmp_ambiguous`."""
-    con.execute(_FOUND.format(columns=_COLUMNS))
+    con.execute(_FOUND.format(columns=_COLUMNS, amount=_AMOUNT, whose=_WHOSE, members=_MEMBERS))
 
 
 def customers(con: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -30,15 +31,31 @@ def of_subjects(store: Store, ids: Iterable[str]) -> dict[str, str]:
 
 
 def of_either(known: Mapping[Native, About], sides: Iterable[Native]) -> About:
-    """What both books' records of one thing say of it; amount and customer each of the first that has one."""
-    about = [known[side] for side in sides if side in known]
-    priced = next((a for a in about if a.amount), NOBODY)
-    return About(next((a.customer for a in about if a.customer), ""), priced.amount, priced.currency)
+    """What both books' records of one thing say of it; amount and customer each of the first that has one.
+
+    Of a group (ids joined by a comma): the customer that all have, and the amount of the one document that stands
+    against several, or of each where all are equal.
+    """
+    about = [[known[one] for one in _members(side) if one in known] for side in sides]
+    whole = [one for some in about for one in some if len(some) == 1] or [one for some in about for one in some]
+    if any(len(some) > 1 for some in about):
+        customers = {one.customer for some in about for one in some}
+        amounts = {(Decimal(one.amount), one.currency) for one in whole if one.amount}
+        priced = whole[0] if len(amounts) == 1 else NOBODY
+        return About(customers.pop() if len(customers) == 1 else "", priced.amount, priced.currency)
+    priced = next((a for a in whole if a.amount), NOBODY)
+    return About(next((a.customer for a in whole if a.customer), ""), priced.amount, priced.currency)
+
+
+def _members(side: Native) -> list[Native]:
+    """The record of one side of a difference; those of a group."""
+    connection, kind, id = side
+    return [side] if ", " not in id else [side, *((connection, kind, one) for one in id.split(", "))]
 
 
 def of_records(store: Store, wanted: Iterable[Native]) -> dict[Native, About]:
     """What people know a record by, beside its number; without those that were never read."""
-    found = _records(store, sorted(set(wanted)))
+    found = _records(store, sorted({one for side in wanted for one in _members(side)}))
     owner = {
         key: (key[0], Entity.CUSTOMER.value, str(record["customer"]))
         for key, record in found.items()

@@ -259,10 +259,12 @@ def test_a_consolidated_invoice_and_a_batch_of_receipts_are_found_by_their_sums(
         ("SPLIT_OR_MERGED", "L1", "R1, R2", 0),
     ]
     assert "L1 = R1 + R2, 150.00 on each side: nothing else of them adds up, among" in found.discrepancies[2].cause
+    assert [(d.customer, d.amount) for d in found.discrepancies[1:]] == [("Acme Ltd", 100), ("Acme Ltd", 150)]
     # A second set that adds up as well, and nobody knows which it is.
     more = [invoice(f"R{n}", "a", a, "2026-01-21", number=f"S{n}") for n, a in ((4, "50.10"), (5, "99.90"))]
     (said,) = (d for d in compared(left, [*right, *more]).discrepancies if d.code == "AMBIGUOUS_MATCH")
     assert (said.left, said.right) == ("L1", "R1, R2, R4, R5")
+    assert (said.customer, said.amount) == ("Acme Ltd", 150)
     assert said.cause.startswith("L1 = R1 + R2; L1 = R4 + R5: not all can be true")
 
 

@@ -249,7 +249,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
     for s in (s for s in bridge.steps if s.difference):
         d = s.difference
         assert d is not None
-        owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or "")) or ""
+        owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or ""))
         now = known.get(d.id)
         stood = (now.state if now else "", (at - now.open_since).days if now else None) if at else ()
         says = layout.says(d.field, d.left_value), layout.says(d.field, d.right_value)
@@ -257,7 +257,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         details.append(
             (
                 s.line.number if moves else "", d.id, d.code, ", ".join(d.secondary), d.kind.replace("_", " "),
-                d.left_label, d.right_label, owed, s.currency, d.field, *says, *priced,
+                d.left_label, d.right_label, owed or d.customer or "", s.currency, d.field, *says, *priced,
                 "yes" if d.confirmed else "no", *stood, d.cause, d.remedy,
             )
         )  # fmt: skip

@@ -89,10 +89,11 @@ def build(past: Past, compared: Compared, *, as_of: date, thresholds: Mapping[st
 
 
 def _about(placed: Mapping[tuple[Which, str, str], Placed], d: Discrepancy) -> About:
-    """Of the left book, where it has the document."""
+    """Of the left book, where it has the document; of a group what all of it share."""
     found = placed.get(("left", d.kind, d.left or "")) or placed.get(("right", d.kind, d.right or ""))
     if found is None:
-        return About((d.left_label or d.right_label or "") if d.kind == Entity.CUSTOMER else "")
+        money = (str(d.amount), d.currency or "") if d.amount is not None else ()
+        return About((d.left_label or d.right_label or "") if d.kind == Entity.CUSTOMER else d.customer or "", *money)
     return About(found.customer, str(abs(found.effect)), found.currency)
 
 
