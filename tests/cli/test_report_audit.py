@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,34 @@ def test_the_audit_binder_of_a_pair_holds_all_lists(kept: tuple[Office, str, str
     assert set(found["provenance"]["parts"]) <= set(parts)
 
 
+def test_what_was_done_for_a_period_after_its_last_day_is_told(kept: tuple[Office, str, str]) -> None:
+    """Differences of a month are found, and decided, in the days after it; so are the writes that mend them."""
+    it, closed, id = kept
+    past = ("--pair", "main", "--as-of", "2026-01-31", "--json")
+
+    def asked(*words: str) -> dict[str, Any]:
+        ran = it.run("report", *words, *past)
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, Any] = json.loads(ran.stdout)
+        return found
+
+    found = asked("audit", "--closed-at", closed)
+    of = {r["report"]: r["parameters"] for r in rows(found, "contents")}
+    assert all(f"to {closed[:10]}" in of[name] for name in ("discrepancy-history", "interface-log"))
+    assert rows(found, "interface-log.log")
+    assert rows(found, "discrepancy-history.events")
+    log = asked("interface-log")
+    assert rows(log, "log") == []
+    [note] = [n for n in log["notes"] if "--until" in n]
+    later = asked("interface-log", "--until", today())
+    assert note.startswith(
+        f"{len([r for r in rows(later, 'log') if r['sent'] != 'not sent']):,} sends after 2026-01-31"
+    )
+    assert id in [r["id"] for r in rows(asked("discrepancy-history", "--until", today()), "accepted")]
+    ran = it.run("report", "interface-log", *past, "--until", "2025-12-31")
+    assert (ran.returncode, "before the period begins" in ran.stderr) == (2, True)
+
+
 def test_nothing_is_told_of_a_day_before_anything_was_known(kept: tuple[Office, str, str]) -> None:
     it = kept[0]
     ran = it.run("report", "discrepancy-history", "--pair", "main", "--as-of", "2020-01-31", "--json")
@@ -188,5 +217,6 @@ def test_nothing_is_told_of_a_day_before_anything_was_known(kept: tuple[Office, 
     found = json.loads(ran.stdout)
     assert rows(found, "unresolved") == []
     assert any("no run of main" in note for note in found["notes"])
+    assert any(re.match(r"\d+ things have happened to differences after 2020-01-31", note) for note in found["notes"])
     ran = it.run("report", "post-close", "--pair", "main", "--as-of", "2020-01-31", "--closed-at", "2020-02-03")
     assert (ran.returncode, "nothing of erp was read by" in ran.stderr) == (2, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import click
 from tieout.cli import pairs
 from tieout.cli.days import MOMENT, amount
 from tieout.cli.report import SINCE, first_day, of_pair, of_two, reporting
-from tieout.cli.state import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from tieout.cli.ledgers import Asked
     from tieout.compare.ledgers import Compared
     from tieout.reports import Books, Report
+    from tieout.reports.reconciliation.past import Past
 
 
 class _Amounts(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -44,6 +44,9 @@ _base = click.option(
 )
 _aged = click.option(
     "--aged-after", type=click.IntRange(0), default=30, show_default=True, metavar="DAYS", help="Days until it is aged."
+)
+_last = click.option(
+    "--until", type=MOMENT, help="Last day or moment (UTC) of what happened, inclusive; default: that of --as-of."
 )
 _closed = click.option(
     "--closed-at",
@@ -79,12 +82,13 @@ def tie_out(asked: Asked) -> Report:
 
 @click.command("discrepancy-history")
 @SINCE
+@_last
 @_aged
 @click.option("--by-run", is_flag=True, help="A point of the trend for each run, rather than for each day.")
 @click.option("--in-flight", is_flag=True, help="Also list what was on its way and arrived; else it is counted.")
 @of_pair
 def discrepancy_history(
-    asked: Asked, *, since: datetime | None, aged_after: int, by_run: bool, in_flight: bool
+    asked: Asked, *, since: datetime | None, until: datetime | None, aged_after: int, by_run: bool, in_flight: bool
 ) -> Report:
     """Differences across runs: new, open, resolved, opened again; decisions; what is accepted, and until when.
 
@@ -92,13 +96,17 @@ def discrepancy_history(
     """
     from tieout.reports.reconciliation.differences import build
 
+    first = first_day(asked, since)
+    now = pairs.past(asked, pairs.known_until(asked))
+    past = pairs.earlier(asked, now, _until(asked, first, until))
     return build(
-        pairs.past(asked, _until(asked)),
+        past,
         as_of=asked.as_of,
-        since=first_day(asked, since),
+        since=first,
         aged_after=aged_after,
         by_run=by_run,
         in_flight=in_flight,
+        later=_later(now, past),
     )
 
 
@@ -121,13 +129,15 @@ def unadjusted(asked: Asked, *, thresholds: Sequence[tuple[str, Decimal]]) -> Re
 
 @click.command("interface-log")
 @SINCE
+@_last
 @of_pair
-def interface_log(asked: Asked, *, since: datetime | None) -> Report:
+def interface_log(asked: Asked, *, since: datetime | None, until: datetime | None) -> Report:
     """Every write of a period: plan, approval, outcome, the vendor's id, and what was read back.
 
     Give --pair, unless there is but one.
     """
-    return _interface(asked, first_day(asked, since))
+    first = first_day(asked, since)
+    return _interface(asked, first, _until(asked, first, until))
 
 
 @click.command("post-close")
@@ -162,8 +172,8 @@ def audit(
 ) -> Report:
     """All the lists of a period that an auditor requests, of a pair, in one report.
 
-    Give --pair, unless there is but one. With what changed since the period was closed, where it was. The books are
-    read once for all of them.
+    Give --pair, unless there is but one. With what changed since the period was closed, where it was. What became of
+    differences, and what was written, is told until then; else until now. The books are read once for all of them.
     """
     from tieout.reports.reconciliation import differences, tie_out, unadjusted
     from tieout.reports.review.audit import bind
@@ -173,7 +183,8 @@ def audit(
 
     first = first_day(asked, since)
     now = pairs.past(asked, pairs.known_until(asked))
-    past = pairs.earlier(asked, now, _until(asked))
+    last = min(closed_at or now.at, now.at)
+    past = pairs.earlier(asked, now, last)
     then = asked.books(known_on=closed_at) if closed_at else ()
     books, known = asked.books(), pairs.known(asked)
     compared = pairs.compared(asked, books, known)
@@ -181,9 +192,9 @@ def audit(
         tie_out.build(books, as_of=asked.as_of),
         _bridge(asked, books, compared, known, thresholds=dict(thresholds), base=base),
         *_of_books(asked, books, first, closed=(then, closed_at)),
-        differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after),
+        differences.build(past, as_of=asked.as_of, since=first, aged_after=aged_after, later=_later(now, past)),
         unadjusted.build(now, compared, as_of=asked.as_of, thresholds=dict(thresholds)),
-        _interface(asked, first),
+        _interface(asked, first, last),
         *([_post_close(asked, closed_at, then)] if closed_at else []),
     ]
     return bind(made, title=f"Audit lists of {past.pair}, {first} to {asked.as_of}", as_of=asked.as_of)
@@ -211,10 +222,19 @@ def _of_books(
 # ── what they are made of ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _until(asked: Asked) -> datetime:
-    """The last moment of which something is told: the end of the day, or earlier, if that is all that may be known."""
-    end = datetime.combine(asked.as_of, time.max, UTC)
-    return min(end, clock(), asked.known_on or end)
+def _until(asked: Asked, first: date, until: datetime | None) -> datetime:
+    """The last moment of which something is told: the end of the day, or earlier, if that is all that may be known.
+
+    Raises UsageError where `until` is before the period begins.
+    """
+    if until and until.date() < first:
+        raise click.UsageError(f"--until {until:%Y-%m-%d} is before the period begins, on {first}: see --from")
+    return min(until or datetime.combine(asked.as_of, time.max, UTC), pairs.known_until(asked))
+
+
+def _later(now: Past, then: Past) -> int:
+    """How much happened to differences after what is told of them."""
+    return sum(step.at > then.at for story in now.stories for step in story.steps)
 
 
 def _signed_off(asked: Asked) -> datetime | None:
@@ -259,15 +279,17 @@ def _common_base(books: Sequence[Books]) -> str | None:
     return home if foreign else None
 
 
-def _interface(asked: Asked, since: date) -> Report:
-    from tieout.reports.review.interface import build, period
+def _interface(asked: Asked, first: date, last: datetime) -> Report:
+    from tieout.reports.review.interface import build
     from tieout.sync import history
 
-    pair = pairs.pair_of(asked)
-    first, _ = period(since, asked.as_of)
+    pair, now = pairs.pair_of(asked), pairs.known_until(asked)
     with asked.store() as store:
-        log = history.interface(store, pair, since=first, until=_until(asked))
-    return build(log, pair=pair, since=since, as_of=asked.as_of)
+        log = history.interface(store, pair, since=datetime.combine(first, time.min, UTC), until=last)
+        later = (
+            history.interface(store, pair, since=last + timedelta(microseconds=1), until=now).sends if last < now else 0
+        )
+    return build(log, pair=pair, as_of=asked.as_of, later=later)
 
 
 def _post_close(asked: Asked, closed_at: datetime, then: Sequence[Books] = ()) -> Report:

@@ -14,6 +14,7 @@ from tieout.reports.reconciliation.past import (
     Past,
     before,
     by_currency,
+    last_of,
     moment,
     proofs,
     state_of,
@@ -27,13 +28,21 @@ _AGES = ((7, "0–7 days"), (30, "8–30 days"), (90, "31–90 days"), (None, "o
 
 
 def build(
-    past: Past, *, as_of: date, since: date, aged_after: int = 30, by_run: bool = False, in_flight: bool = False
+    past: Past,
+    *,
+    as_of: date,
+    since: date,
+    aged_after: int = 30,
+    by_run: bool = False,
+    in_flight: bool = False,
+    later: int = 0,
 ) -> Report:
-    """The history of a pair's discrepancies from `since` to `as_of`, both inclusive (UTC).
+    """The history of a pair's discrepancies from `since` to the moment of `past`, both inclusive (UTC).
 
     aged_after: days after which one that is not resolved is an aged reconciling item
     by_run: the trend has a point for each run rather than for each day
     in_flight: what was on its way and has arrived is listed, too, and not only counted
+    later: events after that moment that are known
     """
     unresolved = past.unresolved()
     aged = [(s, now) for s, now in unresolved if _age(now, past.at) > aged_after]
@@ -56,8 +65,13 @@ def build(
         ),
         charts=tuple(_charts(past, first, by_run=by_run)),
         proofs=tuple(proofs(past)),
-        notes=tuple(_notes(past, first, aged, aged_after, in_flight=in_flight)),
-        parameters={"from": since.isoformat(), "aged after": f"{aged_after} days", "pair": past.pair},
+        notes=(*_notes(past, first, aged, aged_after, in_flight=in_flight), *_later(past, later)),
+        parameters={
+            "from": since.isoformat(),
+            "to": last_of(past.at),
+            "aged after": f"{aged_after} days",
+            "pair": past.pair,
+        },
     )
 
 
@@ -331,6 +345,12 @@ def _events(past: Past, first: datetime, *, in_flight: bool) -> Table:
         for step, s in sorted(found, key=lambda f: (f[0].at, f[1].id))
     ]
     return Table("events", "Everything that happened to them", columns, tuple(rows))
+
+
+def _later(past: Past, events: int) -> Iterator[str]:
+    if events:
+        happened = "thing has happened" if events == 1 else "things have happened"
+        yield f"{events:,} {happened} to differences after {last_of(past.at)}: --until tells them, too."
 
 
 def _notes(

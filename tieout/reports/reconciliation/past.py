@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from tieout.model import tidy
@@ -58,6 +58,11 @@ class Past:
 def moment(at: datetime | None) -> str | None:
     """A UTC instant for people, to the second."""
     return at.strftime("%Y-%m-%d %H:%M:%S") if at else None
+
+
+def last_of(at: datetime) -> str:
+    """The last moment of a time, inclusive: as a day where it is all of one."""
+    return at.date().isoformat() if at.time() >= time(23, 59, 59) else f"{moment(at)} UTC"
 
 
 def what(story: Story) -> tuple[Cell, ...]:

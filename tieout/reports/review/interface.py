@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import Decimal
 
 from tieout.model import ZERO, tidy
+from tieout.plaintext import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.reconciliation.past import moment
+from tieout.reports.reconciliation.past import last_of, moment
 from tieout.sync.past import Interface, Sent
 
 _NO_APPROVAL = "no approval known"
@@ -29,13 +30,11 @@ _STATES = {
 }
 
 
-def period(since: date, until: date) -> tuple[datetime, datetime]:
-    """The first and last moment of the days, inclusive, UTC."""
-    return datetime.combine(since, time.min, UTC), datetime.combine(until, time.max, UTC)
+def build(log: Interface, *, pair: str, as_of: date, later: int = 0) -> Report:
+    """Every send of the log's time, each with its plan, its approval and its end.
 
-
-def build(log: Interface, *, pair: str, since: date, as_of: date) -> Report:
-    """Every send from `since` to `as_of`, both inclusive (UTC), each with its plan, its approval and its end."""
+    later: sends after that time that are known
+    """
     return Report(
         name="interface-log",
         title=f"Interface log of {pair}",
@@ -51,8 +50,12 @@ def build(log: Interface, *, pair: str, since: date, as_of: date) -> Report:
             ),
             "Read back: the record was read again after the write and held against what was sent, field by field.",
             "A write without an approval ran in mode auto, within the limits of its pair, or is an exception.",
+            *(
+                [f"{counted(later, 'send')} after {last_of(log.last)}: --until lists what was sent later."]
+                * bool(later)
+            ),
         ),
-        parameters={"pair": pair, "from": since.isoformat(), "to": as_of.isoformat()},
+        parameters={"pair": pair, "from": log.first.date().isoformat(), "to": last_of(log.last)},
     )
 
 
