@@ -21,14 +21,16 @@ _POLICY = (
 )
 _SHORT = 22  # characters: a date, a code, a document number: on one line
 _LONG = 28  # characters: a name or a sentence: in a column of some width
+_SENTENCE = 36  # characters: a column for longer text is a line beneath each row, in a table of many columns
 _BROAD, _WIDE = 8, 11  # columns: more are printed across, and can be moved sideways on a screen
 
 
 def write(report: Report) -> str:
     """The whole page; all rows of all tables are on it."""
     title = _text(report.title)
-    broad = ' class="broad"' if any(len(t.columns) >= _BROAD for t in report.tables) else ""
-    tables = ["\n".join(_table(shown.filled(table), f"t{n}")) for n, table in enumerate(report.tables)]
+    filled = [shown.filled(t) for t in report.tables]
+    looks = ["broad"] * any(len(t.columns) >= _BROAD for t in report.tables) + ["spread"] * any(map(_wide, filled))
+    tables = ["\n".join(_table(table, f"t{n}")) for n, table in enumerate(filled)]
     first = shown.leading(report)
     body = [
         _header(report),
@@ -46,7 +48,7 @@ def write(report: Report) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{title}{of}</title><style>{_STYLE}</style></head>\n"
-        f"<body{broad}>\n" + "\n".join(part for part in body if part) + "\n</body></html>\n"
+        f"<body{_attribute(' '.join(looks))}>\n" + "\n".join(part for part in body if part) + "\n</body></html>\n"
     )
 
 
@@ -101,20 +103,53 @@ def _figure(chart: Chart) -> str:
 
 
 def _table(table: Table, anchor: str) -> Iterator[str]:
-    wide = " wide" if len(table.columns) > _WIDE else ""
+    told = _told(table)
+    kept = [n for n in range(len(table.columns)) if n not in told]
+    columns = [table.columns[n] for n in kept]
+    wide = " wide" if _wide(table) else ""
     yield f'<section class="page{wide}"><h2 id="{anchor}" dir="auto">{_text(table.title)}</h2>'
     if table.note:
         yield f'<p class="note">{_text(table.note)}</p>'
     if table.rows:
-        classes = [_class(column, n, table.rows) for n, column in enumerate(table.columns)]
+        classes = [_class(table.columns[n], n, table.rows) for n in kept]
         yield f'<div class="scroll" role="region" aria-labelledby="{anchor}" tabindex="0"><table>'
-        yield _head(table.columns, classes)
+        yield _head(columns, classes)
         yield "<tbody>"
-        yield from (_row(row, cells, table.columns, classes) for row, cells in shown.cells(table))
+        for row, cells in shown.cells(table):
+            beneath = _beneath(cells, table.columns, told, len(kept))
+            yield _row(row, [cells[n] for n in kept], columns, classes, leads=bool(beneath)) + beneath
         yield "</tbody></table></div>"
     else:
         yield "<p>Nothing to list.</p>"
     yield "</section>"
+
+
+def _wide(table: Table) -> bool:
+    return len(table.columns) - len(_told(table)) > _WIDE
+
+
+def _told(table: Table) -> tuple[int, ...]:
+    """The columns of sentences, where a table has so many that they would be narrow and its rows high."""
+    if len(table.columns) <= _WIDE:
+        return ()
+    return tuple(
+        n
+        for n, c in enumerate(table.columns)
+        if n
+        and c.kind == "text"
+        and (c.width or 0) >= _SENTENCE
+        and any(isinstance(t := r.cells[n], str) and len(t) > _SENTENCE for r in table.rows)
+    )
+
+
+def _beneath(cells: Sequence[str], columns: Sequence[Column], told: Sequence[int], across: int) -> str:
+    """The sentences of a row on a line beneath it, each with its column's name; "" where it has none."""
+    said = "".join(
+        f'<span dir="auto"><b>{_text(shown.title(columns[n].title))}</b> {escape(cells[n])}</span>'
+        for n in told
+        if cells[n]
+    )
+    return f'<tr class="told"><td colspan="{across}"><div>{said}</div></td></tr>\n' if said else ""
 
 
 def _class(column: Column, place: int, rows: Sequence[Row]) -> str:
@@ -143,7 +178,10 @@ def _head(columns: Sequence[Column], classes: Sequence[str]) -> str:
     return f"<thead>{f'<tr>{over}</tr>' if over else ''}<tr>{names}</tr></thead>"
 
 
-def _row(row: Row, cells: Sequence[str], columns: Sequence[Column], classes: Sequence[str]) -> str:
+def _row(
+    row: Row, cells: Sequence[str], columns: Sequence[Column], classes: Sequence[str], *, leads: bool = False
+) -> str:
+    """leads: a line that belongs to it follows"""
     out = []
     for n, (cell, column, kind) in enumerate(zip(cells, columns, classes, strict=True)):
         if column.kind in NUMBERS:
@@ -154,7 +192,8 @@ def _row(row: Row, cells: Sequence[str], columns: Sequence[Column], classes: Seq
             out.append(f'<th scope="row" dir="auto"{_attribute(kind)}>{escape(cell)}</th>')
         else:
             out.append(f'<td dir="auto"{_attribute(kind)}>{escape(cell)}</td>')
-    return f"<tr{'' if row.style == 'detail' else _attribute(row.style)}>{''.join(out)}</tr>\n"
+    kind = " ".join(["leads"] * leads + [row.style] * (row.style != "detail"))
+    return f"<tr{_attribute(kind)}>{''.join(out)}</tr>\n"
 
 
 def _sources(report: Report) -> str:

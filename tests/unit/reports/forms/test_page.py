@@ -145,6 +145,33 @@ def test_a_proof_shows_amounts_as_their_currency_has_them_and_words_where_it_is_
     assert "<td>erp: 2026-01-31</td>" in told, "words stand flush left"
 
 
+def test_sentences_of_a_table_of_many_columns_stand_beneath_their_row_and_make_it_no_higher():
+    long = "changed on the side that does not own it, and never agreed on"
+    columns = (
+        *(Column(f"c{n}", f"column {n}") for n in range(11)),
+        Column("cause", "cause", width=50),
+        Column("why", "why", width=40),
+    )
+    rows = (
+        Row((*"abcdefghijk", long, long.upper())),
+        Row((*"ABCDEFGHIJK", "short", "")),
+        Row(("Total", *[None] * 12), "total"),
+    )
+    written = page.write(replace(samples.empty(), tables=(Table("t", "T", columns, rows),)))
+    assert Read(written).rows[:6] == [
+        [f"Column {n}" for n in range(11)],
+        [*"abcdefghijk"],
+        [f"Cause {long}Why {long.upper()}"],
+        [*"ABCDEFGHIJK"],
+        ["Cause short"],
+        ["Total", *[""] * 10],
+    ]
+    assert ' class="page wide"' not in written, "eleven columns have room"
+    # A table of few columns has room for a sentence in a column of its own.
+    few = Table("t", "T", columns[-3:], (Row(("k", long, "x")),))
+    assert ["k", long, "x"] in Read(page.write(replace(samples.empty(), tables=(few,)))).rows
+
+
 def test_a_trend_of_one_point_is_not_drawn():
     one = Chart("t", "Trend", "trend", "EUR", (Bar("2026-01-31", D(1)),))
     assert "<figure>" not in page.write(replace(samples.empty(), charts=(one,)))
@@ -246,7 +273,8 @@ def test_a_comparison_is_shown_whole(result):
     rows = Read(written).rows
     assert not {"\u202e", "\x1b", "\x07"} & set(written)
     assert "eve\\u202e\\x07" in written
-    codes = [row[0].split(" ")[0] for row in rows if len(row) == len(report.tables[-1].columns)][1:]
+    listed = shown.filled(report.tables[-1])
+    codes = [row[0].split(" ")[0] for row in rows if len(row) == len(listed.columns) - 2][1:]
     assert codes == [d.code for d in result.discrepancies]
     assert '<td dir="auto" class="s">1,234,567.891</td>' in written, "what a ledger says, in groups, on one line"
     assert ".s,th.s{white-space:nowrap" in written
