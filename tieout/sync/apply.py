@@ -46,8 +46,9 @@ from tieout.model import (
     settlements,
 )
 from tieout.sync import schema
+from tieout.sync.agreement import answer_of
 from tieout.sync.book import own_share, standing
-from tieout.sync.confirm import answer_of, confirm
+from tieout.sync.confirm import confirm
 from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
 from tieout.sync.operations import NAME_TAKEN, Operation, OpKind, marker_for
 from tieout.sync.store import Tx, loads, new_id, stamp

@@ -15,8 +15,9 @@ from tieout.connectors import Connector, HandingOver, Observation, Strategy
 from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
+from tieout.sync.agreement import doubt, sent_of
 from tieout.sync.apply import candidates, send
-from tieout.sync.confirm import confirm, doubt, finish, sent_of
+from tieout.sync.confirm import confirm, finish
 from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
 from tieout.sync.overwritten import known, listed, lost
