@@ -64,7 +64,7 @@ def _undelayed(connection: Any, *_: Any) -> None:
 
 # Alembic takes forty milliseconds to make the tables of a state database, and thousands are made. The first of a process
 # is made by it; the next new ones in SQLite are copies of that one, as it was when it was new.
-_upgrade = store._upgrade
+_migrate = store.migrate
 _tables: list[sqlite3.Connection] = []
 
 
@@ -75,7 +75,7 @@ def _made_or_copied(engine: sa.Engine) -> None:
         if new and _tables:
             _tables[0].backup(found)
             return
-    _upgrade(engine)
+    _migrate(engine)
     if new:
         with closing(engine.raw_connection()) as held:
             made = sqlite3.connect(":memory:", check_same_thread=False)
@@ -83,7 +83,7 @@ def _made_or_copied(engine: sa.Engine) -> None:
             _tables.append(made)
 
 
-store._upgrade = _made_or_copied
+store.migrate = _made_or_copied
 
 
 @pytest.fixture

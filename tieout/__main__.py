@@ -5,14 +5,14 @@ import sys
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it in one line, also while it is still being loaded, and when pressed twice."""
-    said = "nothing had begun"
+    said = "interrupted; nothing had begun"
     try:
-        from tieout.cli import main as run  # noqa: PLC0415  Ctrl-C is met while it loads
+        from tieout import cli  # noqa: PLC0415  Ctrl-C is met while it loads
 
-        said = "nothing is half done: the next run goes on from here"
-        run()
+        said = cli.STOPPED
+        cli.main()
     except KeyboardInterrupt:
-        sys.stderr.write(f"\ninterrupted; {said}\n")
+        sys.stderr.write(f"\n{said}\n")
         sys.exit(130)
 
 

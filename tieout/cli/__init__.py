@@ -12,6 +12,9 @@ import click
 
 from tieout import __version__
 
+# How a command ends that Ctrl-C or the system stopped: its exit code, and its last line.
+INTERRUPTED = 130
+STOPPED = "interrupted; nothing is half done: the next run goes on from here"
 # name: (module, what `tieout --help` says of it)
 _COMMANDS = {
     "check": ("setup", "Check configuration, connections, flows, locks."),
@@ -88,8 +91,6 @@ def _tell_json(error: click.ClickException) -> None:
 
 def _interrupted() -> int:
     """Ctrl-C before a command had begun, or while it was loaded; click has ended the line that it was typed on."""
-    from tieout.cli.output import INTERRUPTED, STOPPED
-
     sys.stderr.write(f"{STOPPED}\n")
     return INTERRUPTED
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from tieout.cli import INTERRUPTED, STOPPED
 from tieout.jsontext import encode
 from tieout.plaintext import grid, hides, width
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # Exit codes, the gravest first: failed, a person must act, mend the set-up, temporary, differences.
 PRECEDENCE = (5, 4, 2, 3, 1, 0)
-INTERRUPTED = 130
-STOPPED = "interrupted; nothing is half done: the next run goes on from here"
 # Our own signs where a stream cannot carry them (a terminal or a log that is not UTF-8).
 _PLAIN = str.maketrans({"─": "-", "→": ">", "✓": "+", "✗": "x", "–": "-", "…": "...", "×": "x", "·": "-"})
 _CELL = 60

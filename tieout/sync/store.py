@@ -429,14 +429,15 @@ def upgrade(engine: Engine) -> None:
     Raises ConfigError for the state of a newer tieout.
     """
     with _UPGRADING:
-        _upgrade(engine)
+        migrate(engine)
 
 
 # Alembic hands the database to its migrations through names of its own module: one at a time.
 _UPGRADING = threading.Lock()
 
 
-def _upgrade(engine: Engine) -> None:
+def migrate(engine: Engine) -> None:
+    """Run the migrations that the database lacks. Not for two threads at once: `upgrade` sees to that."""
     from alembic import command  # noqa: PLC0415  slow to import, needed once
     from alembic.config import Config  # noqa: PLC0415
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
