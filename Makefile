@@ -1,4 +1,4 @@
-.PHONY: demo test check bench interop spark deep fuzz golden docs simulate torture setup clean
+.PHONY: demo test lint check bench interop spark deep fuzz golden docs simulate torture setup clean
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,11 +18,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check tieout tests benchmarks
 	$(BIN)/ruff check tieout tests benchmarks
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+check: lint
 	$(BIN)/python -m pytest -q tests/architecture
 
 bench: $(STAMP)
