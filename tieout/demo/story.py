@@ -407,7 +407,7 @@ def _look_on(tell: Telling, stage: Stage, files: dict[str, Path]) -> None:
     """Commands for what the demo leaves. Its systems have ended, so reports are of what tieout had read of them."""
     known = f"--as-of {MONTH_END} --known-on {stage.clock():%Y-%m-%d} --config {files['configuration']}"
     tell.say("  to look on:")
-    tell.say(f"    tieout discrepancies list --config {files['configuration']}")
+    tell.say(f"    tieout discrepancies list {stage.pair.name} --config {files['configuration']}")
     tell.say(f"    tieout report aging --pair {stage.pair.name} {known}")
     tell.say(f"    tieout report checklist --pair {stage.pair.name} {known}")
     tell.say(f"    tieout evidence verify {files['evidence']} --key {files['its key']}")
