@@ -167,10 +167,7 @@ def show(out: Out, id: str, config: str | None) -> None:
 
     ID may be shortened.
     """
-    _long_enough(id)
-    found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
-    if len({d["id"] for d in found}) != 1:
-        raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
+    found = _of_id(config, id)
     out.data({"discrepancies": found})
     for d in found:
         width = max(map(len, _COLUMNS))
@@ -192,10 +189,7 @@ def history(out: Out, id: str, config: str | None) -> None:
     from tieout.config import load
     from tieout.sync.history import stories
 
-    _long_enough(id)
-    found = {(d["pair"], d["id"]): d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)}
-    if len({known for _, known in found}) != 1:
-        raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
+    found = {(d["pair"], d["id"]): d for d in _of_id(config, id)}
     with opened(load(config)) as store:
         told = [s for pair, known in found for s in stories(store, pair, until=clock()) if s.id == known]
     out.data({"histories": [_told(s) for s in told]})
@@ -351,6 +345,15 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
         out.line(f"{one['id']}: {one['action']}, {one['state']}")
     would = "would be decided; nothing was kept" if dry_run else "decided"
     out.line(f"{counted(len(done), 'difference')} {would}; {counted(answers.left_alone, 'row')} without an action")
+
+
+def _of_id(config: str | None, id: str) -> list[dict[str, Any]]:
+    """The one difference that a shortened id names, once for each pair that has it. Raises ConfigError."""
+    _long_enough(id)
+    found = [d for d in _found(config, None, _STATES)[0] if d["id"].startswith(id)]
+    if len({d["id"] for d in found}) != 1:
+        raise ConfigError(f"{len(found) or 'no'} discrepancies match {id!r}", hint="see tieout discrepancies list")
+    return found
 
 
 def _shown(name: str, d: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ def apply(work: Work, operation: Operation, plan: str) -> None:
     if prepared is None:
         return
     record, before = prepared
-    send(work, wish(work, operation, plan, record, before), target, record, before)
+    send(work, intent_of(work, operation, plan, record, before), target, record, before)
 
 
 def prepare(work: Work, o: Operation, target: Target) -> tuple[AnyRecord, Observation | None] | None:
@@ -211,7 +211,7 @@ def too_much(record: AnyRecord, before: Observation | None, target: Target) -> s
     return ""
 
 
-def wish(work: Work, o: Operation, plan: str, record: AnyRecord, before: Observation | None) -> dict[str, Any]:
+def intent_of(work: Work, o: Operation, plan: str, record: AnyRecord, before: Observation | None) -> dict[str, Any]:
     """The row of an intent that is not stored yet."""
     request = canonical(as_json(record))
     return {
@@ -241,7 +241,7 @@ _BY_KEY = sa.select(schema.intent).where(schema.intent.c.key == sa.bindparam("ke
 
 
 def intend(work: Work, tx: Tx, row: dict[str, Any]) -> bool:
-    """Make the wish a row that says that it is being sent. False if it is open already."""
+    """Store an intent as being sent. False if it is stored already and not settled."""
     t = schema.intent
     key = row["key"]
     known = tx.one(_BY_KEY, key=key)
