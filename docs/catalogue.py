@@ -117,7 +117,7 @@ MEANING: dict[str, str] = {
     "1 · I11 a number is used once (only where `unique_numbers` asks). What is open, and what is applied beyond it, has codes of its own: "
     "`BALANCE_MISMATCH_INTERNAL`, `OVER_APPLIED`.",
     "NON_OVERLAP": "Two files cover different times: they have no day in common, or ten documents and more of one lie "
-    "a week and more before or behind all of the other's.",
+    "a week and more before or behind all of the other's; only documents that the other lacks count.",
     "ID_REPLACED": "The same document has another id than in the other export of the same system.",
     "STATUS_MISMATCH": "A mark that moves no money (such as *disputed*) differs.",
     "CUSTOMER_FIELD_DIFF": "Name, e-mail or another field of a customer differs.",

@@ -226,9 +226,11 @@ SELECT l.id AS left_id, r.id AS right_id FROM cmp_customer_match AS m
 JOIN cmp_customer_left AS l ON l.cid = m.left_cid JOIN cmp_customer_right AS r ON r.cid = m.right_cid
 WHERE l.ids = 1 AND r.ids = 1
 """
+# What the other extract holds under another date was not left out of it.
 _OUTSIDE = """
 SELECT count(*), min(posted), max(posted) FROM cmp_every_{side}
 WHERE counts AND (posted < CAST(? AS DATE) OR posted > CAST(? AS DATE))
+  AND rid NOT IN (SELECT {side}_rid FROM cmp_match)
 """
 _STATED = """
 SELECT (SELECT count(ar_account) FROM {side}_details), (SELECT count(tax_codes) FROM {side}_details),

@@ -307,6 +307,13 @@ def test_a_few_days_and_a_few_documents_more_are_no_other_period():
     assert "NON_OVERLAP" not in codes(compared([*LEFT, *left[14:]], [*RIGHT, *right[2:14]]))
 
 
+def test_documents_that_are_only_dated_otherwise_are_no_other_period():
+    """An extract that holds them, under whatever date, left nothing out."""
+    left, right = both(*month(1))
+    late = [r.model_copy(update={"posted": date(2026, 3, 1), "issued": date(2026, 3, 1)}) for r in right[3:]]
+    assert codes(compared(left, [*right[:3], *late], extracts=True)) == {"DATE_DIFF": len(late)}
+
+
 def test_a_code_of_one_ledger_never_moves_a_total():
     for code in OF_ONE:
         assert CODES[code].class_ in ("N", "Z"), code
