@@ -194,8 +194,9 @@ SELECT d.rid AS rowid, d.* EXCLUDE (rid, nth, customer_name_key, customer_key)
        REPLACE (CASE WHEN d.nth > 1 THEN d.id || '#' || d.nth ELSE d.id END AS id),
        p.name_key AS customer_name_key, p.number_key AS customer_key
 FROM (SELECT *, row_number() OVER (PARTITION BY kind, id ORDER BY rid) AS nth FROM {side}_documents) AS d
-LEFT JOIN (SELECT id, max(name_key) AS name_key, max(number_key) AS number_key FROM {side}_parties GROUP BY id) AS p
-  ON p.id = coalesce(d.customer, d.customer_name)
+LEFT JOIN (SELECT id, name, max(name_key) AS name_key, max(number_key) AS number_key FROM {side}_parties
+           GROUP BY id, name) AS p
+  ON p.id = coalesce(d.customer, d.customer_name) AND p.name IS NOT DISTINCT FROM d.customer_name
 """
 
 

@@ -231,11 +231,12 @@ def parties(con: Connection) -> Parties:
             f"CREATE OR REPLACE TEMP VIEW cmp_rows_{side} AS SELECT {'' if has else 'rowid AS rid, '}* "
             f"FROM {side}_documents"
         )
-        stated_by = f"SELECT * FROM {side}_parties" if has else _OF_DOCUMENTS.format(side=side)
-        con.execute(_STATED_PARTY.format(side=side, of_documents=stated_by))
+        con.execute(_STATED_PARTY.format(side=side, of_documents=_of_documents(side, numbered=has)))
         con.execute(_CUSTOMER.format(side=side))
     stated = con.execute(_STATED).fetchall()[0]
     left, right = (dict(zip(_ASKED, half, strict=True)) for half in (stated[: len(_ASKED)], stated[len(_ASKED) :]))
+    if left["renamed"] or right["renamed"]:
+        _agree_on_names(con, numbered)
     matched = _match_customers(con, left, right)
     for side in SIDES:
         con.execute(_WHO.format(side=side))
@@ -252,6 +253,22 @@ def parties(con: Connection) -> Parties:
         comparable and by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, matched),
         documents,
     )
+
+
+def _of_documents(side: str, *, numbered: bool) -> str:
+    return f"SELECT * FROM {side}_parties" if numbered else _OF_DOCUMENTS.format(side=side)
+
+
+def _agree_on_names(con: Connection, numbered: Sequence[bool]) -> None:
+    """Let customers of one number, whose name is typed in several ways, have one that both ledgers give that number."""
+    named = [
+        _NAMED.format(side=side, of_documents=_of_documents(side, numbered=has))
+        for side, has in zip(SIDES, numbered, strict=True)
+    ]
+    con.execute(_NAME.format(left=named[0], right=named[1]))
+    for side in SIDES:
+        con.execute(_SAME_NAME.format(side=side))
+        con.execute(_CUSTOMER.format(side=side))
 
 
 def _stated(con: Connection, side: str) -> dict[str, int]:
@@ -399,7 +416,7 @@ SELECT p.*, CASE WHEN p.link IS NOT NULL THEN 'l:' || p.link
                  WHEN p.name_key IS NOT NULL THEN 'n:' || p.name_key
                  ELSE 'i:' || p.id END AS cid
 FROM (SELECT id, max(name) AS name, max(name_key) AS name_key, max(number) AS number, max(number_key) AS number_key,
-             max(tax_id) AS tax_id, max(email) AS email, max(link) AS link
+             max(tax_id) AS tax_id, max(email) AS email, max(link) AS link, count(DISTINCT name_key) AS names
       FROM (SELECT id, name, name_key, number, number_key, tax_id, email, link FROM {side}_customers
             UNION ALL
             SELECT id, name, name_key, CAST(NULL AS VARCHAR), number_key, CAST(NULL AS VARCHAR),
@@ -412,11 +429,29 @@ SELECT DISTINCT coalesce(customer, customer_name) AS id, customer_name AS name, 
        customer_key AS number_key, customer_link AS link
 FROM {side}_documents WHERE coalesce(customer, customer_name) IS NOT NULL
 """
+_NAMED = """
+SELECT number_key, name_key, max(name) AS name FROM (
+  SELECT number_key, name_key, name FROM {side}_customers
+  UNION ALL SELECT number_key, name_key, name FROM ({of_documents}) AS d) AS n GROUP BY number_key, name_key
+"""
+_NAME = """
+CREATE OR REPLACE TEMP TABLE cmp_name AS
+SELECT l.number_key, l.name_key, l.name AS left_name, r.name AS right_name
+FROM (SELECT number_key, max(name_key) AS name_key FROM (
+        SELECT l.number_key, l.name_key FROM ({left}) AS l JOIN ({right}) AS r
+          ON l.number_key = r.number_key AND l.name_key = r.name_key) AS b GROUP BY number_key) AS o
+JOIN ({left}) AS l ON l.number_key = o.number_key AND l.name_key = o.name_key
+JOIN ({right}) AS r ON r.number_key = o.number_key AND r.name_key = o.name_key
+"""
+_SAME_NAME = """
+UPDATE cmp_stated_{side} AS t SET name_key = s.name_key, name = s.{side}_name FROM (
+  SELECT number_key, name_key, left_name, right_name FROM cmp_name) AS s WHERE s.number_key = t.number_key
+"""
 _CUSTOMER = """
 CREATE OR REPLACE TEMP TABLE cmp_customer_{side} AS
 SELECT cid, min(id) AS id, count(*) AS ids, min(name) AS name, min(name_key) AS name_key, min(number) AS number,
        min(number_key) AS number_key, min(lower(regexp_replace(tax_id, '[^0-9A-Za-z]', '', 'g'))) AS tax_key,
-       min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link
+       min(tax_id) AS tax_id, min(lower(trim(email))) AS email, min(link) AS link, max(names) AS names
 FROM cmp_stated_{side} GROUP BY cid
 """
 _WHO = """
@@ -446,9 +481,13 @@ CUSTOMER_RUNGS: tuple[tuple[str, tuple[str, ...], str, str, str], ...] = (
     # Two of one name whose tax numbers are both known and differ are two.
     ("name", ("name_key",), "name_key", f"AND {_ONE_TAXPAYER}", "TRUE"),
 )
-# What each side states of its customers, and how many of them have several ids.
+# What each side states of its customers, and how many of them have several ids, or ids with several names.
 _KEYS = ("cid", "link", "number_key", "name_key", "tax_key")
-_ASKED = {**{k: f"count({k})" for k in _KEYS}, "again": "count(CASE WHEN ids > 1 THEN 1 END)"}
+_ASKED = {
+    **{k: f"count({k})" for k in _KEYS},
+    "again": "count(CASE WHEN ids > 1 THEN 1 END)",
+    "renamed": "count(CASE WHEN names > 1 THEN 1 END)",
+}
 _STATED = "SELECT * FROM " + " CROSS JOIN ".join(
     f"(SELECT {', '.join(f'{ask} AS {s[0]}_{name}' for name, ask in _ASKED.items())} FROM cmp_customer_{s}) AS {s[0]}"
     for s in SIDES

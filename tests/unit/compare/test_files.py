@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+import duckdb
 import pytest
 
 from tests.ledgers import JAN31, D
@@ -51,3 +52,29 @@ def test_a_file_that_does_not_fit_its_profile_is_an_error_that_names_it(files, t
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ProfileError, match=r"other\.csv"):
         compare.compare_files(files[0], "documents", tmp_path / "other.csv", "documents")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_customer_whose_name_was_typed_in_several_ways_stays_one_customer(tmp_path, form):
+    """What a number is called is what any of its documents says; that one of them is missing changes nothing of it."""
+    rows = [
+        "invoice,1,9,Acme systems,2026-01-05,,EUR,10.00,0.00",
+        "invoice,2,9,Acme llc,2026-01-06,,EUR,20.00,0.00",
+        "invoice,3,9,Acme co,2026-01-07,,EUR,30.00,0.00",
+        # Another customer of a name that the first one has, too.
+        "invoice,4,8,Acme llc,2026-01-08,,EUR,40.00,0.00",
+        "invoice,5,7,Acme systems,2026-01-08,,EUR,50.00,0.00",
+    ]
+    for name, some in (("left", rows), ("right", rows[1:])):
+        (tmp_path / f"{name}.csv").write_text(HEAD + "\n".join(some) + "\n", encoding="utf-8")
+        with duckdb.connect() as con:
+            con.execute(
+                "COPY (SELECT number AS id, kind, number, customer, customer AS customer_number, name AS customer_name, "
+                "CAST(date AS DATE) AS issued, currency, "
+                f"CAST(amount AS DECIMAL(18,2)) AS total FROM read_csv('{tmp_path / name}.csv', all_varchar=true)) "
+                f"TO '{tmp_path / name}.parquet' (FORMAT parquet)"
+            )
+    by = "documents" if form == "csv" else None
+    result = compare.compare_files(tmp_path / f"left.{form}", by, tmp_path / f"right.{form}", by)
+    assert [(d.code, d.left) for d in result.discrepancies if d.kind != "customer"] == [("MISSING_IN_B", "1")]
+    assert [d.code for d in result.discrepancies if d.kind == "customer"] == []
