@@ -8,11 +8,13 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_compare_bridge import AS_OF, ledger_pair
 
-from tests.deep import examples
+from tests.deep import DEEP, examples
+from tests.ledgers import credit, customer, invoice, payment
 from tieout.compare.base import ONE_RATE, ROUNDED, in_base
 from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.mapping.balances import effect
@@ -95,35 +97,53 @@ def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_
     )
 
 
-def test_the_bridge_in_base_currency_closes_over_tens_of_thousands_of_documents_and_every_kind_of_difference():
-    """One pair of ledgers, drawn once: each fault of each kind many times, five currencies, rates that differ or lack."""
-    from tests.ledgers import credit, customer, invoice, payment
-
-    chance = random.Random(20260131)
-    people = [customer(f"C{n}", f"Name {n}", f"{n}") for n in range(200)]
-    left, right = list(people), list(people)
-    rates = {"USD": "1", "EUR": "1.0837", "GBP": "1.2911", "JPY": "0.00671", "KWD": "3.2541"}
-    for n in range(10_000):
-        currency = chance.choice([*rates])
-        kind = chance.choice([invoice, invoice, credit, payment])
-        number = {"reference": f"N{n}"} if kind is payment else {"number": f"N{n}"}
-        on = f"2026-01-{chance.randint(1, 28):02}"
-        rate = D(rates[currency]) if chance.random() < 0.97 else None
-        amount = D(chance.randint(1, 999_999)) / (1 if currency == "JPY" else 100)
-        doc = kind(f"I{n}", f"C{n % 200}", str(amount), on, currency=currency, exchange_rate=rate, **number)
-        left.append(doc)
-        right += broken(doc, chance)
-    both = compared(left, right, date(2026, 1, 20))
+@pytest.mark.parametrize("seed", range(50 if DEEP else 1))
+def test_the_bridge_in_base_currency_closes_over_thousands_of_documents_and_every_kind_of_difference(seed):
+    """Each kind of fault many times, five currencies, rates that differ or lack; a million documents in `make deep`."""
+    chance = random.Random(20260131 + seed)
+    left, right = drawn(chance, 10_000 if DEEP else 5_000)
+    day = None if seed % 3 == 1 else date(2026, 1, 20)
+    both = compared(left, right, day)
     based = in_base(both, "USD")
-    for currency in rates:
+    assert {*RATE_OF} < {*both.result.bridge}
+    for currency, bridge in both.result.bridge.items():
         assert based.remainder(currency) == 0
-        assert both.result.bridge[currency].remainder == 0
-    codes = {p.code for p in based.parts}
+        assert bridge.remainder == 0
+    assert Counter((d.code, d.delta, d.currency) for d in both.result.discrepancies) == Counter(
+        (MIRROR.get(d.code, d.code), -d.delta, d.currency) for d in both.swapped.discrepancies
+    )
+    codes = {p.code for p in based.parts} | {*both.result.by_code}
     assert codes >= {
-        "MISSING_IN_B", "PAYMENT_MISSING", "DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED", "VOID_VS_OPEN", "CUTOFF",
-        "AMOUNT_NET", "PAYMENT_AMOUNT", "CURRENCY_MISMATCH", "FX_RATE", ONE_RATE, ROUNDED, "DRAFT_VS_POSTED",
+        "MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "DUPLICATE_WITHIN_LEDGER", "PAYMENT_DUPLICATED",
+        "VOID_VS_OPEN", "AMOUNT_NET", "PAYMENT_AMOUNT", "CURRENCY_MISMATCH", "FX_RATE", ONE_RATE, ROUNDED,
+        "DRAFT_VS_POSTED", "TAX_AMOUNT", "AMOUNT_SIGN", "NUMBER_MISMATCH", "CUSTOMER_MISMATCH", "PAID_VS_OPEN",
+        "CUTOFF" if day else "DATE_DIFF",
     }, codes  # fmt: skip
     assert based.unrated
+
+
+RATE_OF = {"USD": "1", "EUR": "1.0837", "GBP": "1.2911", "JPY": "0.00671", "KWD": "3.2541"}
+
+
+def drawn(chance, many):
+    """Two ledgers of so many documents, the right one a damaged copy. Some numbers and amounts are not used once only."""
+    people = [customer(f"C{n}", f"Name {n}", f"{n}") for n in range(50)]
+    left, right = list(people), list(people)
+    for n in range(many):
+        currency = chance.choice([*RATE_OF])
+        kind = chance.choice([invoice, invoice, credit, payment])
+        number = f"N{n}" if chance.random() < 0.7 else chance.choice([f"N{n // 200}", None])
+        on = f"2026-01-{chance.randint(1, 28):02}"
+        rate = D(RATE_OF[currency]) if chance.random() < 0.97 else None
+        amount = D(chance.randint(1, 999_999)) if chance.random() < 0.9 else D(chance.randint(1, 9)) * 10_000
+        amount = amount / {"JPY": 1, "KWD": 1000}.get(currency, 100)
+        more = {"reference": number} if kind is payment else {"number": number}
+        more |= {"currency": currency, "exchange_rate": rate}
+        doc = kind(f"I{n}", f"C{n % 50}", str(amount), on, **more)
+        left.append(doc)
+        right += broken(doc, chance)
+    chance.shuffle(right)
+    return left, right
 
 
 def broken(doc, chance):
@@ -136,12 +156,18 @@ def broken(doc, chance):
         return []
     if luck < 0.76:
         return [doc, doc.model_copy(update={"ref": doc.ref.model_copy(update={"id": doc.ref.id + "d"})})]
-    for fault in chance.sample(
-        ["amount", "rate", "no rate", "void", "draft", "late", "currency"], chance.choice([1, 1, 2])
-    ):
+    faults = chance.sample(FAULTS, chance.choice([1, 1, 2]))
+    if "sign" in faults and doc.entity == "invoice":
+        more = {"number": doc.number, "currency": doc.currency, "exchange_rate": doc.exchange_rate}
+        doc = credit(doc.ref.id, doc.customer, str(doc.total), doc.posted.isoformat(), **more)
+    for fault in faults:
+        amount = "amount" if cash else "total"
         if fault == "amount":
-            more = doc.amount if cash else doc.total
-            new |= {"amount" if cash else "total": more + chance.choice([1, 5, 250])}
+            new |= {amount: getattr(doc, amount) + chance.choice([1, 5, 250])}
+        if fault == "tax" and not cash:
+            new |= {"total": new.get("total", doc.total) + 2, "tax": doc.tax + 2}
+        if fault == "settled" and doc.entity == "invoice":
+            new |= {"settled_on": doc.posted}
         new |= {
             "rate": {"exchange_rate": doc.exchange_rate and doc.exchange_rate + D("0.01")},
             "no rate": {"exchange_rate": None},
@@ -149,8 +175,15 @@ def broken(doc, chance):
             "draft": {"state": "draft"},
             "late": {"posted": date(2026, 2, 3)},
             "currency": {"currency": "CHF"},
+            "number": {"reference" if cash else "number": f"X{chance.randint(1, 999_999)}"},
+            "customer": {"customer": f"C{chance.randrange(50)}"},
         }.get(fault, {})
     return [type(doc).model_validate(doc.model_dump() | new)]
+
+
+FAULTS = (
+    "amount", "tax", "sign", "rate", "no rate", "void", "draft", "late", "currency", "number", "customer", "settled",
+)  # fmt: skip
 
 
 def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_preferring_a_side():
