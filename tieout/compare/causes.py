@@ -94,8 +94,7 @@ def _seen(
         case "PAYMENT_DUPLICATED" if "applied_twin" in clue:
             return f"both ledgers hold it unapplied beside the equal, applied {clue['applied_twin']}"
         case "PAYMENT_DUPLICATED" | "DUPLICATE_WITHIN_LEDGER":
-            twin = f"equal to {clue['twin']} in the same ledger, which has its counterpart" if "twin" in clue else ""
-            return f"{twin}; without a number it may also be a second one" if twin and "unsure" in clue else twin
+            return _twin(clue)
         case "UNAPPLIED_CASH" | "APPLICATION_MISSING" if "grouped" in clue:
             there, here = names if clue["grouped"] == "left" else (names[1], names[0])
             return (
@@ -139,6 +138,17 @@ def _seen(
             return f"tax {_money(clue['left_tax'], currency)} against {_money(clue['right_tax'], currency)}"
         case _:
             return ""
+
+
+def _twin(clue: Clue) -> str:
+    """Of a document that stands in its ledger once more."""
+    if "twin" not in clue:
+        return ""
+    of = f" of {clue['dated']}" if "dated" in clue else ""
+    said = f"equal to {clue['twin']}{of} in the same ledger, which has its counterpart"
+    if of:
+        return f"{said}, but for the date; where numbers recur it may also be a second one"
+    return f"{said}; without a number it may also be a second one" if "unsure" in clue else said
 
 
 def _several(

@@ -300,6 +300,7 @@ def _weaker(con: Connection, free: Free, strong: tuple[Rung, ...]) -> None:
     if free.doubled:
         _climb(con, free, AMOUNT)
     _climb(con, free, WEAK)
+    _duplicates(con, free, on=_ANY_DAY, single=True)
     _parts(con, free, several.BY_DAY)
 
 
@@ -457,11 +458,20 @@ def _sql(rung: Rung, free: Free) -> str:
             WHERE {rung.on}) AS c WHERE ln = 1 AND rn = 1"""
 
 
-def _duplicates(con: Connection, free: Free) -> None:
-    """Set aside each free row whose twin in its own ledger is matched: equal, dates up to NEAR_DAYS apart.
+# A twin of one day, or nearly so: a number on both must be equal; rows without one need the same day, payments only a
+# near one. A payment that is only stated is of its own invoice, and nobody's twin.
+_NEAR_DAY = f"""abs(datediff('day', t.issued, f.issued)) <= {NEAR_DAYS}
+  AND (t.number_key = f.number_key OR (f.number_key IS NULL AND t.number_key IS NULL
+                                       AND (t.issued = f.issued OR f.kind = 'payment')
+                                       AND (f.kind <> 'payment' OR f.concerns IS NULL)))"""
+# One of any day: what was entered again under its number, where that does not recur.
+_ANY_DAY = "t.number_key = f.number_key AND f.kind <> 'payment' AND t.due_by"
 
-    A number on both must be equal; rows without one need the same day, payments only a near one. A payment that is
-    only stated is of its own invoice, and nobody's twin.
+
+def _duplicates(con: Connection, free: Free, *, on: str = _NEAR_DAY, single: bool = False) -> None:
+    """Set aside each free row whose twin in its own ledger is matched: equal in kind, customer and amount.
+
+    on: what else holds of a twin, the row `t` · single: only where there is one twin
     """
     for side in SIDES:
         if not free.of(side):
@@ -470,12 +480,9 @@ def _duplicates(con: Connection, free: Free) -> None:
             f"""INSERT INTO cmp_dup
                 SELECT '{side}', f.rid, min(t.rid) FROM cmp_free_{side} AS f
                 JOIN cmp_{side} AS t ON t.kk = f.kk AND t.who = f.who AND t.currency = f.currency AND t.total = f.total
-                  AND abs(datediff('day', t.issued, f.issued)) <= {NEAR_DAYS}
-                  AND (t.number_key = f.number_key OR (f.number_key IS NULL AND t.number_key IS NULL
-                                                       AND (t.issued = f.issued OR f.kind = 'payment')
-                                                       AND (f.kind <> 'payment' OR f.concerns IS NULL)))
+                  AND {on}
                 JOIN cmp_match AS m ON m.{side}_rid = t.rid
-                GROUP BY f.rid"""
+                GROUP BY f.rid{" HAVING count(*) = 1" if single else ""}"""
         ).fetchall()
         if doubled[0][0]:
             free.take(con, side, f"SELECT rid FROM cmp_dup WHERE side = '{side}'")

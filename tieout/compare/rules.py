@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tieout.compare import several
-from tieout.compare.match import BASE_ID, Free
+from tieout.compare.match import BASE_ID, NEAR_DAYS, Free
 from tieout.compare.pairs import occurring, unequal
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection, Parties
@@ -317,7 +317,7 @@ SELECT CASE WHEN {code} <> 'OUT_OF_SCOPE' THEN {code}
        b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
        concat_ws(chr(31), 'twin=' || replace({twin_name}, chr(31), ' '),
                  'concerns=' || replace(b.concerns, chr(31), ' '),
-                 CASE WHEN {twin} IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END)
+                 CASE WHEN {twin} IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END, {twin_day})
 FROM cmp_{side} AS b{joined}
 WHERE b.rid IN (SELECT rid FROM {free}){others}
   AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR {code} <> 'OUT_OF_SCOPE')
@@ -326,6 +326,10 @@ WHERE b.rid IN (SELECT rid FROM {free}){others}
 _TWINS = """
 LEFT JOIN cmp_dup AS d ON d.side = '{side}' AND d.rid = b.rid
 LEFT JOIN cmp_{side} AS t ON t.rid = d.twin"""
+_TWIN_DAY = (
+    f"CASE WHEN abs(datediff('day', t.issued, b.issued)) > {NEAR_DAYS} "
+    "THEN concat_ws(chr(31), 'unsure=1', 'dated=' || CAST(t.issued AS VARCHAR)) END"
+)
 _EXPLAINED = """
 LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id"""
 
@@ -347,6 +351,7 @@ def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: b
             code="x.code" if explained else _NOTHING,
             twin="d.twin" if free.doubled else _NOTHING,
             twin_name="coalesce(t.number, t.id)" if free.doubled else _NOTHING,
+            twin_day=_TWIN_DAY if free.doubled else _NOTHING,
             joined=(_TWINS if free.doubled else "").format(side=side)
             + (_EXPLAINED if explained else "").format(side=side),
             free=free.name(side) + gone,

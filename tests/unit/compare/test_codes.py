@@ -209,6 +209,21 @@ def test_repeated_keys_never_multiply_rows():
     assert result.by_code == {"DUPLICATE_WITHIN_LEDGER": {"count": 19, "delta": {"USD": D(-190)}}}
 
 
+def test_what_was_entered_again_under_its_number_on_another_day_is_supposed_to_be_a_double():
+    left, right = [*BASE_L, inv("L")], [*BASE_R, inv("R"), invoice("R2", "a", "100", "2026-01-25", number="INV-1")]
+    (found,) = compared(left, right, as_of=JAN31).discrepancies
+    assert (found.code, found.right, found.delta, found.confirmed) == ("DUPLICATE_WITHIN_LEDGER", "R2", 100, False)
+    assert "equal to INV-1 of 2026-01-10 in the same ledger, which has its counterpart, but for the date" in found.cause
+    # A number that recurs tells nothing; one that the other ledger has under another number is no double.
+    rent = [invoice(f"R{n}", "a", "100", f"2026-01-{n:02d}", number="RENT") for n in (3, 12, 24)]
+    paid = [invoice(f"L{n}", "1", "100", f"2026-01-{n:02d}", number="RENT") for n in (3, 12)]
+    assert codes(compared([*BASE_L, *paid], [*BASE_R, *rent], as_of=JAN31)) == {"MISSING_IN_A": 1}
+    other = invoice("L2", "1", "100", "2026-01-25", number="INV-2")
+    assert codes(compared([*left, other], right, as_of=JAN31)) == {"NUMBER_MISMATCH": 1}
+    # What is dated after the day says nothing of it.
+    assert codes(compared(left, [*right[:-2], right[-1]], as_of=day("2026-01-12"))) == {"CUTOFF": 1}
+
+
 def test_what_is_written_on_its_payer_and_on_the_debtor_is_said_to_be_so():
     left = [
         *BASE_L,
