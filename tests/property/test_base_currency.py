@@ -187,8 +187,6 @@ FAULTS = (
 
 
 def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_preferring_a_side():
-    from tests.ledgers import customer, invoice
-
     people = [customer("1", "Ada", "1")]
     left = [*people, invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))]
     right = [*people, invoice("I1", "1", "90.01", "2026-01-02", currency="EUR", exchange_rate=D("1.20"))]
@@ -203,8 +201,6 @@ def test_an_amount_and_a_rate_that_differ_on_one_document_are_split_without_pref
 
 
 def test_a_voided_document_takes_its_whole_base_amount_whatever_its_rate():
-    from tests.ledgers import customer, invoice
-
     people = [customer("1", "Ada", "1")]
     bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))
     void = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.20"), voided_on=date(2026, 1, 2))
@@ -213,8 +209,6 @@ def test_a_voided_document_takes_its_whole_base_amount_whatever_its_rate():
 
 
 def test_a_pair_of_which_one_side_states_no_rate_is_said_to_be_one():
-    from tests.ledgers import customer, invoice
-
     people = [customer("1", "Ada", "1")]
     bill = invoice("I1", "1", "100", "2026-01-02", currency="EUR", exchange_rate=D("1.10"))
     bare = invoice("I1", "1", "100", "2026-01-02", currency="EUR")
@@ -222,3 +216,24 @@ def test_a_pair_of_which_one_side_states_no_rate_is_said_to_be_one():
     [part] = based.parts
     assert (part.code, part.amount, [d.side for d in based.unrated]) == (ONE_RATE, D("-110.00"), ["right"])
     assert based.remainder("EUR") == 0
+
+
+def test_documents_of_two_currencies_that_could_be_each_other_are_in_the_base_bridge_of_both():
+    people = [customer("1", "Ada", "1")]
+
+    def bills(side, *some):
+        more = {"number": "N", "exchange_rate": D("1.10")}
+        return [
+            *people,
+            *(invoice(f"{side}{n}", "1", a, "2026-01-02", currency=c, **more) for n, (a, c) in enumerate(some)),
+        ]
+
+    left, right = bills("L", ("100", "EUR"), ("110", "EUR")), bills("R", ("120", "EUR"), ("130", "CHF"))
+    both = compared(left, right, None)
+    assert {d.code for d in both.result.discrepancies} == {"AMBIGUOUS_MATCH"}
+    based = in_base(both, "USD")
+    assert {(p.code, p.currency, p.amount) for p in based.parts} == {
+        ("AMBIGUOUS_MATCH", "EUR", D("-99.00")),
+        ("AMBIGUOUS_MATCH", "CHF", D("143.00")),
+    }
+    assert (based.remainder("EUR"), based.remainder("CHF")) == (0, 0)

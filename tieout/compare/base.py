@@ -15,6 +15,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from tieout.compare.codes import ORDER
 from tieout.compare.ledgers import Cluster, Compared, Placed
 from tieout.compare.result import Discrepancy
+from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, exponent
 
 # Kinds of difference that only base currency has.
@@ -27,6 +28,7 @@ _SHARING = frozenset({
     "FX_REALIZED", "PAID_VS_OPEN", "ROUNDING", "TAX_INCLUSIVE_CONFUSION", *RATES,
 })  # fmt: skip
 _EXACT = Context(prec=100)
+Group = tuple[str | None, str | None, str | None]  # the ids of each side, and their currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ def in_base(compared: Compared, base: str) -> Based:
 def _in_base(compared: Compared, base: str) -> Based:
     unit = Decimal(1).scaleb(-exponent(base))
     of_document: dict[tuple[str, str, str], list[Discrepancy]] = defaultdict(list)
-    of_group: dict[tuple[str | None, str | None], list[Discrepancy]] = defaultdict(list)
+    of_group: dict[Group, list[Discrepancy]] = defaultdict(list)
     for d in compared.result.discrepancies:
         if d.field in ("parts", "candidates"):
-            of_group[d.left, d.right].append(d)
+            of_group[d.left, d.right, d.currency].append(d)
         elif d.left is not None:
             of_document["left", d.kind, d.left].append(d)
         elif d.right is not None:
@@ -114,14 +116,21 @@ def _rounded(amount: Decimal, unit: Decimal) -> Decimal:
 def _listed(
     cluster: Cluster,
     of_document: Mapping[tuple[str, str, str], list[Discrepancy]],
-    of_group: Mapping[tuple[str | None, str | None], list[Discrepancy]],
+    of_group: Mapping[Group, list[Discrepancy]],
 ) -> list[Discrepancy]:
     """The discrepancies of a cluster, in the order of precedence."""
     if cluster.how == "undecided":
-        found = of_group.get((_joined(cluster.side("left")), _joined(cluster.side("right"))), [])
+        found = [d for group in _groups(cluster) for d in of_group.get(group, ())]
     else:
         found = [d for p in cluster.documents for d in of_document.get((p.side, p.kind, p.id), ())]
     return sorted({d.id: d for d in found}.values(), key=lambda d: (ORDER.get(d.code, len(ORDER)), d.id))
+
+
+def _groups(cluster: Cluster) -> Iterable[Group]:
+    """As what documents that are not decided are listed: once for each of their currencies."""
+    for currency in dict.fromkeys(d.currency for d in cluster.documents):
+        left, right = (_joined(d for d in cluster.documents if (d.side, d.currency) == (s, currency)) for s in SIDES)
+        yield left, right, currency
 
 
 def _joined(documents: Iterable[Placed]) -> str | None:

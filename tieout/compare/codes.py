@@ -390,7 +390,7 @@ ORDER = {code: place for place, code in enumerate([*CODES, *OF_SYNC])}
 UNTRACED = "UNTRACED_TIE_OUT"  # what a system states and no document of it shows
 EXPLAINING = frozenset({"SYNC_IN_FLIGHT", "SYNC_BLOCKED", "PERIOD_LOCKED", "OUT_OF_SCOPE"})
 MONEY_FIELDS = frozenset(
-    {"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied", "subtotal", "fx_realized"}
+    {"total", "net", "tax", "open", "amount", "applied", "balance", "unapplied", "subtotal", "discount", "fx_realized"}
 )
 
 
