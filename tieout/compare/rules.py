@@ -138,7 +138,8 @@ FROM (
 _ROUNDS = """
 live AND settle = 0 AND d <> 0 AND abs(d) <= CAST(? AS DECIMAL(38,6))
  AND sum(CASE WHEN settle = 0 AND abs(d) <= CAST(? AS DECIMAL(38,6)) THEN abs(d) ELSE 0 END)
-     OVER (PARTITION BY l_currency ORDER BY abs(d), l_id, r_id ROWS UNBOUNDED PRECEDING) <= CAST(? AS DECIMAL(38,6))
+     OVER (PARTITION BY l_currency ORDER BY abs(d), least(l_id, r_id), greatest(l_id, r_id)
+           ROWS UNBOUNDED PRECEDING) <= CAST(? AS DECIMAL(38,6))
 """
 _AMOUNT_PARTS = (
     _INTO

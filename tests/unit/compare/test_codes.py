@@ -331,6 +331,19 @@ def test_rounding_policy_moves_and_never_hides():
     }
 
 
+def test_which_differences_a_rounding_policy_takes_does_not_depend_on_the_sides():
+    """The limit of all leaves room for one of two that are equally small."""
+    left = [inv("L", "100", number="A"), invoice("L2", "1", "200", "2026-01-10", number="B")]
+    right = [inv("R", "200.01", number="B"), invoice("R2", "a", "100.01", "2026-01-10", number="A")]
+    policy = compare.Rounding(per_document=D("0.01"), total=D("0.01"))
+    forth = compared([*BASE_L, *left], [*BASE_R, *right], rounding=policy)
+    back = compared([*BASE_R, *right], [*BASE_L, *left], rounding=policy)
+    assert codes(forth) == {"ROUNDING": 1, "AMOUNT_NET": 1}
+    assert {(d.code, d.left, d.right) for d in forth.discrepancies} == {
+        (d.code, d.right, d.left) for d in back.discrepancies
+    }
+
+
 def test_a_customer_under_two_names_is_said_once():
     left = [customer("9", "Old Name"), *(invoice(f"L{n}", "9", f"{n}0", "2026-01-10") for n in range(1, 4))]
     right = [
