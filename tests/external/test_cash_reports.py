@@ -20,7 +20,7 @@ from tieout.reports.cash.paying import day
 from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import Suggestion, suggest
 from tieout.reports.cash.worklist import build as worklist
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 PROFILES = Path(__file__).parent / "profiles"
 IBM = ("ar/ibm_watson/pthiagu2__WA_AR.csv", "ibm-mdy"), ("ar/ibm_watson/pedroteles__WA_AR.csv", "ibm-dmy")
@@ -42,7 +42,7 @@ def _read(path: Path, profile: str) -> Books:
 
 
 def found(records: list[AnyRecord], as_of: date) -> list[Suggestion]:
-    return suggest(day(Ledger(Books(name="erp", records=records, source={})), as_of), Caps())
+    return suggest(day(Subledger(Books(name="erp", records=records, source={})), as_of), Caps())
 
 
 def told(suggestions: list[Suggestion], truth: dict[str, set[str]]) -> Counter[str]:

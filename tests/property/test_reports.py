@@ -18,7 +18,7 @@ from tieout.mapping.balances import open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, PostingState, Share
 from tieout.reports import Books, layout
 from tieout.reports.forms import plain, text
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 from tieout.reports.receivables import aging, cut_off, roll_forward, statement, subsequent, unapplied, write_offs
 from tieout.reports.receivables import open_items as items
 
@@ -177,7 +177,7 @@ def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
 def stating(records, off):
     """The records with what a system states of each customer now, in its currency, and how much that is off."""
     sums = Counter()
-    for item in Ledger(books(records)).items(date.max):
+    for item in Subledger(books(records)).items(date.max):
         sums[item.document.customer, item.currency] += item.amount
     own = {id: {c for (who, c), amount in sums.items() if who == id and amount} for id in ("C1", "C2")}
     for r in records:
@@ -607,7 +607,7 @@ def test_home_amounts_of_an_aging_add_up_in_every_table(records, as_of):
     held = {t.key: t for t in made.tables}
     if "home" in held:
         [total] = [r.cells[-1] for r in held["home"].rows if r.style == "total"]
-        assert total == layout.total([p.base for p in Ledger(side).items(as_of)], whole=True)
+        assert total == layout.total([p.base for p in Subledger(side).items(as_of)], whole=True)
         for row in held["home"].rows:
             if row.cells[-1] is not None:
                 assert sum(row.cells[3:-1]) == row.cells[-1]

@@ -16,7 +16,7 @@ from tieout.reports import Books
 from tieout.reports.cash.paying import day as day_
 from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import suggest
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 START = day("2026-01-01")
 FAMILY = [customer("T", "Top"), customer("A", "A", parent="T", terms="2/10 net 30"), customer("B", "B", parent="T")]
@@ -65,7 +65,7 @@ def ledgers(draw):
 
 
 def side(records):
-    return day_(Ledger(Books(name="erp", records=records, source={})), JAN31)
+    return day_(Subledger(Books(name="erp", records=records, source={})), JAN31)
 
 
 @examples(300)

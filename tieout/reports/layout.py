@@ -13,19 +13,19 @@ from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Row
 
 if TYPE_CHECKING:
-    from tieout.reports.ledger import Ledger
+    from tieout.reports.ledger import Subledger
 
 CURRENCY = Column("currency", "currency", width=8)
 PARTY = (Column("number", "customer no.", width=16), Column("customer", "customer", width=30), CURRENCY)
 _BASE = "base"
 
 
-def keys(sides: Sequence[Ledger]) -> tuple[str, ...]:
+def keys(sides: Sequence[Subledger]) -> tuple[str, ...]:
     """What tells the sides apart in a key: nothing for one, `left` and `right` for two."""
     return SIDES if len(sides) == 2 else ("",)
 
 
-def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, ...]:
+def beside(columns: Sequence[Column], sides: Sequence[Subledger]) -> tuple[Column, ...]:
     """The columns once for each side: `left.total`, under the side's name; for one side as they are.
 
     A column of amounts in home currency (see `base`) is in each side's own.
@@ -39,7 +39,7 @@ def beside(columns: Sequence[Column], sides: Sequence[Ledger]) -> tuple[Column, 
     )
 
 
-def titled(title: str, side: Ledger, sides: Sequence[Ledger]) -> str:
+def titled(title: str, side: Subledger, sides: Sequence[Subledger]) -> str:
     """The title of a table of one side."""
     return title if len(sides) == 1 else f"{title}: {side.name}"
 
@@ -54,7 +54,7 @@ def says(field: str | None, value: str | None) -> Cell:
     return Decimal(value) if value and is_amount(field) else value
 
 
-def keyed(key: str, number: int, sides: Sequence[Ledger]) -> str:
+def keyed(key: str, number: int, sides: Sequence[Subledger]) -> str:
     """The key of a table of one side."""
     return key if len(sides) == 1 else f"{key}_{SIDES[number]}"
 

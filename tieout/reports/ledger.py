@@ -89,8 +89,8 @@ class Item:
         return self.currency, self.party.order, self.document.posted, self.document.ref.id
 
 
-class Ledger:
-    """One side of a report."""
+class Subledger:
+    """One side of a report: its receivables by customer and document."""
 
     def __init__(self, books: Books) -> None:
         self.books, self.name, self.home = books, books.name, books.home
@@ -292,9 +292,9 @@ def day_of(document: Document) -> date:
             return document.posted
 
 
-def ledgers(books: Sequence[Books]) -> list[Ledger]:
+def ledgers(books: Sequence[Books]) -> list[Subledger]:
     """The sides of a report; two of one name are told apart by where they stand."""
-    found = [Ledger(b) for b in books]
+    found = [Subledger(b) for b in books]
     if len({side.name for side in found}) < len(found):
         for side, where in zip(found, ("left", "right"), strict=True):
             side.name = f"{where} {side.name}"
@@ -304,7 +304,7 @@ def ledgers(books: Sequence[Books]) -> list[Ledger]:
 # ── what every report says ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
+def proofs(sides: Sequence[Subledger], as_of: date) -> tuple[Proof, ...]:
     """Of each side and currency: items add up to effects; and the source's own figures for the day, if any."""
     found: list[Proof] = []
     for side in sides:
@@ -325,12 +325,12 @@ def proofs(sides: Sequence[Ledger], as_of: date) -> tuple[Proof, ...]:
     return tuple(found)
 
 
-def notes(sides: Sequence[Ledger], as_of: date) -> tuple[str, ...]:
+def notes(sides: Sequence[Subledger], as_of: date) -> tuple[str, ...]:
     """What a reader must know of the sources: what they cannot tell, what could not be read, what is missing."""
     return tuple(note for side in sides for note in _notes(side, as_of))
 
 
-def _notes(side: Ledger, as_of: date) -> Iterator[str]:
+def _notes(side: Subledger, as_of: date) -> Iterator[str]:
     books = side.books
     if books.unreadable:
         were = (
@@ -366,14 +366,14 @@ def _notes(side: Ledger, as_of: date) -> Iterator[str]:
         )
 
 
-def doubtful(side: Ledger, as_of: date) -> bool:
+def doubtful(side: Subledger, as_of: date) -> bool:
     """Whether records may be missing or wrong as of the day, so that no figure of the side is one to tell others."""
     books = side.books
     ends = books.dated is not None and books.dated != as_of and (books.dated < as_of or books.open_only)
     return bool(books.unreadable or books.doubts or books.known or ends)
 
 
-def _lost(side: Ledger) -> int:
+def _lost(side: Subledger) -> int:
     return sum(
         (Entity.INVOICE, a.invoice) not in side.by_key
         for r in side.documents

@@ -16,7 +16,7 @@ from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Table
 
 if TYPE_CHECKING:
-    from tieout.reports.ledger import Ledger, Party
+    from tieout.reports.ledger import Party, Subledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Tie:
         return None if self.documents is None else self.balance.amount - self.documents
 
 
-def ties(side: Ledger, as_of: date) -> list[Tie]:
+def ties(side: Subledger, as_of: date) -> list[Tie]:
     """Each figure that the side's system states for the day, with its documents; by currency, account, report."""
     stated = [b for b in side.books.controls if b.as_of == as_of]
     found = []
@@ -52,7 +52,7 @@ def ties(side: Ledger, as_of: date) -> list[Tie]:
     return found
 
 
-def proofs(side: Ledger, as_of: date) -> Iterator[Proof]:
+def proofs(side: Subledger, as_of: date) -> Iterator[Proof]:
     """The documents of an account against what the system's own report states for it."""
     found = ties(side, as_of)
     if not found:
@@ -94,7 +94,7 @@ class Owed:
         return self.stated - self.on_day - self.later
 
 
-def owed(side: Ledger, as_of: date) -> list[Owed]:
+def owed(side: Subledger, as_of: date) -> list[Owed]:
     """Each customer that owes anything or of whom a balance is stated, by currency; none where none is stated.
 
     Those that differ come first, then by name. A balance is of now, so that it is held against documents of all days.
@@ -109,12 +109,12 @@ def owed(side: Ledger, as_of: date) -> list[Owed]:
     return sorted(found, key=lambda o: (o.currency, not o.difference, o.party.order, o.party.id))
 
 
-def states(side: Ledger, customer: Customer) -> bool:
+def states(side: Subledger, customer: Customer) -> bool:
     """Whether the system states a balance of the customer that can be of the same moment as the documents."""
     return side.books.known is None and customer.reported_balance is not None
 
 
-def _of(side: Ledger, id: str, sums: dict[str, list[Decimal]]) -> Iterator[Owed]:
+def _of(side: Subledger, id: str, sums: dict[str, list[Decimal]]) -> Iterator[Owed]:
     """The customer once for each currency; a balance is stated in one."""
     party, customer = side.party(id), side.customers.get(id)
     told = customer.reported_balance if customer and states(side, customer) else None
@@ -129,7 +129,7 @@ def _of(side: Ledger, id: str, sums: dict[str, list[Decimal]]) -> Iterator[Owed]
             yield Owed(party, currency, on_day, whole - on_day, stated, tellable)
 
 
-def tables(sides: Sequence[Ledger], as_of: date, *, key: str = "stated") -> Iterator[Table]:
+def tables(sides: Sequence[Subledger], as_of: date, *, key: str = "stated") -> Iterator[Table]:
     """Of each side that states balances of its customers: each of them beside the customer's documents."""
     for n, side in enumerate(sides):
         if held := owed(side, as_of):
@@ -166,7 +166,7 @@ def _result(o: Owed) -> str:
     return "cannot be told" if o.difference is None else "differs" if o.difference else "agrees"
 
 
-def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer") -> Iterator[Proof]:
+def customer_proofs(side: Subledger, held: Sequence[Owed], who: str = "any customer") -> Iterator[Proof]:
     """The documents of the customers against the balance that the system states of each, by currency."""
     of = [o for o in held if o.difference is not None]
     if not of:
@@ -185,7 +185,7 @@ def customer_proofs(side: Ledger, held: Sequence[Owed], who: str = "any customer
         yield Proof(_claim(side, own, bad, silent), tidy(ours), tidy(theirs), not bad, currency)
 
 
-def _claim(side: Ledger, own: Sequence[Owed], bad: int, silent: int) -> str:
+def _claim(side: Subledger, own: Sequence[Owed], bad: int, silent: int) -> str:
     currency = own[0].currency or "no currency that is named"
     many = counted(len(own), "customer")
     later = ", whatever their date" if any(o.later for o in own) else ""

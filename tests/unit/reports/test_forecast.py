@@ -14,7 +14,7 @@ from tieout.reports.cash.expected import History, divided, expect, histories
 from tieout.reports.cash.forecast import AHEAD, WEEKS, backtest, build, weeks
 from tieout.reports.cash.paying import day as end_of
 from tieout.reports.cash.promises import Promise
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 
 def paid(who, *late, total="10", due="2025-11-30"):
@@ -29,7 +29,7 @@ def paid(who, *late, total="10", due="2025-11-30"):
 
 
 def ledger(*records):
-    return Ledger(Books(name="erp", records=records, source={}))
+    return Subledger(Books(name="erp", records=records, source={}))
 
 
 def expected(*records, less=None):

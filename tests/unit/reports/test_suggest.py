@@ -10,14 +10,14 @@ from tieout.reports import Books
 from tieout.reports.cash.paying import day
 from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import suggest
-from tieout.reports.ledger import Ledger, number_of
+from tieout.reports.ledger import Subledger, number_of
 
 C1 = customer("C1", "One Ltd")
 
 
 def said(*records, caps=None):
     """{payment: (verdict, [(rule, {document: amount})], why or the evidence of the first fit)}"""
-    side = day(Ledger(Books(name="erp", records=[C1, *records], source={})), JAN31)
+    side = day(Subledger(Books(name="erp", records=[C1, *records], source={})), JAN31)
     return {
         s.payment.ref.id: (
             s.verdict,

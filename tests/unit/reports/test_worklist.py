@@ -10,7 +10,7 @@ from tieout.reports.cash.paying import day as end_of
 from tieout.reports.cash.paying import days_late
 from tieout.reports.cash.promises import Promise
 from tieout.reports.cash.worklist import accounts, average, build
-from tieout.reports.ledger import Ledger, dues
+from tieout.reports.ledger import Subledger, dues
 
 
 def books(*records, **more):
@@ -28,7 +28,7 @@ def late(id, who, amount, due, **more):
 def called(*records, promises=()):
     return [
         (a.customer, a.to_call, a.of("disputed"), a.of("promised"), a.of("promise broken"), a.credit, a.not_due)
-        for a in accounts(end_of(Ledger(books(*records)), JAN31), promises)
+        for a in accounts(end_of(Subledger(books(*records)), JAN31), promises)
         if a.items
     ]
 
@@ -103,7 +103,7 @@ def test_how_late_was_paid_counts_full_payment_in_money_only():
         late("E", "C1", "10", "2026-01-10"),
         payment("P5", "C1", "10", "2026-01-20", apps=[applied("E", "10", "2026-01-20", "2026-01-25")]),
     ]
-    assert days_late(end_of(Ledger(books(*records)), JAN31)) == {"C1": [-3, 5]}
+    assert days_late(end_of(Subledger(books(*records)), JAN31)) == {"C1": [-3, 5]}
     assert average([-3, 5, 5]) == D("2.3")
 
 

@@ -16,7 +16,7 @@ from tieout.reports.cash.paying import Day, day, paid
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Ledger, dues, notes, proofs
+from tieout.reports.ledger import Subledger, dues, notes, proofs
 
 WEEKS = 13
 MONTHS = 6  # of the back-test
@@ -101,7 +101,7 @@ def weeks(as_of: date) -> list[tuple[date, date]]:
 
 def build(books: Books, *, as_of: date, promises: Sequence[Promise] = ()) -> Report:
     """Of one side: what its open invoices should bring after the day `as_of`."""
-    ledger = Ledger(books)
+    ledger = Subledger(books)
     side = day(ledger, as_of)
     known = histories(side)
     given = promised(side, promises)
@@ -278,7 +278,7 @@ class Past:
     received: Decimal
 
 
-def backtest(ledger: Ledger, as_of: date) -> list[Past]:
+def backtest(ledger: Subledger, as_of: date) -> list[Past]:
     """The last `MONTHS` month ends whose days are over by `as_of`, oldest first; none where there was no history."""
     if ledger.books.open_only:
         return []
@@ -290,7 +290,7 @@ def backtest(ledger: Ledger, as_of: date) -> list[Past]:
     return sorted(tests, key=lambda t: (t.currency, t.day))
 
 
-def _past(ledger: Ledger, month_end: date) -> list[Past]:
+def _past(ledger: Subledger, month_end: date) -> list[Past]:
     """What the records that counted on the day gave then, and the money that came on the invoices open then."""
     then, end = day(ledger, month_end), month_end + timedelta(days=AHEAD)
     known = histories(then)
@@ -353,7 +353,7 @@ def _chart(currency: str, one: Currency, as_of: date) -> Chart:
     return Chart(f"weeks_{currency}", f"Expected by week, {currency}", "bars", currency, tuple(bars))
 
 
-def _proofs(ledger: Ledger, found: Mapping[str, Currency], as_of: date) -> tuple[Proof, ...]:
+def _proofs(ledger: Subledger, found: Mapping[str, Currency], as_of: date) -> tuple[Proof, ...]:
     """Per currency: all weeks, and all that has none, against the effects of all documents."""
     theirs = ledger.totals(as_of)
     out = []

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tieout.mapping.balances import Key, counts
 from tieout.model import ZERO, Customer, Document, Entity, Invoice, Payment
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Day:
     nothing where the source lists open items only
     """
 
-    ledger: Ledger
+    ledger: Subledger
     as_of: date
     documents: Mapping[Key, Document]
     open: Mapping[Key, Decimal]
@@ -79,19 +79,19 @@ def by_due(invoice: Invoice) -> tuple[date, date, str]:
     return invoice.due or invoice.issued, invoice.issued, invoice.ref.id
 
 
-def day(ledger: Ledger, as_of: date) -> Day:
+def day(ledger: Subledger, as_of: date) -> Day:
     """The ledger as of a day, inclusive."""
     live = {(r.entity, r.ref.id): r for r in ledger.documents if counts(r, as_of)}
     return Day(ledger, as_of, live, ledger.amounts(as_of), tuple(_paid(ledger, live, as_of)))
 
 
-def paid(ledger: Ledger, as_of: date) -> Iterator[Paid]:
+def paid(ledger: Subledger, as_of: date) -> Iterator[Paid]:
     """The money that had reached invoices by the end of a day, in no order: `Day.paid`, without the rest of the day."""
     live = {(r.entity, r.ref.id): r for r in ledger.documents if counts(r, as_of)}
     return _paid(ledger, live, as_of)
 
 
-def _paid(ledger: Ledger, live: Mapping[Key, Document], as_of: date) -> Iterator[Paid]:
+def _paid(ledger: Subledger, live: Mapping[Key, Document], as_of: date) -> Iterator[Paid]:
     """What payments applied to invoices and did not take back; credits among it are no money."""
     for record in () if ledger.books.open_only else live.values():
         if not isinstance(record, Payment) or not record.amount:

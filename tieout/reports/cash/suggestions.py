@@ -16,7 +16,7 @@ from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import Fit, Suggestion, suggest
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Ledger, notes, number_of, proofs
+from tieout.reports.ledger import Subledger, notes, number_of, proofs
 
 RULES = {
     "named": "reference or memo names the documents, or a purchase order of theirs; spoken for first",
@@ -75,7 +75,7 @@ _SUMMARY = (
 def build(books: Books, *, as_of: date, caps: Caps | None = None) -> Report:
     """Of one side: every payment with unapplied money, end of day `as_of`, and what it may settle."""
     limits = caps or Caps()
-    ledger = Ledger(books)
+    ledger = Subledger(books)
     side = day(ledger, as_of)
     found = suggest(side, limits)
     return Report(
@@ -197,7 +197,7 @@ def _asked(side: Day, found: Sequence[Suggestion]) -> Table:
     return Table("to_decide", "For a person to decide", _ASKED, rows_, note)
 
 
-def _proofs(ledger: Ledger, found: Sequence[Suggestion], as_of: date) -> tuple[Proof, ...]:
+def _proofs(ledger: Subledger, found: Sequence[Suggestion], as_of: date) -> tuple[Proof, ...]:
     """Per currency: the unapplied money of the ledger against what its payments state themselves.
 
     They state it for now: the other figure is not available where anything is dated after the day of the report.

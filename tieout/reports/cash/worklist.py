@@ -15,7 +15,7 @@ from tieout.reports.cash.paying import Day, day, days_late
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Item, Ledger, day_of, dues, kind_of, notes, number_of, proofs
+from tieout.reports.ledger import Item, Subledger, day_of, dues, kind_of, notes, number_of, proofs
 
 _TENTH = Decimal("0.1")
 _CUSTOMERS = (
@@ -137,7 +137,7 @@ def _overdue(
 
 def build(books: Books, *, as_of: date, promises: Sequence[Promise] = ()) -> Report:
     """Of one side: who is overdue, end of day `as_of`, in the order in which to call."""
-    ledger = Ledger(books)
+    ledger = Subledger(books)
     side = day(ledger, as_of)
     every = accounts(side, promises)
     called = [a for a in every if a.items]
@@ -168,7 +168,7 @@ def _settles(books: Books) -> bool:
     return not books.open_only and any(isinstance(r, Payment | CreditMemo | Adjustment) for r in books.records)
 
 
-def _by_customer(ledger: Ledger, as_of: date) -> dict[tuple[str, str], Decimal | None]:
+def _by_customer(ledger: Subledger, as_of: date) -> dict[tuple[str, str], Decimal | None]:
     """(customer, currency): its own DSO by the standard formula."""
     records: dict[str, list[Document]] = defaultdict(list)
     for r in ledger.documents:
@@ -275,7 +275,7 @@ def _charts(side: Day, called: Sequence[Account]) -> tuple[Chart, ...]:
     return tuple(charts)
 
 
-def _proofs(ledger: Ledger, every: Sequence[Account], as_of: date) -> tuple[Proof, ...]:
+def _proofs(ledger: Subledger, every: Sequence[Account], as_of: date) -> tuple[Proof, ...]:
     """Per currency: overdue, not due, and all money and credits, against the effects of all documents."""
     ours: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for a in every:

@@ -12,7 +12,7 @@ from tieout.model import ZERO, magnitude, sign, tidy
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
-from tieout.reports.ledger import Item, Ledger
+from tieout.reports.ledger import Item, Subledger
 
 By = Literal["due", "document"]
 K = TypeVar("K", bound=Hashable)
@@ -142,7 +142,7 @@ def shown(basis: Basis, held: Sequence[Sequence[Part]]) -> dict[str, str]:
     return {k: title for k, title in basis.places().items() if k != _UNDATED or k in used}
 
 
-def _by_age(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+def _by_age(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Table:
     """One row for each currency and bucket; with two sides, what the right has more than the left."""
     two = len(sides) == 2
     columns = (
@@ -171,7 +171,7 @@ def _share(amount: Decimal, whole: Decimal) -> Decimal | None:
     return (amount * 100 / whole).quantize(Decimal("0.1"), ROUND_HALF_UP) if whole > 0 else None
 
 
-def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Table:
+def _by_customer(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Table:
     """One row for each currency and customer; of two sides a group of columns each, and how their totals differ."""
     parties = {p.item.party.key: p.item.party for side in reversed(held) for p in side}
     lines = _lines(held, lambda p: (p.item.currency, p.item.party.key))
@@ -180,7 +180,9 @@ def _by_customer(places: Mapping[str, str], sides: Sequence[Ledger], held: Seque
     return _grouped(("customers", "By customer"), layout.PARTY, places, sides, named)
 
 
-def _by_entity(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+def _by_entity(
+    places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]
+) -> Iterator[Table]:
     """One row for each currency and legal entity, where documents name one."""
     lines = _lines(held, lambda p: (p.item.currency, p.item.document.entity_code or ""))
     if any(entity for _, entity in lines):
@@ -189,7 +191,7 @@ def _by_entity(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequenc
         yield _grouped(("entities", "By entity"), columns, places, sides, named)
 
 
-def _at_home(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+def _at_home(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
     """One row for each customer over all currencies, in home currency, where both ledgers are kept in the same."""
     homes = {side.home for side in sides}
     home = homes.pop()
@@ -232,7 +234,7 @@ def _grouped(
     which: tuple[str, str],
     named: Sequence[Column],
     places: Mapping[str, str],
-    sides: Sequence[Ledger],
+    sides: Sequence[Subledger],
     lines: Sequence[tuple[tuple[Cell, ...], Sequence[Sequence[Part]]]],
 ) -> Table:
     """A table of ages, a row for each line; which: its key and title · named: the columns of what a line is of"""
@@ -262,7 +264,7 @@ def group(places: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list
     return [*cells, _in_base(own)] if base else cells
 
 
-def _details(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
+def _details(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Iterator[Table]:
     columns = (
         *layout.PARTY,
         Column("kind", "kind", width=16),
@@ -298,7 +300,7 @@ def _detail(places: Mapping[str, str], part: Part) -> tuple[Cell, ...]:
     )
 
 
-def _charts(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[Chart]:
+def _charts(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Iterator[Chart]:
     """Bars of each side and currency."""
     for n, (side, own) in enumerate(zip(sides, held, strict=True)):
         for currency in sorted({p.item.currency for p in own}):
@@ -310,7 +312,7 @@ def _charts(places: Mapping[str, str], sides: Sequence[Ledger], held: Sequence[S
             yield Chart(f"{layout.keyed('aging', n, sides)}_{currency}", title, "bars", currency, bars)
 
 
-def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Part]], as_of: date) -> Iterator[Proof]:
+def _proofs(sides: Sequence[Subledger], held: Sequence[Sequence[Part]], as_of: date) -> Iterator[Proof]:
     """The buckets, what has no due date and what is unapplied, against the open items."""
     for side, own in zip(sides, held, strict=True):
         items = side.items(as_of)
@@ -326,7 +328,7 @@ def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Part]], as_of: date
             )
 
 
-def _notes(sides: Sequence[Ledger], held: Sequence[Sequence[Part]]) -> Iterator[str]:
+def _notes(sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Iterator[str]:
     yield (
         "Unapplied: payments, credits and credit balances that stand against no invoice, less what was refunded; they "
         "are in no bucket. Adjustments are due on their own day. What was paid on an invoice of several instalments is "

@@ -12,7 +12,7 @@ from tieout.model import ZERO, Document, Effect, Entity, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 DAYS = 10
 _ENTERED, _VOIDED = "", " voided"
@@ -44,7 +44,7 @@ class _Line:
     """What is one movement on either side. held: by side, None where that side has none · side: whose customer it is"""
 
     held: tuple[_Move | None, ...]
-    side: Ledger
+    side: Subledger
 
     @property
     def one(self) -> _Move:
@@ -82,10 +82,10 @@ def build(books: Sequence[Books], *, as_of: date, days: int = DAYS) -> Report:
     )
 
 
-def _lines(sides: Sequence[Ledger], window: _Window) -> list[_Line]:
+def _lines(sides: Sequence[Subledger], window: _Window) -> list[_Line]:
     """In order of currency and the earliest day."""
     found: dict[tuple[str, str], list[_Move | None]] = {}
-    near: dict[tuple[str, str], Ledger] = {}
+    near: dict[tuple[str, str], Subledger] = {}
     for n, side in enumerate(sides):
         for key, r in side.by_key.items():
             at = side.books.links.get(key) or f"{n}/{key[0]}/{key[1]}"
@@ -116,7 +116,7 @@ def _periods(window: _Window) -> tuple[tuple[str, date, date], ...]:
     )
 
 
-def _sums(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
+def _sums(sides: Sequence[Subledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
     """Up to the day and after it: how many movements, and what they add to receivables; and what to look at.
 
     The two are not added up: they belong to two periods.
@@ -139,7 +139,7 @@ def _sums(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, name
     return Table("periods", "Around the date", columns, tuple(rows), note)
 
 
-def _table(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
+def _table(sides: Sequence[Subledger], lines: Sequence[_Line], window: _Window, names: Sequence[str]) -> Table:
     two = len(sides) == 2
     outside = any(m and m.effect.on not in window for x in lines for m in x.held)
     group = (
@@ -177,7 +177,7 @@ def _cells(move: _Move | None, window: _Window, *, outside: bool) -> tuple[Cell,
     return (ledger.number_of(r), ledger.day_of(r), r.posted, ended(r), *amounts[: 3 if outside else 2])
 
 
-def _proofs(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window) -> Iterator[Proof]:
+def _proofs(sides: Sequence[Subledger], lines: Sequence[_Line], window: _Window) -> Iterator[Proof]:
     """That nothing is left out: the movements are by what receivables moved."""
     for n, side in enumerate(sides):
         ends = [side.by_effects(d) for d in (window.first - timedelta(days=1), window.day, window.last)]
@@ -189,12 +189,12 @@ def _proofs(sides: Sequence[Ledger], lines: Sequence[_Line], window: _Window) ->
                 yield Proof(claim, ours, theirs, ours == theirs, currency)
 
 
-def _notes(sides: Sequence[Ledger]) -> Iterator[str]:
+def _notes(sides: Sequence[Subledger]) -> Iterator[str]:
     if len(sides) == 2:
         yield "Documents stand beside each other where the comparison of both ledgers finds that they are one."
     if any(not side.books.open_only and _without_payments(side) for side in sides):
         yield "A ledger that shows no payments can be looked at for invoices and credit memos only."
 
 
-def _without_payments(side: Ledger) -> bool:
+def _without_payments(side: Subledger) -> bool:
     return not any(key[0] is Entity.PAYMENT for key in side.by_key)

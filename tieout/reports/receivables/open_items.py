@@ -9,7 +9,7 @@ from tieout.model import Invoice, magnitude, sign, tidy
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
-from tieout.reports.ledger import Item, Ledger, Party
+from tieout.reports.ledger import Item, Party, Subledger
 
 _COLUMNS = (
     *layout.PARTY,
@@ -48,12 +48,12 @@ def build(books: Sequence[Books], *, as_of: date, customers: bool = True) -> Rep
     )
 
 
-def _totals(sides: Sequence[Ledger], as_of: date) -> Table:
+def _totals(sides: Sequence[Subledger], as_of: date) -> Table:
     """Each customer's open balance on both sides, and the difference: right − left."""
     return balances("balances", "Balance by customer", sides, [side.items(as_of) for side in sides])
 
 
-def balances(key: str, title: str, sides: Sequence[Ledger], items: Sequence[Sequence[Item]]) -> Table:
+def balances(key: str, title: str, sides: Sequence[Subledger], items: Sequence[Sequence[Item]]) -> Table:
     """The sum of items by currency and customer, a column for each of two sides, and right − left."""
     columns = (
         *layout.PARTY,
@@ -74,7 +74,7 @@ def balances(key: str, title: str, sides: Sequence[Ledger], items: Sequence[Sequ
     return Table(key, title, columns, layout.totalled(columns, details))
 
 
-def _tables(sides: Sequence[Ledger], as_of: date) -> list[Table]:
+def _tables(sides: Sequence[Subledger], as_of: date) -> list[Table]:
     found = []
     for n, side in enumerate(sides):
         based = (layout.base(side.home, "open in"),) if side.foreign else ()

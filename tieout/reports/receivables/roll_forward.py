@@ -13,7 +13,7 @@ from tieout.model import ZERO, AdjustmentKind, CreditMemo, Document, Invoice, Pa
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 _K = AdjustmentKind
 # Line: its title. Every kind of movement has one.
@@ -123,7 +123,7 @@ def build(
     )
 
 
-def _roll(side: Ledger, opening: date, closing: date) -> dict[str, _Roll]:
+def _roll(side: Subledger, opening: date, closing: date) -> dict[str, _Roll]:
     """By currency: opening and closing by open items, the movements between by the documents' effects."""
     found: dict[str, _Roll] = defaultdict(_Roll)
     for item in side.items(closing):
@@ -157,7 +157,7 @@ def _exchange(roll: _Roll) -> None:
         roll.lines["exchange"].add(ZERO, rest, count=0)
 
 
-def _table(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date) -> Table:
+def _table(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date) -> Table:
     two, foreign = len(sides) == 2, any(side.foreign for side in sides)
     group = (
         Column("count", "documents", "count"),
@@ -200,7 +200,7 @@ def _row(title: str, currency: str, own: Sequence[_Line | None], style: str, *, 
     return Row(tuple(cells), style)  # type: ignore[arg-type]
 
 
-def _charts(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]]) -> Iterable[Chart]:
+def _charts(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]]) -> Iterable[Chart]:
     for n, (side, own) in enumerate(zip(sides, rolls, strict=True)):
         for currency, roll in sorted(own.items()):
             steps = [Bar(LINES[k], roll.lines[k].amount) for k in LINES if k in roll.lines and roll.lines[k].amount]
@@ -210,7 +210,7 @@ def _charts(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]]) -> It
             yield Chart(key, title, "waterfall", currency, (ends[0], *steps, ends[1]))
 
 
-def _proofs(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], as_of: date) -> Iterable[Proof]:
+def _proofs(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], as_of: date) -> Iterable[Proof]:
     """Opening and movements against the open items of the last day, which are found another way."""
     for side, own in zip(sides, rolls, strict=True):
         for currency, roll in sorted(own.items()):
@@ -226,7 +226,7 @@ def _proofs(sides: Sequence[Ledger], rolls: Sequence[Mapping[str, _Roll]], as_of
 # ── dated back ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _back_dated(sides: Sequence[Ledger], then: Sequence[Ledger], opening: date) -> tuple[Table, ...]:
+def _back_dated(sides: Sequence[Subledger], then: Sequence[Subledger], opening: date) -> tuple[Table, ...]:
     """The opening as it was known then, what was dated back since, the opening now; and each document behind it."""
     changes = [_changes(now, was, opening) for now, was in zip(sides, then, strict=True)]
     columns = (
@@ -276,7 +276,7 @@ class _Change:
         return self.document.currency
 
 
-def _changes(now: Ledger, was: Ledger, opening: date) -> list[_Change]:
+def _changes(now: Subledger, was: Subledger, opening: date) -> list[_Change]:
     """Every document that counts otherwise in the opening than it did; one that changed its currency is two."""
     before, after = _parts(was, opening), _parts(now, opening)
     found = []
@@ -291,7 +291,7 @@ def _changes(now: Ledger, was: Ledger, opening: date) -> list[_Change]:
     return found
 
 
-def _parts(side: Ledger, day: date) -> dict[tuple[Key, str], Decimal]:
+def _parts(side: Subledger, day: date) -> dict[tuple[Key, str], Decimal]:
     sums: dict[tuple[Key, str], Decimal] = defaultdict(lambda: ZERO)
     for key, document in side.by_key.items():
         for e in side.moves(document):
@@ -329,7 +329,7 @@ def _documents(key: str, title: str, changes: Sequence[_Change]) -> Table:
     return Table(key, title, columns, layout.totalled(columns, details))
 
 
-def _notes(sides: Sequence[Ledger], *, told: bool) -> Iterable[str]:
+def _notes(sides: Sequence[Subledger], *, told: bool) -> Iterable[str]:
     for side in sides:
         if side.books.open_only:
             yield f"{side.name} is a list of open items: it cannot tell what moved, and no movement is made up for it."

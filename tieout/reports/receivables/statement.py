@@ -14,7 +14,7 @@ from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, t
 from tieout.reports import layout, ledger, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import Item, Ledger, Party
+from tieout.reports.ledger import Item, Party, Subledger
 from tieout.reports.receivables import aging
 from tieout.reports.stated import Owed
 
@@ -66,7 +66,7 @@ def build(books: Sequence[Books], *, as_of: date, since: date, customers: Sequen
     return [report for _, report in sorted(found, key=lambda f: f[0].order)]
 
 
-def _wanted(sides: Sequence[Ledger], customers: Sequence[str]) -> frozenset[str] | None:
+def _wanted(sides: Sequence[Subledger], customers: Sequence[str]) -> frozenset[str] | None:
     """The keys of the customers that are asked for; None for all."""
     if not customers:
         return None
@@ -80,7 +80,7 @@ def _wanted(sides: Sequence[Ledger], customers: Sequence[str]) -> frozenset[str]
     return frozenset(found)
 
 
-def _accounts(side: Ledger, since: date, as_of: date, wanted: frozenset[str] | None) -> dict[str, _Account]:
+def _accounts(side: Subledger, since: date, as_of: date, wanted: frozenset[str] | None) -> dict[str, _Account]:
     found: dict[str, _Account] = defaultdict(_Account)
 
     def account(party: Party) -> _Account:
@@ -120,7 +120,9 @@ def _accounts(side: Ledger, since: date, as_of: date, wanted: frozenset[str] | N
     return dict(found)
 
 
-def _statement(party: Party, sides: Sequence[Ledger], accounts: Sequence[_Account], since: date, as_of: date) -> Report:
+def _statement(
+    party: Party, sides: Sequence[Subledger], accounts: Sequence[_Account], since: date, as_of: date
+) -> Report:
     tables = []
     for n, (side, account) in enumerate(zip(sides, accounts, strict=True)):
         tables.append(_movements(n, side, sides, account, (since, as_of)))
@@ -159,7 +161,7 @@ def _sums(items: Sequence[Item]) -> dict[str, Decimal]:
     return sums
 
 
-def _address(side: Ledger, account: _Account) -> str:
+def _address(side: Subledger, account: _Account) -> str:
     known = side.customers.get(account.party.id) if account.party else None
     told = known.billing_address if known else None
     if told is None:
@@ -168,7 +170,7 @@ def _address(side: Ledger, account: _Account) -> str:
     return ", ".join(t for t in (*told.lines, town, told.country) if t)
 
 
-def _movements(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, period: _Period) -> Table:
+def _movements(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account, period: _Period) -> Table:
     """Opening, each movement in order of its day with the balance after it, closing; by currency."""
     columns = (
         Column("date", "date", "date"),
@@ -202,7 +204,7 @@ def _movements(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account,
     return Table(layout.keyed("movements", n, sides), title, columns, tuple(rows))
 
 
-def _movement(side: Ledger, m: _Moved, balance: Decimal, as_of: date) -> tuple[Cell, ...]:
+def _movement(side: Subledger, m: _Moved, balance: Decimal, as_of: date) -> tuple[Cell, ...]:
     r = m.document
     due = ledger.dues(r, m.amount)[0][0] if isinstance(r, Invoice) and m.what == ledger.kind_of(r) else None
     up, down = (tidy(m.amount), None) if m.amount > 0 else (None, tidy(m.amount))
@@ -210,7 +212,7 @@ def _movement(side: Ledger, m: _Moved, balance: Decimal, as_of: date) -> tuple[C
     return m.on, m.what, number, concerned, due, r.currency, up, down, tidy(balance)
 
 
-def _concerned(side: Ledger, r: Document, as_of: date) -> str:
+def _concerned(side: Subledger, r: Document, as_of: date) -> str:
     """The numbers of the invoices that it settles, as far as the source states them."""
     ids: list[str] = []
     if isinstance(r, Payment | CreditMemo):
@@ -222,7 +224,7 @@ def _concerned(side: Ledger, r: Document, as_of: date) -> str:
     return ", ".join(ledger.number_of(held) if held else id for id, held in known)
 
 
-def _open(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, as_of: date) -> Table:
+def _open(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account, as_of: date) -> Table:
     columns = (
         Column("document", "document", width=18),
         Column("kind", "kind", width=16),
@@ -248,7 +250,7 @@ def _open(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, as_o
     return Table(layout.keyed("open", n, sides), title, columns, layout.totalled(columns, details))
 
 
-def _ages(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, as_of: date) -> Table:
+def _ages(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account, as_of: date) -> Table:
     """One row a currency: what is open by age."""
     held = list(aging.parts(account.open, _BASIS, as_of))
     shown = aging.shown(_BASIS, [held])
@@ -264,7 +266,7 @@ def _ages(n: int, side: Ledger, sides: Sequence[Ledger], account: _Account, as_o
     return Table(layout.keyed("ages", n, sides), layout.titled("By age", side, sides), columns, tuple(rows))
 
 
-def _proofs(side: Ledger, account: _Account, as_of: date) -> Iterator[Proof]:
+def _proofs(side: Subledger, account: _Account, as_of: date) -> Iterator[Proof]:
     """The balance by movements against the open items, which are found another way, and what the system states."""
     items = _sums(account.open)
     moved: dict[str, Decimal] = defaultdict(lambda: ZERO, account.opening)

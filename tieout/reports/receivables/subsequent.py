@@ -13,7 +13,7 @@ from tieout.model import ZERO, Adjustment, AdjustmentKind, Document, Entity, Pay
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
-from tieout.reports.ledger import Item, Ledger
+from tieout.reports.ledger import Item, Subledger
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ def build(books: Sequence[Books], *, as_of: date, until: date) -> Report:
     )
 
 
-def _found(side: Ledger, as_of: date, until: date) -> _Found:
+def _found(side: Subledger, as_of: date, until: date) -> _Found:
     found = _Found([i for i in side.items(as_of) if not i.unapplied], side.amounts(until))
     old = {i.document.ref.id: i.currency for i in found.items if i.document.entity is Entity.INVOICE}
     for r in side.documents:
@@ -84,7 +84,7 @@ def _parts(own: _Found, item: Item) -> tuple[Decimal, Decimal, Decimal]:
     return came, item.amount - came - still, still
 
 
-def _coverage(sides: Sequence[Ledger], held: Sequence[_Found]) -> Table:
+def _coverage(sides: Sequence[Subledger], held: Sequence[_Found]) -> Table:
     """By currency: what was open, how much of it came in after."""
     group = (
         Column("open", "open then", "money"),
@@ -108,7 +108,7 @@ def _coverage(sides: Sequence[Ledger], held: Sequence[_Found]) -> Table:
     return Table("coverage", "Received after the date", columns, tuple(layout.plain(details)))
 
 
-def _items(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
+def _items(n: int, side: Subledger, sides: Sequence[Subledger], own: _Found) -> Table:
     columns = (
         *layout.PARTY,
         Column("kind", "kind", width=16),
@@ -145,7 +145,7 @@ def _items(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
     return Table(layout.keyed("items", n, sides), title, columns, layout.totalled(columns, details))
 
 
-def _payments(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Table:
+def _payments(n: int, side: Subledger, sides: Sequence[Subledger], own: _Found) -> Table:
     columns = (
         *layout.PARTY,
         Column("document", "payment", width=18),
@@ -187,7 +187,7 @@ def _payments(n: int, side: Ledger, sides: Sequence[Ledger], own: _Found) -> Tab
 _BACK = (AdjustmentKind.RETURNED_PAYMENT, AdjustmentKind.CHARGEBACK)
 
 
-def _returned(n: int, side: Ledger, sides: Sequence[Ledger], as_of: date, until: date) -> Table:
+def _returned(n: int, side: Subledger, sides: Sequence[Subledger], as_of: date, until: date) -> Table:
     """Receipts that came back in that time, whenever they came in: voided payments, and what is booked for one."""
     columns = (
         *layout.PARTY,
@@ -219,7 +219,7 @@ def _returned(n: int, side: Ledger, sides: Sequence[Ledger], as_of: date, until:
     return Table(layout.keyed("returned", n, sides), title, columns, layout.totalled(columns, details), note)
 
 
-def _notes(sides: Sequence[Ledger]) -> Iterator[str]:
+def _notes(sides: Sequence[Subledger]) -> Iterator[str]:
     yield (
         "Settled otherwise: credits, write-offs, payments posted before the date and applied after it, and settlements "
         "of which the source does not say which payment paid which invoice."

@@ -10,7 +10,7 @@ from tieout.model import ZERO, magnitude, sign, tidy
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Table
-from tieout.reports.ledger import Item, Ledger, Party
+from tieout.reports.ledger import Item, Party, Subledger
 
 _NOTE = (
     "Unapplied cash: payments and deposits that stand against no invoice, less refunds. Open credits: credit memos, "
@@ -47,7 +47,7 @@ def _parts(items: Sequence[Item]) -> tuple[Decimal, Decimal, Decimal]:
     return owed, cash, sum((i.amount for i in items if i.unapplied and not i.cash), ZERO)
 
 
-def _customers(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> Table:
+def _customers(sides: Sequence[Subledger], held: Sequence[Sequence[Item]]) -> Table:
     """Customers with anything unapplied, or a balance in their favour."""
     group = (
         Column("owed", "owed", "money"),
@@ -78,7 +78,7 @@ def _customers(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> Table
     return Table("customers", "By customer", columns, layout.totalled(columns, details))
 
 
-def _items(number: int, side: Ledger, sides: Sequence[Ledger], items: Sequence[Item], as_of: date) -> Table:
+def _items(number: int, side: Subledger, sides: Sequence[Subledger], items: Sequence[Item], as_of: date) -> Table:
     columns = (
         *layout.PARTY,
         Column("kind", "kind", width=16),
@@ -113,7 +113,7 @@ def _items(number: int, side: Ledger, sides: Sequence[Ledger], items: Sequence[I
     return Table(layout.keyed("items", number, sides), title, columns, layout.totalled(columns, details))
 
 
-def _proofs(sides: Sequence[Ledger], held: Sequence[Sequence[Item]]) -> list[Proof]:
+def _proofs(sides: Sequence[Subledger], held: Sequence[Sequence[Item]]) -> list[Proof]:
     found = []
     for side, items in zip(sides, held, strict=True):
         for currency in sorted({i.currency for i in items}):

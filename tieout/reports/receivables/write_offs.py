@@ -11,7 +11,7 @@ from tieout.model import ZERO, Adjustment, AdjustmentKind, CreditMemo, Document,
 from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
-from tieout.reports.ledger import Ledger
+from tieout.reports.ledger import Subledger
 
 _MONEY = (AdjustmentKind.DEPOSIT, AdjustmentKind.FX_REALIZED)
 
@@ -38,7 +38,7 @@ def build(books: Sequence[Books], *, as_of: date, since: date) -> Report:
     )
 
 
-def _credits(side: Ledger, since: date, as_of: date) -> list[Document]:
+def _credits(side: Subledger, since: date, as_of: date) -> list[Document]:
     found = [
         r for r in side.documents if since <= r.posted <= as_of and r.state is not PostingState.DRAFT and _is_credit(r)
     ]
@@ -53,7 +53,7 @@ def _approver(r: Document) -> str:
     return (r.approver or "") if isinstance(r, Adjustment) else ""
 
 
-def _kinds(sides: Sequence[Ledger], held: Sequence[Sequence[Document]], as_of: date) -> Table:
+def _kinds(sides: Sequence[Subledger], held: Sequence[Sequence[Document]], as_of: date) -> Table:
     """By currency and kind: how many, how much, and how many of them name nobody who approved them."""
     group = (
         Column("count", "documents", "count"),
@@ -75,7 +75,7 @@ def _kinds(sides: Sequence[Ledger], held: Sequence[Sequence[Document]], as_of: d
     return Table("kinds", "By kind", columns, layout.totalled(columns, details))
 
 
-def _documents(number: int, side: Ledger, sides: Sequence[Ledger], own: Sequence[Document], as_of: date) -> Table:
+def _documents(number: int, side: Subledger, sides: Sequence[Subledger], own: Sequence[Document], as_of: date) -> Table:
     columns = (
         *layout.PARTY,
         Column("kind", "kind", width=16),
@@ -114,7 +114,7 @@ def _documents(number: int, side: Ledger, sides: Sequence[Ledger], own: Sequence
     return Table(layout.keyed("documents", number, sides), title, columns, layout.totalled(columns, details))
 
 
-def _concerns(side: Ledger, r: Document) -> str:
+def _concerns(side: Subledger, r: Document) -> str:
     """The number of the invoice that it concerns; its id where the books do not hold it."""
     told = r.document if isinstance(r, Adjustment) else r.original_invoice if isinstance(r, CreditMemo) else None
     if told is None:
@@ -129,7 +129,7 @@ def _reason(r: Document) -> str:
     return (r.reason or r.memo or "") if isinstance(r, CreditMemo) else ""
 
 
-def _notes(sides: Sequence[Ledger], held: Sequence[Sequence[Document]]) -> Iterator[str]:
+def _notes(sides: Sequence[Subledger], held: Sequence[Sequence[Document]]) -> Iterator[str]:
     for side, own in zip(sides, held, strict=True):
         silent = sum(not _approver(r) for r in own)
         if silent:

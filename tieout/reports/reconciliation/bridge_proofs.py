@@ -31,7 +31,7 @@ ATTRIBUTION = (
 _MIRRORED = {"MISSING_IN_A": "MISSING_IN_B", "MISSING_IN_B": "MISSING_IN_A"}
 
 
-def records(compared: Compared, sides: Sequence[ledger.Ledger]) -> Table:
+def records(compared: Compared, sides: Sequence[ledger.Subledger]) -> Table:
     """Where every document ended: the proof box."""
     own = (Column("documents", "documents", "count"), Column("amount", "open receivables", "money"))
     columns = (
@@ -69,7 +69,7 @@ def _places(compared: Compared) -> Iterator[tuple[Placed, str]]:
             yield d, place
 
 
-def proofs(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[Proof]:
+def proofs(bridge: Bridged, sides: Sequence[ledger.Subledger], as_of: date) -> Iterator[Proof]:
     """That nothing is left out and nothing counted twice, that no side is preferred, and what the sources state."""
     for currency in bridge.currencies:
         rest, rest_base = bridge.remainder(currency)
@@ -84,7 +84,7 @@ def proofs(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Iter
     yield from (p for side in sides for p in stated.proofs(side, as_of))
 
 
-def _counted(compared: Compared, sides: Sequence[ledger.Ledger]) -> Iterator[Proof]:
+def _counted(compared: Compared, sides: Sequence[ledger.Subledger]) -> Iterator[Proof]:
     """Every document of the books is in exactly one place, and nothing else is."""
     placed = Counter((d.side, d.kind, d.id) for d, _ in _places(compared))
     for which, side in zip(("left", "right"), sides, strict=True):
@@ -95,7 +95,7 @@ def _counted(compared: Compared, sides: Sequence[ledger.Ledger]) -> Iterator[Pro
         yield Proof(claim, len(side.documents), sum(ours), same)
 
 
-def _valued(bridge: Bridged, sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[Proof]:
+def _valued(bridge: Bridged, sides: Sequence[ledger.Subledger], as_of: date) -> Iterator[Proof]:
     """The comparison's totals against the effects of the documents, found without it."""
     result = bridge.compared.result
     for which, side in zip((result.left, result.right), sides, strict=True):
@@ -126,7 +126,7 @@ def hashes(books: Sequence[Books], compared: Compared) -> dict[str, str]:
     return out | {"differences": hashlib.sha256("\n".join(listed).encode()).hexdigest()}
 
 
-def notes(sides: Sequence[ledger.Ledger], bridge: Bridged, as_of: date) -> Iterator[str]:
+def notes(sides: Sequence[ledger.Subledger], bridge: Bridged, as_of: date) -> Iterator[str]:
     """What the reader of a bridge must know."""
     compared, based = bridge.compared, bridge.based
     yield (
@@ -154,7 +154,7 @@ def notes(sides: Sequence[ledger.Ledger], bridge: Bridged, as_of: date) -> Itera
         yield "Exchange rates differ; without a base currency that moves nothing here."
 
 
-def _of_base(sides: Sequence[ledger.Ledger], bridge: Bridged) -> Iterator[str]:
+def _of_base(sides: Sequence[ledger.Subledger], bridge: Bridged) -> Iterator[str]:
     homes = [side.home for side in sides]
     if bridge.based is None and None not in homes and homes[0] != homes[1]:
         yield (

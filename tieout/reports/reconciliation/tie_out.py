@@ -30,7 +30,7 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
     )
 
 
-def _aged_totals(side: ledger.Ledger, as_of: date) -> dict[str, Decimal]:
+def _aged_totals(side: ledger.Subledger, as_of: date) -> dict[str, Decimal]:
     sums: dict[str, Decimal] = {}
     basis = aging.Basis("due", aging.BUCKETS)
     for part in aging.parts(side.items(as_of), basis, as_of):
@@ -38,7 +38,7 @@ def _aged_totals(side: ledger.Ledger, as_of: date) -> dict[str, Decimal]:
     return sums
 
 
-def _aged(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
+def _aged(side: ledger.Subledger, as_of: date) -> Iterator[Proof]:
     by_effects = side.totals(as_of)
     for currency, ours in sorted(_aged_totals(side, as_of).items()):
         theirs = by_effects.get(currency, ZERO)
@@ -51,7 +51,7 @@ def _aged(side: ledger.Ledger, as_of: date) -> Iterator[Proof]:
         )
 
 
-def _subledger(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
+def _subledger(sides: Sequence[ledger.Subledger], as_of: date) -> Table:
     """The same total found three ways."""
     columns = (
         Column("books", "books", width=20),
@@ -74,7 +74,7 @@ def _subledger(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
     return Table("subledger", "The subledger, found three ways", columns, rows)
 
 
-def _stated(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
+def _stated(sides: Sequence[ledger.Subledger], as_of: date) -> Table:
     columns = (
         Column("books", "books", width=20),
         Column("report", "stated by", width=36),
@@ -98,7 +98,7 @@ def _stated(sides: Sequence[ledger.Ledger], as_of: date) -> Table:
     return Table("stated", "What the systems state themselves", columns, tuple(rows), note)
 
 
-def _notes(sides: Sequence[ledger.Ledger], as_of: date) -> Iterator[str]:
+def _notes(sides: Sequence[ledger.Subledger], as_of: date) -> Iterator[str]:
     for side in sides:
         if not any(b.as_of == as_of for b in side.books.controls):
             yield f"{side.name} states no figure of its own for {as_of}: there is nothing to tie its documents to."

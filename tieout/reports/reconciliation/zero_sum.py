@@ -32,7 +32,7 @@ class Move:
     less: Decimal
 
 
-def table(sides: Sequence[ledger.Ledger], compared: Compared, as_of: date) -> Table:
+def table(sides: Sequence[ledger.Subledger], compared: Compared, as_of: date) -> Table:
     """One row for each currency and kind of move that there is."""
     columns = (
         Column("what", "what moves", width=44),
@@ -57,7 +57,7 @@ def table(sides: Sequence[ledger.Ledger], compared: Compared, as_of: date) -> Ta
     )
 
 
-def moves(sides: Sequence[ledger.Ledger], compared: Compared, as_of: date) -> Iterator[Move]:
+def moves(sides: Sequence[ledger.Subledger], compared: Compared, as_of: date) -> Iterator[Move]:
     """Each kind of move: of what is open by applications, then of the pairs by customer, account and bucket."""
     yield from _applications(sides, compared, as_of)
     pairs = [
@@ -66,7 +66,7 @@ def moves(sides: Sequence[ledger.Ledger], compared: Compared, as_of: date) -> It
         if (a := _document(sides[0], left)) and (b := _document(sides[1], right)) and left.effect and right.effect
     ]
     basis = aging.Basis("due", aging.BUCKETS)
-    kinds: tuple[tuple[str, Callable[[ledger.Ledger, Document], Place]], ...] = (
+    kinds: tuple[tuple[str, Callable[[ledger.Subledger, Document], Place]], ...] = (
         ("documents on another customer", lambda s, d: s.books.links.get((Entity.CUSTOMER, d.customer))),
         ("documents on another receivables account", lambda _s, d: d.ar_account),
         ("invoices in another aging bucket", lambda _s, d: _bucket(basis, d, as_of)),
@@ -82,7 +82,7 @@ def _pairs(compared: Compared) -> Iterator[tuple[Placed, Placed]]:
             yield left[0], right[0]
 
 
-def _document(side: ledger.Ledger, placed: Placed) -> Document | None:
+def _document(side: ledger.Subledger, placed: Placed) -> Document | None:
     return side.by_key.get((Entity(placed.kind), placed.id))
 
 
@@ -95,8 +95,8 @@ def _bucket(basis: aging.Basis, document: Document, as_of: date) -> Place:
 def _between(
     title: str,
     pairs: Sequence[tuple[Document, Document]],
-    sides: Sequence[ledger.Ledger],
-    place: Callable[[ledger.Ledger, Document], Place],
+    sides: Sequence[ledger.Subledger],
+    place: Callable[[ledger.Subledger, Document], Place],
 ) -> Iterator[Move]:
     """Pairs that stand in another place in B, for what both ledgers have of each; none where either does not say."""
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
@@ -123,7 +123,7 @@ def _common(a: Document, b: Document) -> Decimal:
     return first if abs(first) <= abs(second) else second
 
 
-def _applications(sides: Sequence[ledger.Ledger], compared: Compared, as_of: date) -> Iterator[Move]:
+def _applications(sides: Sequence[ledger.Subledger], compared: Compared, as_of: date) -> Iterator[Move]:
     """What applications move between documents: open amount less effect, B against A, over all documents."""
     if any(side.books.open_only for side in sides):
         return

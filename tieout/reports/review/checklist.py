@@ -23,7 +23,7 @@ from tieout.plaintext import counted
 from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import KINDS, Ledger, kind_of, ledgers, notes, number_of, proofs
+from tieout.reports.ledger import KINDS, Subledger, kind_of, ledgers, notes, number_of, proofs
 from tieout.reports.receivables.cut_off import DAYS as CUT_OFF
 
 State = Literal["met", "not met", "to review", "not known"]
@@ -150,7 +150,7 @@ def _unreadable(books: Sequence[Books]) -> Step:
     return Step("unreadable", "No unreadable records", "not met" if n else "met", f"{n} unreadable", lines, todo)
 
 
-def _control(sides: Sequence[Ledger], as_of: date) -> Step:
+def _control(sides: Sequence[Subledger], as_of: date) -> Step:
     """The documents against what the systems' own reports, accounts and customers' balances state."""
     told = {s.name: [*stated.proofs(s, as_of), *stated.customer_proofs(s, stated.owed(s, as_of))] for s in sides}
     found = [p for own in told.values() for p in own if p.theirs is not None]
@@ -200,7 +200,7 @@ def _unconfirmed(result: Result) -> Step:
     return Step("unconfirmed", title, "to review" if open_ else "met", _sums(open_) or "none", lines, todo)
 
 
-def _unapplied(sides: Sequence[Ledger], as_of: date) -> Step:
+def _unapplied(sides: Sequence[Subledger], as_of: date) -> Step:
     """What the report `unapplied` lists."""
     lines: list[str] = []
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
@@ -216,7 +216,7 @@ def _unapplied(sides: Sequence[Ledger], as_of: date) -> Step:
     return Step("unapplied", title, "to review" if lines else "met", said, tuple(lines), todo)
 
 
-def _cut_off(sides: Sequence[Ledger], as_of: date) -> Step:
+def _cut_off(sides: Sequence[Subledger], as_of: date) -> Step:
     first, last = as_of - timedelta(days=CUT_OFF - 1), as_of + timedelta(days=CUT_OFF)
     lines = [
         f"{s.name}: {kind_of(d)} {number_of(d)} {d.ref.id} {d.posted} {_line(e.amount, e.currency)}"
@@ -231,7 +231,7 @@ def _cut_off(sides: Sequence[Ledger], as_of: date) -> Step:
     return Step("cut_off", title, "to review" if lines else "met", said, tuple(sorted(lines)), todo)
 
 
-def _blocking(close: Close, sides: Sequence[Ledger], as_of: date) -> Step:
+def _blocking(close: Close, sides: Sequence[Subledger], as_of: date) -> Step:
     found, _ = grave(close, sides, as_of)
     lines = tuple(
         sorted(f"{d['id']} {d['code']} {d['state']} {d['delta']} {d['currency'] or ''}".strip() for d in found)
@@ -242,7 +242,7 @@ def _blocking(close: Close, sides: Sequence[Ledger], as_of: date) -> Step:
     return Step("blocking", "No grave difference open", "not met" if found else "met", said, lines, todo)
 
 
-def grave(close: Close, sides: Sequence[Ledger], as_of: date) -> tuple[list[Mapping[str, Any]], int]:
+def grave(close: Close, sides: Sequence[Subledger], as_of: date) -> tuple[list[Mapping[str, Any]], int]:
     """The grave differences that are open and not accepted, and how many more are of the time after the day only."""
     found = [d for d in close.listed if d["severity"] in ("high", "critical") and d["state"] != "accepted"]
     standing = {
@@ -256,7 +256,7 @@ def grave(close: Close, sides: Sequence[Ledger], as_of: date) -> tuple[list[Mapp
 
 
 def _later(
-    d: Mapping[str, Any], sides: Sequence[Ledger], standing: AbstractSet[tuple[str, str, str]], as_of: date
+    d: Mapping[str, Any], sides: Sequence[Subledger], standing: AbstractSet[tuple[str, str, str]], as_of: date
 ) -> bool:
     """Whether a difference is of documents dated after the day only, or of a later void or application of theirs.
 
@@ -389,7 +389,7 @@ def build(books: Sequence[Books], *, as_of: date, close: Close, detail: bool) ->
     )
 
 
-def _left_out(close: Close, sides: Sequence[Ledger], as_of: date) -> Iterator[str]:
+def _left_out(close: Close, sides: Sequence[Subledger], as_of: date) -> Iterator[str]:
     _, later = grave(close, sides, as_of)
     if later:
         of = f"{'is' if later == 1 else 'are'} of what was posted or voided after {as_of}"

@@ -213,7 +213,7 @@ _COLUMNS = (
 
 
 def _tables(side: After, found: Sequence[Change], number: int, sides: Sequence[After]) -> Iterator[Table]:
-    books = ledger.Ledger(side.now)
+    books = ledger.Subledger(side.now)
     several = len(sides) > 1
     suffix, of = (f"_{SIDES[number]}", f": {side.now.name}") if several else ("", "")
     moving = [c for c in found if c.moved]
@@ -226,7 +226,7 @@ def _tables(side: After, found: Sequence[Change], number: int, sides: Sequence[A
         yield Table(key, title, _COLUMNS, layout.totalled(_COLUMNS, details))
 
 
-def _cells(c: Change, books: ledger.Ledger) -> tuple[Cell, ...]:
+def _cells(c: Change, books: ledger.Subledger) -> tuple[Cell, ...]:
     document = c.document
     was, now = _counted(c.before), _counted(c.after)
     return (
