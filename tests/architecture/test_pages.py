@@ -121,3 +121,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     for name in re.findall(r"`((?:docs|contrib|tests|benchmarks|tieout)/[\w./-]*)`", text):
         # Acme is whoever reads the page.
         assert "acme" in name or (ROOT / name).exists(), f"{page.name}: `{name}`"
+
+
+def test_every_page_is_found_from_the_first_one() -> None:
+    first = ROOT / "docs" / "README.md"
+    led = {(first.parent / name).resolve() for name in re.findall(r"\]\(([^)\s#]+)", first.read_text("utf-8"))}
+    assert {p for p in PAGES if p.is_relative_to(ROOT / "docs")} - led == {first}
