@@ -25,7 +25,7 @@ _COMMANDS = {
     "evidence": ("evidence", "Prove what was done: verify the log, pack a run."),
     "init": ("setup", "Write a commented tieout.toml."),
     "plan": ("plans", "Look at a plan, approve it or reject it."),
-    "profile": ("profile", "How the files of one ERP are read."),
+    "profile": ("profile", "Describe how the exported files of an ERP are read."),
     "pull": ("books", "Fetch and normalise the records of a connection, or of all."),
     "report": ("report", "Reports on receivables, cash, the month end, an audit."),
     "sandbox": ("stand_ins", "Stand-ins for trying things out."),

@@ -17,7 +17,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def profile() -> None:
-    """How the files of one ERP are read."""
+    """Describe how the exported files of an ERP are read."""
 
 
 @profile.command("list")
