@@ -14,7 +14,7 @@ from tests.scenarios.test_open_items import OpenItems
 from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.compare import Checks
 from tieout.compare.codes import CODES, OF_SYNC, of
-from tieout.connectors.memory import Fault, FaultKind
+from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import FatalError, RetriableError, TieoutError
 from tieout.model import Entity, Line
 from tieout.sync import decisions, differences
@@ -212,6 +212,32 @@ def test_much_that_is_gone_at_once_is_named_and_believed_by_nobody() -> None:
     assert report.operations == []
     assert world.run().fetched["left"]["invoice"] < 2  # only what changed, which says nothing of what is gone
     assert [d["id"] for d in listed(world, "FALSE_DELETE_SUSPECTED")] == [one.id]
+
+
+def test_what_is_doubted_of_a_read_stands_or_falls_with_it_whatever_becomes_of_the_run() -> None:
+    world, ada = synced()
+    for n in range(6):
+        world.l.put(invoice(ada, "10.00", number=f"M-{n}"))
+    world.run()
+    world.left.faults.arm(Fault(FaultKind.SHORT_LIST, op="pull", entity=Entity.INVOICE))
+    assert len(found(world.run(sweep=True), "TRUNCATED_EXTRACT")) == 1
+    _dies_after_the_left(world)  # it read the left anew, and whole
+    world.run()
+    assert listed(world, "TRUNCATED_EXTRACT") == []
+    for bill in world.l.all(Entity.INVOICE)[:5]:
+        world.l.delete(Entity.INVOICE, bill.ref.id)
+    _dies_after_the_left(world, sweep=True)
+    report = world.run()  # reads only what changed
+    [one] = found(report, "FALSE_DELETE_SUSPECTED")
+    assert one.cause == "left/invoice: 5 of 7 records are missing at once"
+    assert [d["id"] for d in listed(world, "FALSE_DELETE_SUSPECTED")] == [one.id]
+
+
+def _dies_after_the_left(world: World, **kw: Any) -> None:
+    world.right.faults.arm(Fault(FaultKind.CRASH_BEFORE, op="pull"))
+    with pytest.raises(SimulatedCrash):
+        world.run(**kw)
+    world.clock.tick(300)
 
 
 def test_a_change_that_the_feed_left_out_is_named_until_the_next_sweep() -> None:

@@ -12,7 +12,7 @@ from tieout.compare import Discrepancy
 from tieout.model import Entity
 from tieout.sync.differences import id_of, noted
 from tieout.sync.facts import Which
-from tieout.sync.fetch import Fetched
+from tieout.sync.fetch import Doubt, Fetched
 
 FEW = 5  # ids that a cause names
 _AS_OF, _ROWS, _ABSENT, _CHANGES = "as_of", "rows", "absent", "changes"  # fields, of which ids are made
@@ -29,8 +29,9 @@ def of_reads(
     for which, read in reads.items():
         out += _stale(which, read, today, stale_after)
         out += _cut_short(which, read)
-        out += [_lost(which, one) for one in read if one.suspicious and not one.proof.get("doubts")]
-        out += [_missed(which, one) for one in read if one.missed]
+        doubts = [(f"{one.connection}/{one.entity}", one, one.doubt) for one in read if one.doubt is not None]
+        out += [_lost(which, about, one.entity, doubt) for about, one, doubt in doubts if doubt.code]
+        out += [_missed(which, one, doubt) for _, one, doubt in doubts if doubt.missed]
     return out
 
 
@@ -39,20 +40,16 @@ def unlooked(
 ) -> frozenset[str]:
     """The ids of what `of_reads` would say of reads that did not happen: it was not looked for, and stands as it did.
 
-    What changed says nothing of what is gone; only a read that was held against the feed says what the feed lacks.
     entities: what is read of each side
     """
     kept: set[str] = set()
     for which, name in names.items():
-        done = {one.entity: one for one in reads.get(which, ())}
-        if not done.keys() >= set(entities[which]):
+        known = {one.entity for one in reads.get(which, ()) if one.doubt is not None}
+        if not {one.entity for one in reads.get(which, ())} >= set(entities[which]):
             kept |= {id_of("STALE_SNAPSHOT", name, _AS_OF), id_of("TRUNCATED_EXTRACT", name, _ROWS)}
-        for entity in entities[which]:
-            about, one = f"{name}/{entity}", done.get(entity)
-            if one is None or not one.full:
-                kept |= {id_of(code, about, _ABSENT) for code in ("FALSE_DELETE_SUSPECTED", "TRUNCATED_EXTRACT")}
-            if one is None or not one.census:
-                kept.add(id_of("MISSED_CHANGE", about, _CHANGES))
+        for about in (f"{name}/{entity}" for entity in entities[which] if entity not in known):
+            kept |= {id_of(code, about, _ABSENT) for code in ("FALSE_DELETE_SUSPECTED", "TRUNCATED_EXTRACT")}
+            kept.add(id_of("MISSED_CHANGE", about, _CHANGES))
     return frozenset(kept)
 
 
@@ -76,15 +73,13 @@ def _cut_short(which: Which, read: Sequence[Fetched]) -> Iterable[Discrepancy]:
     return [noted("TRUNCATED_EXTRACT", name, which=which, kind="ledger", field=_ROWS, value=None, cause=cause)]
 
 
-def _lost(which: Which, one: Fetched) -> Discrepancy:
-    cause = f"{one.connection}/{one.entity}: {one.suspicious}"
-    about = f"{one.connection}/{one.entity}"
-    code = "FALSE_DELETE_SUSPECTED" if one.complete else "TRUNCATED_EXTRACT"
-    return noted(code, about, which=which, kind=one.entity, field=_ABSENT, value=None, cause=cause)
+def _lost(which: Which, about: str, entity: Entity, doubt: Doubt) -> Discrepancy:
+    cause = f"{about}: {doubt.why}"
+    return noted(doubt.code, about, which=which, kind=entity, field=_ABSENT, value=None, cause=cause)
 
 
-def _missed(which: Which, one: Fetched) -> Discrepancy:
-    some = ", ".join(one.missed[:FEW]) + (" …" if len(one.missed) > FEW else "")
+def _missed(which: Which, one: Fetched, doubt: Doubt) -> Discrepancy:
+    some = ", ".join(doubt.missed[:FEW]) + (" …" if len(doubt.missed) > FEW else "")
     cause = f"{one.connection} did not show {one.entity} {some} among its changes; reading everything did"
-    about, many = f"{one.connection}/{one.entity}", str(len(one.missed))
+    about, many = f"{one.connection}/{one.entity}", str(len(doubt.missed))
     return noted("MISSED_CHANGE", about, which=which, kind=one.entity, field=_CHANGES, value=many, cause=cause)

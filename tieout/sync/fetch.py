@@ -9,7 +9,7 @@ A snapshot that is suddenly empty, or that lost many records at once, is believe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,10 +28,23 @@ FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a read of everything leaves to be doubted. It is kept with the cursor, whatever becomes of the run that read.
+
+    code, why: of records that are missing and not believed to be gone, "" where none are
+    missed: what had changed and the feed lacks, as of the last read that was held against the feed
+    """
+
+    code: str = ""
+    why: str = ""
+    missed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """What one read of one entity brought. `suspicious` says why absences in it are not believed, "" if they are.
 
-    census: everything was read and held against the feed of changes · missed: what had changed, and the feed lacks
+    doubt: what stands of the last read of everything, this one or an earlier one; None where that is not known
     """
 
     connection: str
@@ -45,8 +58,7 @@ class Fetched:
     rejected: tuple[RecordError, ...] = ()
     gone: tuple[str, ...] = ()
     suspicious: str = ""
-    census: bool = False
-    missed: tuple[str, ...] = ()
+    doubt: Doubt | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +90,8 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     Raises what `Connector.pull` raises, and RetriableError for an export older than the last one that was read; then
     nothing is stored and the cursor stays.
     """
-    cursor = _cursor(store, connector, entity, sweep=sweep)
+    last = _last_cursor(store, connector, entity) if connector.capabilities.delta else None
+    cursor = None if sweep else _cursor(store, last)
     pull = connector.pull(entity, cursor)
     reading = _Reading(store, connector, entity)
     for some in batched(pull, TOGETHER):
@@ -87,9 +100,13 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     _confirm_tombstones(reading)
     if pull.full:
         _absences(reading, pull)
-    missed = _missed(reading, pull) if cursor is None else None
+    missed = _missed(reading, pull, last) if cursor is None else None
+    doubt = loads(last["doubt"]) if last is not None else None
+    known = Doubt(**(doubt | {"missed": tuple(doubt["missed"])})) if doubt is not None else None
+    if pull.full:
+        known = _doubt(reading, pull, missed if missed is not None else known.missed if known else ())
     with store.writing(lease, run=run) as tx:
-        _save(tx, reading, pull)
+        _save(tx, reading, pull, known)
     return Fetched(
         connector.name,
         entity,
@@ -102,20 +119,24 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
         rejected=tuple(reading.rejected),
         gone=tuple(reading.gone),
         suspicious=reading.suspicious,
-        census=missed is not None,
-        missed=missed or (),
+        doubt=known,
     )
 
 
-def _missed(reading: _Reading, pull: Pull) -> tuple[str, ...] | None:
+def _doubt(reading: _Reading, pull: Pull, missed: tuple[str, ...]) -> Doubt:
+    # Where the source itself is in doubt, what it lacks is no doubt of its own.
+    if not reading.suspicious or pull.proof.get("doubts"):
+        return Doubt(missed=missed)
+    return Doubt("FALSE_DELETE_SUSPECTED" if pull.complete else "TRUNCATED_EXTRACT", reading.suspicious, missed)
+
+
+def _missed(reading: _Reading, pull: Pull, before: dict[str, Any] | None) -> tuple[str, ...] | None:
     """Records that everything shows changed and the feed, asked from where it was left off, does not; in order.
 
     None where there is no feed to hold against it: none was read yet, or it reaches back no further.
     """
     connector = reading.connector
-    asked = connector.capabilities.delta and pull.full
-    before = _last_cursor(reading.store, connector, reading.entity) if asked else None
-    if before is None or before["watermark"] is None:
+    if not pull.full or before is None or before["watermark"] is None:
         return None
     found = {id: news.columns["version"] for id, news in reading.found.items() if news is not None}
     known = known_of(reading.store, connector.name, reading.entity, list(found))
@@ -164,11 +185,8 @@ _LAST_EXPORT = (
 )
 
 
-def _cursor(store: Store, connector: Connector, entity: Entity, *, sweep: bool) -> str | None:
-    """The stored cursor; None if the system has none, a full sweep is due, or the feed's horizon has passed."""
-    if sweep or not connector.capabilities.delta:
-        return None
-    last = _last_cursor(store, connector, entity)
+def _cursor(store: Store, last: dict[str, Any] | None) -> str | None:
+    """The stored cursor; None if there is none, a full sweep is due, or the feed's horizon has passed."""
     if last is None or last["watermark"] is None or last["last_full_at"] is None:
         return None
     if not timedelta(0) <= store.clock() - instant(last["last_full_at"]) < FULL_SWEEP:
@@ -277,7 +295,7 @@ _LIVE = (
 )
 
 
-def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
+def _save(tx: Tx, reading: _Reading, pull: Pull, doubt: Doubt | None) -> None:
     snapshot = new_id()
     tx.put(
         schema.snapshot,
@@ -304,7 +322,7 @@ def _save(tx: Tx, reading: _Reading, pull: Pull) -> None:
     observed += _save_gone(tx, reading, pull, snapshot)
     observed += _save_dropped(tx, reading, pull, snapshot)
     if pull.full or pull.cursor is not None:
-        _move_cursor(tx, reading, pull)
+        _move_cursor(tx, reading, pull, doubt)
     tx.audit(
         "fetched",
         "snapshot",
@@ -369,7 +387,7 @@ def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> Non
         tx.add(schema.xref, xrefs)
 
 
-def _move_cursor(tx: Tx, reading: _Reading, pull: Pull) -> None:
+def _move_cursor(tx: Tx, reading: _Reading, pull: Pull, doubt: Doubt | None) -> None:
     """Where the next read goes on; it covers everything again if this one was not whole, or left a question open."""
     whole = pull.complete and not reading.unanswered
     tx.put(
@@ -380,8 +398,9 @@ def _move_cursor(tx: Tx, reading: _Reading, pull: Pull) -> None:
             "watermark": pull.cursor if whole else None,
             "last_full_at": tx.at if whole and pull.full else None,
             "run": tx.run,
+            "doubt": canonical(asdict(doubt)) if doubt is not None else None,
         },
-        keep=() if pull.full else ("last_full_at",),
+        keep=() if pull.full else ("last_full_at", "doubt"),
     )
 
 

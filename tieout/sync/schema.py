@@ -181,6 +181,7 @@ base = Table(
     Column("quiet_at", Text),
     Column("unsure", Text, nullable=False, server_default="[]"),
 )
+# `doubt`: what the last read of everything left to be doubted (`fetch.Doubt`); NULL where a state of before does not say.
 cursor = Table(
     "cursor",
     metadata,
@@ -189,6 +190,7 @@ cursor = Table(
     Column("watermark", Text),
     Column("last_full_at", Text),
     Column("run", Text, nullable=False),
+    Column("doubt", Text),
 )
 plan = Table(
     "plan",

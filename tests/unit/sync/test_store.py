@@ -257,6 +257,8 @@ def test_a_state_of_this_version_is_opened_without_alembic_and_an_older_one_with
 def _back_to(engine: sa.Engine, revision: str) -> None:
     """Take the tables of a state back to what they were under an older revision."""
     with engine.begin() as db:
+        if revision < "0009":
+            db.exec_driver_sql("ALTER TABLE cursor DROP COLUMN doubt")
         if revision < "0008":
             db.exec_driver_sql("ALTER TABLE intent DROP COLUMN answer")
             db.exec_driver_sql("ALTER TABLE base DROP COLUMN unsure")
