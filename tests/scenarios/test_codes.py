@@ -233,6 +233,18 @@ def test_what_is_doubted_of_a_read_stands_or_falls_with_it_whatever_becomes_of_t
     assert [d["id"] for d in listed(world, "FALSE_DELETE_SUSPECTED")] == [one.id]
 
 
+@pytest.mark.parametrize("fault", [FaultKind.LOSE_REQUEST, FaultKind.SHORT_LIST])
+def test_what_was_not_read_whole_is_not_held_against_the_balances_that_a_system_states(fault: FaultKind) -> None:
+    world, ada = synced()
+    [bill] = world.l.all(Entity.INVOICE)
+    world.l.put(payment(ada, "40.00", on=((bill.ref.id, "40.00"),)))
+    world.left.faults.arm(Fault(fault, op="pull", entity=Entity.PAYMENT))
+    report = world.run(sweep=True)
+    assert (found(report, "BALANCE_MISMATCH_INTERNAL"), listed(world, "BALANCE_MISMATCH_INTERNAL")) == ([], [])
+    assert world.run().applied["done"] == 1
+    assert world.run().discrepancies == []
+
+
 def _dies_after_the_left(world: World, **kw: Any) -> None:
     world.right.faults.arm(Fault(FaultKind.CRASH_BEFORE, op="pull"))
     with pytest.raises(SimulatedCrash):

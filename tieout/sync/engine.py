@@ -50,7 +50,7 @@ __all__ = ["Pair", "Report", "sync"]
 
 TOGETHER = 400  # subjects whose bases move in one transaction
 _ENDED = UNDER_WAY | {"rejected"}
-# What a comparison without reported balances does not look for: they are stale once something was written.
+# What a comparison without reported balances does not look for.
 OF_REPORTED_BALANCES = frozenset({"BALANCE_MISMATCH_INTERNAL", "OVER_APPLIED"})
 _RUN = schema.run.c
 _LAST_CONFIG = (
@@ -330,7 +330,8 @@ def _compare(run: Run, got: Read, planned: Planned, work: Work, comparing: Compa
     )
     listing = Listing(run, comparing.quiet.sides)
     explained = [*listing.explained(findings), *listing.in_flight(planned.left(work.done), findings)]
-    fresh = not work.moved
+    # Balances that a system states are of all its documents as they were read: of nothing older, and of no part of them.
+    fresh = not work.moved and not got.broken
     result = comparing.result("list", explained, reported=fresh)
     if listing.read_again(result):
         result = comparing.result("list", explained, reported=fresh)
