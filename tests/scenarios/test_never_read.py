@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice, payment
-from tieout.model import Entity
+from tieout.connectors import Observation
+from tieout.connectors.memory import Fault, FaultKind
+from tieout.model import Entity, Existence
 from tieout.sync import decisions, differences
 
 
@@ -64,6 +67,38 @@ def test_a_person_who_looked_lets_a_document_go_on(target: str) -> None:
     tidied(world)
     assert [i.total for i in world.r.all(Entity.INVOICE) if i.number == "L-2"] == [D("7.77")]
     assert world.counts(Entity.INVOICE) == (2, 2), "L-1 waits"
+
+
+@pytest.mark.parametrize("entity", [Entity.INVOICE, Entity.PAYMENT])
+def test_what_is_said_to_be_deleted_before_it_was_ever_seen_is_not_made_where_it_cannot_be_asked_for(
+    entity: Entity,
+) -> None:
+    world, _, there = both(target="file")
+    world.r.stored(Entity.INVOICE, there).unreadable = None
+    world.fail("right", Fault(FaultKind.TOMBSTONE_LIE, op="pull", entity=entity))
+    world.run()
+    [told] = [d for d in differences.listed(world.store) if d["code"] == "PARSE_REJECT"]
+    assert (told["kind"], told["right"]) == (entity.value, world.r.all(entity)[0].ref.id)
+    assert "it is said to be deleted, and was never seen" in told["cause"]
+    tidied(world)
+    assert world.counts(entity) == (1, 1)
+    assert differences.listed(world.store) == []
+
+
+def test_what_is_said_to_be_deleted_time_and_again_is_believed_though_it_was_never_seen() -> None:
+    world, _, there = both(target="file")
+    observations = world.right._observations
+
+    def with_one_more(pull: Any, entity: Entity, since: Any) -> Any:
+        yield from observations(pull, entity, since)
+        if entity is Entity.INVOICE:
+            yield Observation(entity, "INV-77", {}, None, None, Existence.DELETED)
+
+    world.right._observations = with_one_more
+    world.r.stored(Entity.INVOICE, there).unreadable = None
+    world.l.put(invoice("CUS-1", "7.77", number="L-2", posted=DAY))
+    tidied(world)
+    assert (differences.listed(world.store), world.counts(Entity.INVOICE)) == ([], (2, 2))
 
 
 def test_what_could_be_read_once_holds_up_nothing() -> None:

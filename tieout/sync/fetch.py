@@ -69,7 +69,7 @@ class _Reading:
     connector: Connector
     entity: Entity
     found: dict[str, News | None] = field(default_factory=dict)
-    claimed: dict[str, None] = field(default_factory=dict)
+    claimed: dict[str, Observation] = field(default_factory=dict)
     rejected: list[RecordError] = field(default_factory=list)
     nameless: int = 0
     gone: list[str] = field(default_factory=list)
@@ -219,7 +219,7 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
         reading.found.pop(id, None)
         here.pop(id, None)
         if o.existence is Existence.DELETED:
-            reading.claimed[id] = None
+            reading.claimed[id] = replace(o, id=id)
         else:
             here[id] = replace(o, id=id)
     name = reading.connector.name
@@ -230,13 +230,24 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
 
 def _confirm_tombstones(reading: _Reading) -> None:
     known = known_of(reading.store, reading.connector.name, reading.entity, list(reading.claimed))
-    for id in reading.claimed:
+    for id, claim in reading.claimed.items():
         if id not in known:
             # A record that was never seen may be a new one that the feed is wrong about.
             if reading.connector.capabilities.by_id:
                 _ask(reading, id, known=False)
+            else:
+                _never_seen(reading, claim)
         elif known[id]["existence"] not in GONE:
             _ask(reading, id)
+
+
+def _never_seen(reading: _Reading, claim: Observation) -> None:
+    """Take a record that is said to be gone, was never seen and cannot be asked for, as one that cannot be read."""
+    name, entity = reading.connector.name, reading.entity
+    why = "it is said to be deleted, and was never seen: it may be there"
+    error = RecordError(name, "existence", Existence.DELETED.value, why, entity=entity.value, ref=claim.id)
+    reading.rejected.append(error)
+    reading.found[claim.id] = news(name, replace(claim, record=error, existence=Existence.LIVE), None)
 
 
 def _ask(reading: _Reading, id: str, *, known: bool = True) -> None:
