@@ -352,6 +352,25 @@ def test_what_the_target_alters_is_said_beside_the_difference_of_money() -> None
     assert found(report, "WRITE_ALTERED") == []
 
 
+def test_what_lands_after_it_was_taken_for_lost_is_named_so_and_nobody_is_blamed_for_it() -> None:
+    world = World(right="searchable_marker")
+    bill = world.l.put(invoice(world.l.put(customer()).ref.id, "100.00", number="L-1", memo="one"))
+    world.run()
+    world.l.edit(Entity.INVOICE, bill.ref.id, memo="two")
+    world.fail("right", Fault(FaultKind.LATE, op="update", seconds=7_200))  # longer than any write may take there
+    world.run()
+    world.l.edit(Entity.INVOICE, bill.ref.id, memo="three")
+    assert world.settle(3).discrepancies == []
+    report = world.run(tick=7_200)
+    [one] = report.discrepancies
+    assert (one.code, one.left_value, one.right_value) == ("WRITE_ALTERED", "three", "two")
+    assert "landed_late: it holds what tieout sent to right at " in one.cause
+    [mirror] = world.r.all(Entity.INVOICE)
+    world.r.edit(Entity.INVOICE, mirror.ref.id, memo="by hand")
+    [one] = world.run().discrepancies
+    assert (one.code, one.right_value) == ("UNAUTHORISED_EDIT_AFTER_POST", "by hand")
+
+
 def test_a_record_that_moved_between_plan_and_write_is_named_once() -> None:
     world, _ = synced()
     [bill], [mirror] = world.l.all(Entity.INVOICE), world.r.all(Entity.INVOICE)

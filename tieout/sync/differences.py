@@ -21,7 +21,7 @@ from tieout.model import ZERO, Entity, from_micros, micros
 from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.guard import Trip
-from tieout.sync.operations import Finding
+from tieout.sync.operations import Finding, shown
 from tieout.sync.store import Store, Tx, batched, loads
 from tieout.sync.taken import EDITED
 
@@ -111,22 +111,47 @@ def _by_itself(f: Finding) -> bool:
 
 
 def as_altered(store: Store, connections: Sequence[str], pair: str, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, with those of fields that the target took otherwise than they were last sent named so."""
+    """The findings, with those named of which what tieout wrote is the cause, and no person.
+
+    That is what the target took otherwise than it was last sent, and what landed after it was taken for lost.
+    connections: of the left and of the right
+    """
     i = schema.intent
-    standing = {f.subject for f in findings if not f.code and f.cause.startswith("standing")}
+    asked = {f.subject for f in findings if not f.code and f.field and f.cause.startswith(_ASKED)}
     last: dict[str, dict[str, Any]] = {}
-    for some in batched(sorted(standing), 500):
-        where = i.c.connection.in_(connections), i.c.subject.in_(some), i.c.pair == pair, i.c.state == "done"
+    lost: dict[str, list[dict[str, Any]]] = {}
+    ended = sa.or_(i.c.state == "done", sa.and_(i.c.state == "stale", i.c.error_class == "not_applied"))
+    for some in batched(sorted(asked), 500):
+        where = i.c.connection.in_(connections), i.c.subject.in_(some), i.c.pair == pair, ended
         for row in store.rows(sa.select(i).where(*where).order_by(i.c.updated_at)):
-            last[row["subject"]] = row
-    return [_altered(f, last[f.subject]) if f.subject in last else f for f in findings]
+            if row["state"] == "done":
+                last[row["subject"]] = row
+            else:
+                lost.setdefault(row["subject"], []).append(row)
+    found = (_landed(f, lost.get(f.subject, ()), connections[0]) for f in findings)
+    return [_altered(f, last[f.subject]) if f.subject in last else f for f in found]
+
+
+_STANDING, _BY_A_PERSON = "standing", ("non_owner", "conflict")
+_ASKED = (_STANDING, *_BY_A_PERSON)
 
 
 def _altered(f: Finding, intent: Mapping[str, Any]) -> Finding:
     code = intent["error_class"]
-    if f.code or code not in _TAKEN_OTHERWISE or f"{f.field}: sent " not in intent["last_error"]:
+    known = code in _TAKEN_OTHERWISE and f"{f.field}: sent " in intent["last_error"]
+    return replace(f, code=code) if known and not f.code and f.cause.startswith(_STANDING) else f
+
+
+def _landed(f: Finding, lost: Sequence[Mapping[str, Any]], left: str) -> Finding:
+    """lost: writes of the subject that were read back as not carried out, and not waited for any longer"""
+    if f.code or not f.cause.startswith(_BY_A_PERSON):
         return f
-    return replace(f, code=code)
+    for intent in lost:
+        sent = [c["after"] for c in loads(intent["operation"])["fields"] if c["name"] == f.field]
+        if sent and shown(sent[0]) == (f.left_value if intent["connection"] == left else f.right_value):
+            at = f"what tieout sent to {intent['connection']} at {intent['first_sent_at']}, and took for lost"
+            return replace(f, code="WRITE_ALTERED", cause=f"landed_late: it holds {at}; {f.cause}")
+    return f
 
 
 def _own(f: Finding, places: Places) -> Discrepancy:
