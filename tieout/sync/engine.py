@@ -330,7 +330,7 @@ def _compare(run: Run, got: Read, planned: Planned, work: Work, comparing: Compa
     )
     listing = Listing(run, comparing.quiet.sides)
     explained = [*listing.explained(findings), *listing.in_flight(planned.left(work.done), findings)]
-    # Balances that a system states are of all its documents as they were read: of nothing older, and of no part of them.
+    # Balances that a system states are of all its documents as they were read: neither older, nor of a part of them.
     fresh = not work.moved and not got.broken
     result = comparing.result("list", explained, reported=fresh)
     if listing.read_again(result):

@@ -29,7 +29,7 @@ FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What a read of everything leaves to be doubted. It is kept with the cursor, whatever becomes of the run that read.
+    """What a read of everything leaves to be doubted: kept with the cursor, whatever becomes of the run that read.
 
     code, why: of records that are missing and not believed to be gone, "" where none are
     missed: what had changed and the feed lacks, as of the last read that was held against the feed
