@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.scenarios.world import World, customer, invoice, payment
-from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity
 from tieout.sync import decisions, differences
 from tieout.sync.engine import Report
@@ -27,8 +26,10 @@ def test_reported_balances_are_looked_at_in_a_run_that_confirms_what_an_export_s
     world.l.put(payment("CUS-1", "60.00", on=(("INV-1", "45.00"),), reference="chk 7"))
     world.run()
     world.r.import_outbox()
-    world.fail("right", Fault(FaultKind.SHORT_LIST, op="pull", entity=Entity.PAYMENT))
+    in_scope = world.right._in_scope
+    world.right._in_scope = lambda entity, since: in_scope(entity, since) if entity is not Entity.PAYMENT else []
     assert "BALANCE_MISMATCH_INTERNAL" in world.codes(world.run())
+    world.right._in_scope = in_scope
     for memo in ("second", "third"):  # every run confirms what the one before handed over
         world.l.edit(Entity.INVOICE, "INV-1", memo=memo)
         report = world.run()
