@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -22,6 +25,8 @@ import pytest
 from tests.contract.memory_harness import MemoryHarness
 from tests.simulation.schedule import Schedule, carry_out, undisturbed
 from tieout.testing import violations
+
+_SLIPS = (NameError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class Mutant:
     breaks: str
     changes: tuple[Change, ...]
     killers: tuple[Killer, ...]
+
+
+class SlipError(Exception):
+    """What a mutant planted cannot run at all: that it is noticed says nothing."""
 
 
 class NoPlaceError(Exception):
@@ -189,20 +198,47 @@ def noticed(mutant: Mutant) -> str:
         killer.prepare()
     with planted(*mutant.changes):
         for killer in mutant.killers:
-            said = outcome(killer)
+            said = outcome(killer, {change.of for change in mutant.changes})
             if said:
                 return f"{killer.name}: {said}"
     return ""
 
 
-def outcome(killer: Killer) -> str:
-    """What a killer says, "" if it notices nothing. Raises NameError where what was planted names what is not there."""
+def outcome(killer: Killer, within: Collection[str] = ()) -> str:
+    """What a killer says, "" if it notices nothing. Raises SlipError where what is planted `within` a function cannot run."""
+    with slips(within) as found:
+        try:
+            said = killer.run()
+        except (Exception, pytest.fail.Exception) as error:
+            said = f"{type(error).__name__}: {error}"
+    if found:
+        raise SlipError(found[0])
+    return said
+
+
+@contextlib.contextmanager
+def slips(within: Collection[str]) -> Iterator[list[str]]:
+    """What slips while this lasts in what is planted: any program breaks of that. One that the product catches, too."""
+    found: list[str] = []
+
+    def look(frame: FrameType, event: str, told: Any) -> Any:
+        # Raised in the frame itself, and not by what it calls.
+        if event == "exception" and issubclass(told[0], _SLIPS) and told[2].tb_next is None:
+            found.append(f"{frame.f_code.co_filename}: {told[0].__name__}: {told[1]}")
+        return look
+
+    def called(frame: FrameType, _event: str, _told: Any) -> Any:
+        return look if frame.f_code.co_filename in within else None
+
+    before = sys.gettrace()
+    if within:
+        sys.settrace(called)
+        threading.settrace(called)
     try:
-        return killer.run()
-    except NameError:
-        raise
-    except (Exception, pytest.fail.Exception) as error:
-        return f"{type(error).__name__}: {error}"
+        yield found
+    finally:
+        sys.settrace(before)
+        threading.settrace(None)  # type: ignore[arg-type]
 
 
 # ── the defects of the test plan ─────────────────────────────────────────────────────────────────────────────────────

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from tests.simulation.__main__ import defects
-from tests.simulation.mutants import MUTANTS, Change, NoPlaceError, noticed, outcome, planted
+from tests.simulation.mutants import MUTANTS, Change, NoPlaceError, SlipError, noticed, outcome, planted
 
 # Of each kind of defect one that takes little time.
 SOME = ("no write-ahead row", "blind retry on timeout", "lease without epoch check", "newest wins")
@@ -24,11 +25,21 @@ def test_a_mutant_whose_place_is_gone_says_so() -> None:
         pass
 
 
-def test_a_mutant_that_names_what_is_not_there_is_not_taken_for_noticed() -> None:
+@pytest.mark.parametrize("slip", ["not_there", "None.there", "1 + ''"])
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_mutant_that_cannot_run_is_not_taken_for_noticed(slip: str, caught: bool) -> None:
     [mutant] = [m for m in MUTANTS if m.name == "newest wins"]
-    broken = replace(mutant, changes=tuple(replace(c, new="return not_there") for c in mutant.changes))
-    with pytest.raises(NameError):
-        noticed(broken)
+    killer = replace(mutant.killers[0], run=lambda: caught_by(mutant.killers[0].run)) if caught else mutant.killers[0]
+    changes = tuple(replace(c, new=f"return {slip}") for c in mutant.changes)
+    with pytest.raises(SlipError, match=r"tieout\.sync\.plan:decide: (Name|Attribute|Type)Error"):
+        noticed(replace(mutant, changes=changes, killers=(killer,)))
+
+
+def caught_by(run: Callable[[], str]) -> str:
+    try:
+        return run()
+    except (NameError, TypeError, AttributeError):
+        return "noticed"
 
 
 @pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in SOME], ids=lambda m: m.name)
