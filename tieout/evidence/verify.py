@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tieout.errors import ConfigError
-from tieout.evidence.anchors import RESTORED
+from tieout.evidence.anchors import LONGEST, RESTORED
 from tieout.evidence.chain import (
     Examined,
     Finding,
@@ -71,7 +72,11 @@ def read_journals(paths: Sequence[Path], keys: Mapping[str, PublicKey]) -> tuple
     found = []
     for path in paths:
         try:
-            with path.open("rb") as lines:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise ConfigError(f"{path} is not a file", hint="name a file of anchors")
+            with path.open("rb") as file:
+                # A line that no anchor can be is read in parts, however long it is.
+                lines = iter(lambda: file.readline(LONGEST + 1), b"")
                 found.append(examine_journal(path.name, lines, keys))
         except FileNotFoundError:
             continue

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,26 @@ def test_a_symlink_is_no_journal(store: Store, tmp_path: Path) -> None:
     [wrong] = anchor(store, Anchors(SIGNER, (tmp_path / "anchors.jsonl",)))
     assert isinstance(wrong, ConfigError)
     assert target.read_bytes() == b""
+
+
+def test_what_stands_in_the_place_of_a_journal_is_told_and_never_read_without_end(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "anchors.jsonl"
+    path.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for other in (path, tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(ConfigError, match="is not a file"):
+            read_journals([other], KEYS)
+    path.rmdir()
+    happens(store, "a")
+    anchor(store, Anchors(SIGNER, (path,)))
+    os.truncate(path, 16 << 20)  # one line of that length, of which nothing is on the disk
+    tracemalloc.start()
+    [found] = read_journals([path], KEYS)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.anchors) == 2
+    assert most < 4 << 20
 
 
 def test_the_public_key_is_one_that_other_programs_read(tmp_path: Path) -> None:
