@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import sqlite3
 from decimal import Decimal
 from itertools import permutations
@@ -187,6 +188,18 @@ def test_under_json_stdout_stays_one_document() -> None:
         "error": {"exit": 4, "message": "a plan waits", "problems": [], "hint": "tieout plan show P1"}
     }
     assert "error: a plan waits" in result.stderr
+
+
+def test_a_failure_of_the_database_is_told_once_and_not_by_its_driver() -> None:
+    @click.command()
+    @common
+    def command(out: Out) -> int:
+        logging.getLogger("tieout.quickbooks").warning("ours")
+        logging.getLogger("psycopg").warning("error ignored terminating <psycopg.Pipeline>")
+        return 0
+
+    assert CliRunner().invoke(command, []).stderr.strip() == "ours"
+    assert "psycopg.Pipeline" in CliRunner().invoke(command, ["--debug"]).stderr
 
 
 def test_quiet_still_says_what_is_wrong() -> None:

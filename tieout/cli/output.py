@@ -257,7 +257,7 @@ def _log(out: Out) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             if out.debug:
                 out.trace(clean(f"{record.name}: {record.getMessage()}"))
-            elif record.levelno >= logging.WARNING and record.name != "tieout.http":
+            elif record.levelno >= logging.WARNING and record.name not in ("tieout.http", "psycopg"):  # both raise it
                 out.warn(clean(record.getMessage()))
 
     root = logging.getLogger()
