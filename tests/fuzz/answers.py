@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from tests.sage_x3_bench import bench as sage_bench
 from tieout.connectors import Observation
 from tieout.connectors.http import NO_LIMIT, Answer, Lost, Pace, Transport, Unsent
 from tieout.connectors.quickbooks import QuickBooksConnector
+from tieout.connectors.quickbooks_landing import Landing
 from tieout.connectors.quickbooks_oauth import App, _request, _tokens, app_of
 from tieout.connectors.quickbooks_wire import Wire, decode
 from tieout.connectors.sage_x3 import SageX3Connector
@@ -303,6 +305,31 @@ def _sign_ins() -> list[bytes]:
     return [b"200\n" + json.dumps(good).encode(), b'400\n{"error":"invalid_grant"}']
 
 
+@cache
+def _landing() -> Landing:
+    return Landing("http://127.0.0.1:0/callback", "STATE")
+
+
+def _landed(data: bytes) -> None:
+    """What a browser asks for where a sign-in comes back to: only what has our state ends the wait."""
+    landing = _landing()
+    landing._found = {}
+    landing._done.clear()
+    status, text = landing.land(data.decode("latin-1"))
+    if (status == 200) != landing._done.is_set() or (status == 200 and landing._found["state"] != "STATE"):
+        raise Broken("an answer that is not ours ends the wait")
+    if status != 200:
+        raise TieoutError(text)
+
+
+def _comings() -> list[bytes]:
+    return [
+        b"/callback?code=c&state=STATE&realmId=1",
+        b"/callback?error=access_denied&state=STATE",
+        b"//[::1]/callback",
+    ]
+
+
 def _documents() -> list[bytes]:
     return [
         b'200\n{"token_endpoint":"https://oauth.platform.intuit.com/t","authorization_endpoint":"https://appcenter.intuit.com/a"}'
@@ -392,7 +419,7 @@ def _descriptions() -> list[bytes]:
 def targets() -> list[Target]:
     """Every parser of an answer."""
     both = Form(
-        __import__("re").compile(rb"&lt;[^&]*&gt;|" + XML.piece.pattern),
+        re.compile(rb"&lt;[^&]*&gt;|" + XML.piece.pattern),
         (*XML.tokens, b'&lt;FLD NAME="NUM"&gt;', b"&lt;!DOCTYPE x&gt;", b"&amp;#0;", b'"O_TICK"', b"&lt;LIN&gt;", b"1\n", b"500\n", _BETWEEN),
         (*XML.nests, (b"&lt;a&gt;", b"&lt;/a&gt;")),
     )  # fmt: skip
@@ -421,7 +448,7 @@ def targets() -> list[Target]:
         for e in (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT)
     ]
     made: list[Target] = [
-        Target("HTTP answer", _raw, _http, Form(__import__("re").compile(rb"[^\s:;,=]+|[\s:;,=]+"), (b"\r\n", b"Content-Encoding: gzip\r\n", b"br", b"zstd", b"deflate", b"chunked", b"ffffffff\r\n")), refusals=(Lost, Unsent), weight=8),
+        Target("HTTP answer", _raw, _http, Form(re.compile(rb"[^\s:;,=]+|[\s:;,=]+"), (b"\r\n", b"Content-Encoding: gzip\r\n", b"br", b"zstd", b"deflate", b"chunked", b"ffffffff\r\n")), refusals=(Lost, Unsent), weight=8),
         Target("exact JSON", lambda: [_quickbooks()["pull invoice"].split(b"\n")[-1], b'{"a":[1.10,1E5,"x"]}'], _json, JSON),
         *pulls,
         Target("QuickBooks changes", quickbooks("changes"), _pulled(Entity.INVOICE, "2026-02-01T00:00:00+00:00"), answers, weight=4),
@@ -432,6 +459,7 @@ def targets() -> list[Target]:
         Target("QuickBooks create invoice", quickbooks("create invoice"), _written(lambda: _bill("1")), answers, weight=2),
         Target("QuickBooks sign-in", _sign_ins, _signed_in, answers),
         Target("QuickBooks discovery", _documents, _discovered, answers),
+        Target("return of a sign-in", _comings, _landed, Form(re.compile(rb"\w+|\W"), (b"http://[", b"/callback?", b"state=STATE", b"&", b"%00", b"%C3", b";"))),
         Target("Sage X3 company", sage("company"), _sage_asked(lambda c: c.company()), both, weight=10),
         Target("Sage X3 create", sage("create"), _sage_written, both, weight=10),
         Target("Sage X3 description", _descriptions, _described, XML),

@@ -64,7 +64,10 @@ class Landing:
 
     def land(self, target: str) -> tuple[int, str]:
         """(status, text) for one request; an answer with our state ends the wait, any other changes nothing."""
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # such as "http://[": any page of the browser may ask for anything here
+            return 404, "Nothing is here."
         if parts.path != self._path:
             return 404, "Nothing is here."
         given = {key: values[0] for key, values in parse_qs(parts.query).items()}

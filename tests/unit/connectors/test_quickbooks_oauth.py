@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import socket
 import threading
 from dataclasses import replace
 from html import unescape
@@ -396,10 +397,14 @@ def test_only_the_redirect_address_answers_and_it_tells_nothing(qb):
     def browser(url):
         redirect = parse_qs(urlsplit(url).query)["redirect_uri"][0]
         pages.append(requests.get(redirect.replace("/callback", "/elsewhere"), timeout=5))
+        with socket.create_connection(("127.0.0.1", urlsplit(redirect).port), timeout=5) as line:
+            line.sendall(b"GET http://[/ HTTP/1.0\r\n\r\n")
+            pages.append(line.makefile("rb").read())
         pages.append(press(url))
 
     signing_in(qb, browser)
     assert pages[0].status_code == 404
+    assert b" 404 " in pages[1].partition(b"\r\n")[0]
 
 
 def test_a_redirect_elsewhere_is_refused(qb):
