@@ -460,7 +460,8 @@ class Office(World):
         tables = [
             self.ask("SELECT id, state FROM intent ORDER BY id"),
             self.ask("SELECT subject, connection, native_id, state FROM xref ORDER BY id"),
-            self.ask("SELECT id, state, values_hash FROM discrepancy ORDER BY id"),
+            self.ask("SELECT id, state, body FROM discrepancy ORDER BY id"),
+            self.ask("SELECT count(*) FROM audit_event WHERE object_type = 'discrepancy'"),
             [tuple(sorted(r.items())) for r in self._bases()],
         ]
         return [self.l.fingerprint(), self.r.fingerprint(), len(self.r.outbox), *tables]

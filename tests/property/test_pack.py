@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.evidence.past import KEYS, SIGNER, Kept, kept_past, opened
-from tieout.errors import ConfigError, RefusedError
+from tieout.errors import ConfigError, FatalError, RefusedError
 from tieout.evidence import pack, unpack
 from tieout.evidence.chain import Examined, examine_journal
 from tieout.evidence.keys import Signer
@@ -283,6 +283,19 @@ def test_a_run_that_is_not_there_has_not_ended_or_is_not_anchored_has_no_pack(ke
     last = store.rows(sa.select(schema.run.c.id).order_by(schema.run.c.started_at.desc()))[0]["id"]
     with pytest.raises(RefusedError, match="held by no anchor"):
         made(last, [examine_journal("journal", kept.lines[:-1], KEYS)])
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["UPDATE run SET report = NULL", "UPDATE blob SET body = x'00'", "UPDATE plan SET body = '{'"]
+)
+def test_of_a_state_that_was_altered_no_pack_is_made_and_it_is_said_why(kept: Kept, spoilt: str) -> None:
+    store, journals = state(kept)
+    planned = sa.select(schema.run.c.id).join(schema.plan, schema.plan.c.run == schema.run.c.id)
+    run = store.rows(planned.where(schema.run.c.status == "ok").order_by(schema.run.c.started_at))[0]["id"]
+    with store.writing(None) as tx:
+        tx.db.exec_driver_sql(spoilt)
+    with pytest.raises(FatalError, match="cannot be read"):
+        pack.write(io.BytesIO(), store, journals, SIGNER, run=run, company="Example Ltd")
 
 
 def raw(parts: dict[str, bytes], **of: Any) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tracemalloc
+import zlib
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -283,7 +285,7 @@ ROWS = (
     ("snapshot", "rows"), ("snapshot", "connection"), ("run", "pair"), ("run", "started_at"), ("run", "finished_at"),
     ("run", "version"), ("run", "abort_reason"), ("plan", "config_hash"), ("plan", "run"), ("plan", "created_at"),
     ("intent", "plan"), ("intent", "connection"), ("intent", "currency"), ("intent", "delta_micros"),
-    ("intent", "request_hash"), ("discrepancy", "code"), ("discrepancy", "currency"), ("discrepancy", "owner"),
+    ("intent", "request_hash"), ("discrepancy", "code"), ("discrepancy", "class"), ("discrepancy", "severity"), ("discrepancy", "currency"), ("discrepancy", "owner"),
     ("discrepancy", "reason"), ("decision", "values_hash"), ("sign_off", "figure"), ("sign_off", "note"),
     ("promise", "currency"), ("promise", "said_on"), ("promise", "note"), ("observation", "record"), ("observation", "raw_hash"),
     ("observation", "existence"), ("seen", "record"), ("seen", "existence"), ("blob", "body"),
@@ -330,15 +332,36 @@ def test_a_row_that_is_not_what_the_log_says_is_found(kept: Kept, table: str, co
         assert found.exit_code == 5
 
 
-@pytest.mark.parametrize("name", ["delta", "left_value", "right_value", "currency", "code"])
+@pytest.mark.parametrize(
+    "name",
+    ["delta", "left_value", "right_value", "currency", "code", "cause", "customer", "confirmed", "left_label", "links"],
+)
 def test_a_difference_that_is_shown_to_people_otherwise_than_it_was_found_is_noticed(kept: Kept, name: str) -> None:
     """The list of differences shows the body of the row: an amount in it is an amount that somebody works by."""
     store, db = opened(kept.last)
     for rowid, text in db.execute("SELECT rowid, body FROM discrepancy").fetchall():
         body = json.loads(text)
-        body[name] = {"delta": "0.01", "currency": "EUR", "code": "ROUNDING"}.get(name, "0.01")
+        others = {"currency": "EUR", "code": "ROUNDING", "confirmed": not body["confirmed"], "links": ["another"]}
+        body[name] = others.get(name, "0.01")
         db.execute("UPDATE discrepancy SET body = ? WHERE rowid = ?", (json.dumps(body), rowid))
     assert judged(store, kept.lines).verdict == "rows"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "junk"),
+    [("discrepancy", "delta_micros", "junk"), ("plan", "body", "{"), ("blob", "body", zlib.compress(bytes(16 << 20)))],
+)
+def test_a_row_that_cannot_be_read_or_would_unpack_without_end_is_told(
+    kept: Kept, table: str, column: str, junk: Any
+) -> None:
+    store, db = opened(kept.last)
+    db.execute("PRAGMA ignore_check_constraints = 1")
+    db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT min(rowid) FROM {table})", (junk,))
+    tracemalloc.start()
+    assert judged(store, kept.lines).verdict == "rows"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 << 20
 
 
 @pytest.mark.parametrize("column", ["accepted_hash", "accepted_until"])

@@ -178,6 +178,7 @@ def _differences(differences: Sequence[Mapping[str, Any]]) -> Table:
         Column("happened", "happened"),
         Column("code", "code"),
         Column("id", "id"),
+        Column("about", "about", width=30),
         Column("left", "left"),
         Column("right", "right"),
         Column("delta", "delta", "money"),
@@ -189,9 +190,17 @@ def _differences(differences: Sequence[Mapping[str, Any]]) -> Table:
         delta = Decimal(d["delta"]) if d.get("delta") is not None else None
         shown = (str(d.get(k) or "") for k in ("left", "right"))
         why = d.get("why") or d.get("reason") or ""
-        return Row((d["happened"], d.get("code", ""), d["id"], *shown, delta, d.get("currency", ""), why))
+        about = _about(d.get("about") or {})
+        return Row((d["happened"], d.get("code", ""), d["id"], about, *shown, delta, d.get("currency", ""), why))
 
     return Table("differences", "Differences found, changed and closed", columns, tuple(map(one, differences)))
+
+
+def _about(told: Mapping[str, Any]) -> str:
+    """Of which record a difference is, as its event has it; "" in one of an earlier version."""
+    ids = dict.fromkeys(id for id in (told.get("left"), told.get("right")) if id and id != told.get("number"))
+    words = [told.get("kind"), told.get("number"), f"({', '.join(ids)})" if ids else "", told.get("field")]
+    return " ".join(str(word) for word in words if word)
 
 
 def _bridges(report: Mapping[str, Any]) -> list[Table]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 from tieout import __version__
+from tieout.errors import FatalError
 from tieout.evidence import index
 from tieout.evidence.chain import Examined
 from tieout.evidence.gather import Gathered, text
@@ -95,8 +97,21 @@ def write(
 ) -> dict[str, Any]:
     """Write the pack of a run that has ended and is anchored; returns its manifest.
 
-    Raises ConfigError for a run that is not there, RefusedError for one that has not ended or is held by no anchor.
+    Raises ConfigError for a run that is not there, RefusedError for one that has not ended or is held by no anchor,
+    FatalError where a part of it cannot be read any more.
     """
+    try:
+        return _written(target, store, journals, signer, run=run, company=company)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error) as error:
+        raise FatalError(
+            f"a part of run {run} cannot be read ({type(error).__name__}): the state is not what a run leaves behind",
+            hint="tieout evidence verify tells what was altered",
+        ) from error
+
+
+def _written(
+    target: IO[bytes], store: Store, journals: Sequence[Examined], signer: Signer, *, run: str, company: str
+) -> dict[str, Any]:
     with store.reading():
         gathered = Gathered(store, journals, run)
         with zipfile.ZipFile(target, "w") as archive:

@@ -326,6 +326,11 @@ def _body(d: Discrepancy) -> dict[str, Any]:
     }
 
 
+def shown_hash(body: str) -> str:
+    """What an event holds of all that the row of a difference shows to people."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
 def record(
     tx: Tx,
     pair: str,
@@ -360,9 +365,12 @@ def record(
         stands_since = tx.at if why == THERE_AGAIN else returned.get(d.id, row["first_seen_at"])
         if d.delta and state != "accepted" and stands_since < aged_before:
             d = replace(d, secondary=(*d.secondary, "AGED_RECON_ITEM"))
-        rows.append(row | {"body": canonical(_body(d))})
+        body = canonical(_body(d))
+        rows.append(row | {"body": body})
+        if before is not None and not event and before["body"] != body:
+            event, why = CHANGED, _otherwise(loads(before["body"]), loads(body))
         if event:
-            tx.audit(event, "discrepancy", d.id, _told(d, pair, values, why))
+            tx.audit(event, "discrepancy", d.id, _told(d, pair, values, why, body))
     tx.put_all(t, rows)
     for id, row in known.items():
         if id not in current and row["state"] in OPEN_STATES and not unseen.isdisjoint((id, row["code"])):
@@ -372,7 +380,8 @@ def record(
                 t.update().where(t.c.id == id, t.c.pair == pair).values(state="closed", closed_at=tx.at, last_run=run)
             )
             moved = {"delta": str(from_micros(row["delta_micros"])), "currency": row["currency"]}
-            tx.audit(CLOSED, "discrepancy", id, {"code": row["code"], "pair": pair} | moved)
+            about = _about(loads(row["body"]))
+            tx.audit(CLOSED, "discrepancy", id, {"code": row["code"], "pair": pair, "about": about} | moved)
             closed += 1
     return Changes(opened, still, closed)
 
@@ -405,8 +414,17 @@ def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tupl
     return before["state"], CHANGED if before["values_hash"] != values else "", ""
 
 
-def _told(d: Discrepancy, pair: str, values: str, why: str) -> dict[str, Any]:
-    """What an event says of its discrepancy: enough to tell later what was known on that day."""
+def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What people are shown of a difference otherwise than before."""
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return f"told otherwise: {', '.join(names)}"
+
+
+def _told(d: Discrepancy, pair: str, values: str, why: str, body: str) -> dict[str, Any]:
+    """What an event says of its discrepancy: enough to tell later what was known on that day.
+
+    shown: the hash of all that people are shown of it
+    """
     told = {
         "code": d.code,
         "pair": pair,
@@ -415,8 +433,16 @@ def _told(d: Discrepancy, pair: str, values: str, why: str) -> dict[str, Any]:
         "left": d.left_value,
         "right": d.right_value,
         "values": values,
+        "about": _about(loads(body)),
+        "shown": shown_hash(body),
     }
     return told | ({"why": why} if why else {})
+
+
+def _about(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Which records a difference is of: their ids, and the number of the document; a customer's name is not kept."""
+    number = None if body["kind"] == "customer" else body["left_label"] or body["right_label"]
+    return {"number": number} | {name: body[name] for name in ("kind", "left", "right", "field")}
 
 
 def _lapsed(row: Mapping[str, Any], now: str) -> bool:
