@@ -21,8 +21,7 @@ _POLICY = (
 )
 _SHORT = 22  # characters: a date, a code, a document number: on one line
 _LONG = 28  # characters: a name or a sentence: in a column of some width
-_SENTENCE = 36  # characters: a column for longer text is a line beneath each row, in a table of many columns
-_BROAD, _WIDE = 8, 11  # columns: more are printed across, and can be moved sideways on a screen
+_BROAD = 8  # columns: more are printed across
 
 
 def write(report: Report) -> str:
@@ -103,7 +102,7 @@ def _figure(chart: Chart) -> str:
 
 
 def _table(table: Table, anchor: str) -> Iterator[str]:
-    told = _told(table)
+    told = shown.sentences(table)
     kept = [n for n in range(len(table.columns)) if n not in told]
     columns = [table.columns[n] for n in kept]
     wide = " wide" if _wide(table) else ""
@@ -125,21 +124,7 @@ def _table(table: Table, anchor: str) -> Iterator[str]:
 
 
 def _wide(table: Table) -> bool:
-    return len(table.columns) - len(_told(table)) > _WIDE
-
-
-def _told(table: Table) -> tuple[int, ...]:
-    """The columns of sentences, where a table has so many that they would be narrow and its rows high."""
-    if len(table.columns) <= _WIDE:
-        return ()
-    return tuple(
-        n
-        for n, c in enumerate(table.columns)
-        if n
-        and c.kind == "text"
-        and (c.width or 0) >= _SENTENCE
-        and any(isinstance(t := r.cells[n], str) and len(t) > _SENTENCE for r in table.rows)
-    )
+    return len(table.columns) - len(shown.sentences(table)) > shown.MANY
 
 
 def _beneath(cells: Sequence[str], columns: Sequence[Column], told: Sequence[int], across: int) -> str:

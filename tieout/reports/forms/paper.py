@@ -207,16 +207,22 @@ def _made(report: Report) -> dict[str, int]:
 
 
 def _table(table: Table, say: _Letters, upright: int) -> dict[str, Any]:
-    rows = [{"style": row.style, "cells": [say(c) for c in cells]} for row, cells in shown.cells(table)]
-    written = [r["cells"] for r in rows if r["style"] != "heading"]
-    columns = [_column(c, [cells[n] for cells in written], say) for n, c in enumerate(table.columns)]
-    longest = [max((len(cells[n]) for cells in written), default=0) for n in range(len(table.columns))]
+    told = shown.sentences(table)
+    kept = [n for n in range(len(table.columns)) if n not in told]
+    rows: list[dict[str, Any]] = []
+    for row, cells in shown.cells(table):
+        beneath = [[say(shown.title(table.columns[n].title)), say(cells[n])] for n in told if cells[n]]
+        rows.append({"style": "leads" if beneath else row.style, "cells": [say(cells[n]) for n in kept]})
+        rows += [{"style": "told", "cells": [], "said": beneath}] if beneath else []
+    written = [r["cells"] for r in rows if r["style"] not in ("heading", "told")]
+    columns = [_column(table.columns[c], [cells[n] for cells in written], say) for n, c in enumerate(kept)]
+    longest = [max((len(cells[n]) for cells in written), default=0) for n in range(len(kept))]
     texts = [c for c in columns if not c["number"]]
     if texts and not any(c["share"] for c in texts):  # the widest takes what room is left, so that tables are as wide
         max(texts, key=lambda c: Decimal(c["ems"]))["share"] = 1
     made: dict[str, Any] = {
         "title": say(table.title), "note": say(table.note), "columns": columns, "rows": rows,
-        "groups": [[say(name), width] for name, width in shown.groups(table.columns)],
+        "groups": [[say(name), width] for name, width in shown.groups([table.columns[n] for n in kept])],
         "tall": max(longest, default=0) > _TALL,
     }  # fmt: skip
     return made | {"size": _size(made, upright)}

@@ -18,6 +18,8 @@ _JOINERS = frozenset("\u200c\u200d")  # part of how Persian, Indic scripts and e
 _FIRST_JOINED = "\u0600"
 HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "not available"}
 ZERO_SIGN = "–"
+MANY = 11  # columns: a table of more has no room for sentences beside each other
+_SENTENCE = 36  # characters: a column for longer text holds sentences
 _UNDATED = date(2000, 1, 1)
 
 
@@ -108,6 +110,23 @@ def filled(table: Table) -> Table:
     empty = [_named(c) for n, c in enumerate(table.columns) if n not in kept and c.title]
     note = f"{table.note} Nothing stands under: {', '.join(empty)}.".strip() if empty else table.note
     return replace(table, columns=tuple(table.columns[n] for n in kept), rows=rows, note=note)
+
+
+def sentences(table: Table) -> tuple[int, ...]:
+    """The columns of sentences of a table of many columns, where they would be narrow and the rows high.
+
+    They stand on a line beneath their row, each with its column's name.
+    """
+    if len(table.columns) <= MANY:
+        return ()
+    return tuple(
+        n
+        for n, c in enumerate(table.columns)
+        if n
+        and c.kind == "text"
+        and (c.width or 0) >= _SENTENCE
+        and any(isinstance(t := r.cells[n], str) and len(t) > _SENTENCE for r in table.rows)
+    )
 
 
 def _named(column: Column) -> str:

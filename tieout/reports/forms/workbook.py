@@ -31,6 +31,7 @@ _AS_TEXT = (
 )
 _LETTERS = 32_767  # of a cell
 _NAME = 31  # letters of a sheet's name
+_SIDE = 12  # letters of a ledger's name at the end of it
 _UNNAMEABLE = str.maketrans(dict.fromkeys("[]:*?/\\'", "-"))
 _FIRST_DAY = date(1900, 3, 1)  # earlier days are counted differently by Excel and by everybody else
 _SAMPLE = 2_000  # rows looked at for widths
@@ -117,9 +118,13 @@ class _Sheets:
         """A name that every spreadsheet takes, and no other sheet has (they do not tell capitals apart)."""
         base = one_line(wanted).translate(_UNNAMEABLE).strip() or "Table"
         base = "History " if base.casefold() == "history" else base  # Excel keeps that name to itself
+        head, _, side = base.rpartition("- ")
+        end = (
+            f"… {side}" if head and len(base) > _NAME and len(side) <= _SIDE else ""
+        )  # of which ledger it is, is not cut
         for n in range(1, 10_000):
-            mark = "" if n == 1 else f" ({n})"
-            made = _cut(base, _NAME - len(mark)).rstrip() + mark
+            mark = end if n == 1 else f"{end} ({n})"
+            made = _cut(head if end else base, _NAME - len(mark)).rstrip() + mark
             if made.casefold() not in self.names:
                 self.names.add(made.casefold())
                 return made
@@ -186,7 +191,9 @@ class _Sheets:
             self.text(sheet, head, n, shown.title(column.title), look) if column.title else sheet.write_blank(
                 head, n, None, look
             )
-        sheet.freeze_panes(part.top, 1 if len(columns) > 4 and widths[0] <= 40 else 0)
+        # A row is known by its customer, where that stands second, and else by what stands first.
+        first = 2 if [c.key for c in columns[:2]] == ["number", "customer"] else 1
+        sheet.freeze_panes(part.top, first if len(columns) > 4 and sum(widths[:first]) <= 60 else 0)
         if (last := _filtered(table, part)) > head:
             sheet.autofilter(head, 0, last, len(columns) - 1)
         if part.last > part.first:

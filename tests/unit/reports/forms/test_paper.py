@@ -178,6 +178,17 @@ def test_a_broad_table_is_printed_across_and_its_rows_are_whole():
     assert page.mediabox.width > page.mediabox.height
 
 
+def test_sentences_of_a_table_of_many_columns_are_printed_beneath_their_row():
+    cause = "changed on the side that does not own it, and never agreed on"
+    columns = (*(Column(f"c{n}", f"C{n}") for n in range(11)), Column("cause", "cause", width=50))
+    rows = (Row((*"abcdefghijk", cause)), Row((*"ABCDEFGHIJK", "")), Row(("Total", *[None] * 11), "total"))
+    report = Report("x", "X", "", samples.AS_OF, None, (Table("t", "T", columns, rows),))
+    made = paper._table(report.tables[0], paper._Letters(frozenset()), 500)
+    assert [r["style"] for r in made["rows"]] == ["leads", "told", "detail", "total"]
+    assert (len(made["columns"]), made["rows"][1]["said"]) == (11, [["Cause", cause]])
+    assert f"Cause{cause}".replace(" ", "") in text_of(report)
+
+
 def test_no_text_is_printed_over_the_next_column():
     """A long code beside short columns and one of long sentences."""
     columns = (Column("code", "Code"), Column("kind", "What"), *(Column(f"c{n}", f"C{n}") for n in range(8)),

@@ -356,6 +356,27 @@ def test_nothing_to_list_is_said_and_columns_are_wide_enough():
     assert all(width > most for width, most in zip(widths, longest, strict=True))
 
 
+def test_a_sheet_says_which_ledger_it_is_of_and_a_row_whose_it_is():
+    columns = (
+        Column("number", "customer no."),
+        Column("customer", "customer"),
+        *(Column(f"c{n}", f"C{n}") for n in range(9)),
+    )
+    titles = [
+        f"subsequent-receipts: {what}: {side}"
+        for what in ("Open on the date", "Payments")
+        for side in ("sap", "quickbooks")
+    ]
+    tables = tuple(Table(f"t{n}", title, columns, (Row(("1", "Ada", *"abcdefghi")),)) for n, title in enumerate(titles))
+    book = read(workbook.write(replace(samples.empty(), tables=tables)))
+    names = book.sheetnames[1:]
+    assert names == [
+        "subsequent-receipts- Open… sap", "subsequent-receipts… quickbooks",
+        "subsequent-receipts- Payme… sap", "subsequent-rece… quickbooks (2)",
+    ]  # fmt: skip
+    assert {book[name].freeze_panes for name in names} == {"C6"}, "number and customer stay in sight"
+
+
 def test_very_many_rows_are_all_there():
     report = samples.big(20_000)
     book = openpyxl.load_workbook(io.BytesIO(workbook.write(report)), read_only=True, data_only=True)
