@@ -6,6 +6,7 @@ command: a function that is given an `Asked` and its own options, and returns a 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from functools import wraps
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -280,7 +282,8 @@ def _write(
             texts = [writer(r) for r in reports]
             out.raw(texts[0] if together else "[" + ",\n".join(t.rstrip() for t in texts) + "]\n")
         else:
-            out.lines("\n".join(writer(r, limit) for r in reports).splitlines())
+            wide = {"wide": get_terminal_size().columns} if sys.stdout.isatty() else {}
+            out.lines("\n".join(writer(r, limit, **wide) for r in reports).splitlines())
         return None
     if together:
         _file_of(out, output, writer(reports[0]))
