@@ -378,3 +378,34 @@ def test_a_change_that_is_made_again_and_again_is_handed_over_once_each_time(kin
         assert len({i["key"] for i in updates}) == len(updates) == n + 1
     assert world.run().operations == []
     assert world.counts(Entity.INVOICE) == (1, 1)
+
+
+@pytest.mark.parametrize("which", ["who sends is behind", "who looks is ahead"])
+def test_what_may_still_land_is_not_made_again_by_a_clock_that_is_off(which: str) -> None:
+    world = World(right="searchable_marker")
+    ada = world.l.put(customer("Ada Ltd"))
+    bill = world.l.put(invoice(ada.ref.id, "100.00", number="L-1", memo="first"))
+    world.run()
+    off = timedelta(hours=2)
+    right_time = world.store.clock
+    wrong_time = {"who sends is behind": lambda: right_time() - off, "who looks is ahead": lambda: right_time() + off}
+    world.l.put(payment(ada.ref.id, "60.00", on=((bill.ref.id, "45.00"),), reference="chk 7"))
+    world.l.edit(Entity.INVOICE, bill.ref.id, memo="second")
+    world.fail(
+        "right",
+        Fault(FaultKind.LATE, op="create", seconds=60),
+        Fault(FaultKind.LATE, op="update", seconds=60),
+    )
+    if which == "who sends is behind":
+        world.store.clock = wrong_time[which]
+    world.run()
+    assert world.counts(Entity.PAYMENT) == (1, 0)
+    world.store.clock = right_time if which == "who sends is behind" else wrong_time[which]
+    world.run(tick=20)
+    world.store.clock = right_time
+    world.l.edit(Entity.INVOICE, bill.ref.id, memo="third")
+    report = world.settle(12)  # what was noted by a clock that is ahead is waited for by that clock
+    assert world.counts(Entity.PAYMENT) == (1, 1)
+    assert [i.memo for i in world.r.all(Entity.INVOICE)] == ["third"]
+    assert [e.op for e in world.r.log if e.entity is Entity.PAYMENT] == ["create"]
+    assert (report.discrepancies, differences.listed(world.store)) == ([], [])

@@ -245,6 +245,7 @@ def slips(within: Collection[str]) -> Iterator[list[str]]:
 
 _APPLY, _SETTLE, _FETCH, _STORE = (f"tieout.sync.{name}:" for name in ("apply", "settle", "fetch", "store"))
 _SENT = "written = _write(target.connector, intent, record, before)"
+_CLOCK = "test_what_may_still_land_is_not_made_again_by_a_clock_that_is_off"
 _ROW = "work.store.rows(sa.select(schema.intent.c.send_by).where(schema.intent.c.id == intent['id']))[0]['send_by']"
 
 MUTANTS = (
@@ -312,22 +313,28 @@ MUTANTS = (
                 "if work.store.clock() >= instant(intent['send_by']) - timedelta(seconds=60):",
             ),
         ),
-        (at("create", "searchable_marker", "right.create.before#2=late", gaps=(20,), troubled=3),),
+        (at("create", "searchable_marker", "right.create.before#2=late", gaps=(5, 5), troubled=3),),
     ),
     Mutant(
         "quiescence from row time",
         "the wait counts from when the wish was noted, not from when it was sent last",
-        (Change(_SETTLE + "too_early", 'instant(intent["send_by"])', 'instant(intent["created_at"])'),),
+        (Change(_SETTLE + "too_early", "waited_from(intent)", 'instant(intent["created_at"])'),),
         (
             at(
                 "create",
                 "searchable_marker",
                 "right.create.before#2=throttle",
                 "right.create.before=late",
-                gaps=(900, 20),
-                troubled=3,
+                gaps=(900, 5, 5),
+                troubled=4,
             ),
         ),
+    ),
+    Mutant(
+        "looked for once",
+        "what a clock that is off looks for too early is sent again",
+        (Change(_SETTLE + "looked_twice", 'if intent["error_class"] == IN_VAIN:', "if True:"),),
+        (test("tests.scenarios.test_pains_writing", _CLOCK, "who looks is ahead"),),
     ),
     Mutant(
         "permit re-read from row",

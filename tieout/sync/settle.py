@@ -6,7 +6,7 @@ unique), else by reading back after the time in which the write may still land.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from tieout.sync.run import Run
 from tieout.sync.store import instant, loads, stamp
 from tieout.sync.work import OPEN, Target, Work, close_attempt, set_state
 
+IN_VAIN = "in_vain"  # of a write that was looked for once, after the time in which it may land, and not found
 KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
 
 
@@ -146,6 +147,8 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
         work.stuck(intent, "outcome_unknown: sent twice, not found twice; a person looks")
     elif not work.writes:
         again(work, intent, target)
+    elif not looked_twice(work, intent, target):
+        return
     else:
         with work.store.writing(work.lease, run=work.run) as tx:
             set_state(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
@@ -154,11 +157,34 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
 
 
 def too_early(work: Work, intent: dict[str, Any], target: Target) -> bool:
-    settled_at = instant(intent["send_by"]) + timedelta(seconds=target.connector.capabilities.settle)
+    settled_at = waited_from(intent) + timedelta(seconds=target.connector.capabilities.settle)
     if work.store.clock() >= settled_at:
         return False
     work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: read back after {stamp(settled_at)}")
     return True
+
+
+def waited_from(intent: dict[str, Any]) -> datetime:
+    """From when on a write may still land: since it was sent last, or looked for in vain."""
+    sent = instant(intent["send_by"])
+    return max(sent, instant(intent["updated_at"])) if intent["error_class"] == IN_VAIN else sent
+
+
+def looked_twice(work: Work, intent: dict[str, Any], target: Target) -> bool:
+    """Whether a write was looked for in vain before, so long ago that it has not landed; else that is noted now.
+
+    One look is not enough to make it again: where the clock of the one who looks is ahead of the one who sent, or that
+    one's was behind, it comes too early.
+    """
+    if intent["error_class"] == IN_VAIN:
+        return True
+    with work.store.writing(work.lease, run=work.run) as tx:
+        set_state(tx, intent, intent["state"], {"error_class": IN_VAIN})
+        tx.audit("looked_for", "intent", intent["id"], {"key": intent["key"]})
+    wait = timedelta(seconds=target.connector.capabilities.settle)
+    why = f"outcome_unknown: not found; looked for once more after {stamp(work.store.clock() + wait)}"
+    work.blame(intent, "unknown", "UNCERTAIN_WRITE", why)
+    return False
 
 
 def again(work: Work, intent: dict[str, Any], target: Target) -> None:
@@ -188,6 +214,9 @@ def settle_change(work: Work, intent: dict[str, Any], target: Target) -> None:
     if shows(work, intent, now, target):
         work.end(intent, "applied", "applied", "read back", native_id=now.id)
         confirm(work, intent | {"native_id": now.id, "state": "applied"}, target)
+        return
+    # Where there are versions, what lands later than the next change is refused.
+    if not target.connector.capabilities.versioned and not looked_twice(work, intent, target):
         return
     # Not done, or changed by someone else: either way the next plan starts from what is there now.
     why = "read back: it was not carried out"
