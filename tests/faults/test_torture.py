@@ -132,8 +132,10 @@ def test_the_page_of_figures_is_what_they_say_and_a_loss_is_shown_with_its_comma
     one |= {"kills": {"sent POST invoice": 2}, "timed": 0, "runs": 9, "settled": 1, "people": 3, "documents": 4}
     one |= {"recovery": [1.5], "reached": ["sent POST invoice", "after POST invoice"], "losses": lost}
     page.keep(tmp_path / "torture.json", [one], took=60, command="torture")
+    assert page.killed([one]) == 2
     text = page.render(tmp_path)
     for shown in (
+        f"on commit {page.commit()}",
         "| created twice | 1 |",
         "| unexplained amounts | 7.77 |",
         "replay five",

@@ -83,7 +83,10 @@ def main() -> int:
                     command=" ".join(["python -m tests.torture", *sys.argv[1:]]),
                 )
     print(page.summary(results))
-    return 5 if any(r["bad"] for r in results) else 0
+    short = whole and page.killed(results) < told.kills
+    if short:
+        print(f"only {page.killed(results)} of {told.kills} runs were killed")
+    return 5 if short or any(r["bad"] for r in results) else 0
 
 
 def tell(one: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ tables of them}.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -80,9 +81,19 @@ def figures(results: list[dict[str, Any]], *, took: float, command: str) -> dict
     return out
 
 
+def commit() -> str:
+    """What these figures are of; "" outside of a checkout."""
+    told = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, check=False)
+    return told.stdout.decode().strip()
+
+
+def killed(results: list[dict[str, Any]]) -> int:
+    return sum(sum(one.get("kills", {}).values()) for one in results)
+
+
 def keep(path: Path, results: list[dict[str, Any]], *, took: float, command: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = figures(results, took=took, command=command)
+    found = {"commit": commit()} | figures(results, took=took, command=command)
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -108,7 +119,8 @@ def write() -> None:
 def render(folder: Path) -> str:
     """The page of the figures in a folder."""
     own = json.loads((folder / "torture.json").read_text("utf-8"))
-    lines = [HEAD, f"Reproduced by `{own['command']}`; this run took {own['minutes']} minutes.", ""]
+    on = f", here on commit {own['commit']}" if own.get("commit") else ""
+    lines = [HEAD, f"Reproduced by `{own['command']}`{on}; this run took {own['minutes']} minutes.", ""]
     databases = own["databases"]
     names = list(next(iter(databases.values()), {}))
     lines += table(["", *databases], [[name, *(of[name] for of in databases.values())] for name in names])
