@@ -20,7 +20,7 @@ from tests.torture.scenarios import SCENARIOS, play
 from tests.torture.world import world
 
 EACH = 10  # kills in one company
-ON_BOTH = ("locked", "two_schedulers", "restored")
+ON_BOTH = ("locked", "clock_jumps", "two_schedulers", "restored", "token_rotation")
 Job = tuple[str, str, str, int]  # kind, name or seed, database, kills
 _launchers: list[Launcher] = []
 
