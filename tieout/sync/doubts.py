@@ -12,7 +12,8 @@ from tieout.compare import Discrepancy
 from tieout.model import Entity
 from tieout.sync.differences import id_of, noted
 from tieout.sync.facts import Which
-from tieout.sync.fetch import Doubt, Fetched
+from tieout.sync.fetch import Fetched
+from tieout.sync.saving import Doubt
 
 FEW = 5  # ids that a cause names
 _AS_OF, _ROWS, _ABSENT, _CHANGES = "as_of", "rows", "absent", "changes"  # fields, of which ids are made

@@ -9,7 +9,7 @@ A snapshot that is suddenly empty, or that lost many records at once, is believe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,25 +19,12 @@ from tieout.connectors import Connector, Observation, Pull
 from tieout.errors import FatalError, NotFoundError, RecordError, RetriableError
 from tieout.model import Entity, Existence
 from tieout.sync import schema
-from tieout.sync.facts import canonical, digest
-from tieout.sync.seen import GONE, TOGETHER, News, known_of, mark, news, observed_as, save_absence, save_news
-from tieout.sync.store import Lease, Store, Tx, batched, instant, loads, new_id
+from tieout.sync.saving import Doubt, Reading, save
+from tieout.sync.seen import GONE, TOGETHER, known_of, news
+from tieout.sync.store import Lease, Store, batched, instant, loads
 
 FULL_SWEEP = timedelta(hours=24)
 FEW = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """What a read of everything leaves to be doubted: kept with the cursor, whatever becomes of the run that read.
-
-    code, why: of records that are missing and not believed to be gone, "" where none are
-    missed: what had changed and the feed lacks, as of the last read that was held against the feed
-    """
-
-    code: str = ""
-    why: str = ""
-    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +48,6 @@ class Fetched:
     doubt: Doubt | None = None
 
 
-@dataclass(slots=True)
-class _Reading:
-    """A read on its way into the state. `found`: what is new of each record that came, None if nothing is."""
-
-    store: Store
-    connector: Connector
-    entity: Entity
-    found: dict[str, News | None] = field(default_factory=dict)
-    claimed: dict[str, Observation] = field(default_factory=dict)
-    rejected: list[RecordError] = field(default_factory=list)
-    nameless: int = 0
-    gone: list[str] = field(default_factory=list)
-    missed_once: list[str] = field(default_factory=list)
-    unanswered: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    suspicious: str = ""
-
-    @property
-    def rows(self) -> int:
-        """How many records came, unreadable ones included: those with a name are among the found."""
-        return len(self.found) + self.nameless
-
-
 def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: Entity, *, sweep: bool) -> Fetched:
     """Pull an entity (since its cursor, unless a sweep is due) and store the outcome in one transaction.
 
@@ -93,7 +57,7 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     last = _last_cursor(store, connector, entity) if connector.capabilities.delta else None
     cursor = None if sweep else _cursor(store, last)
     pull = connector.pull(entity, cursor)
-    reading = _Reading(store, connector, entity)
+    reading = Reading(store, connector, entity)
     for some in batched(pull, TOGETHER):
         _take(reading, some)
     _refuse_older(store, connector, entity, pull)
@@ -106,7 +70,7 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     if pull.full:
         known = _doubt(reading, pull, missed if missed is not None else known.missed if known else ())
     with store.writing(lease, run=run) as tx:
-        _save(tx, reading, pull, known)
+        save(tx, reading, pull, known)
     return Fetched(
         connector.name,
         entity,
@@ -123,14 +87,14 @@ def fetch(store: Store, lease: Lease, run: str, connector: Connector, entity: En
     )
 
 
-def _doubt(reading: _Reading, pull: Pull, missed: tuple[str, ...]) -> Doubt:
+def _doubt(reading: Reading, pull: Pull, missed: tuple[str, ...]) -> Doubt:
     # Where the source itself is in doubt, what it lacks is no doubt of its own.
     if not reading.suspicious or pull.proof.get("doubts"):
         return Doubt(missed=missed)
     return Doubt("FALSE_DELETE_SUSPECTED" if pull.complete else "TRUNCATED_EXTRACT", reading.suspicious, missed)
 
 
-def _missed(reading: _Reading, pull: Pull, before: dict[str, Any] | None) -> tuple[str, ...] | None:
+def _missed(reading: Reading, pull: Pull, before: dict[str, Any] | None) -> tuple[str, ...] | None:
     """Records that everything shows changed and the feed, asked from where it was left off, does not; in order.
 
     None where there is no feed to hold against it: none was read yet, or it reaches back no further.
@@ -203,7 +167,7 @@ def _last_cursor(store: Store, connector: Connector, entity: Entity) -> dict[str
     return rows[0] if rows else None
 
 
-def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
+def _take(reading: Reading, observations: Sequence[Observation]) -> None:
     """Keep of each observation what is new; the observations themselves are let go."""
     here: dict[str, Observation] = {}
     for o in observations:
@@ -228,7 +192,7 @@ def _take(reading: _Reading, observations: Sequence[Observation]) -> None:
         reading.found[id] = news(name, o, known.get(id))
 
 
-def _confirm_tombstones(reading: _Reading) -> None:
+def _confirm_tombstones(reading: Reading) -> None:
     known = known_of(reading.store, reading.connector.name, reading.entity, list(reading.claimed))
     for id, claim in reading.claimed.items():
         if id not in known:
@@ -241,7 +205,7 @@ def _confirm_tombstones(reading: _Reading) -> None:
             _ask(reading, id)
 
 
-def _never_seen(reading: _Reading, claim: Observation) -> None:
+def _never_seen(reading: Reading, claim: Observation) -> None:
     """Take a record that is said to be gone, was never seen and cannot be asked for, as one that cannot be read."""
     name, entity = reading.connector.name, reading.entity
     why = "it is said to be deleted, and was never seen: it may be there"
@@ -250,7 +214,7 @@ def _never_seen(reading: _Reading, claim: Observation) -> None:
     reading.found[claim.id] = news(name, replace(claim, record=error, existence=Existence.LIVE), None)
 
 
-def _ask(reading: _Reading, id: str, *, known: bool = True) -> None:
+def _ask(reading: Reading, id: str, *, known: bool = True) -> None:
     """Read one record by id: gone only on a definite answer; any other trouble leaves it as it was.
 
     known: whether it was seen before; what never was is not gone either
@@ -276,7 +240,7 @@ def _ask(reading: _Reading, id: str, *, known: bool = True) -> None:
         reading.gone.append(id)
 
 
-def _absences(reading: _Reading, pull: Pull) -> None:
+def _absences(reading: Reading, pull: Pull) -> None:
     of = {"connection": reading.connector.name, "entity": reading.entity.value}
     live = [id for (id,) in reading.store.stream(_LIVE, **of)]
     missing = [id for id in live if id not in reading.found]
@@ -304,146 +268,3 @@ _LIVE = (
     .where(schema.of_entity(schema.seen), schema.seen.c.existence.not_in(GONE))
     .order_by(schema.seen.c.native_id)
 )
-
-
-def _save(tx: Tx, reading: _Reading, pull: Pull, doubt: Doubt | None) -> None:
-    snapshot = new_id()
-    tx.put(
-        schema.snapshot,
-        {
-            "id": snapshot,
-            "run": tx.run,
-            "connection": reading.connector.name,
-            "entity": reading.entity.value,
-            "kind": "full" if pull.full else "delta",
-            "complete": int(pull.complete),
-            "proof": canonical(pull.proof),
-            "scope": pull.scope,
-            "as_of": pull.as_of.isoformat() if pull.as_of else None,
-            "rows": len(reading.found) + len(reading.rejected),
-            "read_at": tx.at,
-        },
-    )
-    fresh = {id: n for id, n in reading.found.items() if n is not None}
-    changed = save_news(tx, list(fresh.values()), snapshot)
-    back = sorted(id for id, n in fresh.items() if n.back)
-    first = [*(id for id, n in fresh.items() if n.first), *back]
-    _first_sight(tx, reading.connector.name, reading.entity, first)
-    observed = [observed_as(n.columns) for n in fresh.values()]
-    observed += _save_gone(tx, reading, pull, snapshot)
-    observed += _save_dropped(tx, reading, pull, snapshot)
-    if pull.full or pull.cursor is not None:
-        _move_cursor(tx, reading, pull, doubt)
-    tx.audit(
-        "fetched",
-        "snapshot",
-        snapshot,
-        {
-            "connection": reading.connector.name,
-            "entity": reading.entity.value,
-            "rows": len(reading.found),
-            "changed": changed,
-            "rejected": len(reading.rejected),
-            "gone": sorted(reading.gone),
-            "dropped": sorted(reading.dropped),
-            "back": back,
-            "unanswered": sorted(reading.unanswered),
-            "sources": list(pull.sources),
-            "observed": digest(observed),
-        },
-    )
-
-
-_HELD = sa.select(schema.xref.c.native_id).where(
-    schema.of_entity(schema.xref), schema.ACTIVE, schema.xref.c.native_id.in_(sa.bindparam("ids", expanding=True))
-)
-
-
-def _first_sight(tx: Tx, connection: str, entity: Entity, ids: list[str]) -> None:
-    """Give every new record a subject of its own; matching may join two later."""
-    of = {"connection": connection, "entity": entity.value}
-    held = {id for some in batched(ids, TOGETHER) for id in tx.db.execute(_HELD, of | {"ids": some}).scalars()}
-    subjects, xrefs = [], []
-    for id in ids:
-        if id in held:
-            continue
-        subject = new_id()
-        subjects.append(
-            {
-                "id": subject,
-                "entity": entity.value,
-                "origin_connection": connection,
-                "origin_id": id,
-                "created_by": None,
-                "generation": 0,
-                "state": "active",
-                "created_at": tx.at,
-            }
-        )
-        xrefs.append(
-            {
-                "id": new_id(),
-                "subject": subject,
-                "connection": connection,
-                "entity": entity.value,
-                "native_id": id,
-                "state": "active",
-                "matched_by": "first sight",
-                "evidence": "{}",
-                "run": tx.run,
-            }
-        )
-    if subjects:
-        tx.add(schema.subject, subjects)
-        tx.add(schema.xref, xrefs)
-
-
-def _move_cursor(tx: Tx, reading: _Reading, pull: Pull, doubt: Doubt | None) -> None:
-    """Where the next read goes on; it covers everything again if this one was not whole, or left a question open."""
-    whole = pull.complete and not reading.unanswered
-    tx.put(
-        schema.cursor,
-        {
-            "connection": reading.connector.name,
-            "entity": reading.entity.value,
-            "watermark": pull.cursor if whole else None,
-            "last_full_at": tx.at if whole and pull.full else None,
-            "run": tx.run,
-            "doubt": canonical(asdict(doubt)) if doubt is not None else None,
-        },
-        keep=() if pull.full else ("last_full_at", "doubt"),
-    )
-
-
-def _save_gone(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
-    """Mark what is gone, or missing for the first time; returns what was observed of what is gone."""
-    # The same undated files read again are the same proof.
-    undated = digest(list(pull.sources)) if pull.sources else tx.at
-    as_of = pull.as_of.isoformat() if pull.as_of else undated
-    second = []
-    known = known_of(tx.store, reading.connector.name, reading.entity, [*reading.missed_once, *reading.gone])
-    for id in reading.missed_once:
-        row = known[id]
-        if row["absences"] and row["absent_as_of"] != as_of:
-            second.append(id)
-            continue
-        mark(tx, row, {"absences": 1, "absent_as_of": row["absent_as_of"] or as_of})
-    reading.gone.extend(second)
-    return [save_absence(tx, known[id], Existence.DELETED, snapshot, {}) for id in reading.gone]
-
-
-def _save_dropped(tx: Tx, reading: _Reading, pull: Pull, snapshot: str) -> list[list[str | None]]:
-    """Note what a list of open items shows no more, and between which of its days it dropped out: `FROM/TO`.
-
-    Returns what was observed of it.
-    """
-    if not reading.dropped:
-        return []
-    t = schema.snapshot
-    day = pull.as_of.isoformat() if pull.as_of else tx.at[:10]
-    where = t.c.connection == reading.connector.name, t.c.entity == reading.entity.value, t.c.complete == 1
-    before = tx.one(sa.select(t).where(*where, t.c.id != snapshot).order_by(t.c.read_at.desc()).limit(1))
-    last = (before["as_of"] or before["read_at"][:10]) if before else day
-    since = {"absent_as_of": f"{last}/{day}"}
-    known = known_of(tx.store, reading.connector.name, reading.entity, reading.dropped)
-    return [save_absence(tx, row, Existence.ABSENT, snapshot, since) for row in known.values()]
