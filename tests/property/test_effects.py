@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.deep import examples
 from tests.ledgers import D, adjustment, applied, compared, credit, customer, day, invoice, open_items, payment
 from tieout import compare
+from tieout.compare import applied as applications
 from tieout.compare.cash import reduce_to_open
-from tieout.compare.tables import prepare
+from tieout.compare.tables import documents, parties
 from tieout.mapping.balances import effect, open_amounts, open_receivables
 from tieout.mapping.invariants import broken
 from tieout.model import ZERO, Credit, Entity, Group, Line, Payment, Share, TaxLine
@@ -178,7 +179,8 @@ def open_by_sql(ledger, as_of):
     with duckdb.connect(config={"threads": 1}) as con:
         compare.load_records(con, "left", ledger)
         compare.load_records(con, "right", [])
-        prepare(con, as_of=as_of)
+        documents(con, parties(con), as_of=as_of)
+        applications.make(con, ("left",), as_of=as_of)
         reduce_to_open(con, "left", as_of=as_of)
         found = con.execute("SELECT kind, id, eff FROM cmp_left WHERE eff <> 0").fetchall()
     return {(Entity(kind), id): amount for kind, id, amount in found}

@@ -15,6 +15,7 @@ from tests.deep import examples
 from tests.ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 from tieout import compare
 from tieout.compare import invariants, tables
+from tieout.compare.applied import make
 from tieout.mapping.invariants import Closing, broken, into_closed
 from tieout.model import AnyRecord, Credit, Line, PostingState, TaxLine
 
@@ -120,8 +121,11 @@ def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Background)
     con = duckdb.connect(config={"threads": 1})
     for side in ("left", "right"):
         compare.load_records(con, side, records if side == "left" else [])
-    tables.every(con, tables.prepare(con, as_of=as_of), as_of=as_of)
-    invariants.breaches(con, (ledger, invariants.UNKNOWN), as_of=as_of, numbers=frozenset({"left"}))
+    known = tables.parties(con)
+    tables.documents(con, known, as_of=as_of)
+    tables.every(con, known, as_of=as_of)
+    make(con, ("left", "right"), as_of=as_of)
+    invariants.breaches(con, known.stated, (ledger, invariants.UNKNOWN), as_of=as_of, numbers=frozenset({"left"}))
     found = con.execute("SELECT invariant, kind, id, field, expected FROM cmp_broken").fetchall()
     con.close()
     return Counter((*row[:4], _plain(row[4])) for row in found)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.world import World, credit_memo, customer, invoice, payment, write_off
-from tieout.compare.tables import shared
+from tieout.compare.tables import Shared
 from tieout.model import Entity
 from tieout.sync import links
 from tieout.sync.engine import Report
@@ -66,7 +66,7 @@ def test_a_process_that_was_forked_off_compares_with_an_engine_of_its_own() -> N
     """Its parent's engine has threads that are not there: to close it would take for ever."""
 
     def compared() -> list[tuple[int, ...]]:
-        with contextlib.closing(shared()) as con:
+        with contextlib.closing(Shared()) as con:
             return con.execute("SELECT 42").fetchall()
 
     assert compared() == [(42,)]

@@ -94,7 +94,7 @@ def _plain(book: Book) -> dict[str | None, str]:
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
     """Let comparisons and matches be looked up while this lasts."""
-    run, match = compare.run, compare.match
+    run, match, match_customers = compare.run, compare.match, compare.match_customers
     loaded: dict[int, tuple[Relation, dict[tuple[str, str], Any]]] = {}
 
     def asked(self: Relation, **kw: Any) -> Any:
@@ -107,10 +107,14 @@ def remembered() -> Iterator[None]:
     def match_once(con: _Asked) -> Any:
         return _look(con, "match", match)
 
+    def match_customers_once(con: _Asked) -> Any:
+        return _look(con, "match customers", match_customers)
+
     with (
         mock.patch.object(Relation, "fresh", asked),
         mock.patch.object(compare, "run", run_once),
         mock.patch.object(compare, "match", match_once),
+        mock.patch.object(compare, "match_customers", match_customers_once),
     ):
         yield
 

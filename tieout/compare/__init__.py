@@ -8,7 +8,7 @@ from tieout.compare.engine import run
 from tieout.compare.files import compare_files
 from tieout.compare.invariants import Background
 from tieout.compare.listed import tallied
-from tieout.compare.match import match
+from tieout.compare.match import match, match_customers
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
 from tieout.compare.tables import load_records
 
@@ -28,6 +28,7 @@ __all__ = [
     "compare_files",
     "load_records",
     "match",
+    "match_customers",
     "run",
     "tallied",
 ]

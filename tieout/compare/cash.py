@@ -5,6 +5,7 @@ None of these moves the total. A ledger without a single application is taken no
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from tieout.compare.match import MONTH, NEAR_DAYS
@@ -15,30 +16,28 @@ from tieout.model import tidy
 
 # Applications that count on the day: from the latest of their date, the payment's and the invoice's, while both live.
 _STANDING = """
-CREATE OR REPLACE TEMP TABLE cmp_app_{side} AS
-SELECT s.rid AS source_rid, i.rid AS invoice_rid, sum(a.amount_invoice) AS amount, sum(a.amount) AS paid,
-       max(greatest(a.applied_on, coalesce(s.posted, a.applied_on), coalesce(i.posted, a.applied_on))) AS since
-FROM {side}_applications AS a
-JOIN cmp_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id AND s.counts
-JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice AND i.counts
-CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS t
-WHERE (t.day IS NULL OR a.applied_on <= t.day)
-  AND (a.reversed_on IS NULL OR t.day < a.reversed_on)
-GROUP BY s.rid, i.rid
+CREATE OR REPLACE TEMP TABLE cmp_standing AS
+SELECT side, s_rid AS source_rid, i_rid AS invoice_rid, sum(amount_invoice) AS amount, sum(amount) AS paid,
+       max(greatest(applied_on, coalesce(s_posted, applied_on), coalesce(i_posted, applied_on))) AS since
+FROM cmp_applied WHERE NOT grouped AND stands AND s_counts AND i_counts
+GROUP BY side, s_rid, i_rid
 """
 # One row per (payment pair, invoice pair) that either side applies; where the other ledger lacks the invoice, none.
 _BOTH = """
 CREATE OR REPLACE TEMP TABLE cmp_app AS
-SELECT coalesce(l.left_source, r.left_source) AS left_source, coalesce(l.right_source, r.right_source) AS right_source,
-       coalesce(l.left_invoice, r.left_invoice) AS left_invoice, coalesce(l.amount, 0) AS l_amount,
-       coalesce(r.amount, 0) AS r_amount, l.since AS l_since, r.since AS r_since
-FROM (SELECT s.left_rid AS left_source, s.right_rid AS right_source, i.left_rid AS left_invoice, a.amount, a.since
-      FROM cmp_app_left AS a JOIN cmp_match AS s ON s.left_rid = a.source_rid
-      JOIN cmp_match AS i ON i.left_rid = a.invoice_rid JOIN cmp_right AS o ON o.rid = i.right_rid AND o.counts) AS l
-FULL JOIN (SELECT s.left_rid AS left_source, s.right_rid AS right_source, i.left_rid AS left_invoice, a.amount, a.since
-      FROM cmp_app_right AS a JOIN cmp_match AS s ON s.right_rid = a.source_rid
-      JOIN cmp_match AS i ON i.right_rid = a.invoice_rid JOIN cmp_left AS o ON o.rid = i.left_rid AND o.counts) AS r
-  ON l.left_source = r.left_source AND l.left_invoice = r.left_invoice
+SELECT left_source, right_source, left_invoice, sum(l_amount) AS l_amount, sum(r_amount) AS r_amount,
+       max(l_since) AS l_since, max(r_since) AS r_since
+FROM (SELECT s.left_rid AS left_source, s.right_rid AS right_source, i.left_rid AS left_invoice,
+             coalesce(a.amount, 0) AS l_amount, 0 AS r_amount, a.since AS l_since, CAST(NULL AS DATE) AS r_since
+      FROM cmp_standing AS a JOIN cmp_match AS s ON s.left_rid = a.source_rid
+      JOIN cmp_match AS i ON i.left_rid = a.invoice_rid JOIN cmp_right AS o ON o.rid = i.right_rid AND o.counts
+      WHERE a.side = 'left'
+      UNION ALL
+      SELECT s.left_rid, s.right_rid, i.left_rid, 0, coalesce(a.amount, 0), NULL, a.since
+      FROM cmp_standing AS a JOIN cmp_match AS s ON s.right_rid = a.source_rid
+      JOIN cmp_match AS i ON i.right_rid = a.invoice_rid JOIN cmp_left AS o ON o.rid = i.left_rid AND o.counts
+      WHERE a.side = 'right') AS both_of
+GROUP BY left_source, right_source, left_invoice
 """
 _DIFFER = """
 INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, currency, clue)
@@ -63,12 +62,12 @@ FROM (SELECT a.left_source, a.right_source, sum(a.l_amount) AS l_sum, sum(a.r_am
              string_agg(CASE WHEN a.r_amount <> 0 THEN coalesce(i.number, i.id) END, ', ' ORDER BY i.id) AS r_to
       FROM cmp_app AS a JOIN cmp_left AS i ON i.rid = a.left_invoice GROUP BY a.left_source, a.right_source) AS g
 JOIN cmp_left AS l ON l.rid = g.left_source JOIN cmp_right AS r ON r.rid = g.right_source
-WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0)
-  AND NOT EXISTS (SELECT 1 FROM left_applications AS o WHERE o.source_kind = 'group:' || l.kind AND o.source_id = l.id
-                  AND (o.reversed_on IS NULL OR CAST(? AS DATE) < o.reversed_on))
-  AND NOT EXISTS (SELECT 1 FROM right_applications AS o WHERE o.source_kind = 'group:' || r.kind AND o.source_id = r.id
-                  AND (o.reversed_on IS NULL OR CAST(? AS DATE) < o.reversed_on))
+WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0){ungrouped}
 """
+_UNGROUPED = """
+  AND NOT EXISTS (SELECT 1 FROM {side}_applications AS o
+                  WHERE o.source_kind = 'group:' || {of}.kind AND o.source_id = {of}.id
+                    AND (o.reversed_on IS NULL OR CAST(? AS DATE) < o.reversed_on))"""
 
 # Money that one ledger settled in a group and the other holds unapplied: which invoices it paid is not known there.
 _GROUP_ALONE = """
@@ -80,50 +79,51 @@ FROM (SELECT g.rid, g.amount FROM cmp_group_{side} AS g JOIN cmp_{side} AS d ON 
 JOIN cmp_match AS m ON m.{side}_rid = g.rid
 JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
 WHERE l.counts AND r.counts AND m.{other}_rid NOT IN (SELECT rid FROM cmp_group_{other})
-  AND m.{other}_rid NOT IN (SELECT source_rid FROM cmp_app_{other})
+  AND m.{other}_rid NOT IN (SELECT source_rid FROM cmp_standing WHERE side = '{other}')
 """
 
 # What is applied beyond a document on the day; and what each ledger's own documents give today (all dates), beside what
 # it reports, which is of today.
 _INTERNAL = """
-INSERT INTO cmp_found (code, second, kind, {rid}, field, {value}, {other}, delta, currency, clue)
-SELECT CASE WHEN excess > 0 THEN 'OVER_APPLIED' ELSE 'BALANCE_MISMATCH_INTERNAL' END, '', kind, rid,
+INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_value, right_value, delta, currency, clue)
+SELECT CASE WHEN excess > 0 THEN 'OVER_APPLIED' ELSE 'BALANCE_MISMATCH_INTERNAL' END, '', kind,
+       CASE WHEN side = 'left' THEN rid END, CASE WHEN side = 'right' THEN rid END,
        CASE WHEN excess > 0 THEN 'applied' WHEN kind = 'invoice' THEN 'open' ELSE 'unapplied' END,
-       CASE WHEN excess > 0 THEN CAST(standing AS VARCHAR) ELSE CAST(open AS VARCHAR) END, NULL, 0, currency,
-       concat_ws(chr(31), 'side={side}', 'derived=' || CAST(derived AS VARCHAR), 'of=' || CAST(total AS VARCHAR))
+       CASE WHEN side = 'left' THEN CAST(CASE WHEN excess > 0 THEN standing ELSE open END AS VARCHAR) END,
+       CASE WHEN side = 'right' THEN CAST(CASE WHEN excess > 0 THEN standing ELSE open END AS VARCHAR) END, 0, currency,
+       concat_ws(chr(31), 'side=' || side, 'derived=' || CAST(derived AS VARCHAR), 'of=' || CAST(total AS VARCHAR))
 FROM (
-  SELECT d.rid, d.kind, d.currency, d.total, d.open, coalesce(t.standing, 0) AS standing,
-         d.state = 'posted' AND coalesce(t.taken, 0) + coalesce(j.credited, 0) <= d.total AS told,
-         abs(d.full_ar) - coalesce(t.taken, 0) - coalesce(j.credited, 0) AS derived,
-         CASE WHEN d.counts THEN coalesce(t.standing, 0) + coalesce(j.counted, 0) - d.total ELSE 0 END AS excess
-  FROM cmp_{side} AS d
+  SELECT d.side, d.rid, d.kind, d.currency, d.total, d.open, coalesce(t.standing, 0) AS standing,
+         d.state = 'posted' AND coalesce(t.taken, 0) + {credited} <= d.total AS told,
+         abs(d.full_ar) - coalesce(t.taken, 0) - {credited} AS derived,
+         CASE WHEN d.counts THEN coalesce(t.standing, 0) + {counted} - d.total ELSE 0 END AS excess
+  FROM ({documents}) AS d
   LEFT JOIN (
-    SELECT kind, id, sum(CASE WHEN now THEN amount ELSE 0 END) AS taken,
+    SELECT side, rid, sum(CASE WHEN now THEN amount ELSE 0 END) AS taken,
            sum(CASE WHEN on_day THEN amount ELSE 0 END) AS standing
     FROM (
-      SELECT 'invoice' AS kind, a.invoice AS id, a.amount_invoice AS amount,
-             s.state = 'posted' AND a.reversed_on IS NULL AS now, s.counts AND {within} AS on_day
-      FROM {side}_applications AS a
-      JOIN cmp_{side} AS s ON s.kind = replace(a.source_kind, 'group:', '') AND s.id = a.source_id
-      CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o
+      SELECT side, i_rid AS rid, amount_invoice AS amount, s_state = 'posted' AND reversed_on IS NULL AS now,
+             s_counts AND stands AS on_day
+      FROM cmp_applied WHERE s_rid IS NOT NULL AND i_rid IS NOT NULL
       UNION ALL
-      SELECT a.source_kind, a.source_id, a.amount, i.state = 'posted' AND a.reversed_on IS NULL, i.counts AND {within}
-      FROM {side}_applications AS a JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.invoice
-      CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o) AS parts
-    GROUP BY kind, id) AS t ON t.kind = d.kind AND t.id = d.id
-  LEFT JOIN (
-    SELECT 'invoice' AS kind, concerns AS id, sum(CASE WHEN state = 'posted' THEN -sign * total ELSE 0 END) AS credited,
-           sum(CASE WHEN counts THEN -sign * total ELSE 0 END) AS counted FROM cmp_{side}
-    WHERE kind = 'adjustment' AND concerns IS NOT NULL GROUP BY concerns) AS j
-    ON j.kind = d.kind AND j.id = d.id
-  WHERE d.kind <> 'adjustment' AND d.settled_on IS NULL
-    AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
-                    WHERE g.source_kind = 'group:' || d.kind AND g.source_id = d.id AND g.reversed_on IS NULL)) AS f
+      SELECT side, s_rid, amount, i_state = 'posted' AND reversed_on IS NULL, i_counts AND stands
+      FROM cmp_applied WHERE s_rid IS NOT NULL AND i_rid IS NOT NULL AND NOT grouped) AS parts
+    GROUP BY side, rid) AS t ON t.side = d.side AND t.rid = d.rid{concerned}) AS f
 WHERE excess > 0 OR told AND derived <> open
 """
-_WITHIN = (
-    "(o.day IS NULL OR a.applied_on <= o.day) AND (a.reversed_on IS NULL OR coalesce(o.day < a.reversed_on, FALSE))"
-)
+_DOCUMENTS = """
+SELECT '{side}' AS side, rid, id, kind, currency, total, open, state, counts, full_ar FROM cmp_{side}
+WHERE kind <> 'adjustment' AND settled_on IS NULL"""
+# Who settled with others in one clearing says himself what is left.
+_ALONE = """
+ AND rid NOT IN (SELECT s_rid FROM cmp_applied WHERE side = '{side}' AND grouped AND reversed_on IS NULL
+                 AND s_rid IS NOT NULL)"""
+_CONCERNED = """
+  LEFT JOIN ({adjustments}) AS j ON j.side = d.side AND j.id = d.id AND d.kind = 'invoice'"""
+_ADJUSTMENTS = """
+SELECT '{side}' AS side, concerns AS id, sum(CASE WHEN state = 'posted' THEN -sign * total ELSE 0 END) AS credited,
+       sum(CASE WHEN counts THEN -sign * total ELSE 0 END) AS counted
+FROM cmp_{side} WHERE kind = 'adjustment' AND concerns IS NOT NULL GROUP BY concerns"""
 
 
 # A receipt that both ledgers hold twice: nothing of it is applied, while an equal one beside it is.
@@ -138,7 +138,8 @@ FROM (SELECT p.rid, p.currency, min(t.number) AS twin_number, min(t.id) AS twin_
        AND (abs(datediff('day', t.issued, p.issued)) <= {near} AND coalesce(t.number_key = p.number_key, TRUE)
             OR t.number_key = p.number_key AND abs(datediff('day', t.issued, p.issued)) <= {month})
       WHERE p.kind = 'payment' AND p.counts AND p.total > 0
-        AND p.rid NOT IN (SELECT source_rid FROM cmp_app_{side}) AND t.rid IN (SELECT source_rid FROM cmp_app_{side})
+        AND p.rid NOT IN (SELECT source_rid FROM cmp_standing WHERE side = '{side}')
+        AND t.rid IN (SELECT source_rid FROM cmp_standing WHERE side = '{side}')
         AND NOT EXISTS (SELECT 1 FROM {side}_applications AS g
                         WHERE g.source_kind = 'group:payment' AND g.source_id = p.id)
       GROUP BY p.rid, p.currency) AS d
@@ -171,23 +172,22 @@ LEFT JOIN ({owed}) AS d ON d.customer = c.id
 WHERE {tellable} GROUP BY coalesce(c.currency, d.currency, '') ORDER BY cur
 """
 
-_STATED = """
-SELECT (SELECT count(*) FROM {side}_applications), (SELECT count(balance) FROM {side}_customers),
-       (SELECT count(*) FROM {side}_applications WHERE source_kind LIKE 'group:%')
-"""
 # Whether applications differ at all, and whether a side holds payments of which nothing is applied.
 _OCCURS = """
 SELECT (SELECT count(*) FROM cmp_app WHERE l_amount <> r_amount OR l_since <> r_since), {unapplied}
 """
 _UNAPPLIED = """
 (SELECT count(*) FROM cmp_{side} WHERE kind = 'payment' AND counts AND total > 0
- AND rid NOT IN (SELECT source_rid FROM cmp_app_{side}))
+ AND rid NOT IN (SELECT source_rid FROM cmp_standing WHERE side = '{side}'))
 """
 
 
 def reduce_to_open(con: Connection, side: str, *, as_of: date | None) -> None:
-    """Let each document of a side count for what is open of it on the day, and list only those with something open."""
-    con.execute(_STANDING.format(side=side), [as_of])
+    """Let each document of a side count for what is open of it on the day, and list only those with something open.
+
+    Needs `applied.make`.
+    """
+    con.execute(_STANDING)
     con.execute(_GROUPED.format(side=side), [as_of])
     con.execute(_OPEN.format(side=side))
 
@@ -212,8 +212,8 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
               ELSE d.eff - d.sign * coalesce(t.amount, 0) + coalesce(k.amount, 0) END AS eff
   FROM cmp_{side} AS d
   LEFT JOIN (SELECT rid, sum(amount) AS amount FROM (
-               SELECT source_rid AS rid, paid AS amount FROM cmp_app_{side}
-               UNION ALL SELECT invoice_rid, amount FROM cmp_app_{side}
+               SELECT source_rid AS rid, paid AS amount FROM cmp_standing WHERE side = '{side}'
+               UNION ALL SELECT invoice_rid, amount FROM cmp_standing WHERE side = '{side}'
                UNION ALL SELECT g.rid, g.amount FROM cmp_group_{side} AS g) AS a GROUP BY rid) AS t ON t.rid = d.rid
   LEFT JOIN (SELECT i.rid, sum(a.eff) AS amount FROM cmp_{side} AS a
              JOIN cmp_{side} AS i ON i.kind = 'invoice' AND i.id = a.concerns AND i.counts
@@ -222,37 +222,61 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
 """
 
 
-def find(con: Connection, *, as_of: date | None, reported_balances: bool) -> tuple[Stated, ...]:
-    """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`.
+def find(
+    con: Connection, stated: Sequence[Mapping[str, int]], *, as_of: date | None, reported_balances: bool
+) -> tuple[Stated, ...]:
+    """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`, `applied.make`.
 
-    Returns what those balances add up to, of each side that states any and may be asked.
+    stated: see `tables.Parties` · Returns what those balances add up to, of each side that states any and may be asked.
     """
     found: list[Stated] = []
-    stated = {side: con.execute(_STATED.format(side=side)).fetchall()[0] for side in SIDES}
-    if all(applications for applications, _, _ in stated.values()):
-        for side in SIDES:
-            con.execute(_STANDING.format(side=side), [as_of])
-        con.execute(_BOTH)
-        unapplied = ", ".join(_UNAPPLIED.format(side=side) for side in SIDES)
-        differing, *loose = con.execute(_OCCURS.format(unapplied=unapplied)).fetchall()[0]
-        if differing:
-            con.execute(_DIFFER, [as_of, as_of])
-        if any(grouped for _, _, grouped in stated.values()):
-            _groups(con, as_of=as_of)
-        for side, some in zip(SIDES, loose, strict=True):
-            if some:
-                con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
-    for side, (applications, balances, _) in stated.items() if reported_balances else ():
-        other = "right" if side == "left" else "left"
-        columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
-        if applications:
-            con.execute(_INTERNAL.format(rid=f"{side}_rid", within=_WITHIN, **columns), [as_of, as_of])
-        if balances:
+    if all(has["applications"] for has in stated):
+        _applications(con, grouped=any(has["grouped"] for has in stated), as_of=as_of)
+    if not reported_balances:
+        return ()
+    if any(has["applications"] for has in stated):
+        _internal(con, stated)
+    for side, has in zip(SIDES, stated, strict=True):
+        if has["balance"]:
+            other = "right" if side == "left" else "left"
+            columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
             owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
             con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **owed, **columns))
             rows = con.execute(_IN_ALL.format(side=side, **owed)).fetchall()
             found += [Stated(side, c, n, tidy(total), tidy(own), bad) for c, n, total, own, bad in rows]
     return tuple(found)
+
+
+def _applications(con: Connection, *, grouped: bool, as_of: date | None) -> None:
+    """The findings about what is applied to what, where both ledgers say so."""
+    con.execute(_STANDING)
+    con.execute(_BOTH)
+    unapplied = ", ".join(_UNAPPLIED.format(side=side) for side in SIDES)
+    differing, *loose = con.execute(_OCCURS.format(unapplied=unapplied)).fetchall()[0]
+    if differing:
+        ungrouped = "".join(_UNGROUPED.format(side=side, of=side[0]) for side in SIDES) if grouped else ""
+        con.execute(_DIFFER.format(ungrouped=ungrouped), [as_of, as_of] if grouped else [])
+    if grouped:
+        _groups(con, as_of=as_of)
+    for side, some in zip(SIDES, loose, strict=True):
+        if some:
+            con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
+
+
+def _internal(con: Connection, stated: Sequence[Mapping[str, int]]) -> None:
+    """Each ledger that applies anything against itself."""
+    sides = [side for side, has in zip(SIDES, stated, strict=True) if has["applications"]]
+    alone = _ALONE if any(has["grouped"] for has in stated) else ""
+    concerned = any(has["concerns"] for has in stated)
+    adjustments = " UNION ALL ".join(_ADJUSTMENTS.format(side=side) for side in sides)
+    con.execute(
+        _INTERNAL.format(
+            documents=" UNION ALL ".join((_DOCUMENTS + alone).format(side=side) for side in sides),
+            concerned=_CONCERNED.format(adjustments=adjustments) if concerned else "",
+            credited="coalesce(j.credited, 0)" if concerned else "0",
+            counted="coalesce(j.counted, 0)" if concerned else "0",
+        )
+    )
 
 
 def _groups(con: Connection, *, as_of: date | None) -> None:

@@ -6,7 +6,7 @@ for only where `Checks` asks for it, and said once for each series of numbers or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -232,15 +232,11 @@ SELECT count(*), min(posted), max(posted) FROM cmp_every_{side}
 WHERE counts AND (posted < CAST(? AS DATE) OR posted > CAST(? AS DATE))
   AND rid NOT IN (SELECT {side}_rid FROM cmp_match)
 """
-_STATED = """
-SELECT (SELECT count(ar_account) FROM {side}_details), (SELECT count(tax_codes) FROM {side}_details),
-       (SELECT count(terms) FROM {side}_customers), (SELECT count(parent) FROM {side}_customers),
-       (SELECT count(*) FROM {side}_applications), (SELECT count(marker) FROM cmp_{side})
-"""
 
 
 def find(
     con: Connection,
+    stated: tuple[Mapping[str, int], Mapping[str, int]],
     checks: Checks = NOTHING,
     *,
     as_of: date | None,
@@ -252,19 +248,15 @@ def find(
 ) -> None:
     """Add the findings of control to `cmp_found`. Needs `rules.find`.
 
-    today: the day from which credit is old, if nothing is said of `as_of`
+    stated: see `tables.Parties` · today: the day from which credit is old, if nothing is said of `as_of`
     extracts: where both sides are files, each with a range of dates of its own, the sums of each; else None
     in_step: what one side has of the other carries our mark
     taken_off: pairs that are equal in all else were taken off first (`equal.take_off`)
     """
-    breaches(con, ledgers, as_of=as_of, numbers=checks.unique_numbers)
-    names = ("ar_account", "tax_codes", "terms", "parent", "applications", "marker")
-    left, right = (
-        dict(zip(names, con.execute(_STATED.format(side=side)).fetchall()[0], strict=True)) for side in SIDES
-    )
-    if con.execute("SELECT count(*) FROM cmp_broken").fetchall()[0][0]:
-        for side, ledger, stated in zip(SIDES, ledgers, (left, right), strict=True):
-            _broken(con, side, ledger, families=stated["parent"] > 0, numbers=side in checks.unique_numbers)
+    left, right = stated
+    if breaches(con, stated, ledgers, as_of=as_of, numbers=checks.unique_numbers):
+        for side, ledger, has in zip(SIDES, ledgers, stated, strict=True):
+            _broken(con, side, ledger, families=has["parent"] > 0, numbers=side in checks.unique_numbers)
     for side in SIDES:
         if side in checks.gapless_numbers:
             printed = {"low": _PRINTED.format(n="n + 1"), "high": _PRINTED.format(n="next - 1")}

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.compare import cash, codes, control, listed, rules, tables, totals
+from tieout.compare import applied, cash, codes, control, listed, rules, tables, totals
 from tieout.compare.causes import cause, clues, remedy, value
 from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
 from tieout.compare.equal import FROM_ROWS, take_off
@@ -78,19 +78,29 @@ def run(
     told = tables.told(con, known)
     equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from, listed=matches is not None)
     rest = equal > 0
-    _documents(con, known, scopes, as_of=as_of, rest=rest)
+    rows = _documents(con, known, scopes, as_of=as_of, rest=rest)
     explain(con, {document: x.code for document, x in reasons.items()})
-    free = ladder(con, same_ids=same_ids, key=key, twins=rest)
+    free = ladder(con, rows, known.stated, same_ids=same_ids, key=key, twins=rest)
     by_open = scopes.count("open") == 1
-    rules.find(con, free, told, known=known, rounding=rounding, by_open=by_open, same_ids=same_ids)
-    stated = cash.find(con, as_of=as_of, reported_balances=reported_balances)
+    rules.find(
+        con, free, told, known=known, explained=bool(reasons), rounding=rounding, by_open=by_open, same_ids=same_ids
+    )
+    stated = cash.find(con, known.stated, as_of=as_of, reported_balances=reported_balances)
     sums = [
         totals.of_all(con, side, as_of=as_of, rest=rest, stated=has)
         for side, has in zip(SIDES, known.stated, strict=True)
     ]
     ranges = sums if extracts else None
     control.find(
-        con, checks, as_of=as_of, today=today, ledgers=ledgers, extracts=ranges, in_step=in_step, taken_off=rest
+        con,
+        known.stated,
+        checks,
+        as_of=as_of,
+        today=today,
+        ledgers=ledgers,
+        extracts=ranges,
+        in_step=in_step,
+        taken_off=rest,
     )
     if matches:
         rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
@@ -100,7 +110,7 @@ def run(
     return Result(
         left=left,
         right=right,
-        matched=_count(con, "cmp_match") + equal,
+        matched=free.matched + equal,
         discrepancies=found,
         bridge=_bridge(left, right, tally),
         as_of=as_of.isoformat() if as_of else None,
@@ -114,14 +124,20 @@ def run(
 
 def _documents(
     con: Connection, known: tables.Parties, scopes: tuple[str, str], *, as_of: date | None, rest: bool
-) -> None:
-    """Build the tables of documents; where one side lists open items only, the other is reduced to what is open."""
-    tables.documents(con, known, as_of=as_of, rest=rest)
+) -> tuple[int, int]:
+    """Build the tables of documents and of what is applied; how many documents each side has to look at.
+
+    Where one side lists open items only, the other is reduced to what is open.
+    """
+    rows = tables.documents(con, known, as_of=as_of, rest=rest)
+    applying = [side for side, has in zip(SIDES, known.stated, strict=True) if has["applications"]]
+    applied.make(con, SIDES if "open" in scopes else applying, as_of=as_of)
     if "open" in scopes:
         for side, scope in zip(SIDES, scopes, strict=True):
             if scope != "open":
                 cash.reduce_to_open(con, side, as_of=as_of)
     tables.every(con, known, as_of=as_of, rest=rest)
+    return rows
 
 
 def _listed(
@@ -133,14 +149,11 @@ def _listed(
 ) -> tuple[Sequence[Discrepancy], tuple[Tally, ...]]:
     """The findings as discrepancies, on disk from `spool_from` of them, and what they add up to."""
     make = partial(_discrepancy, names=names, reasons=reasons, rejected=rejected)
-    if spool_from is not None and _count(con, "cmp_found") >= spool_from:
+    many = con.execute("SELECT count(*) FROM cmp_found").fetchall()[0][0]
+    if spool_from is not None and many >= spool_from:
         return listed.spool(con, make, partial(_unread, rejected=rejected))
-    found = listed.few(make(row) for row in con.execute(listed.FOUND).fetchall())
+    found = listed.few(make(row) for row in con.execute(listed.FOUND).fetchall()) if many else ()
     return found, listed.tallied(found)
-
-
-def _count(con: Connection, table: str) -> int:
-    return int(con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
 def _side(name: str, rejected: int, sums: list[Sums]) -> Side:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tieout.compare.match import BASE_ID, NEAR_DAYS
-from tieout.compare.tables import Connection, Parties
+from tieout.compare.tables import Connection, Parties, by_name
 from tieout.mapping.relation import SIDES
 
 FROM_ROWS = 50_000  # rows of the smaller side from which one pass over both is worth its price
@@ -38,6 +38,12 @@ FROM ({left}) AS l FULL JOIN ({right}) AS r ON l.k = r.k LIMIT {most}
 # One row per document; `k` is NULL where it is not to be taken. `pair` is one number on both sides for one customer.
 _KEYED = "SELECT b.*{pair}, {key} AS k FROM cmp_rows_{side} AS b{party}"
 _PARTY = " LEFT JOIN cmp_party_{side} AS q ON q.id = {party}"
+_NUMBERED = " LEFT JOIN cmp_numbered_{side} AS q ON q.id = {party}"
+_NUMBERS = """
+CREATE OR REPLACE TEMP TABLE cmp_numbered_{side} AS
+SELECT q.id, m.pair FROM cmp_party_{side} AS q JOIN (
+  SELECT {side}_cid AS cid, row_number() OVER (ORDER BY left_cid) AS pair FROM cmp_customer_match) AS m ON m.cid = q.cid
+"""
 # Rows that may be seen again by a rule of cash, here or in the other ledger.
 _UNTOUCHED = """
 b.kind = 'invoice' AND (b.open IS NULL OR b.open = abs(coalesce(b.ar, b.sign * b.total)))
@@ -117,22 +123,28 @@ def take_off(
     claimed = not key and any(s["link"] or s["marker"] for s in (left, right))
     if min(left["n"], right["n"]) < max(from_rows, 1) or claimed:
         return 0
+    for side in SIDES:
+        con.execute(f"CREATE OR REPLACE TEMP VIEW cmp_rows_{side} AS SELECT * FROM {parties.rows(side)} AS d")
+    named = by_name(con, parties)
     cash = bool(left["applications"] or right["applications"])
     quiet = [_quiet(side, cash=cash, concerned=s["concerns"] > 0) for side, s in zip(SIDES, (left, right), strict=True)]
     same = _same(left, right, told)
+    by_pair = parties.comparable and not named
+    for side in SIDES if by_pair else ():
+        con.execute(_NUMBERS.format(side=side))
     if parties.comparable:
-        same.append("l.customer = r.customer" if parties.by_name else "l.pair = r.pair")
+        same.append("l.customer = r.customer" if named else "l.pair = r.pair")
     if same_ids:
         same.append(f"{BASE_ID.format(id='l.id')} = {BASE_ID.format(id='r.id')}")
     rows = left["n"], right["n"]
     for column in (key,) if key == "id" else parties.numbers:
         more = _RIGHT_ID + ("" if column == "number" else _RIGHT_NUMBER) if listed else ""
         keyed = [f"CASE WHEN {' AND '.join(q)} THEN b.{column} END" if q else f"b.{column}" for q in quiet]
-        pairs = _join(con, parties, same, keyed, rows, more=more)
+        pairs = _join(con, parties, same, keyed, rows, more=more, by_pair=by_pair)
         if pairs is None:
             con.execute(_REPEATED.format(key=column))
             keyed = [f"CASE WHEN b.{column} NOT IN (SELECT k FROM cmp_repeated) THEN {k} END" for k in keyed]
-            pairs = _join(con, parties, same, keyed, rows, more=more)
+            pairs = _join(con, parties, same, keyed, rows, more=more, by_pair=by_pair)
         if pairs:
             for side in SIDES:
                 con.execute(_REST.format(side=side))
@@ -171,19 +183,25 @@ def _quiet(side: str, *, cash: bool, concerned: bool) -> list[str]:
 
 
 def _join(
-    con: Connection, parties: Parties, same: Sequence[str], keyed: Sequence[str], rows: tuple[int, int], *, more: str
+    con: Connection,
+    parties: Parties,
+    same: Sequence[str],
+    keyed: Sequence[str],
+    rows: tuple[int, int],
+    *,
+    more: str,
+    by_pair: bool,
 ) -> int | None:
     """Fill `cmp_equal`; how many pairs are the same, None where numbers repeat so often that it was given up.
 
-    more: further columns of it
+    more: further columns of it · by_pair: customers are compared by the number of their pair
     """
-    by_pair = parties.comparable and not parties.by_name
     sides = {
         side: _KEYED.format(
             side=side,
             key=key,
             pair=", q.pair" if by_pair else "",
-            party=_PARTY.format(side=side, party=parties.id_of(side, "b")) if by_pair else "",
+            party=_NUMBERED.format(side=side, party=parties.id_of(side, "b")) if by_pair else "",
         )
         for side, key in zip(SIDES, keyed, strict=True)
     }

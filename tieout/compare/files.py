@@ -18,13 +18,14 @@ from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
 from tieout.compare.ledgers import Ledger, load_ledger
 from tieout.compare.result import Result, Rounding
-from tieout.compare.tables import Connection, database
+from tieout.compare.tables import Connection, database, plan_plainly
 from tieout.connectors import files
 from tieout.errors import ConfigError
 from tieout.mapping.relation import SIDES
 from tieout.mapping.tabular import Profile, load_profile
 
 SPOOL_FROM = 5_000  # discrepancies from which they are kept on disk
+FEW = 5_000  # rows of either side up to which to plan a statement well takes longer than to carry it out
 
 
 def compare_files(
@@ -62,6 +63,8 @@ def compare_files(
             for given, profile, side in zip((left, right), profiles, SIDES, strict=True)
         ]
         hashes = [(facts, beside.submit(parquet.digest, facts["file"])) for facts in read if _unhashed(facts)]
+        if max(map(_rows, (left, right), read)) <= FEW:
+            plan_plainly(con)
         compared = partial(
             run,
             as_of=as_of,
@@ -111,6 +114,10 @@ def _on_spark(
 
 def _name(given: str | Path | Ledger) -> str:
     return given.name if isinstance(given, Ledger) else Path(given).name
+
+
+def _rows(given: str | Path | Ledger, read: Mapping[str, Any]) -> int:
+    return len(given.records) if isinstance(given, Ledger) else int(read["rows"])
 
 
 def _scope(given: str | Path | Ledger, profile: Profile | None) -> str:

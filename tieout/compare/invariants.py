@@ -5,7 +5,7 @@ I3 to I6 (what is open, and what is applied beyond it) are the rules of `cash`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -38,11 +38,6 @@ _TABLE = """
 CREATE OR REPLACE TEMP TABLE cmp_broken (side VARCHAR, invariant VARCHAR, kind VARCHAR, id VARCHAR, field VARCHAR,
   expected VARCHAR, found VARCHAR)
 """
-_STATED = """
-SELECT (SELECT count(*) FROM {side}_details WHERE subtotal IS NOT NULL),
-       (SELECT count(*) FROM {side}_applications WHERE source_kind NOT LIKE 'group:%'),
-       (SELECT count(parent) FROM {side}_customers)
-"""
 # A rate that is none: 1 or less of another currency, anything but 1 of the home currency (0: left out).
 _NO_RATE = "CASE WHEN currency = ? THEN rate NOT IN (0, 1) ELSE rate <= 0 OR rate = 1 END"
 _FOREIGN = f"""
@@ -62,54 +57,50 @@ WHERE d.kind IN ('invoice', 'credit_memo') AND d.state <> 'voided' AND {expected
         )
     )
 )
-# Both ends of every application that may break something, with the topmost customers of both.
+# Every application that may break something, with the topmost customers of both ends.
 _ENDS = """
 CREATE OR REPLACE TEMP TABLE cmp_ends AS SELECT * FROM (
-SELECT a.source_kind AS kind, a.source_id AS id, a.invoice, a.amount, a.amount_invoice, a.reversed_on,
-       s.state AS s_state, t.state AS t_state, s.currency AS s_currency, t.currency AS t_currency,
-       greatest(coalesce(s.voided_on, s.posted), s.posted) AS s_gone,
-       greatest(coalesce(t.voided_on, t.posted), t.posted) AS t_gone,
-       {payer} AS payer, {owner} AS owner, o.day
-FROM {side}_applications AS a
+SELECT a.side, a.kind, a.id, a.invoice, a.amount, a.amount_invoice, a.reversed_on, a.s_state, a.i_state,
+       a.s_currency, a.i_currency, a.s_gone, a.i_gone, {payer} AS payer, {owner} AS owner, o.day
+FROM cmp_applied AS a
 CROSS JOIN (SELECT CAST(? AS DATE) AS day) AS o
-LEFT JOIN cmp_every_{side} AS s ON s.kind = a.source_kind AND s.id = a.source_id
-LEFT JOIN cmp_every_{side} AS t ON t.kind = 'invoice' AND t.id = a.invoice
 {families}
-WHERE a.source_kind NOT LIKE 'group:%') AS e
-WHERE s_state IS DISTINCT FROM 'posted' OR t_state IS DISTINCT FROM 'posted' OR amount <> amount_invoice
+WHERE NOT a.grouped) AS e
+WHERE s_state IS DISTINCT FROM 'posted' OR i_state IS DISTINCT FROM 'posted' OR amount <> amount_invoice
    OR payer <> owner
 """
-_ALONE = {"payer": "s.customer", "owner": "t.customer", "families": ""}
+_ALONE = {"payer": "a.s_customer", "owner": "a.i_customer", "families": ""}
 _IN_FAMILIES = {
-    "payer": "coalesce(sf.top, s.customer)",
-    "owner": "coalesce(tf.top, t.customer)",
-    "families": "LEFT JOIN cmp_family AS sf ON sf.id = s.customer LEFT JOIN cmp_family AS tf ON tf.id = t.customer",
+    "payer": "coalesce(sf.top, a.s_customer)",
+    "owner": "coalesce(tf.top, a.i_customer)",
+    "families": "LEFT JOIN cmp_family AS sf ON sf.side = a.side AND sf.id = a.s_customer "
+    "LEFT JOIN cmp_family AS tf ON tf.side = a.side AND tf.id = a.i_customer",
 }
 _BROKEN_ENDS = """
 INSERT INTO cmp_broken
-SELECT '{side}', 'I7', kind, id, 'application', id || ' in the ledger', 'absent' FROM cmp_ends WHERE s_state IS NULL
+SELECT side, 'I7', kind, id, 'application', id || ' in the ledger', 'absent' FROM cmp_ends WHERE s_state IS NULL
 UNION ALL
-SELECT '{side}', 'I7', kind, id, 'application', invoice || ' in the ledger', 'absent' FROM cmp_ends
-WHERE t_state IS NULL
+SELECT side, 'I7', kind, id, 'application', invoice || ' in the ledger', 'absent' FROM cmp_ends
+WHERE i_state IS NULL
 UNION ALL
-SELECT '{side}', 'I7', kind, id, 'application', id || ' posted', 'draft' FROM cmp_ends WHERE s_state = 'draft'
+SELECT side, 'I7', kind, id, 'application', id || ' posted', 'draft' FROM cmp_ends WHERE s_state = 'draft'
 UNION ALL
-SELECT '{side}', 'I7', kind, id, 'application', invoice || ' posted', 'draft' FROM cmp_ends WHERE t_state = 'draft'
+SELECT side, 'I7', kind, id, 'application', invoice || ' posted', 'draft' FROM cmp_ends WHERE i_state = 'draft'
 UNION ALL
-SELECT '{side}', 'I8', kind, id, 'application', 'reversed by ' || CAST(s_gone AS VARCHAR),
+SELECT side, 'I8', kind, id, 'application', 'reversed by ' || CAST(s_gone AS VARCHAR),
        coalesce(CAST(reversed_on AS VARCHAR), 'standing')
 FROM cmp_ends WHERE s_state = 'voided' AND (reversed_on IS NULL OR reversed_on > s_gone)
   AND (day IS NULL OR s_gone <= day)
 UNION ALL
-SELECT '{side}', 'I8', 'invoice', invoice, 'application', 'reversed by ' || CAST(t_gone AS VARCHAR),
+SELECT side, 'I8', 'invoice', invoice, 'application', 'reversed by ' || CAST(i_gone AS VARCHAR),
        coalesce(CAST(reversed_on AS VARCHAR), 'standing')
-FROM cmp_ends WHERE t_state = 'voided' AND (reversed_on IS NULL OR reversed_on > t_gone)
-  AND (day IS NULL OR t_gone <= day)
+FROM cmp_ends WHERE i_state = 'voided' AND (reversed_on IS NULL OR reversed_on > i_gone)
+  AND (day IS NULL OR i_gone <= day)
 UNION ALL
-SELECT '{side}', 'I7', kind, id, 'amount', CAST(amount AS VARCHAR), CAST(amount_invoice AS VARCHAR) FROM cmp_ends
-WHERE s_currency = t_currency AND amount <> amount_invoice
+SELECT side, 'I7', kind, id, 'amount', CAST(amount AS VARCHAR), CAST(amount_invoice AS VARCHAR) FROM cmp_ends
+WHERE s_currency = i_currency AND amount <> amount_invoice
 UNION ALL
-SELECT '{side}', 'I7', kind, id, 'customer', owner, payer FROM cmp_ends WHERE payer <> owner
+SELECT side, 'I7', kind, id, 'customer', owner, payer FROM cmp_ends WHERE payer <> owner
 """
 # Amounts of a hundred thousand million and more are not multiplied: with a rate they would not fit a decimal.
 _REALISED = """
@@ -165,15 +156,16 @@ WHERE nth = 1
 """
 
 
-def _families(con: Connection, side: str) -> None:
+def _families(con: Connection, sides: Iterable[str]) -> None:
     """Fill `cmp_family` with the topmost customer of each that has a parent."""
-    con.execute("CREATE OR REPLACE TEMP TABLE cmp_family (id VARCHAR, top VARCHAR)")
-    parents = con.execute(f"SELECT id, parent FROM {side}_customers WHERE parent IS NOT NULL").fetchall()
-    tops = sorted(families(dict(parents)).items())
-    for at in range(0, len(tops), TOGETHER):
-        some = tops[at : at + TOGETHER]
-        values = ", ".join(["(?, ?)"] * len(some))
-        con.execute(f"INSERT INTO cmp_family VALUES {values}", [text for row in some for text in row])
+    con.execute("CREATE OR REPLACE TEMP TABLE cmp_family (side VARCHAR, id VARCHAR, top VARCHAR)")
+    for side in sides:
+        parents = con.execute(f"SELECT id, parent FROM {side}_customers WHERE parent IS NOT NULL").fetchall()
+        tops = sorted(families(dict(parents)).items())
+        for at in range(0, len(tops), TOGETHER):
+            some = tops[at : at + TOGETHER]
+            values = ", ".join([f"('{side}', ?, ?)"] * len(some))
+            con.execute(f"INSERT INTO cmp_family VALUES {values}", [text for row in some for text in row])
 
 
 def _foreign(con: Connection, side: str, home: str, *, as_of: date | None) -> None:
@@ -200,26 +192,36 @@ def _into_closed(con: Connection, side: str, ledger: Background) -> None:
 
 
 def breaches(
-    con: Connection, ledgers: Sequence[Background], *, as_of: date | None, numbers: frozenset[str] = frozenset()
-) -> None:
-    """Fill `cmp_broken` with every breach of I1, I2 and I7 to I12 on either side. Needs `tables.every`.
+    con: Connection,
+    stated: Sequence[Mapping[str, int]],
+    ledgers: Sequence[Background],
+    *,
+    as_of: date | None,
+    numbers: frozenset[str] = frozenset(),
+) -> bool:
+    """Fill `cmp_broken` with every breach of I1, I2 and I7 to I12 on either side; whether there is any.
 
+    Needs `tables.every` and `applied.make`. stated: see `tables.Parties`
     numbers: the sides of whose invoices and credit memos no two may have one number (I11)
     """
     con.execute(_TABLE)
-    for side, ledger in zip(SIDES, ledgers, strict=True):
-        sums, applications, parents = con.execute(_STATED.format(side=side)).fetchall()[0]
-        if sums:
+    asked = False
+    if any(has["applications"] > has["grouped"] for has in stated):
+        parents = [side for side, has in zip(SIDES, stated, strict=True) if has["parent"]]
+        if parents:
+            _families(con, parents)
+        ends = con.execute(_ENDS.format(**(_IN_FAMILIES if parents else _ALONE)), [as_of])
+        if ends.fetchall()[0][0]:
+            con.execute(_BROKEN_ENDS)
+            asked = True
+    for side, ledger, has in zip(SIDES, ledgers, stated, strict=True):
+        if has["subtotal"]:
             con.execute(_SUMS.format(side=side))
-        if applications:
-            if parents:
-                _families(con, side)
-            ends = con.execute(_ENDS.format(side=side, **(_IN_FAMILIES if parents else _ALONE)), [as_of])
-            if ends.fetchall()[0][0]:
-                con.execute(_BROKEN_ENDS.format(side=side))
-        if ledger.home is not None:
+        if ledger.home is not None and (has["rate"] or has["subkind"]):
             _foreign(con, side, ledger.home, as_of=as_of)
         if ledger.closings and ledger.entered:
             _into_closed(con, side, ledger)
         if side in numbers:
             con.execute(_NUMBERS.format(side=side))
+        asked |= bool(has["subtotal"] or has["rate"] or has["subkind"] or ledger.closings or side in numbers)
+    return asked and con.execute("SELECT count(*) FROM cmp_broken").fetchall()[0][0] > 0

@@ -23,12 +23,13 @@ What is left is looked through for groups whose sums agree, see `sums`; they are
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tieout.compare import several, sums
 from tieout.compare.causes import clues
 from tieout.compare.result import Match
-from tieout.compare.tables import Connection, explain, prepare
+from tieout.compare.tables import Connection, documents, explain, parties
 from tieout.mapping.relation import SIDES
 
 NEAR_DAYS = 3
@@ -113,13 +114,11 @@ def match(con: Connection) -> list[Match]:
 
     For the sync's bootstrap. Unmatched records are in no entry; ambiguous groups are entries without a link.
     """
-    prepare(con, as_of=None)
+    who = parties(con)
+    found = _customers(con)
+    rows = documents(con, who, as_of=None)
     explain(con, {})
-    ladder(con)
-    found = [
-        Match(rung, rule, "customer", (left,), (right,), _evidence(name=ln, number=lno), bool(auto))
-        for rung, rule, left, right, ln, lno, auto in con.execute(_CUSTOMERS).fetchall()
-    ]
+    ladder(con, rows, who.stated)
     found += [
         Match(
             rung,
@@ -144,6 +143,19 @@ def match(con: Connection) -> list[Match]:
         sides = tuple(ids["left"]), tuple(ids["right"])
         found.append(Match(9, rule, kind, *sides, evidence, automatic=False, ambiguous=True))
     return found
+
+
+def match_customers(con: Connection) -> list[Match]:
+    """What `match` says of customers, without a look at documents beyond whose they are."""
+    parties(con)
+    return _customers(con)
+
+
+def _customers(con: Connection) -> list[Match]:
+    return [
+        Match(rung, rule, "customer", (left,), (right,), _evidence(name=ln, number=lno), bool(auto))
+        for rung, rule, left, right, ln, lno, auto in con.execute(_CUSTOMERS).fetchall()
+    ]
 
 
 def _evidence(**stated: object) -> dict[str, str]:
@@ -181,6 +193,7 @@ class Free:
     made when a rung asks for it, see `rows`
     barren: what no two of many have, see `_barren`; None where nobody has looked
     crowded: how many of each side were not looked at for groups, see `sums`; with a key, whatever it leaves over
+    matched: pairs so far · settled: those of them that are off the free rows
     """
 
     left: int
@@ -192,12 +205,14 @@ class Free:
     ambiguous: bool = False
     barren: frozenset[str] | None = None
     crowded: tuple[int, int] = (0, 0)
+    matched: int = 0
+    settled: int = 0
 
     def of(self, side: str) -> int:
         return self.left if side == "left" else self.right
 
     def name(self, side: str) -> str:
-        return self.table.format(side=side)
+        return self.table.format(side=side) if self.of(side) else f"(SELECT * FROM cmp_{side} WHERE FALSE)"
 
     def rows(self, side: str, rung: Rung) -> str:
         """The table or query of what a rung looks at."""
@@ -222,7 +237,9 @@ class Free:
             f"CREATE OR REPLACE TEMP TABLE cmp_free_{side} AS "
             f"SELECT {columns} FROM {source} AS f WHERE f.rid NOT IN ({gone})"
         )
-        count = int(made.fetchall()[0][0])
+        self.left_over(side, int(made.fetchall()[0][0]))
+
+    def left_over(self, side: str, count: int) -> None:
         if side == "left":
             self.left = count
         else:
@@ -232,11 +249,20 @@ class Free:
 _FREE = "rid, id, kind, kk, sign, number, number_key, who, currency, total, issued, marker, link, concerns"
 
 
-def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, twins: bool = False) -> Free:
+def ladder(
+    con: Connection,
+    rows: tuple[int, int],
+    stated: Sequence[Mapping[str, int]],
+    *,
+    same_ids: bool = False,
+    key: str | None = None,
+    twins: bool = False,
+) -> Free:
     """Fill `cmp_match` (left_rid, right_rid, rung, rule, automatic), `cmp_dup` (side, rid, twin) and `cmp_ambiguous`.
 
     Every row of `cmp_left` and `cmp_right` ends in at most one of the three; what is in none is counted in the answer
-    and stays in `cmp_free_*`. Needs `prepare` and `explain`.
+    and stays in `cmp_free_*`. Needs `tables.documents` and `explain`.
+    rows: of `cmp_left` and `cmp_right` · stated: see `tables.Parties`
     same_ids: both sides are exports of one system, whose ids tell otherwise equal rows apart
     key: the column that alone says which document is which, `id` or `number`; None for the whole ladder
     twins: `cmp_twin` holds pairs that are identical already; see `equal.take_off`
@@ -249,13 +275,7 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_ambiguous (gid BIGINT, side VARCHAR, rid BIGINT)")
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_group (gid BIGINT, code VARCHAR, clue VARCHAR)")
     told = [*(f"CAST({c} AS VARCHAR)" for c in _DETAIL), *([BASE_ID.format(id="id")] if same_ids else [])]
-    columns = ("rid", "link", "marker", "id", "number")
-    counts = ", ".join(f"count({c})" for c in columns)
-    stated = [
-        dict(zip(columns, con.execute(f"SELECT {counts} FROM cmp_{side}").fetchall()[0], strict=True)) for side in SIDES
-    ]
     detail = ", ".join(f"coalesce({t}, '')" for t in told)
-    rows = stated[0]["rid"], stated[1]["rid"]
     free = Free(*rows, f"concat_ws('|', {detail})", detailed=rows[0] * rows[1] <= FEW_PAIRS)
     if twins:
         _pairs(con, free, f"SELECT left_rid, right_rid, {STRONG[0].no}, $${STRONG[0].rule}$$, TRUE FROM cmp_twin")
@@ -273,7 +293,7 @@ def ladder(con: Connection, *, same_ids: bool = False, key: str | None = None, t
             free.crowded = free.left, free.right
         return free
     for known in _KNOWN:
-        if stated[0][known[2]] and stated[1][known[3]] and free.both():
+        if free.both() and all(has.get(column, 1) for has, column in zip(stated, known[2:], strict=True)):
             _known(con, free, known)
     # The commonest rung needs no copy of the rows.
     _climb(con, free, STRONG[:1])
@@ -349,9 +369,13 @@ def _undecided(con: Connection, free: Free) -> None:
 
 
 def _settle(con: Connection, free: Free) -> None:
-    """Take off the free rows what is matched."""
+    """Take off the free rows what is matched. Each pair is one of either side: where all are in one, none is left."""
     for side in SIDES:
-        free.take(con, side, f"SELECT {side}_rid FROM cmp_match")
+        if free.of(side) == free.matched - free.settled:
+            free.left_over(side, 0)
+        else:
+            free.take(con, side, f"SELECT {side}_rid FROM cmp_match")
+    free.settled = free.matched
     free.table = "cmp_free_{side}"
 
 
@@ -401,7 +425,8 @@ def _barren(con: Connection, free: Free, rungs: tuple[Rung, ...]) -> set[int]:
 
 def _pairs(con: Connection, free: Free, sql: str) -> None:
     """Insert the pairs of `sql` and take them off the free rows."""
-    if con.execute(f"INSERT INTO cmp_match {sql}").fetchall()[0][0]:
+    if made := int(con.execute(f"INSERT INTO cmp_match {sql}").fetchall()[0][0]):
+        free.matched += made
         _settle(con, free)
 
 

@@ -47,7 +47,7 @@ INSERT INTO cmp_offset
 SELECT '{side}', min(o.rid), p.l_rid, p.r_rid FROM cmp_pair AS p
 JOIN cmp_{side} AS t ON t.rid = p.{s}_rid
 JOIN cmp_{side} AS o ON o.sign = -t.sign AND o.currency = t.currency AND o.total = t.total AND o.who = t.who
- AND o.counts AND o.issued >= t.issued AND o.rid IN (SELECT rid FROM cmp_free_{side})
+ AND o.counts AND o.issued >= t.issued AND o.rid IN (SELECT rid FROM {free})
  AND ((t.kind = 'invoice' AND (o.kind = 'credit_memo' OR o.subkind IN ('deduction', 'journal')))
    OR (t.kind = 'payment' AND o.subkind IN ('returned_payment', 'chargeback', 'journal'))
    OR (t.kind = 'credit_memo' AND o.kind = 'invoice' AND o.concerns = t.id))
@@ -370,6 +370,7 @@ def find(
     told: Sequence[str],
     *,
     known: Parties,
+    explained: bool,
     rounding: Rounding | None,
     by_open: bool,
     same_ids: bool,
@@ -377,19 +378,19 @@ def find(
     """Fill `cmp_found`. Needs `match.ladder` and `cmp_explained` (side, kind, id, code).
 
     free: what the ladder left over · told: see `tables.told` · known: the customers
+    explained: whether `cmp_explained` holds anything
     by_open: one side lists open items only, so that documents are compared by what is open of them
     same_ids: both sides are exports of one system, in which a document keeps its id
     """
     con.execute(_FOUND)
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_offset (side VARCHAR, rid BIGINT, l_rid BIGINT, r_rid BIGINT)")
     offset = False
-    if unequal(con, told, same_ids=same_ids, by_open=by_open):
-        offset = _differing(con, rounding=rounding, by_open=by_open)
+    if asked := unequal(con, known, told, same_ids=same_ids, by_open=by_open):
+        offset = _differing(con, free, asked, rounding=rounding, by_open=by_open)
     if known.matched:
         con.execute(_CUSTOMER_FIELDS)
     if not same_ids and not known.settled and all(side["customers"] for side in known.stated):
         several.customers(con)
-    explained = con.execute("SELECT count(*) FROM cmp_explained").fetchall()[0][0] > 0
     for side in SIDES:
         if free.of(side) or free.doubled:
             _alone(con, free, side, explained=explained, offset=offset)
@@ -397,16 +398,16 @@ def find(
         several.find(con)
 
 
-def _differing(con: Connection, *, rounding: Rounding | None, by_open: bool) -> bool:
+def _differing(con: Connection, free: Free, asked: Sequence[str], *, rounding: Rounding | None, by_open: bool) -> bool:
     """Findings of the pairs that differ: only the statements that could have something to say are asked.
 
-    Whether `cmp_offset` was filled.
+    asked: what was looked for in pairs · Whether `cmp_offset` was filled.
     """
-    mains, some = occurring(con)
+    mains, some = occurring(con, asked)
     void = bool(mains & {"VOID_VS_OPEN", "CHARGEBACK_NSF"})
     if void:
         for side in SIDES:
-            con.execute(_OFFSET.format(side=side, s=side[0]))
+            con.execute(_OFFSET.format(side=side, s=side[0], free=free.name(side)))
         con.execute(_OFFSET_FOUND)
     if mains - {"AMOUNT", None}:
         con.execute(_LIFECYCLE)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,38 @@ def database(memory: str | None, *, ordered: bool = True) -> Iterator[duckdb.Duc
             con.close()
 
 
-def shared() -> duckdb.DuckDBPyConnection:
+class Shared:
     """A connection for a small comparison (`load_records`), whose tables are its own. Closing it ends them.
 
-    It is to the one engine of this process: to start one takes as long as a part of the comparison.
+    It is to the one engine of this process: to start one takes as long as a part of the comparison. So does it to parse
+    what the last comparison said already: each text is parsed once, and what came of that is copied when it is run.
     """
-    return _engine(os.getpid()).cursor()
+
+    def __init__(self) -> None:
+        self._con = _engine(os.getpid()).cursor()
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Shared:
+        self._con.execute(_parsed(os.getpid(), sql), parameters)
+        return self
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        self._con.executemany(sql, rows)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self._con.fetchall()
+
+    @property
+    def description(self) -> Any:
+        return self._con.description
+
+    def close(self) -> None:
+        self._con.close()
+
+
+@lru_cache(maxsize=512)
+def _parsed(process: int, sql: str) -> Any:
+    [statement] = _engine(process).extract_statements(sql)
+    return statement
 
 
 @cache
@@ -78,13 +104,16 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
     """The engine of a process, for little; one that was forked off starts its own.
 
     That of its parent is never let go there: its threads are not, and to close it would wait for them without end.
-
-    What it plans is not made better than it must be: with few rows that takes longer than to carry it out.
     """
     con = duckdb.connect(":memory:", config={"threads": 1})
+    plan_plainly(con)
+    return con
+
+
+def plan_plainly(con: duckdb.DuckDBPyConnection) -> None:
+    """Let an engine make no plan better than it must be: with few rows that takes longer than to carry it out."""
     names = con.execute("SELECT string_agg(name, ',') FROM duckdb_optimizers() WHERE name <> 'filter_pushdown'")
     con.execute("SET GLOBAL disabled_optimizers = ?", names.fetchone())
-    return con
 
 
 def load_records(
@@ -133,7 +162,12 @@ def load_records(
 def insert(con: Connection, side: str, table: str, rows: Sequence[Row]) -> None:
     """Replace one table of a side by the rows, in column order, exactly. It is temporary."""
     if 0 < len(rows) <= FEW:
-        cast = ", ".join(f'CAST(r[{n}] AS {kind}) AS "{k}"' for n, (k, kind) in enumerate(TABLES[table], 1))
+        # A cast of nothing is not planned: most columns of a few records are empty.
+        given = [any(value is not None for value in column) for column in zip(*rows, strict=True)]
+        cast = ", ".join(
+            f'CAST({f"r[{n}]" if given[n - 1] else "NULL"} AS {kind}) AS "{k}"'
+            for n, (k, kind) in enumerate(TABLES[table], 1)
+        )
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE {side}_{table} AS "
             f"SELECT {cast} FROM (SELECT unnest(CAST(? AS VARCHAR[][])) AS r) AS t",
@@ -190,7 +224,6 @@ class Parties:
 
     settled: every customer of a side is one of the other's, and neither has a second id
     in_place: sides whose documents are read where they lie · by_id: sides where every document names a customer's id
-    by_name: what documents call a customer is the same on both sides for all that are matched, and for no other two
     stated: see `_stated`
     """
 
@@ -199,8 +232,11 @@ class Parties:
     settled: bool
     in_place: tuple[str, ...] = ()
     by_id: tuple[str, ...] = ()
-    by_name: bool = False
     stated: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
+
+    def rows(self, side: str) -> str:
+        """The documents of a side, each with its number (`rid`): a table or query."""
+        return f"{side}_documents" if side in self.in_place else f"(SELECT rowid AS rid, * FROM {side}_documents)"
 
     def id_of(self, side: str, of: str) -> str:
         """The expression for the id in `cmp_party_*`, given the alias of a document."""
@@ -216,21 +252,11 @@ class Parties:
         return f"{of}.who" if self.comparable else "'-'"
 
 
-def prepare(con: Connection, *, as_of: date | None) -> Parties:
-    """`parties` and then `documents`, of all rows."""
-    known = parties(con)
-    documents(con, known, as_of=as_of)
-    return known
-
-
 def parties(con: Connection) -> Parties:
-    """Build `cmp_rows_*` (the documents, numbered), `cmp_party_*`, `cmp_customer_*` and `cmp_customer_match`."""
+    """Build `cmp_party_*`, `cmp_customer_*` and `cmp_customer_match`."""
+    documents = _stated(con)
     numbered = [_is_numbered(con, side) for side in SIDES]
     for side, has in zip(SIDES, numbered, strict=True):
-        con.execute(
-            f"CREATE OR REPLACE TEMP VIEW cmp_rows_{side} AS SELECT {'' if has else 'rowid AS rid, '}* "
-            f"FROM {side}_documents"
-        )
         con.execute(_STATED_PARTY.format(side=side, of_documents=_of_documents(side, numbered=has)))
         con.execute(_CUSTOMER.format(side=side))
     stated = con.execute(_STATED).fetchall()[0]
@@ -242,7 +268,6 @@ def parties(con: Connection) -> Parties:
         con.execute(_WHO.format(side=side))
     # Where nothing of a customer can be compared (numbers on one side, names on the other), customers tell nothing.
     comparable = any(left[k] and right[k] for k in _KEYS if k != "cid")
-    documents = _stated(con, "left"), _stated(con, "right")
     by_id = tuple(side for side, has in zip(SIDES, documents, strict=True) if has["customer"] == has["n"])
     return Parties(
         matched,
@@ -250,7 +275,6 @@ def parties(con: Connection) -> Parties:
         matched in (left["cid"], right["cid"]) and not left["again"] and not right["again"],
         tuple(s for s, has in zip(SIDES, numbered, strict=True) if has),
         by_id,
-        comparable and by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, matched),
         documents,
     )
 
@@ -271,12 +295,19 @@ def _agree_on_names(con: Connection, numbered: Sequence[bool]) -> None:
         con.execute(_CUSTOMER.format(side=side))
 
 
-def _stated(con: Connection, side: str) -> dict[str, int]:
-    """How many documents, applications and customers a side has, the documents as `n`.
+def by_name(con: Connection, known: Parties) -> bool:
+    """Whether documents of both sides call a customer the same, for all that are matched and for no other two."""
+    return known.comparable and known.by_id == SIDES and con.execute(_BY_NAME).fetchall()[0] == (0, known.matched)
 
-    And how many of the documents say something in a column, or not what most documents do.
+
+def _stated(con: Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Of each side, how many rows say something in a column, or not what most say; asked once, for all rules.
+
+    n, applications, grouped, customers: how many documents, applications, of these in groups, and customers
     """
-    return dict(zip(_COUNTED_OF, con.execute(_COUNTS_OF.format(side=side)).fetchall()[0], strict=True))
+    found = sorted(con.execute(_COUNTS_OF).fetchall())
+    left, right = ([n for which, _, counts in found if which == side for n in counts] for side in SIDES)
+    return dict(zip(_COUNTED_OF, left, strict=True)), dict(zip(_COUNTED_OF, right, strict=True))
 
 
 _SAID = (
@@ -289,17 +320,28 @@ _OTHERWISE = {
     "posted": "posted IS DISTINCT FROM issued",
     "discount": "discount <> 0",
 }
-_COUNTED_OF = ("applications", "customers", "n", *_SAID, *_OTHERWISE)
-_COUNTS_OF = f"""
-SELECT (SELECT count(*) FROM {{side}}_applications) AS applications,
-       (SELECT count(*) FROM {{side}}_customers) AS customers, d.* FROM (
-  SELECT count(*) AS n, {", ".join(f"count({c}) AS {c}" for c in _SAID)},
-         {", ".join(f"count(CASE WHEN {when} THEN 1 END) AS {c}" for c, when in _OTHERWISE.items())}
-  FROM {{side}}_documents) AS d
-"""
+_COUNTED = {
+    "documents": {
+        "n": "count(*)",
+        **{c: f"count({c})" for c in _SAID},
+        **{c: f"count(CASE WHEN {when} THEN 1 END)" for c, when in _OTHERWISE.items()},
+    },
+    "applications": {
+        "applications": "count(*)",
+        "grouped": "count(CASE WHEN source_kind LIKE 'group:%' THEN 1 END)",
+    },
+    "customers": {"customers": "count(*)", **{c: f"count({c})" for c in ("balance", "terms", "parent")}},
+    "details": {c: f"count({c})" for c in ("subtotal", "ar_account", "tax_codes")},
+}
+_COUNTED_OF = tuple(name for of in _COUNTED.values() for name in of)
+_COUNTS_OF = " UNION ALL ".join(
+    f"SELECT '{side}' AS side, {place} AS place, [{', '.join(of.values())}] AS counts FROM {side}_{table}"
+    for side in SIDES
+    for place, (table, of) in enumerate(_COUNTED.items())
+)
 # How many names mean two on the two sides, and how many the same.
 _BY_NAME = """
-SELECT count(CASE WHEN coalesce(l.pair <> r.pair, TRUE) THEN 1 END), count(CASE WHEN l.pair = r.pair THEN 1 END)
+SELECT count(CASE WHEN l.who <> r.who THEN 1 END), count(CASE WHEN l.who = r.who THEN 1 END)
 FROM cmp_party_left AS l JOIN cmp_party_right AS r ON l.id = r.id
 """
 
@@ -309,20 +351,23 @@ def _is_numbered(con: Connection, side: str) -> bool:
     return "rid" in {column[0] for column in con.execute(f"SELECT * FROM {side}_documents LIMIT 0").description}
 
 
-def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> None:
+def documents(con: Connection, known: Parties, *, as_of: date | None, rest: bool = False) -> tuple[int, int]:
     """Build `cmp_left`, `cmp_right`. `who` of a row is equal on both sides for one customer, NULL for none.
 
-    as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*`
+    as_of: inclusive; None counts every date · rest: only the rows of `cmp_rest_*` · Returns how many rows each has.
     """
-    for side in SIDES:
-        source = _SOME.format(side=side) if rest else f"cmp_rows_{side}"
-        con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, source)}")
+    rows = []
+    for side, stated in zip(SIDES, known.stated, strict=True):
+        source = _SOME.format(side=side) if rest else known.rows(side)
+        made = con.execute(f"CREATE OR REPLACE TEMP TABLE cmp_{side} AS {_counted(side, known, as_of, source)}")
+        rows.append(int(made.fetchall()[0][0]))
         if side in known.in_place:
             complete_numbers(con, f"cmp_{side}")
             if con.execute(_REPEATED_ID.format(side=side)).fetchall()[0][0]:
                 con.execute(_ORDINAL.format(side=side))
-        if con.execute(_BOTH_STATED.format(side=side)).fetchall()[0] == (True, True):
+        if stated["settled_on"] and (stated["applications"] or stated["concerns"]):
             con.execute(_SHOWN.format(side=side))
+    return rows[0], rows[1]
 
 
 _SOME = "(SELECT * FROM cmp_rows_{side} WHERE rid IN (SELECT rid FROM cmp_rest_{side}))"
@@ -370,7 +415,7 @@ def every(con: Connection, known: Parties, *, as_of: date | None, rest: bool = F
 
 
 def _counted(side: str, known: Parties, as_of: date | None, source: str) -> str:
-    return _COUNTED.format(
+    return _EFFECTIVE.format(
         dated=_DATED.format(
             side=side,
             who=_KNOWN_PARTY.format(who=known.who("p")),
@@ -456,11 +501,9 @@ FROM cmp_stated_{side} GROUP BY cid
 """
 _WHO = """
 CREATE OR REPLACE TEMP TABLE cmp_party_{side} AS
-SELECT q.*, m.pair, m.left_cid IS NOT NULL AS known,
+SELECT q.*, m.left_cid IS NOT NULL AS known,
        CASE WHEN m.left_cid IS NOT NULL THEN '=' || m.left_cid ELSE '{side}:' || q.cid END AS who
-FROM cmp_stated_{side} AS q LEFT JOIN (
-  SELECT left_cid, right_cid, row_number() OVER (ORDER BY left_cid) AS pair FROM cmp_customer_match) AS m
-  ON m.{side}_cid = q.cid
+FROM cmp_stated_{side} AS q LEFT JOIN cmp_customer_match AS m ON m.{side}_cid = q.cid
 """
 _ONE_TAXPAYER = "coalesce(nullif(l.tax_key, '') = nullif(r.tax_key, ''), TRUE)"
 # (rule, columns it needs, key equal on both sides, condition on the pair, strong enough to link unasked); the order is
@@ -509,10 +552,11 @@ def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[st
             break
         if not all(left[k] and right[k] for k in needs):
             continue
+        alone = "WHERE NOT EXISTS (SELECT 1 FROM cmp_customer_match AS m WHERE m.{side}_cid = c.cid)" if matched else ""
         sides = [
             f"""(SELECT k, min(cid) AS cid, min(name_key) AS name_key, min(tax_key) AS tax_key FROM
                   (SELECT {key} AS k, c.cid, c.name_key, c.tax_key FROM cmp_customer_{side} AS c
-                   WHERE NOT EXISTS (SELECT 1 FROM cmp_customer_match AS m WHERE m.{side}_cid = c.cid)) AS free
+                   {alone.format(side=side)}) AS free
                 WHERE k IS NOT NULL GROUP BY k HAVING count(*) = 1)"""
             for side in SIDES
         ]
@@ -524,11 +568,6 @@ def _match_customers(con: Connection, left: Mapping[str, int], right: Mapping[st
     return matched
 
 
-_BOTH_STATED = """
-SELECT (SELECT count(settled_on) > 0 FROM cmp_{side}),
-       (SELECT count(*) > 0 FROM {side}_applications)
-       OR (SELECT count(*) > 0 FROM cmp_{side} WHERE kind = 'adjustment' AND concerns IS NOT NULL)
-"""
 # A stated settlement is not counted beside what shows it. Shown in full, it is the documents that count; in part, the
 # invoice counts for what they take off it, so that nothing of it is open.
 _SHOWN = """
@@ -568,7 +607,7 @@ _EVERY = (
     "dead", "settled", "due_by", "counts", "billed", "eff", "listed",
 )  # fmt: skip
 _AMOUNTS = ", ".join(f"CAST(b.{c} AS DECIMAL(24,6)) AS {c}" for c in ("net", "tax", "discount", "total", "open"))
-_COUNTED = """
+_EFFECTIVE = """
 SELECT d.*, d.stated_eff AS eff, d.counts AS listed
 FROM (SELECT t.*, CASE WHEN t.counts THEN t.gross ELSE 0 END AS billed,
              CASE WHEN t.counts AND NOT t.settled THEN t.full_ar ELSE 0 END AS stated_eff

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from tieout import compare
 from tieout.compare import stored
-from tieout.compare.tables import shared
+from tieout.compare.tables import Connection, Shared
 from tieout.connectors import Op
 from tieout.model import AnyRecord, Customer, Document, Entity, from_json
 from tieout.sync import schema
@@ -50,7 +50,7 @@ class Relation:
 
     def __init__(self, books: Mapping[Which, Book]) -> None:
         self.books = books
-        self._con: duckdb.DuckDBPyConnection | None = None
+        self._con: Connection | None = None
         self._made: object = None
         self._linked: set[str] = set()
 
@@ -61,7 +61,7 @@ class Relation:
         open_items: Collection[Which] = (),
         disputes: Collection[Which] = (LEFT, RIGHT),
         as_of: date | None = None,
-    ) -> duckdb.DuckDBPyConnection:
+    ) -> Connection:
         """The relation of the books as they are now, with what is linked. Not to be closed by the caller.
 
         kept: says of a stated settlement whether it is compared as a payment; None for by its invoice's date throughout
@@ -76,7 +76,7 @@ class Relation:
         few = sum(len(book.subjects) for book in self.books.values()) <= FEW
         if self._con is None or made != self._made or (few and linked != self._linked):
             self.close()
-            self._con = shared() if few else duckdb.connect(":memory:")
+            self._con = Shared() if few else duckdb.connect(":memory:")
             for which, book in self.books.items():
                 _, told, day, listed, disputed = made[which]
                 apart = [book.held[key] for key in told] + (list(book.open_on(day.isoformat())) if day else [])
@@ -113,7 +113,7 @@ def _records(book: Book, apart: Iterable[Held]) -> list[AnyRecord]:
     return [*out, *(o.record for o in (*_own(book), *apart) if o.record is not None), *grouped]
 
 
-def _fill(con: duckdb.DuckDBPyConnection, which: Which, book: Book, apart: Iterable[Held]) -> list[Customer]:
+def _fill(con: Connection, which: Which, book: Book, apart: Iterable[Held]) -> list[Customer]:
     """The documents of one side, and its customers. What the state holds as it is comes in bulk, the rest by record.
 
     apart: as in `_records`
@@ -194,7 +194,8 @@ def by_ladder(relation: Relation, entities: Iterable[Entity]) -> list[Link]:
     if not wanted:
         return []
     links = []
-    for match in compare.match(relation.fresh()):
+    find = compare.match_customers if wanted == {Entity.CUSTOMER} else compare.match
+    for match in find(relation.fresh()):
         kind = Entity(match.kind)
         if kind not in wanted or not match.automatic or match.ambiguous:
             continue
