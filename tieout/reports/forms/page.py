@@ -130,7 +130,7 @@ def _wide(table: Table) -> bool:
 def _beneath(cells: Sequence[str], columns: Sequence[Column], told: Sequence[int], across: int) -> str:
     """The sentences of a row on a line beneath it, each with its column's name; "" where it has none."""
     said = "".join(
-        f'<span dir="auto"><b>{_text(shown.title(columns[n].title))}</b> {escape(cells[n])}</span>'
+        f'<span dir="auto"><span class="k">{_text(shown.title(columns[n].title))}</span> {escape(cells[n])}</span>'
         for n in told
         if cells[n]
     )
