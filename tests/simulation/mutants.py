@@ -125,16 +125,22 @@ def _scheduled(schedule: Schedule, actions: tuple[str, ...]) -> str:
 
 
 def asleep(story: str, target: str, before: str) -> Killer:
-    """A worker sleeps after the commit that lets a write leave, until another one has taken over."""
+    """A worker sleeps after the commit that lets a write leave, until two others have looked for it one after the other."""
 
     def run() -> str:
         points = undisturbed(story, target).points
         first = next(p.number for p in points if p.where == before)
         number = max(p.number for p in points if p.where == "commit.after" and p.number < first)
-        outcome = carry_out(Schedule(story, target, ((number, "pause"),), troubled=3), memo=False)
+        then = script(("right.search.after=go", "commit.after=pause"))
+
+        def decide(at: int, where: str) -> str:
+            return "pause" if at == number else then(at, where) if at > number else "go"
+
+        outcome = carry_out(Schedule(story, target, workers=3, troubled=3), scripted=decide, memo=False)
         return "; ".join(f"{kind}: {words}" for kind, words in outcome.wrong)
 
-    return Killer(f"{story}/{target} commit.after=pause before {before}", run, partial(undisturbed, story, target))
+    name = f"{story}/{target} commit.after=pause before {before}, and after right.search.after"
+    return Killer(name, run, partial(undisturbed, story, target))
 
 
 def script(actions: tuple[str, ...]) -> Callable[[int, str], str]:
