@@ -41,6 +41,7 @@ from tieout.connectors.quickbooks_watch import Watch
 from tieout.connectors.sage_x3_changes import _moment
 from tieout.connectors.sage_x3_payload import count_of
 from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
+from tieout.evidence.anchors import begin, parse
 from tieout.evidence.keys import public_key
 from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import load_import_profile
@@ -387,3 +388,10 @@ def test_an_amount_is_typed_in_plain_digits(text: str) -> None:
         _Amounts().convert(f"USD={text}", None, None)
     assert _Amount().convert("-1250.005", None, None) == Decimal("-1250.005")
     assert _Amounts().convert("usd=7", None, None) == ("USD", Decimal(7))
+
+
+def test_an_anchor_with_half_a_character_is_none() -> None:
+    """Python's UnicodeEncodeError ended the verification."""
+    line = begin(own.SIGNER, "2026-02-02T09:00:00.000000Z").line.encode()
+    assert parse(line) is not None
+    assert parse(line.replace(b"2026-02-02T", rb"\ud8002026-02-02T")) is None

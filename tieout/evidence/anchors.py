@@ -105,7 +105,7 @@ def parse(line: bytes) -> Anchor | None:
     if any(not isinstance(found[k], t) or isinstance(found[k], bool) for k, t in _TYPES.items()):
         return None
     anchor = Anchor(**found)
-    return anchor if anchor.line.encode() == line else None
+    return anchor if anchor.line.encode(errors="replace") == line else None
 
 
 @dataclass(frozen=True, slots=True)
