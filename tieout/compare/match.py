@@ -99,13 +99,11 @@ WEAK: tuple[Rung, ...] = (
     Rung(8, "no number, near date", _BARE, "near", on=_ONE_LACKS),
     Rung(9, "other number", (*_BARE, "issued"), where=_HAS),
 )
-_KNOWN: tuple[tuple[int, str, str, str], ...] = (
-    (0, "link", "link", "link"),
-    (1, "marker", "marker", "marker"),
-    (1, "marker is the other's id", "marker", "id"),
-    (1, "marker is the other's id", "id", "marker"),
-    (1, "marker is the other's number", "marker", "number"),
-    (1, "marker is the other's number", "number", "marker"),
+_KNOWN: tuple[tuple[int, str, tuple[tuple[str, str], ...]], ...] = (
+    (0, "link", (("link", "link"),)),
+    (1, "marker", (("marker", "marker"),)),
+    (1, "marker is the other's id", (("marker", "id"), ("id", "marker"))),
+    (1, "marker is the other's number", (("marker", "number"), ("number", "marker"))),
 )
 
 
@@ -292,9 +290,10 @@ def ladder(
         if free.both():
             free.crowded = free.left, free.right
         return free
-    for known in _KNOWN:
-        if free.both() and all(has.get(column, 1) for has, column in zip(stated, known[2:], strict=True)):
-            _known(con, free, known)
+    for no, rule, ways in _KNOWN:
+        said = [way for way in ways if all(has.get(column, 1) for has, column in zip(stated, way, strict=True))]
+        if free.both() and said:
+            _known(con, free, f"{no}, $${rule}$$, TRUE", said)
     # The commonest rung needs no copy of the rows.
     _climb(con, free, STRONG[:1])
     if free.table == "cmp_{side}":
@@ -430,9 +429,11 @@ def _pairs(con: Connection, free: Free, sql: str) -> None:
         _settle(con, free)
 
 
-def _known(con: Connection, free: Free, rung: tuple[int, str, str, str]) -> None:
-    """Pairs by a reference. One side's text that merely looks like the other's id or number needs one customer too."""
-    no, rule, left, right = rung
+def _known(con: Connection, free: Free, out: str, ways: Sequence[tuple[str, str]]) -> None:
+    """Pairs by a reference. One side's text that merely looks like the other's id or number needs one customer too.
+
+    `ways` are the columns, left and right, that may hold it. A document that is led to two others has no pair here.
+    """
 
     def alone(side: str, column: str) -> str:
         return (
@@ -440,13 +441,20 @@ def _known(con: Connection, free: Free, rung: tuple[int, str, str, str]) -> None
             f"FROM {free.name(side)} WHERE {column} IS NOT NULL GROUP BY kind, {column} HAVING count(*) = 1)"
         )
 
-    also = "" if left == right else " AND l.who = r.who AND l.currency = r.currency"
-    _pairs(
-        con,
-        free,
-        f"SELECT l.rid, r.rid, {no}, $${rule}$$, TRUE FROM {alone('left', left)} AS l "
-        f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k{also}",
-    )
+    said = []
+    for left, right in ways:
+        also = "" if left == right else " AND l.who = r.who AND l.currency = r.currency"
+        said.append(
+            f"SELECT l.rid AS l, r.rid AS r FROM {alone('left', left)} AS l "
+            f"JOIN {alone('right', right)} AS r ON l.kind = r.kind AND l.k = r.k{also}"
+        )
+    if len(said) == 1:
+        pairs = said[0]
+    else:
+        each = "count(*) OVER (PARTITION BY l) AS of_l, count(*) OVER (PARTITION BY r) AS of_r"
+        led = f"SELECT l, r, {each} FROM ({' UNION '.join(said)}) AS s"
+        pairs = f"SELECT l, r FROM ({led}) AS t WHERE of_l = 1 AND of_r = 1"
+    _pairs(con, free, f"SELECT l, r, {out} FROM ({pairs}) AS p")
 
 
 def _sql(rung: Rung, free: Free) -> str:

@@ -478,6 +478,24 @@ def test_a_reference_to_the_others_id_pairs_documents_of_one_customer_only():
     assert ("L2",) not in found
 
 
+@pytest.mark.parametrize("number", [True, False], ids=["number", "id"])
+def test_references_that_contradict_each_other_pair_the_same_documents_from_either_side(number):
+    def four(side, who, markers):
+        return [
+            invoice(f"{side}{n}", who, f"{n}7", f"2026-01-{n}", number=f"N{side}{n}", marker=marker)
+            for n, marker in zip((11, 12), markers, strict=True)
+        ]
+
+    # L11 says that it is R11; R12 says that it is L11. What is known of L11 otherwise, its day and amount, decides.
+    to = "N" if number else ""
+    left, right = four("L", "1", (f"{to}R11", None)), four("R", "a", (None, f"{to}L11"))
+    pairs = {m.left + m.right for m in compare.match(_load([*BASE_L, *left], [*BASE_R, *right])) if m.kind == "invoice"}
+    turned = {
+        m.right + m.left for m in compare.match(_load([*BASE_R, *right], [*BASE_L, *left])) if m.kind == "invoice"
+    }
+    assert {("L11", "R11"), ("L12", "R12")} <= pairs == turned
+
+
 def test_our_reference_on_both_sides_pairs_what_else_differs():
     left = [*BASE_L, inv("L", "10", marker="tieout:1")]
     right = [*BASE_R, invoice("R1", "b", "10", "2026-01-10", number="Z", marker="tieout:1")]
