@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -127,6 +127,19 @@ def test_a_damaged_page_of_parquet_is_told_with_its_file(tmp_path: Path) -> None
             compare_files(path, None, path, None)
         except ConfigError as error:
             assert "a.parquet" in str(error)
+
+
+def test_a_date_beyond_the_calendar_that_parquet_denies_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = (
+        "SELECT 'I' || i AS id, 'invoice' AS kind, DATE '2026-01-02' + i::INTEGER AS issued, 'EUR' AS currency, "
+        "1.01::DECIMAL(9,2) AS total, 'C' AS customer FROM range(3) AS r(i)"
+    )
+    duckdb.connect().execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, COMPRESSION uncompressed)")
+    data, second = path.read_bytes(), (date(2026, 1, 3) - date(1970, 1, 1)).days.to_bytes(4, "little")
+    path.write_bytes(data.replace(second, (10**7).to_bytes(4, "little"), 1))  # neither the first nor the last day
+    with pytest.raises(ConfigError, match=r"date|Parquet"):
+        compare_files(path, None, path, None)
 
 
 @pytest.mark.parametrize(

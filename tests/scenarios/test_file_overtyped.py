@@ -80,6 +80,18 @@ def typed_between_again(world: World) -> Report:
     return world.run()
 
 
+def test_what_was_loaded_over_is_named_though_the_clock_that_handed_the_file_over_was_ahead() -> None:
+    world = agreed()
+    world.l.edit(Entity.CUSTOMER, "CUS-1", phone="555 2")
+    world.clock.tick(7200)
+    assert len(world.run().files) == 1
+    world.clock.tick(-7200)
+    world.r.edit(Entity.CUSTOMER, "CUS-1", phone="555 9")
+    world.run()
+    world.r.import_outbox()
+    assert world.codes(world.run()) == ["EDIT_OVERWRITTEN"]
+
+
 def test_a_run_that_dies_before_its_list_loses_no_overwritten_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     world = agreed()
     record = differences.record

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.compare.tables import Connection, conditions
+from tieout.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,10 @@ class Sums:
 def of_all(
     con: Connection, side: str, *, as_of: date | None, rest: bool = False, stated: Mapping[str, int]
 ) -> list[Sums]:
-    """In order of currency. as_of, rest: as in `tables.every` · stated: of that side, as in `tables.Parties`"""
+    """In order of currency. as_of, rest: as in `tables.every` · stated: of that side, as in `tables.Parties`
+
+    Raises ConfigError where a damaged file holds a day that is none, so that the checks of its rows did not see it.
+    """
     # Where only some rows were looked at closely, what that changed of them comes on top of all as they are stated.
     sums = _SUMS.format(side=side)
     if rest:
@@ -37,6 +41,11 @@ def of_all(
         holds = {"raises": "b.sign > 0", "lowers": "b.sign < 0", **conditions(as_of)}
         sums = _SUMS_OF_PLAIN.format(side=side) if plain else _SUMS_OF_ALL.format(side=side, **holds)
     rows = con.execute(f"SELECT * FROM ({sums}) AS s ORDER BY currency").fetchall()
+    if any(isinstance(day, str) for row in rows for day in row[-2:]):  # so comes what no calendar has
+        raise ConfigError(
+            f"a date of the {side} ledger lies before the year 1 or after the year 9999, and its file denies that",
+            hint="write the file again, or fetch it again; nothing was compared",
+        )
     return [Sums(*row) for row in rows]
 
 

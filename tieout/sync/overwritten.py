@@ -29,10 +29,10 @@ CODE = "EDIT_OVERWRITTEN"
 MOST = 50  # sights of one record between a hand-over and its confirmation
 
 _O, _D = schema.observation.c, schema.discrepancy.c
-_SINCE = (
+_SIGHTS = (
     sa.select(_O.record, _O.seen_at)
     .where(*(_O[k] == sa.bindparam(k) for k in ("connection", "entity", "native_id")))
-    .where(_O.seen_at > sa.bindparam("since"), _O.record.is_not(None), _O.error.is_(None))
+    .where(_O.record.is_not(None), _O.error.is_(None))
     .order_by(_O.seq.desc())
     .limit(MOST)
 )
@@ -64,7 +64,8 @@ def lost(
     names = sorted({f["name"] for f in operation["fields"]} & was.keys() & is_.keys() - apart)
     which = {"connection": target.connector.name, "entity": entity.value, "native_id": now.id}
     gone: dict[str, tuple[Any, str]] = {}
-    for row in work.store.rows(_SINCE, since=intent["first_sent_at"], **which) if names else ():
+    # Back to the sight that the plan was made from, in the order of reading: a clock may have been off meanwhile.
+    for row in work.store.rows(_SIGHTS, **which) if names else ():
         record = from_json(entity, loads(row["record"]))
         then = known(work, Observation(entity, now.id, {}, record, None, Existence.LIVE), target)
         if not then:
