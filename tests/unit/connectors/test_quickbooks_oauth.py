@@ -33,7 +33,7 @@ def manager(qb, store=None, app=None, company=None):
         company_id=company or qb.live.realm,
         app=lambda: app,
         store=store or qb.store,
-        transport=Transport(connect_seconds=1, read_seconds=2),
+        transport=Transport(connect_seconds=5, read_seconds=20),
         clock=qb.time,
     )
 
