@@ -444,6 +444,21 @@ def test_a_difference_that_was_settled_and_is_there_again_is_as_old_as_its_retur
         assert ("AGED_RECON_ITEM" in row["secondary"]) is aged, days
 
 
+def test_money_that_is_applied_in_one_system_alone_is_told_where_the_other_has_applied_none_yet() -> None:
+    world, ada = synced()
+    world.l.put(payment(ada, "45.00", on=(("INV-1", "45.00"),), reference="EP-1"))
+    world.right.faults.arm(Fault(FaultKind.CRASH_BEFORE, op="create", entity=Entity.PAYMENT))
+    with pytest.raises(SimulatedCrash):
+        world.run()
+    world.clock.tick(3 * 86_400)  # the key is no longer known there, and somebody enters what looks like it
+    world.r.put(payment(world.r.all(Entity.CUSTOMER)[0].ref.id, "45.00", reference="QP-1"))
+    for _ in range(2):
+        report = world.run()
+        [one] = found(report, "UNAPPLIED_CASH")
+        assert (one.left_label, one.right_label, one.left_value, one.right_value) == ("EP-1", "QP-1", "45.00", "0.00")
+        assert "L-1" in one.cause
+
+
 @pytest.mark.parametrize("code", [*OF_SYNC, *CODES])
 def test_every_code_says_what_to_do(code: str) -> None:
     assert of(code).cause

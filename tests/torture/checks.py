@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -91,6 +92,35 @@ def listed(world: World) -> tuple[set[str], list[Any]]:
     return {word for row in rows for word in str(row).replace("'", " ").replace(",", " ").split()}, rows
 
 
+def _paid(world: World, named: set[str]) -> defaultdict[str, Decimal]:
+    """What the documents of the ERP that the list names are applied to, by the reference of the invoice."""
+    documents, paid = world.erp.books.documents, defaultdict[str, Decimal](Decimal)
+    for d in documents.values():
+        for a in d.applications if d.reference in named and d.reversed_on is None else ():
+            paid[documents[a.invoice].reference] += a.amount if a.stands(LATE) else ZERO
+    return paid
+
+
+def _paid_there(world: World, named: set[str]) -> defaultdict[str, Decimal]:
+    """The same of QuickBooks."""
+    numbers = {i["Id"]: str(i.get("DocNumber", "")) for i in world.site.books.all("Invoice")}
+    paid = defaultdict[str, Decimal](Decimal)
+    for payment in world.site.books.all("Payment"):
+        for line in payment.get("Line", ()) if payment.get("PaymentRefNum") in named else ():
+            for to in line.get("LinkedTxn", ()):
+                if to["TxnType"] == "Invoice":
+                    paid[numbers[to["TxnId"]]] += D(line["Amount"])
+    return paid
+
+
+def _unpaid(ledger: Ledger, paid: Mapping[str, Decimal]) -> Ledger:
+    """The ledger as it were without that money."""
+    return {
+        n: [(k, a, left + paid.get(n, ZERO) if k == "invoice" else left) for k, a, left in them]
+        for n, them in ledger.items()
+    }
+
+
 def settled(world: World, ran: Ran, losses: Losses) -> None:
     """After a quiet run: both books hold the same, or the list says what they do not."""
     ours, theirs = erp_ledger(world), quickbooks_ledger(world)
@@ -102,9 +132,13 @@ def settled(world: World, ran: Ran, losses: Losses) -> None:
             losses.lost.append(f"{number} is not as it was entered: {own.get(number)}")
         elif number not in other and number not in named:
             losses.lost.append(f"{number} never arrived, and the list does not say so")
+    beside = _unpaid(ours, _paid(world, named)), _unpaid(theirs, _paid_there(world, named))
     for number in ours.keys() | theirs.keys():
-        if number in ours and number in theirs and ours[number] != theirs[number] and number not in named:
-            losses.silent.append(f"{number}: {ours[number]} and {theirs[number]}")
+        # What is open of an invoice may differ by the money that the list names, and by nothing else.
+        apart = number in ours and number in theirs and ours[number] != theirs[number]
+        if apart and beside[0][number] != beside[1][number] and number not in named:
+            told = sorted({(row["code"], row["left_label"] or row["right_label"]) for row in rows})
+            losses.silent.append(f"{number}: {ours[number]} and {theirs[number]}; listed: {told[:20]}")
         elif number not in world.people.born and number not in named:
             losses.silent.append(
                 f"{number} stands, and nobody entered it, or it was cancelled: {ours.get(number)}, {theirs.get(number)}"

@@ -1,11 +1,12 @@
 """The rules of cash: applications of matched payments and credit memos, and each ledger's arithmetic by itself.
 
-None of these moves the total. A ledger without a single application is taken not to state them and is not asked.
+None of these moves the total. A ledger without a single application is taken not to state them and is not asked, unless
+the caller knows that its system does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from tieout.compare.match import MONTH, NEAR_DAYS
@@ -14,6 +15,7 @@ from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
 from tieout.model import tidy
 
+_APPLYING = ("payment", "credit_memo")
 # Applications that count on the day: from the latest of their date, the payment's and the invoice's, while both live.
 _STANDING = """
 CREATE OR REPLACE TEMP TABLE cmp_standing AS
@@ -62,7 +64,7 @@ FROM (SELECT a.left_source, a.right_source, sum(a.l_amount) AS l_sum, sum(a.r_am
              string_agg(CASE WHEN a.r_amount <> 0 THEN coalesce(i.number, i.id) END, ', ' ORDER BY i.id) AS r_to
       FROM cmp_app AS a JOIN cmp_left AS i ON i.rid = a.left_invoice GROUP BY a.left_source, a.right_source) AS g
 JOIN cmp_left AS l ON l.rid = g.left_source JOIN cmp_right AS r ON r.rid = g.right_source
-WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0){ungrouped}
+WHERE l.counts AND r.counts AND (g.amounts > 0 OR g.dates > 0) AND l.kind IN ({kinds}){ungrouped}
 """
 _UNGROUPED = """
   AND NOT EXISTS (SELECT 1 FROM {side}_applications AS o
@@ -223,15 +225,22 @@ SELECT o.*, o.listed_before AND o.eff <> 0 AS listed FROM (
 
 
 def find(
-    con: Connection, stated: Sequence[Mapping[str, int]], *, as_of: date | None, reported_balances: bool
+    con: Connection,
+    stated: Sequence[Mapping[str, int]],
+    *,
+    as_of: date | None,
+    reported_balances: bool,
+    applying: Sequence[Collection[str]] = ((), ()),
 ) -> tuple[Stated, ...]:
     """Add the findings about applications and reported balances to `cmp_found`. Needs `rules.find`, `applied.make`.
 
-    stated: see `tables.Parties` · Returns what those balances add up to, of each side that states any and may be asked.
+    stated: see `tables.Parties` · applying: see `Background.applies`, of either side
+    Returns what those balances add up to, of each side that states any and may be asked.
     """
     found: list[Stated] = []
-    if all(has["applications"] for has in stated):
-        _applications(con, grouped=any(has["grouped"] for has in stated), as_of=as_of)
+    says = [set(_APPLYING) if has["applications"] else set(own) for has, own in zip(stated, applying, strict=True)]
+    if any(has["applications"] for has in stated) and (kinds := says[0] & says[1]):
+        _applications(con, kinds, grouped=any(has["grouped"] for has in stated), as_of=as_of)
     if not reported_balances:
         return ()
     if any(has["applications"] for has in stated):
@@ -247,15 +256,16 @@ def find(
     return tuple(found)
 
 
-def _applications(con: Connection, *, grouped: bool, as_of: date | None) -> None:
-    """The findings about what is applied to what, where both ledgers say so."""
+def _applications(con: Connection, kinds: Collection[str], *, grouped: bool, as_of: date | None) -> None:
+    """The findings about what documents of these kinds are applied to, of which both ledgers say so."""
     con.execute(_STANDING)
     con.execute(_BOTH)
     unapplied = ", ".join(_UNAPPLIED.format(side=side) for side in SIDES)
     differing, *loose = con.execute(_OCCURS.format(unapplied=unapplied)).fetchall()[0]
     if differing:
         ungrouped = "".join(_UNGROUPED.format(side=side, of=side[0]) for side in SIDES) if grouped else ""
-        con.execute(_DIFFER.format(ungrouped=ungrouped), [as_of, as_of] if grouped else [])
+        of = ", ".join(f"'{kind}'" for kind in sorted(kinds))
+        con.execute(_DIFFER.format(kinds=of, ungrouped=ungrouped), [as_of, as_of] if grouped else [])
     if grouped:
         _groups(con, as_of=as_of)
     for side, some in zip(SIDES, loose, strict=True):

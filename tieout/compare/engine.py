@@ -85,7 +85,8 @@ def run(
     rules.find(
         con, free, told, known=known, explained=bool(reasons), rounding=rounding, by_open=by_open, same_ids=same_ids
     )
-    stated = cash.find(con, known.stated, as_of=as_of, reported_balances=reported_balances)
+    applying = ledgers[0].applies, ledgers[1].applies
+    stated = cash.find(con, known.stated, as_of=as_of, reported_balances=reported_balances, applying=applying)
     sums = [
         totals.of_all(con, side, as_of=as_of, rest=rest, stated=has)
         for side, has in zip(SIDES, known.stated, strict=True)

@@ -24,12 +24,15 @@ class Background:
     whole: it holds every document that another one refers to, so that a reference into nothing is a breach
     closings: its closed periods · entered: {(kind, id): when it was first seen, a UTC instant} of the documents that
     may have come after one of them
+    applies: of which documents (`payment`, `credit_memo`) its system says what they are applied to, so that where it
+    says nothing of any, nothing is; of files that is not known
     """
 
     home: str | None = None
     whole: bool = False
     closings: tuple[Closing, ...] = ()
     entered: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    applies: frozenset[str] = frozenset()
 
 
 UNKNOWN = Background()

@@ -67,8 +67,15 @@ class Comparing:
         """What is known of a side's ledger beside its documents."""
         store, name = self.run.store, self.run.names[which]
         whole = reads_whole(store, name, self.run.entities(which)) and not self.read.books[which].unreadable()
-        closed = periods.closed(store, name)
-        return compare.Background(home=self.read.companies[which].home_currency or None, whole=whole, closings=closed)
+        closed, home = periods.closed(store, name), self.read.companies[which].home_currency or None
+        return compare.Background(home=home, whole=whole, closings=closed, applies=self._applies(which))
+
+    def _applies(self, which: Which) -> frozenset[str]:
+        """The kinds of documents of which a system says what they are applied to: of none in a list of open items."""
+        if lists_open_items(self.run.store, self.run.names[which]):
+            return frozenset()
+        fields = self.run.connectors[which].capabilities.fields
+        return frozenset(e.value for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) if "applications" in fields.get(e, ()))
 
     def _entered(self, which: Which, ledger: compare.Background) -> compare.Background:
         """The same, with what may have come after its closings: asked only where books are compared anew."""

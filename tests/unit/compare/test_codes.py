@@ -502,6 +502,24 @@ def test_our_reference_on_both_sides_pairs_what_else_differs():
     assert codes(compared(left, right)) == {"CUSTOMER_MISMATCH": 1, "NUMBER_MISMATCH": 1}
 
 
+@pytest.mark.parametrize(
+    ("applies", "found"), [(("payment", "credit_memo"), 2), (("payment",), 1), ((), 0)], ids=["both", "payments", "no"]
+)
+def test_where_one_side_applies_nothing_only_a_system_that_would_say_so_is_held_against_the_other(applies, found):
+    left = [
+        *BASE_L,
+        inv("L"),
+        pay("L", apps=[applied("L1", "60", "2026-01-12")]),
+        credit("LC", "1", "40", "2026-01-12", apps=[applied("L1", "40", "2026-01-12")]),
+    ]
+    right = [*BASE_R, inv("R"), pay("R"), credit("RC", "a", "40", "2026-01-12", number="LC")]
+    told = compare.Background(applies=frozenset(applies))
+    for ledgers in ((compare.Background(), told), (told, told)):
+        result = compared(left, right, as_of=JAN31, ledgers=ledgers)
+        codes = [d.code for d in result.discrepancies]
+        assert codes == ["UNAPPLIED_CASH", "APPLICATION_MISSING"][:found]
+
+
 def test_a_copied_reference_is_nobodys():
     left = [*BASE_L, inv("L", "10", number=None, marker="tieout:1")]
     right = [*BASE_R, *(invoice(f"R{n}", "b", f"{n}", "2026-01-10", number="Z", marker="tieout:1") for n in (1, 2))]
