@@ -175,7 +175,9 @@ def test_a_refused_change_is_pending_then_a_persons_and_never_sent_again_by_itse
     w.clock.tick(6 * 86400)
     report = w.run()
     assert report.exit_code == 4
-    [found] = [x for x in differences.listed(w.store) if x["code"] == "UNCERTAIN_WRITE"]
+    [found] = differences.listed(w.store)
+    assert (found["code"], found["cause"].split(":")[0]) == ("UNAPPLIED_CASH", "no_acknowledgement")
+    assert "`recreate`" in found["remedy"]
     with pytest.raises(RefusedError, match="handed over"):
         decisions.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
     decisions.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")
