@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -217,7 +218,8 @@ class Outbox:
         else:
             if not (self._tmp / manifest["file"]).exists():
                 raise FileNotFoundError(errno.ENOENT, "another run took its draft away meanwhile", manifest["file"])
-            beside = self._tmp / f"{memory.name}.memory"
+            # A name of its own for each writer: one that sleeps here must not wake to what another one is writing.
+            beside = self._tmp / f"{manifest['sequence']:06}.{secrets.token_hex(4)}.manifest.json.memory"
             self._files.write(beside, _text(manifest))
             self._files.rename(beside, memory)
         if (self._tmp / manifest["file"]).exists():

@@ -236,3 +236,26 @@ def test_a_run_that_sleeps_at_any_step_hands_over_once_or_not_at_all(tmp_path: P
         [manifests[0]["file"], manifests[0]["file"].replace("import.csv", "manifest.json")]
     )
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize("dies", range(1, 5))
+def test_a_run_that_dies_over_the_drafts_of_one_that_sleeps_leaves_no_half_a_memory(
+    tmp_path: Path, step: int, dies: int
+) -> None:
+    def other() -> None:
+        box = Outbox(tmp_path, clock=lambda: NOW + timedelta(minutes=5), files=Dying(dies, "within"))
+        with contextlib.suppress(Died):
+            box.recover()
+            if "A" not in box.emitted():
+                emit(box, "A")
+
+    with contextlib.suppress(RetriableError):
+        emit(Outbox(tmp_path, clock=lambda: NOW, files=Sleepy(step, other)), "A")
+    box = outbox(tmp_path)
+    box.recover()
+    if not box.emitted():
+        emit(box, "A")
+    assert [m["markers"] for m in box.manifests()] == [["TO-A"]]
+    assert len(list(tmp_path.glob("*.import.csv"))) == len(list(tmp_path.glob("*.manifest.json"))) == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
