@@ -77,7 +77,7 @@ INSERT INTO cmp_found (code, second, kind, left_rid, right_rid, field, left_valu
 SELECT CASE WHEN l.kind = 'payment' THEN 'UNAPPLIED_CASH' ELSE 'APPLICATION_MISSING' END, '', l.kind, l.rid, r.rid,
        'applied', {left_value}, {right_value}, 0, l.currency, 'grouped={side}'
 FROM (SELECT g.rid, g.amount FROM cmp_group_{side} AS g JOIN cmp_{side} AS d ON d.rid = g.rid
-      AND d.kind IN ('payment', 'credit_memo')) AS g
+      AND d.kind IN ({kinds})) AS g
 JOIN cmp_match AS m ON m.{side}_rid = g.rid
 JOIN cmp_left AS l ON l.rid = m.left_rid JOIN cmp_right AS r ON r.rid = m.right_rid
 WHERE l.counts AND r.counts AND m.{other}_rid NOT IN (SELECT rid FROM cmp_group_{other})
@@ -260,16 +260,16 @@ def _applications(con: Connection, kinds: Collection[str], *, grouped: bool, as_
     """The findings about what documents of these kinds are applied to, of which both ledgers say so."""
     con.execute(_STANDING)
     con.execute(_BOTH)
+    of = ", ".join(f"'{kind}'" for kind in sorted(kinds))
     unapplied = ", ".join(_UNAPPLIED.format(side=side) for side in SIDES)
     differing, *loose = con.execute(_OCCURS.format(unapplied=unapplied)).fetchall()[0]
     if differing:
         ungrouped = "".join(_UNGROUPED.format(side=side, of=side[0]) for side in SIDES) if grouped else ""
-        of = ", ".join(f"'{kind}'" for kind in sorted(kinds))
         con.execute(_DIFFER.format(kinds=of, ungrouped=ungrouped), [as_of, as_of] if grouped else [])
     if grouped:
-        _groups(con, as_of=as_of)
+        _groups(con, of, as_of=as_of)
     for side, some in zip(SIDES, loose, strict=True):
-        if some:
+        if some and "payment" in kinds:
             con.execute(_DOUBLED.format(side=side, near=NEAR_DAYS, month=MONTH))
 
 
@@ -289,10 +289,10 @@ def _internal(con: Connection, stated: Sequence[Mapping[str, int]]) -> None:
     )
 
 
-def _groups(con: Connection, *, as_of: date | None) -> None:
-    """The findings about what was settled in groups."""
+def _groups(con: Connection, kinds: str, *, as_of: date | None) -> None:
+    """The findings about what was settled in groups. kinds: as a list in SQL"""
     for side in SIDES:
         con.execute(_GROUPED.format(side=side), [as_of])
     for side, other in (SIDES, SIDES[::-1]):
         values = {f"{side}_value": "CAST(g.amount AS VARCHAR)", f"{other}_value": "'0'"}
-        con.execute(_GROUP_ALONE.format(side=side, other=other, **values))
+        con.execute(_GROUP_ALONE.format(side=side, other=other, kinds=kinds, **values))

@@ -181,7 +181,7 @@ base = Table(
     Column("quiet_at", Text),
     Column("unsure", Text, nullable=False, server_default="[]"),
 )
-# `doubt`: what the last read of everything left to be doubted (`fetch.Doubt`); NULL where nobody noted it.
+# `doubt`: what the last read of everything left to be doubted (`saving.Doubt`); NULL where nobody noted it.
 cursor = Table(
     "cursor",
     metadata,

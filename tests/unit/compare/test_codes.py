@@ -520,6 +520,18 @@ def test_where_one_side_applies_nothing_only_a_system_that_would_say_so_is_held_
         assert codes == ["UNAPPLIED_CASH", "APPLICATION_MISSING"][:found]
 
 
+def test_of_payments_a_system_that_states_credits_alone_is_asked_nothing():
+    """Neither that both ledgers hold one unapplied beside an equal one, nor that a group settled it in one alone."""
+    left = [*BASE_L, inv("L"), pay("L", apps=[applied("L1", "100", "2026-01-12")])]
+    left += [payment("LP2", "1", "100", "2026-01-11", reference="chk 9")]
+    right = [*BASE_R, inv("R"), pay("R"), payment("RP2", "a", "100", "2026-01-11", reference="chk 9")]
+    credits_alone = compare.Background(applies=frozenset({"credit_memo"}))
+    assert codes(compared(left, right, as_of=JAN31, ledgers=(credits_alone, credits_alone))) == {}
+    payments_too = compare.Background(applies=frozenset({"payment"}))
+    found = compared(left, right, as_of=JAN31, ledgers=(payments_too, payments_too))
+    assert codes(found)["PAYMENT_DUPLICATED"] == 1
+
+
 def test_a_copied_reference_is_nobodys():
     left = [*BASE_L, inv("L", "10", number=None, marker="tieout:1")]
     right = [*BASE_R, *(invoice(f"R{n}", "b", f"{n}", "2026-01-10", number="Z", marker="tieout:1") for n in (1, 2))]

@@ -119,9 +119,8 @@ class _Sheets:
         base = one_line(wanted).translate(_UNNAMEABLE).strip() or "Table"
         base = "History " if base.casefold() == "history" else base  # Excel keeps that name to itself
         head, _, side = base.rpartition("- ")
-        end = (
-            f"… {side}" if head and len(base) > _NAME and len(side) <= _SIDE else ""
-        )  # of which ledger it is, is not cut
+        # Of which ledger it is, is not cut.
+        end = f"… {side}" if head and len(base) > _NAME and len(side) <= _SIDE else ""
         for n in range(1, 10_000):
             mark = end if n == 1 else f"{end} ({n})"
             made = _cut(head if end else base, _NAME - len(mark)).rstrip() + mark
