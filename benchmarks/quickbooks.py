@@ -12,9 +12,9 @@ from quickbooks.objects.invoice import Invoice as TheirInvoice
 from benchmarks.measure import Figure, in_turns
 from tieout.config.secrets import open_store
 from tieout.config.settings import SecretsSettings
-from tieout.connectors import quickbooks_pull, quickbooks_wire
-from tieout.connectors.quickbooks import open_quickbooks
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks import open_quickbooks, wire
+from tieout.connectors.quickbooks import pull as pulling
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.errors import RecordError
 from tieout.mapping import quickbooks
 from tieout.mapping.quickbooks import payload
@@ -120,7 +120,7 @@ def _decoding() -> list[Figure]:
     def ours() -> list[object]:
         found = [
             quickbooks.read(Entity.INVOICE, native, books)
-            for native in quickbooks_pull.rows(quickbooks_wire.decode(body, payload.page), "Invoice")
+            for native in pulling.rows(wire.decode(body, payload.page), "Invoice")
         ]
         if any(isinstance(r, RecordError) for r in found):
             raise RuntimeError(f"not read: {next(r for r in found if isinstance(r, RecordError))}")

@@ -21,9 +21,9 @@ from tieout.config.secrets import open_store as open_secrets
 from tieout.config.settings import SecretsSettings
 from tieout.connectors import Observation, Pull
 from tieout.connectors.memory import ManualClock, open_books
-from tieout.connectors.memory_profiles import PROFILES
+from tieout.connectors.memory.profiles import PROFILES
 from tieout.connectors.quickbooks import open_quickbooks
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.mapping import quickbooks
 from tieout.model import AnyRecord, Company, Customer, Entity, Invoice, Ref
 from tieout.sandbox import quickbooks as sandbox

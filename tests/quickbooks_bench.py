@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tieout.connectors.http import NO_LIMIT, Pace, Transport
 from tieout.connectors.quickbooks import QuickBooksConnector, open_quickbooks
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.model import (
     ZERO,
     Application,

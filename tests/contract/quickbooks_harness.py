@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from typing import ClassVar
 
 from tests.quickbooks_bench import NAME, FileStore, bench
-from tieout.connectors.quickbooks_oauth import store_tokens
+from tieout.connectors.quickbooks.oauth import store_tokens
 from tieout.mapping import quickbooks as mapping
 from tieout.model import CreditMemo, Entity, Invoice, Payment
 from tieout.testing import Trouble, sample
@@ -115,7 +115,7 @@ class QuickBooksHarness:
         self._stack = stack
 
     def _kept(self):
-        from tieout.connectors.quickbooks_oauth import Tokens
+        from tieout.connectors.quickbooks.oauth import Tokens
 
         return Tokens.from_text(self.bench.store.read(NAME, "tokens").current)
 

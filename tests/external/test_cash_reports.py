@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import payment
-from tieout.connectors.export_reading import read_files
+from tieout.connectors.tabular.export_reading import read_files
 from tieout.mapping.tabular import load_profile
 from tieout.model import AnyRecord, Invoice, Payment
 from tieout.reports import Books, Report

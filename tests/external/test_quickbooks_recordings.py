@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tieout.connectors.quickbooks_wire import decode, encode, fault_of
+from tieout.connectors.quickbooks.wire import decode, encode, fault_of
 from tieout.errors import RecordError
 from tieout.mapping import quickbooks as qb
 from tieout.model import Entity, Invoice, Payment, PostingState

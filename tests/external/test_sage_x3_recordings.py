@@ -8,8 +8,8 @@ import pytest
 from lxml import etree
 
 from tieout.connectors.sage_x3 import open_sage_x3
-from tieout.connectors.sage_x3_payload import native, parsed
-from tieout.connectors.sage_x3_wire import Refused, _packaged
+from tieout.connectors.sage_x3.payload import native, parsed
+from tieout.connectors.sage_x3.wire import Refused, _packaged
 from tieout.sandbox import faults as sandbox_faults
 
 pytestmark = pytest.mark.external

@@ -25,13 +25,13 @@ from tests.sage_x3_bench import bench as sage_bench
 from tieout.connectors import Observation
 from tieout.connectors.http import NO_LIMIT, Answer, Lost, Pace, Transport, Unsent
 from tieout.connectors.quickbooks import QuickBooksConnector
-from tieout.connectors.quickbooks_landing import Landing
-from tieout.connectors.quickbooks_oauth import App, _request, _tokens, app_of
-from tieout.connectors.quickbooks_wire import Wire, decode
+from tieout.connectors.quickbooks.landing import Landing
+from tieout.connectors.quickbooks.oauth import App, _request, _tokens, app_of
+from tieout.connectors.quickbooks.wire import Wire, decode
 from tieout.connectors.sage_x3 import SageX3Connector
-from tieout.connectors.sage_x3_payload import described
-from tieout.connectors.sage_x3_settings import SageX3Settings
-from tieout.connectors.sage_x3_wire import Wire as SageWire
+from tieout.connectors.sage_x3.payload import described
+from tieout.connectors.sage_x3.settings import SageX3Settings
+from tieout.connectors.sage_x3.wire import Wire as SageWire
 from tieout.errors import RecordError, TieoutError, WriteError
 from tieout.mapping.quickbooks import payload
 from tieout.model import AnyRecord, Entity, Invoice
@@ -284,7 +284,7 @@ def _float(value: Any) -> float | None:
 
 def _signed_in(data: bytes) -> None:
     """The token endpoint's answer: a whole sign-in, or a refusal. The refusal of a grant is the caller's to tell."""
-    from tieout.connectors.quickbooks_oauth import _Refused
+    from tieout.connectors.quickbooks.oauth import _Refused
 
     try:
         found = _request(App("id", "secret"), Line(heard(data)), {"grant_type": "refresh_token"})

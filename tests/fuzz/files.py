@@ -21,11 +21,12 @@ from tests.fuzz.frame import Broken, Target
 from tests.fuzz.mutation import BINARY, CSV, JSON, XML, Form
 from tieout.cli.answers import read as answered
 from tieout.compare.files import compare_files
-from tieout.connectors import Observation, export_sets
-from tieout.connectors.bulk_check import check
+from tieout.connectors import Observation
+from tieout.connectors.bulk.check import check
 from tieout.connectors.decode import decode, kind
 from tieout.connectors.decode import lines as text_lines
 from tieout.connectors.files import FileReport, infer, load, records
+from tieout.connectors.tabular import export_sets
 from tieout.errors import RecordError, TieoutError
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.model import Customer
@@ -358,7 +359,7 @@ def _manifests() -> list[bytes]:
 
 
 def _manifest(data: bytes) -> None:
-    from tieout.connectors.export_reading import Source, read_set
+    from tieout.connectors.tabular.export_reading import Source, read_set
 
     folder = FOLDER / "exports"
     folder.mkdir(exist_ok=True)

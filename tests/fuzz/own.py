@@ -33,9 +33,9 @@ from tieout.config import secrets as sign_ins
 from tieout.config.evidence import told
 from tieout.config.opening import to_pair
 from tieout.config.settings import SecretsSettings
-from tieout.connectors.outbox import Item, Outbox
-from tieout.connectors.quickbooks_oauth import App, TokenManager
-from tieout.connectors.sage_x3_changes import split
+from tieout.connectors.quickbooks.oauth import App, TokenManager
+from tieout.connectors.sage_x3.changes import split
+from tieout.connectors.tabular.outbox import Item, Outbox
 from tieout.errors import ConfigError, TieoutError
 from tieout.evidence import pack, unpack
 from tieout.evidence.anchors import newest, parse

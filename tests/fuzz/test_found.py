@@ -30,16 +30,16 @@ from tieout.compare.files import compare_files
 from tieout.config import load as load_settings
 from tieout.config.secrets import KEY_VARIABLE, SecretStore, _key_id, open_store
 from tieout.config.settings import SecretsSettings
-from tieout.connectors import export_sets
 from tieout.connectors.files import load, records
 from tieout.connectors.http import Lost, Transport, checked_url
-from tieout.connectors.outbox import Item, Outbox
-from tieout.connectors.quickbooks_books import _methods
-from tieout.connectors.quickbooks_oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
-from tieout.connectors.quickbooks_pull import cursor_of
-from tieout.connectors.quickbooks_watch import Watch
-from tieout.connectors.sage_x3_changes import _moment
-from tieout.connectors.sage_x3_payload import count_of
+from tieout.connectors.quickbooks.company import _methods
+from tieout.connectors.quickbooks.oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
+from tieout.connectors.quickbooks.pull import cursor_of
+from tieout.connectors.quickbooks.watch import Watch
+from tieout.connectors.sage_x3.changes import _moment
+from tieout.connectors.sage_x3.payload import count_of
+from tieout.connectors.tabular import export_sets
+from tieout.connectors.tabular.outbox import Item, Outbox
 from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
 from tieout.evidence.anchors import begin, parse
 from tieout.evidence.keys import public_key

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.sage_x3_bench import bench
-from tieout.connectors import sage_x3_wire as wires
 from tieout.connectors.http import Answer, Transport
-from tieout.connectors.sage_x3_answer import Reply, plain
+from tieout.connectors.sage_x3 import wire as wires
+from tieout.connectors.sage_x3.answer import Reply, plain
 from tieout.model import Entity
 from tieout.sandbox.sage_x3.envelope import Result, rendered
 from tieout.sandbox.sage_x3.pool import Taken

@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.deep import examples
-from tieout.connectors import bulk_sql as sql
+from tieout.connectors.bulk import sql
 from tieout.connectors.decode import Survey
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_rows import Binding, bind, convert, is_null

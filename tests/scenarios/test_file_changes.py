@@ -19,7 +19,7 @@ from tests.scenarios.test_files import FileWorld
 from tests.scenarios.test_quickbooks import EVERYTHING
 from tests.scenarios.world import DAY, credit_memo, customer, invoice, payment
 from tests.unit.connectors.test_outbox import Died, Dying
-from tieout.connectors.outbox import Outbox
+from tieout.connectors.tabular.outbox import Outbox
 from tieout.errors import RefusedError
 from tieout.model import Entity, PostingState
 from tieout.sandbox.file_erp import Document

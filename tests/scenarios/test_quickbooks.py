@@ -15,7 +15,7 @@ from tests.scenarios.world import DAY, WIDE, credit_memo, customer, invoice, pay
 from tieout.connectors.http import Pace, Transport
 from tieout.connectors.memory import ManualClock, open_books
 from tieout.connectors.quickbooks import open_quickbooks
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.model import Entity, Line
 from tieout.sandbox import quickbooks as qbo
 from tieout.sync.engine import Pair, Report, sync

@@ -19,7 +19,7 @@ from tieout.config.secrets import Kept, SecretStore, open_store
 from tieout.config.settings import SecretsSettings
 from tieout.connectors.memory import open_books
 from tieout.connectors.quickbooks import open_quickbooks
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.errors import SignInRequired
 from tieout.model import Entity
 from tieout.sandbox import quickbooks as qbo

@@ -13,8 +13,8 @@ from typing import Any
 from tests.simulation.boundaries import GO
 from tieout.connectors import Op, Written
 from tieout.connectors.memory import MemoryConnector, SimulatedCrash
-from tieout.connectors.outbox import Item, Outbox
-from tieout.connectors.tabular import _ORDER
+from tieout.connectors.tabular.connector import _ORDER
+from tieout.connectors.tabular.outbox import Item, Outbox
 from tieout.errors import WriteError
 from tieout.model import ZERO
 

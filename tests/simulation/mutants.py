@@ -454,7 +454,7 @@ MUTANTS = (
         "what was handed over in a file is handed over again",
         (
             Change(
-                "tieout.connectors.outbox:Outbox.emit",
+                "tieout.connectors.tabular.outbox:Outbox.emit",
                 "twice = sorted({i.key for i in items} & handed)",
                 "twice: list[str] = []",
             ),

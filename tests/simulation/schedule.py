@@ -30,7 +30,7 @@ from tests.simulation.simulated import (
 from tests.simulation.stories import STORIES, TAKEN_BACK
 from tests.simulation.truth import Truth, state_of
 from tieout.connectors.memory import PROFILES, ManualClock, MemoryConnector, SimulatedCrash
-from tieout.connectors.outbox import Outbox
+from tieout.connectors.tabular.outbox import Outbox
 from tieout.errors import LeaseHeldError, TieoutError
 from tieout.model import Entity
 from tieout.sync.engine import Pair, sync

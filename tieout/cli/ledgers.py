@@ -174,7 +174,7 @@ def _count(records: Sequence[AnyRecord]) -> dict[str, int]:
 
 def of_files(files: Sequence[tuple[Path, str]]) -> Books:
     """The ledger that lies in these files, each with the profile it is read by. Raises ProfileError, OSError."""
-    from tieout.connectors.export_reading import read_files
+    from tieout.connectors.tabular.export_reading import read_files
     from tieout.mapping.tabular import load_profile
     from tieout.reports import Books
 

@@ -78,7 +78,7 @@ def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
     import webbrowser
 
     from tieout.config.opening import options_of, secret_store
-    from tieout.connectors.quickbooks_oauth import authorize
+    from tieout.connectors.quickbooks.oauth import authorize
 
     plain, secret = options_of(settings, name)
     authorize(
@@ -96,8 +96,8 @@ def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
 def _token(settings: Settings, name: str) -> Iterator[None]:
     """Keep the refresh token on standard input; if it then turns out not to work, the sign-in before it stays."""
     from tieout.config.opening import options_of, secret_store
-    from tieout.connectors.quickbooks_oauth import RESCUE, TOKENS, Tokens, store_tokens
-    from tieout.connectors.quickbooks_watch import ENTRY
+    from tieout.connectors.quickbooks.oauth import RESCUE, TOKENS, Tokens, store_tokens
+    from tieout.connectors.quickbooks.watch import ENTRY
 
     plain, _ = options_of(settings, name)
     store = secret_store(settings)

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from tieout.connectors import Observation
-from tieout.connectors.bulk import load
-from tieout.connectors.bulk_check import check
+from tieout.connectors.bulk.check import check
+from tieout.connectors.bulk.load import load
 from tieout.connectors.infer import InferredProfile, infer
 from tieout.connectors.reading import FileReport, check_date_orders, read_rows, report_of
 from tieout.connectors.tables import Skip, Table, open_table

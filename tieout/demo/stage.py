@@ -22,7 +22,7 @@ from tieout.config import Settings, load
 from tieout.config.opening import open_connection, options_of, secret_store, state_url, to_pair
 from tieout.connectors import Connector
 from tieout.connectors.http import Pace, Transport
-from tieout.connectors.quickbooks_oauth import authorize
+from tieout.connectors.quickbooks.oauth import authorize
 from tieout.errors import ConfigError
 from tieout.sandbox import file_erp
 from tieout.sandbox import quickbooks as qbo

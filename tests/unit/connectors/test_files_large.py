@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tieout.connectors import bulk_stage
+from tieout.connectors.bulk import stage
 from tieout.connectors.files import load, records
 from tieout.mapping.tabular import load_profile
 
@@ -22,10 +22,10 @@ def row(n: int, memo: str = LONG) -> str:
     return f"invoice,N{n},C{n % 50},2026-01-31,USD,{amount},{memo}\n"
 
 
-@pytest.mark.parametrize("part", [bulk_stage.BUFFER, 11_740_903, 7_827_269, 23_481_605])
+@pytest.mark.parametrize("part", [stage.BUFFER, 11_740_903, 7_827_269, 23_481_605])
 def test_every_row_keeps_its_number_and_its_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     """In parts of some sizes DuckDB refuses this file, of the last it loses a row: then it is read in one."""
-    monkeypatch.setattr(bulk_stage, "BUFFER", part)
+    monkeypatch.setattr(stage, "BUFFER", part)
     path = tmp_path / "large.csv"
     path.write_text(HEAD + "".join(row(n) for n in range(2, ROWS + 2)))
     assert path.stat().st_size > part
@@ -50,7 +50,7 @@ def test_rows_that_stand_in_a_cell_are_no_rows(tmp_path: Path) -> None:
     inner = "".join(row(n, "inner") for n in range(900_000, 912_000))
     rows = 60
     path.write_text(HEAD + "".join(row(n, f'"{inner}"') for n in range(2, rows + 2)))
-    assert path.stat().st_size > 4 * bulk_stage.BUFFER
+    assert path.stat().st_size > 4 * stage.BUFFER
     con = duckdb.connect()
     profile = load_profile("documents")
     report = load(con, path, profile, side="left")
@@ -63,7 +63,7 @@ def test_breaks_in_cells_are_read_as_python_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "breaks.csv"
     memo = '"first line\n' + '""second""\n' * 30 + ',,,,\n"'
     path.write_text(HEAD + "".join(row(n, memo) for n in range(2, 50_000)))
-    assert path.stat().st_size > 2 * bulk_stage.BUFFER
+    assert path.stat().st_size > 2 * stage.BUFFER
     con = duckdb.connect()
     report = load(con, path, load_profile("documents"), side="left")
     broken = len(range(BAD, 50_000, BAD))
@@ -80,7 +80,7 @@ def test_a_row_longer_than_a_part_is_read(tmp_path: Path) -> None:
     narrow = "," * 12 + "\n"
     rows = [row(n).rstrip("\n") + narrow for n in range(2, 5)]
     path.write_text(head + rows[0] + row(3, memo).rstrip("\n") + "," + wide + "\n" + rows[2])
-    assert len(wide) > bulk_stage.PLAIN_ROW_LIMIT
+    assert len(wide) > stage.PLAIN_ROW_LIMIT
     con = duckdb.connect()
     report = load(con, path, load_profile("documents"), side="left")
     assert (report.rows, report.accepted, report.rejected) == (3, 3, [])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tieout.connectors.outbox import Disk, Item, Outbox
+from tieout.connectors.tabular.outbox import Disk, Item, Outbox
 from tieout.errors import ConfigError, RetriableError
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.quickbooks_bench import bench, credit_memo, customer, invoice, line, payment
 from tieout.connectors import Op
-from tieout.connectors.quickbooks_wire import encode
+from tieout.connectors.quickbooks.wire import encode
 from tieout.errors import NotFoundError, ReadOnlyError, RecordError, Rejected, StaleWrite
 from tieout.model import Credit, Entity, Existence, Method, PostingState
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.quickbooks_bench import bench, customer, invoice, payment
 from tieout.connectors.http import Again, Answer
-from tieout.connectors.quickbooks_wire import decode, fault_of, read_error, write_error
+from tieout.connectors.quickbooks.wire import decode, fault_of, read_error, write_error
 from tieout.errors import (
     AuthError,
     DuplicateNumber,

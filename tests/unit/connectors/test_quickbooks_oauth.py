@@ -15,7 +15,7 @@ import requests
 
 from tests.quickbooks_bench import NAME, FileStore, bench
 from tieout.connectors.http import Transport
-from tieout.connectors.quickbooks_oauth import App, TokenManager, Tokens, app_of, authorize, store_tokens
+from tieout.connectors.quickbooks.oauth import App, TokenManager, Tokens, app_of, authorize, store_tokens
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired
 
 
@@ -166,7 +166,7 @@ def test_the_end_of_a_sign_in_is_warned_of_once_in_each_band(tmp_path, caplog):
     ("idle", "hard", "days"), [(8726400, None, 101), (8640000, 86400 * 10, 10), (None, None, 100), (-1, "x", 100)]
 )
 def test_a_sign_in_ends_at_the_earlier_of_its_limits(qb, idle, hard, days):
-    from tieout.connectors.quickbooks_oauth import _tokens
+    from tieout.connectors.quickbooks.oauth import _tokens
 
     answer = {"access_token": "a", "refresh_token": "r"}
     answer |= {"x_refresh_token_expires_in": idle, "x_refresh_token_hard_expires_in": hard}

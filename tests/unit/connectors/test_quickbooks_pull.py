@@ -8,8 +8,8 @@ import pytest
 
 from tests.deep import DEEP
 from tests.quickbooks_bench import bench, customer
-from tieout.connectors import quickbooks_pull
 from tieout.connectors.http import Transport
+from tieout.connectors.quickbooks import pull as pulling
 from tieout.errors import FatalError, RetriableError
 from tieout.mapping.quickbooks import NAMES
 from tieout.model import Entity, Existence
@@ -62,7 +62,7 @@ def test_at_the_edges_of_real_pages_no_request_is_wasted(tmp_path, n):
 
 def during(qb, monkeypatch, at, act):
     """Act on the books after the `at`-th page was read."""
-    real, calls = quickbooks_pull.rows, []
+    real, calls = pulling.rows, []
 
     def rows(answer, entity):
         found = real(answer, entity)
@@ -71,7 +71,7 @@ def during(qb, monkeypatch, at, act):
             act()
         return found
 
-    monkeypatch.setattr(quickbooks_pull, "rows", rows)
+    monkeypatch.setattr(pulling, "rows", rows)
 
 
 # Ten pages: of five rows each, in `make deep` of as many as QuickBooks gives.
@@ -115,13 +115,13 @@ def test_a_row_deleted_while_reading_hides_no_other(qb, monkeypatch, at):
 def test_a_list_that_never_settles_is_not_called_whole(qb, monkeypatch):
     add(qb.books, 6)
     connector = opened(qb, 5)
-    real, n = quickbooks_pull.rows, iter(range(1000))
+    real, n = pulling.rows, iter(range(1000))
 
     def rows(answer, entity):
         add(qb.books, 1, f"Busy {next(n)}")
         return real(answer, entity)
 
-    monkeypatch.setattr(quickbooks_pull, "rows", rows)
+    monkeypatch.setattr(pulling, "rows", rows)
     pull = connector.pull(Entity.CUSTOMER)
     with pytest.raises(RetriableError, match="changes while it is read"):
         list(pull)
@@ -184,13 +184,13 @@ def test_the_cursor_is_the_servers_time_with_overlap(qb):
     connector = opened(qb, 5)
     pull = connector.pull(Entity.CUSTOMER)
     list(pull)
-    at = quickbooks_pull._parsed(pull.cursor)
+    at = pulling._parsed(pull.cursor)
     assert qb.time() - at >= timedelta(minutes=5)
     assert qb.time() - at < timedelta(minutes=6)
 
 
 def test_a_delta_larger_than_cdc_holds_is_read_by_query(qb, monkeypatch):
-    monkeypatch.setattr(quickbooks_pull, "PAGE", 4)
+    monkeypatch.setattr(pulling, "PAGE", 4)
     connector = opened(qb, 4)
     pull = connector.pull(Entity.CUSTOMER)
     list(pull)

@@ -17,7 +17,7 @@ import pytest
 import vcr
 
 from tests.quickbooks_bench import NAME, Bench, FileStore, Time, bench, credit_memo, customer, invoice, line, payment
-from tieout.connectors.quickbooks_oauth import Tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.errors import NotFoundError, StaleWrite
 from tieout.model import Entity, Existence
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.unit.connectors.test_quickbooks_http import get, say, serving
 from tieout.connectors.http import Lost, Patience, Transport
 from tieout.connectors.pinned import Barred, Unsent, looked_up
-from tieout.connectors.quickbooks_oauth import app_of
+from tieout.connectors.quickbooks.oauth import app_of
 from tieout.connectors.reach import Reach, place_of
 from tieout.connectors.sage_x3 import open_sage_x3
 from tieout.errors import ConfigError, NotServedError
@@ -339,8 +339,8 @@ def test_a_large_ordinary_answer_comes_packed():
 
 
 def test_answers_that_are_nested_without_end_are_refused():
-    from tieout.connectors.quickbooks_oauth import _json
-    from tieout.connectors.quickbooks_wire import decode
+    from tieout.connectors.quickbooks.oauth import _json
+    from tieout.connectors.quickbooks.wire import decode
 
     deep = b"[" * 200_000 + b"]" * 200_000
     with pytest.raises(ValueError, match="not JSON"):

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.unit.connectors.test_outbox import Died, Dying
 from tieout.connectors import Connector, Op, Strategy
-from tieout.connectors.outbox import Disk
 from tieout.connectors.tabular import TabularConnector, open_tabular
+from tieout.connectors.tabular.outbox import Disk
 from tieout.errors import (
     AuthError,
     ConfigError,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from tieout.connectors.bulk_check import check
+from tieout.connectors.bulk.check import check
 from tieout.connectors.infer import proposal
 from tieout.connectors.infer.formats import dates_of, numbers_of
 from tieout.connectors.infer.roles import headings, roles_of

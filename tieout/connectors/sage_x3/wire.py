@@ -20,7 +20,7 @@ from typing import Any
 from tieout.connectors.http import Again, Answer, Lost, Pace, Patience, Transport
 from tieout.connectors.pinned import Unsent
 from tieout.connectors.redact import masked, redact
-from tieout.connectors.sage_x3_answer import Reply, harmless, plain
+from tieout.connectors.sage_x3.answer import Reply, harmless, plain
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -132,7 +132,7 @@ class _Bridge(ZeepTransport):
 
 
 def _packaged(name: str) -> bytes:
-    return (files("tieout.connectors") / "wsdl" / name).read_bytes()
+    return (files("tieout.connectors.sage_x3") / "wsdl" / name).read_bytes()
 
 
 # What zeep and lxml raise for answers that are not as the WSDL says, or deeper than Python calls functions.

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written, export_sets
-from tieout.connectors.export_reading import Reading, Source, read_set
-from tieout.connectors.outbox import Files, Item, Outbox
+from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
+from tieout.connectors.tabular import export_sets
+from tieout.connectors.tabular.export_reading import Reading, Source, read_set
+from tieout.connectors.tabular.outbox import Files, Item, Outbox
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -45,7 +46,7 @@ from tieout.model import (
 )
 
 Clock = Callable[[], datetime]
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("tieout.tabular")
 _STEMS = {
     Entity.CUSTOMER: "customers",
     Entity.INVOICE: "invoices",

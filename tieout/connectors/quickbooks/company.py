@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tieout.connectors.quickbooks_pull import rows, server_time
-from tieout.connectors.quickbooks_wire import Native, Wire, query
+from tieout.connectors.quickbooks.pull import rows, server_time
+from tieout.connectors.quickbooks.wire import Native, Wire, query
 from tieout.errors import FatalError
 from tieout.mapping.quickbooks import Books
 from tieout.model import ClosedPeriod, Company, ControlBalance, Method

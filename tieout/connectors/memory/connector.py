@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tieout.connectors import Capabilities, Connector, Observation, Op, Pull, Written
-from tieout.connectors.memory_books import MemoryBooks
-from tieout.connectors.memory_faults import Fault, FaultKind, Faults, SimulatedCrash
-from tieout.connectors.memory_gate import cut
-from tieout.connectors.memory_profiles import BLANK, DROPPABLE, FIELDS, PROFILES, STATED_ONLY, MemoryProfile
-from tieout.connectors.memory_types import Clock, Logged, ManualClock, Request, Rules, Stored, date_of
+from tieout.connectors.memory.books import MemoryBooks
+from tieout.connectors.memory.faults import Fault, FaultKind, Faults, SimulatedCrash
+from tieout.connectors.memory.gate import cut
+from tieout.connectors.memory.profiles import BLANK, DROPPABLE, FIELDS, PROFILES, STATED_ONLY
+from tieout.connectors.memory.types import Clock, Request, Stored, date_of
 from tieout.errors import (
     AuthError,
     ConfigError,
@@ -43,24 +43,6 @@ from tieout.model import (
     finer_than_currency,
     magnitude,
 )
-
-__all__ = [
-    "FIELDS",
-    "PROFILES",
-    "Fault",
-    "FaultKind",
-    "Faults",
-    "Logged",
-    "ManualClock",
-    "MemoryBooks",
-    "MemoryConnector",
-    "MemoryProfile",
-    "Request",
-    "Rules",
-    "SimulatedCrash",
-    "open_books",
-    "open_memory",
-]
 
 
 class MemoryConnector:

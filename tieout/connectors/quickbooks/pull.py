@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tieout.connectors import Observation, Pull
-from tieout.connectors.quickbooks_wire import Native, Wire, query, quoted
+from tieout.connectors.quickbooks.wire import Native, Wire, query, quoted
 from tieout.errors import FatalError, RetriableError
 from tieout.mapping.quickbooks.payload import head
 

@@ -1,10 +1,10 @@
 """A whole file into the canonical relation, in columns: SQL for plain rows and documents, Python for all others.
 
-1. stage: every row typed (`bulk_stage`; `bulk_sql` has the SQL of cells).   2. assemble: plain documents by SQL
-(`bulk_draft`), the others by `mapping.tabular_documents`, which alone rejects, into one table of the columns that the
-file fills.   3. finish: ids and references there, then the side's customers, applications (`bulk_clearing`) and details
-(`bulk_details`), and `{side}_documents`, a view of that table with the columns that follow from it: a million rows are
-written once, and only what they say. `bulk_check` does no more of it than `tieout profile check` needs.
+1. stage: every row typed (`stage`; `sql` has the SQL of cells).   2. assemble: plain documents by SQL (`draft`), the
+others by `mapping.tabular_documents`, which alone rejects, into one table of the columns that the file fills.
+3. finish: ids and references there, then the side's customers, applications (`clearing`) and details (`details`), and
+`{side}_documents`, a view of that table with the columns that follow from it: a million rows are written once, and only
+what they say. `check` does no more of it than `tieout profile check` needs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tieout.connectors import bulk_clearing, bulk_details
-from tieout.connectors import bulk_draft as sql
-from tieout.connectors.bulk_clearing import APPLIED
-from tieout.connectors.bulk_sql import literal
-from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
+from tieout.connectors.bulk import details
+from tieout.connectors.bulk import draft as sql
+from tieout.connectors.bulk.clearing import APPLIED, settle
+from tieout.connectors.bulk.sql import literal
+from tieout.connectors.bulk.stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
 from tieout.mapping import clearing, keys, relation, tabular_records
@@ -98,17 +98,17 @@ def _fill_documents(con: Connection, staged: Staged, side: str) -> None:
     books = _open_books(con, staged, side)
     con.execute(f"CREATE OR REPLACE TABLE {applied} ({', '.join(f'{n} {t}' for n, t in APPLIED)})")
     _assemble_plain(con, staged, books, applied)
-    detailed = bulk_details.reads(staged.table.profile)
+    detailed = details.reads(staged.table.profile)
     if detailed:
-        bulk_details.gather(con, staged, books.view)
+        details.gather(con, staged, books.view)
     made = _assemble_rest(con, staged, books, applied)
     _identify(con, staged, books.table)
     _resolve(con, staged.table.profile, books, applied)
     if clearing.reads(staged.table.profile):
-        bulk_clearing.settle(con, staged, books.view, books.table, applied, made=made)
+        settle(con, staged, books.view, books.table, applied, made=made)
     _finish(con, side, books, applied)
     if detailed:
-        bulk_details.finish(con, side, books.view, made)
+        details.finish(con, side, books.view, made)
     count(con, staged.report, books.view)
     con.execute(f"DROP TABLE {applied}")
     con.execute(f"DROP VIEW {books.view}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tieout.connectors.memory_types import Rules, Stored, changed
+from tieout.connectors.memory.types import Rules, Stored, changed
 from tieout.errors import DuplicateNumber, PeriodClosed, Rejected
 from tieout.model import (
     ZERO,

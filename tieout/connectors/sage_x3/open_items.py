@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tieout.connectors.sage_x3_objects import JOURNALS, KEYS, Objects
-from tieout.connectors.sage_x3_settings import SageX3Settings
+from tieout.connectors.sage_x3.objects import JOURNALS, KEYS, Objects
+from tieout.connectors.sage_x3.settings import SageX3Settings
 from tieout.errors import ConfigError, FatalError, NotFoundError
 from tieout.mapping import sage_x3 as mapping
 from tieout.model import ControlBalance

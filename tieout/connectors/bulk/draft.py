@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tieout.connectors.bulk_sql import literal, sql_type
+from tieout.connectors.bulk.sql import literal, sql_type
 from tieout.mapping import clearing
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.relation import MONEY

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from tieout.connectors import bulk_draft as sql
-from tieout.connectors.bulk_stage import Staged, insert
+from tieout.connectors.bulk import draft as sql
+from tieout.connectors.bulk.stage import Staged, insert
 from tieout.mapping import clearing, relation
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.clearing import Item, Key, Outcome

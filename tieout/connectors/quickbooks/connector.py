@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
-from tieout.connectors import quickbooks_pull as pulling
 from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url
-from tieout.connectors.quickbooks_books import books_of, company_of, control_balances_of
-from tieout.connectors.quickbooks_oauth import TokenManager, Tokens, TokenStore, app_of
-from tieout.connectors.quickbooks_wire import BUSINESS, Native, Wire, query, quoted
+from tieout.connectors.quickbooks import pull as pulling
+from tieout.connectors.quickbooks.company import books_of, company_of, control_balances_of
+from tieout.connectors.quickbooks.oauth import TokenManager, Tokens, TokenStore, app_of
+from tieout.connectors.quickbooks.wire import BUSINESS, Native, Wire, query, quoted
 from tieout.connectors.reach import Reach, is_loopback
 from tieout.connectors.redact import redact
 from tieout.errors import (

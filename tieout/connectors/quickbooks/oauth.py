@@ -22,8 +22,8 @@ from urllib.parse import urlencode
 
 from tieout.connectors.http import Answer, Lost, Transport, checked_url
 from tieout.connectors.pinned import Barred, Unsent
-from tieout.connectors.quickbooks_landing import REDIRECT_URI, Landing
-from tieout.connectors.quickbooks_watch import Watch
+from tieout.connectors.quickbooks.landing import REDIRECT_URI, Landing
+from tieout.connectors.quickbooks.watch import Watch
 from tieout.connectors.reach import Reach, near
 from tieout.connectors.redact import redact
 from tieout.errors import AuthError, ConfigError, RefusedError, RetriableError, SignInRequired

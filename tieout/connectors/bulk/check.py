@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tieout.connectors import bulk_draft as sql
-from tieout.connectors.bulk import count, load, single_rows
-from tieout.connectors.bulk_stage import Staged, insert, rows_of, stage
+from tieout.connectors.bulk import draft as sql
+from tieout.connectors.bulk.load import count, load, single_rows
+from tieout.connectors.bulk.stage import Staged, insert, rows_of, stage
 from tieout.connectors.reading import FileReport
 from tieout.connectors.tables import open_table
 from tieout.mapping import tabular_documents as docs

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tieout.connectors.redact import redact
-from tieout.connectors.sage_x3_objects import Changed, Objects
-from tieout.connectors.sage_x3_payload import program
-from tieout.connectors.sage_x3_settings import Export, SageX3Settings
+from tieout.connectors.sage_x3.objects import Changed, Objects
+from tieout.connectors.sage_x3.payload import program
+from tieout.connectors.sage_x3.settings import Export, SageX3Settings
 from tieout.errors import FatalError, RetriableError, TieoutError
 
 _STAMP = "%Y%m%d%H%M%S"

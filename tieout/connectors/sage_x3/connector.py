@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
 from tieout.connectors.http import Pace, Transport, checked_url
 from tieout.connectors.reach import Reach
-from tieout.connectors.sage_x3_answer import Reply
-from tieout.connectors.sage_x3_changes import Exports, Feed, Ticks
-from tieout.connectors.sage_x3_items import DAY, PARTNER, OpenItems
-from tieout.connectors.sage_x3_objects import KEYS, Objects
-from tieout.connectors.sage_x3_payload import Blocks, Unplaced, Unreadable, native, param, parsed
-from tieout.connectors.sage_x3_settings import KnownCustomer, SageX3Settings, books_of
-from tieout.connectors.sage_x3_wire import Refused, Wire, rejected
+from tieout.connectors.sage_x3.answer import Reply
+from tieout.connectors.sage_x3.changes import Exports, Feed, Ticks
+from tieout.connectors.sage_x3.objects import KEYS, Objects
+from tieout.connectors.sage_x3.open_items import DAY, PARTNER, OpenItems
+from tieout.connectors.sage_x3.payload import Blocks, Unplaced, Unreadable, native, param, parsed
+from tieout.connectors.sage_x3.settings import KnownCustomer, SageX3Settings, books_of
+from tieout.connectors.sage_x3.wire import Refused, Wire, rejected
 from tieout.errors import (
     AuthError,
     ConfigError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tieout.connectors import bulk_draft as sql
-from tieout.connectors.bulk_stage import Staged, insert
+from tieout.connectors.bulk import draft as sql
+from tieout.connectors.bulk.stage import Staged, insert
 from tieout.mapping import relation
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Doc

@@ -16,7 +16,7 @@ from typing import Any
 from lxml import etree
 
 from tieout.connectors.redact import redact
-from tieout.connectors.sage_x3_payload import (
+from tieout.connectors.sage_x3.payload import (
     Blocks,
     Row,
     Unreadable,
@@ -28,7 +28,7 @@ from tieout.connectors.sage_x3_payload import (
     rows,
     values,
 )
-from tieout.connectors.sage_x3_wire import Refused, Wire
+from tieout.connectors.sage_x3.wire import Refused, Wire
 from tieout.errors import FatalError, NotFoundError, NotServedError, RetriableError
 
 log = logging.getLogger("tieout.sage_x3")

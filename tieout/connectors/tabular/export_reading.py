@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from tieout.connectors import Observation
-from tieout.connectors.export_sets import ExportFile, ExportSet
 from tieout.connectors.files import FileReport, customers, records
+from tieout.connectors.tabular.export_sets import ExportFile, ExportSet
 from tieout.errors import RecordError, RetriableError
 from tieout.mapping import written
 from tieout.mapping.tabular import Profile

@@ -14,9 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from tieout.connectors import Op, Written
-from tieout.connectors.memory_balances import Balances, balances
-from tieout.connectors.memory_gate import Gate, cut
-from tieout.connectors.memory_types import (
+from tieout.connectors.memory.balances import Balances, balances
+from tieout.connectors.memory.gate import Gate, cut
+from tieout.connectors.memory.types import (
     Clock,
     Logged,
     ManualClock,

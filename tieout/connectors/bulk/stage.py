@@ -17,8 +17,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from tieout.connectors import bulk_sql as sql
 from tieout.connectors import decode
+from tieout.connectors.bulk import sql
 from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from tieout.connectors import Capabilities, Op, Strategy
-from tieout.connectors.memory_types import Rules
+from tieout.connectors.memory.types import Rules
 from tieout.model import ZERO, Entity, Method, type_of
 
 # Nobody writes these: identity, what is derived, what only a void sets, and what only a source can state.
