@@ -128,3 +128,59 @@ def test_what_sap_applies_later_is_applied_in_quickbooks(tmp_path: Path) -> None
         assert D(mirror["Balance"]) == 0
         w.quiet()
         assert len(w.q.qbo("CreditMemo")) == 1
+
+
+def test_an_amount_changed_in_sap_reaches_quickbooks_though_its_list_states_a_tax_code(tmp_path: Path) -> None:
+    """SAP lists what an invoice is taxed by, and no lines: what QuickBooks adds up is made of the new amount."""
+    with both(tmp_path) as w:
+        day = date(2026, 1, 15)
+        eve = w.erp.books.enter_customer("Eve AG")
+        one = w.erp.books.enter_invoice(eve, "106.00", on=day, tax_code="O0", reference="S-1")
+        memo = w.erp.books.enter_credit_memo(eve, "20.00", on=day, tax_code="O0", reference="SC-1")
+        w.erp.books.enter_payment(eve, "106.00", on=day, reference="wire 1", applications={one: "106.00"})
+        w.begin()
+        w.erp.books.change(one, amount=D("116.00"))
+        w.erp.books.change(memo, amount=D("15.00"))
+        w.export()
+        report = w.run()
+        assert (report.applied["done"], report.applied["rejected"]) == (2, 0)
+        [mirror] = [i for i in w.q.qbo("Invoice") if i["DocNumber"] == "S-1"]
+        [credit] = w.q.qbo("CreditMemo")
+        assert [D(d["TotalAmt"]) for d in (mirror, credit)] == [D("116.00"), D("15.00")]
+        assert D(mirror["Balance"]) == 10
+        w.quiet()
+
+
+def test_a_customer_made_inactive_in_quickbooks_is_told_where_the_file_has_no_column_for_it(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        w.begin()
+        w.change("Customer", "update", w.ada, {"sparse": True, "Active": False})
+        files = w.files()
+        report = w.run()
+        assert (report.operations, w.files()) == ([], files)
+        [told] = [d for d in report.discrepancies if d.field == "active"]
+        assert (told.code, told.left_value, told.right_value) == ("SYNC_BLOCKED", "true", "false")
+        assert "takes no such change" in told.cause
+
+
+def test_a_credit_that_sap_takes_back_is_left_to_a_person_and_planned_no_more(tmp_path: Path) -> None:
+    """QuickBooks' payments of zero are not undone by tieout; a plan that can never be carried out is none."""
+    with both(tmp_path) as w:
+        day = date(2026, 1, 15)
+        eve = w.erp.books.enter_customer("Eve AG")
+        one = w.erp.books.enter_invoice(eve, "60.00", on=day, tax_code="O0", reference="S-1")
+        memo = w.erp.books.enter_credit_memo(
+            eve, "20.00", on=day, tax_code="O0", reference="SC-1", applications={one: "20.00"}
+        )
+        w.begin()
+        w.erp.books.unapply(memo, one, on=day)
+        w.export()
+        for _ in range(2):
+            report = w.run()
+            assert report.operations == []
+            [told] = report.discrepancies
+            assert told.code == "APPLICATION_MISSING"
+            assert "part of the credit is to be taken back in right: do it by hand" in told.cause
+        [zero] = [p for p in w.q.qbo("Payment") if not D(p["TotalAmt"])]
+        w.change("Payment", "delete", zero["Id"], {})
+        w.quiet()

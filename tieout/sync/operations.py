@@ -173,6 +173,7 @@ class Rules:
     is not carried over, both empty where the comparison says so itself
     can: whether a side takes the operation · fields: what each side holds per entity
     applies_later: whether a credit memo is created bare there and applied by a write of its own
+    by_payment: whether payments of amount 0 apply a credit memo there
     linked: whether a subject has a live record on that side · connections: the name of each side
     label: what people call a subject, on that side where it is there
     room: what can still be applied to an invoice on that side, 0 for one that is not there
@@ -195,6 +196,7 @@ class Rules:
     label: Callable[[str, Which], str]
     connections: Mapping[Which, str]
     applies_later: Callable[[Which], bool] = lambda _which: True
+    by_payment: Callable[[Which], bool] = lambda _which: False
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
 

@@ -71,6 +71,7 @@ class Permits:
             label=self._label,
             connections=self.sides.names,
             applies_later=lambda which: connectors[which].capabilities.synchronous,
+            by_payment=lambda which: connectors[which].capabilities.credits_by_payment,
             refused=lambda key, source: self._refused.get((key, source)) or self._refused.get((key, "")),
         )
 

@@ -417,12 +417,13 @@ def _writable(merge: _Merge, rules: Rules) -> bool:
         changes = merge.writes[which]
         if not changes:
             continue
-        refused = [c for c in changes if not rules.can(which, merge.subject.entity, _kind_of(c))]
-        if refused:
-            why = f"{side.connection} takes no such change of this record"
-            merge.draft.findings.append(_refusal(merge.subject, which, refused, "SYNC_BLOCKED", why))
-            # What it does take goes on: an application does not wait for a memo.
-            changes = merge.writes[which] = [c for c in changes if c not in refused]
+        for why, test in _TAKES_NOT.items():
+            refused = [c for c in changes if test(rules, which, merge.subject.entity, c)]
+            if refused:
+                says = why.format(side.connection)
+                merge.draft.findings.append(_refusal(merge.subject, which, refused, "SYNC_BLOCKED", says))
+                # What it does take goes on: an application does not wait for a memo.
+                changes = merge.writes[which] = [c for c in changes if c not in refused]
         money = any(c.name in GUARDED_FIELDS and c.name != "applications" for c in changes)
         day = day_of(side.shared)
         if not changes:
@@ -436,6 +437,25 @@ def _writable(merge: _Merge, rules: Rules) -> bool:
 
 def _kind_of(change: FieldChange) -> OpKind:
     return OpKind.APPLY if change.name == "applications" else OpKind.UPDATE
+
+
+def _not_taken(rules: Rules, which: Which, entity: Entity, change: FieldChange) -> bool:
+    # Whether a customer is active is compared even where a side cannot be told of it.
+    unknown = change.name == "active" and change.name not in rules.fields(which, entity)
+    return unknown or not rules.can(which, entity, _kind_of(change))
+
+
+def _taken_back(rules: Rules, which: Which, entity: Entity, change: FieldChange) -> bool:
+    """Whether less of a credit is to be applied where only payments apply it: those are left to a person."""
+    if entity is not Entity.CREDIT_MEMO or change.name != "applications" or not rules.by_payment(which):
+        return False
+    return any(Decimal(amount) > Decimal(change.after.get(invoice, 0)) for invoice, amount in change.before.items())
+
+
+_TAKES_NOT: Mapping[str, Callable[[Rules, Which, Entity, FieldChange], bool]] = {
+    "{} takes no such change of this record": _not_taken,
+    "part of the credit is to be taken back in {}: do it by hand": _taken_back,
+}
 
 
 def _refusal(s: SubjectState, which: Which, changes: Sequence[FieldChange], code: str, why: str) -> Finding:
@@ -477,8 +497,10 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
             record[change.name] = encoded.get(change.name)
             if change.name == "lines":
                 record["tax_lines"] = encoded.get("tax_lines", [])
-    if side.shared.get("lines") and not source.shared.get("lines") and any(c.name in _AMOUNTS for c in changes):
-        # The target adds up its lines: a new amount from a side without lines goes there as one line.
+    stated = (source.facts or {}).get("lines")
+    if side.shared.get("lines") and not stated and any(c.name in _AMOUNTS for c in changes):
+        # The target adds up its lines: a new amount from a side without lines, or with no more of them than how the
+        # whole is taxed, goes there as one line.
         record |= {"lines": encoded.get("lines", []), "tax_lines": encoded.get("tax_lines", [])}
     only_applied = all(change.name == "applications" for change in changes)
     wanted = canonical([[c.name, c.after] for c in changes])

@@ -376,6 +376,8 @@ class TabularConnector:
             raise ReadOnlyError(f"{error.message}; what changes is {', '.join(sorted(changed)) or 'nothing'}") from None
         if key in self._known():
             return Written(before.id, pending=True)
+        if not changed:  # a row that names no column might be taken for one that replaces them all
+            raise Rejected(f"import profile {profile.name} has no column for what changes", code="import")
         if lost := changed - profile.carries(entity) - {"applications"}:
             raise Rejected(f"import profile {profile.name} has no column for {', '.join(sorted(lost))}", code="import")
         self._open_period(*_days(record, held, changed))
