@@ -47,6 +47,8 @@ class SimulatedDisk:
             self.world.truth.handed_over(json.loads(target.read_bytes()))
         self.world.driver.at("disk.rename.after")
 
+    claim = rename
+
     def remove(self, path: Path) -> None:
         self._before("remove")
         path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -43,9 +44,15 @@ class Dying(Disk):
         raise Died
 
     def rename(self, source: Path, target: Path) -> None:
+        self._do(super().rename, source, target)
+
+    def claim(self, source: Path, target: Path) -> None:
+        self._do(super().claim, source, target)
+
+    def _do(self, move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
         struck = self._strike()
         if not (struck and self.how == "before"):
-            super().rename(source, target)
+            move(source, target)
         if struck:
             raise Died
 
@@ -214,6 +221,10 @@ class Sleepy(Disk):
         self._sleep()
         super().rename(source, target)
 
+    def claim(self, source: Path, target: Path) -> None:
+        self._sleep()
+        super().claim(source, target)
+
 
 @pytest.mark.parametrize("step", range(1, 7))
 @pytest.mark.parametrize("more", [True, False], ids=["goes on", "only looks"])
@@ -258,4 +269,34 @@ def test_a_run_that_dies_over_the_drafts_of_one_that_sleeps_leaves_no_half_a_mem
         emit(box, "A")
     assert [m["markers"] for m in box.manifests()] == [["TO-A"]]
     assert len(list(tmp_path.glob("*.import.csv"))) == len(list(tmp_path.glob("*.manifest.json"))) == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_number_that_another_run_takes_at_the_last_moment_stays_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever call gives the name: the other run is there right before it."""
+    link, rename, other = os.link, Path.rename, b"of another run"
+
+    def late(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:
+        if target.parent.name == "emitted":
+            target.write_bytes(other)
+        move(source, target)
+
+    monkeypatch.setattr(os, "link", lambda source, target: late(link, source, target))
+    monkeypatch.setattr(Path, "rename", lambda source, target: late(rename, source, target))
+    with pytest.raises(RetriableError):
+        emit(outbox(tmp_path), "A")
+    assert (tmp_path / "emitted" / "000001.manifest.json").read_bytes() == other
+    assert visible(tmp_path) == []
+
+
+def test_a_share_without_hard_links_is_written_to_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(errno.EOPNOTSUPP, f"no hard link from {source} to {target}")
+
+    monkeypatch.setattr(os, "link", refused)
+    box = outbox(tmp_path)
+    emit(box, "A")
+    assert box.emitted().keys() == {"A"}
     assert list((tmp_path / "tmp").iterdir()) == []

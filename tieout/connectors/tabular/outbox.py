@@ -39,6 +39,9 @@ class Files(Protocol):
     def rename(self, source: Path, target: Path) -> None:
         """Move within the file system and fsync both directories. Never over an existing file."""
 
+    def claim(self, source: Path, target: Path) -> None:
+        """The same, where another writer may want that very name: FileExistsError if it was first, at any moment."""
+
     def remove(self, path: Path) -> None:
         """Delete, if it is there, and fsync the directory."""
 
@@ -61,9 +64,24 @@ class Disk:
         _sync(target.parent)
         _sync(source.parent)
 
+    def claim(self, source: Path, target: Path) -> None:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self.rename(source, target)
+            return
+        _sync(target.parent)
+        self.remove(source)
+
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+# File systems without hard links, such as many a network share: there a name is looked at, then taken.
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 def _sync(folder: Path) -> None:
@@ -221,7 +239,7 @@ class Outbox:
             # A name of its own for each writer: one that sleeps here must not wake to what another one is writing.
             beside = self._tmp / f"{manifest['sequence']:06}.{secrets.token_hex(4)}.manifest.json.memory"
             self._files.write(beside, _text(manifest))
-            self._files.rename(beside, memory)
+            self._files.claim(beside, memory)
         if (self._tmp / manifest["file"]).exists():
             self._files.rename(self._tmp / manifest["file"], self.folder / manifest["file"])
         self._files.rename(draft, self.folder / draft.name)
