@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.unit.evidence.past import KEYS, SIGNER, Kept, kept_past, opened
 from tieout.errors import ConfigError, FatalError, RefusedError
-from tieout.evidence import pack, unpack
+from tieout.evidence import index, pack, unpack
 from tieout.evidence.chain import Examined, examine_journal
 from tieout.evidence.keys import Signer
 from tieout.evidence.unpack import Unpacked
@@ -294,7 +295,31 @@ def test_of_a_state_that_was_altered_no_pack_is_made_and_it_is_said_why(kept: Ke
     run = store.rows(planned.where(schema.run.c.status == "ok").order_by(schema.run.c.started_at))[0]["id"]
     with store.writing(None) as tx:
         tx.db.exec_driver_sql(spoilt)
-    with pytest.raises(FatalError, match="cannot be read"):
+    with pytest.raises(FatalError, match="the state was altered: "):
+        pack.write(io.BytesIO(), store, journals, SIGNER, run=run, company="Example Ltd")
+
+
+def test_a_defect_of_ours_or_a_full_disk_is_not_told_as_an_altered_state(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, journals = state(kept)
+    run = store.rows(sa.select(schema.run.c.id).where(schema.run.c.status == "ok"))[0]["id"]
+
+    class Full(io.BytesIO):
+        room = 0
+
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > self.room:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return super().write(data)
+
+    for room in (0, 40, 4_000, len(packed()) - 30):
+        full = Full()
+        full.room = room
+        with pytest.raises(OSError, match="no space left"):
+            pack.write(full, store, journals, SIGNER, run=run, company="Example Ltd")
+    monkeypatch.setattr(index, "page", lambda **_: {}["no such key"])
+    with pytest.raises(KeyError, match="no such key"):
         pack.write(io.BytesIO(), store, journals, SIGNER, run=run, company="Example Ltd")
 
 

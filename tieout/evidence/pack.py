@@ -15,6 +15,7 @@ from tieout.evidence import index
 from tieout.evidence.chain import Examined
 from tieout.evidence.gather import Gathered, text
 from tieout.evidence.keys import Signer
+from tieout.evidence.verify import verify
 from tieout.sync.facts import canonical
 from tieout.sync.store import Store
 
@@ -98,14 +99,17 @@ def write(
     """Write the pack of a run that has ended and is anchored; returns its manifest.
 
     Raises ConfigError for a run that is not there, RefusedError for one that has not ended or is held by no anchor,
-    FatalError where a part of it cannot be read any more.
+    FatalError where the state was altered so that a part of it cannot be read any more.
     """
     try:
         return _written(target, store, journals, signer, run=run, company=company)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error) as error:
+        altered = verify(store, journals).findings
+        if not altered:  # then it is a defect of ours
+            raise
         raise FatalError(
-            f"a part of run {run} cannot be read ({type(error).__name__}): the state is not what a run leaves behind",
-            hint="tieout evidence verify tells what was altered",
+            f"a part of run {run} cannot be read ({type(error).__name__}): the state was altered: {altered[0].says}",
+            hint="tieout evidence verify tells all that was altered",
         ) from error
 
 

@@ -20,6 +20,7 @@ from tieout.evidence.anchors import LONGEST, Anchor, parse
 from tieout.evidence.gather import same
 from tieout.evidence.keys import SIGNATURE_BYTES, PublicKey, public_key
 from tieout.evidence.pack import DOMAIN, FORMAT, MANIFEST, MEMBERS, SIGNATURE
+from tieout.evidence.rows import count_of
 from tieout.evidence.tight import loose
 from tieout.model import micros
 from tieout.plaintext import counted
@@ -320,7 +321,7 @@ def _reads(pack: _Pack, _key: PublicKey) -> str:
         raise _Wrong("a read has no event, or an event no read")
     for id, read in reads.items():
         says = told[id]
-        known = says["connection"], says["entity"], says["rows"] + says["rejected"], says["sources"]
+        known = says["connection"], says["entity"], count_of(says), says["sources"]
         if known != (read["connection"], read["entity"], read["rows"], read["sources"]):
             raise _Wrong(f"the read of {read['entity']} from {read['connection']} is not what its event says")
     again = {(e["object_id"], says["observed"]) for e, says in _of(pack, "intent", "done") if says.get("observed")}

@@ -72,7 +72,7 @@ def save(tx: Tx, reading: Reading, pull: Pull, doubt: Doubt | None) -> None:
             "proof": canonical(pull.proof),
             "scope": pull.scope,
             "as_of": pull.as_of.isoformat() if pull.as_of else None,
-            "rows": len(reading.found) + len(reading.rejected),
+            "rows": reading.rows,
             "read_at": tx.at,
         },
     )
@@ -96,6 +96,7 @@ def save(tx: Tx, reading: Reading, pull: Pull, doubt: Doubt | None) -> None:
             "rows": len(reading.found),
             "changed": changed,
             "rejected": len(reading.rejected),
+            "nameless": reading.nameless,
             "gone": sorted(reading.gone),
             "dropped": sorted(reading.dropped),
             "back": back,
