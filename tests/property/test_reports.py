@@ -150,8 +150,9 @@ def by_currency(report, key, column, style="detail"):
 
 
 def add_up(report):
-    """Every total and every closing is what its row says it is made of."""
+    """Every total, every closing and every sum across a row is what it says it is made of."""
     for t in report.tables:
+        place = {c.key: n for n, c in enumerate(t.columns)}
         for row in t.rows:
             for n, column in enumerate(t.columns):
                 if row.sums and column.kind == "money" and row.cells[n] is not None:
@@ -160,6 +161,10 @@ def add_up(report):
                 if column.key in row.formula and row.cells[n] is not None:
                     held = [(way, t.rows[i].cells[n]) for way, i in row.formula[column.key]]
                     made = sum(way * cell for way, cell in held if cell is not None)
+                    assert row.cells[n] == made, (report.name, t.key, column.key)
+                added = [(-1 if k[0] == "-" else 1, row.cells[place[k.removeprefix("-")]]) for k in column.adds]
+                if row.cells[n] is not None and any(cell is not None for _, cell in added):
+                    made = sum(way * cell for way, cell in added if cell is not None)
                     assert row.cells[n] == made, (report.name, t.key, column.key)
 
 

@@ -22,6 +22,9 @@ class Column:
 
     currency: of every amount in it, where that is not the one of the row's `currency` cell (base currency)
     group: a heading over neighbouring columns that share it, such as the name of a side
+    aside: it may stand beneath its row, with its name, where a page has no room for all columns beside each other
+    adds: keys of the columns of which its cell is the sum in every row that has them, `-key` for one that is taken
+    off: a workbook writes a live formula, and a test adds them up again
     """
 
     key: str
@@ -30,6 +33,8 @@ class Column:
     width: int | None = None
     currency: str = ""
     group: str = ""
+    adds: tuple[str, ...] = ()
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,20 @@ def beside(columns: Sequence[Column], sides: Sequence[Subledger]) -> tuple[Colum
     if len(sides) == 1:
         return tuple(columns)
     return tuple(
-        replace(base(ledger.home) if c.key == _BASE else c, key=f"{side}.{c.key}", group=ledger.name)
+        replace(
+            base(ledger.home) if c.key == _BASE else c,
+            key=f"{side}.{c.key}",
+            group=ledger.name,
+            adds=tuple(f"-{side}.{k[1:]}" if k.startswith("-") else f"{side}.{k}" for k in c.adds),
+        )
         for side, ledger in zip(SIDES, sides, strict=True)
         for c in columns
     )
+
+
+def gap(of: str, *, currency: str = "") -> Column:
+    """The column of what the right has more than the left in the column `of` of each."""
+    return Column("difference", "difference", "money", currency=currency, adds=(f"right.{of}", f"-left.{of}"))
 
 
 def titled(title: str, side: Subledger, sides: Sequence[Subledger]) -> str:

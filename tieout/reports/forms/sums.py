@@ -1,4 +1,4 @@
-"""Which totals of a table can be live formulas, and what a spreadsheet would make of them."""
+"""Which totals and sums of a table can be live formulas, and what a spreadsheet would make of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fits(amount: Decimal) -> bool:
 
 
 class Live:
-    """The totals of one table.
+    """The totals of one table, and its sums across a row.
 
     Formulas are made only where a spreadsheet's arithmetic gives the report's own figure.
     """
@@ -29,6 +29,12 @@ class Live:
         self.table = table
         self.detail = [r.style == "detail" for r in table.rows]
         self.currency = next((n for n, c in enumerate(table.columns) if c.key == "currency"), None)
+        at = {c.key: n for n, c in enumerate(table.columns)}
+        self.across = {
+            n: tuple((-1, at[k[1:]]) if k.startswith("-") else (1, at[k]) for k in c.adds)
+            for n, c in enumerate(table.columns)
+            if c.adds
+        }
 
     def formula(self, at: int, column: int, places: int, place: Place) -> str:
         """The formula of a cell, "" where it is to be a plain value.
@@ -41,7 +47,19 @@ class Live:
             return self._signed(signed, column, cell, places, place)
         if row.sums and self.table.columns[column].kind in ("money", "count"):
             return self._sum(row, column, cell, places, place)
-        return ""
+        return self._across(at, column, places, place) if column in self.across else ""
+
+    def _across(self, at: int, column: int, places: int, place: Place) -> str:
+        """The sum of cells of its own row; of neighbours as one range."""
+        cells, refs = self.table.rows[at].cells, self.across[column]
+        if not agrees([(sign, cells[n]) for sign, n in refs if cells[n] is not None], cells[column], places):
+            return ""
+        names = [place(at, at + 1, n)[0].rpartition("!")[2] for _, n in refs]
+        first = refs[0][1]
+        if len(refs) > 1 and refs == tuple((1, first + n) for n in range(len(refs))):
+            return f"=ROUND(SUM({names[0]}:{names[-1]}),{places})"
+        terms = "".join(f"{'-' if sign < 0 else '+'}{name}" for (sign, _), name in zip(refs, names, strict=True))
+        return f"=ROUND({terms.removeprefix('+')},{places})"
 
     def _signed(self, refs: Sequence[tuple[int, int]], column: int, cell: Cell, places: int, place: Place) -> str:
         parts = [(sign, self.table.rows[n].cells[column]) for sign, n in refs]

@@ -311,7 +311,7 @@ class _Cells:
         self.live = sums.Live(table)
 
     def row(self, part: _Part, at: int) -> None:
-        """Writes one row, its totals as formulas where a spreadsheet reckons as the report does."""
+        """Writes one row, its totals and sums as formulas where a spreadsheet reckons as the report does."""
         row, sheet, line = self.table.rows[at], part.sheet, part.top + at - part.first
         style = row.style
         if any(self.sizes.wraps) and (lines := self.sizes.lines(row)) > 1:
@@ -365,7 +365,8 @@ class _Cells:
             sheet.write_datetime(line, n, cell, self.look(style, n, -2))
 
     def _formula(self, at: int, n: int, places: int) -> str:
-        return self.live.formula(at, n, places, self.place) if self.table.rows[at].style != "detail" else ""
+        plain = self.table.rows[at].style == "detail" and n not in self.live.across
+        return "" if plain else self.live.formula(at, n, places, self.place)
 
     def place(self, first: int, last: int, column: int) -> list[str]:
         """Rows `first` up to and without `last` of a column, as ranges of the workbook."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, TypeVar
@@ -149,7 +149,7 @@ def _by_age(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequenc
         Column("age", "age", width=16),
         layout.CURRENCY,
         *layout.beside((Column("documents", "documents", "count"), Column("amount", "amount", "money"), _SHARE), sides),
-        *((Column("difference", "difference", "money"),) if two else ()),
+        *((layout.gap("amount"),) if two else ()),
     )
     details: list[tuple[Cell, ...]] = []
     for currency in sorted({p.item.currency for side in held for p in side}):
@@ -200,8 +200,8 @@ def _at_home(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequen
     parties = {p.item.party.key: p.item.party for side in reversed(held) for p in side}
     two = len(sides) == 2
     # With the currency in each column, what is not known makes its total unknown.
-    of_side = tuple(Column(k, t, "money", currency=home) for k, t in (*places.items(), ("total", "total")))
-    gap = (Column("difference", "difference", "money", currency=home),) if two else ()
+    of_side = tuple(replace(c, currency=home) for c in aged(places))
+    gap = (layout.gap("total", currency=home),) if two else ()
     details: list[tuple[Cell, ...]] = []
     for key, both in sorted(_lines(held, lambda p: p.item.party.key).items(), key=lambda x: parties[x[0]].order):
         cells: list[Cell] = []
@@ -241,14 +241,13 @@ def _grouped(
     two = len(sides) == 2
     foreign = any(side.foreign for side in sides)
     of_side = (
-        *(Column(key, title, "money") for key, title in places.items()),
-        Column("total", "total", "money"),
+        *aged(places),
         *((layout.base(sides[0].home),) if foreign else ()),
     )
     columns = (
         *named,
         *layout.beside(of_side, sides),
-        *((Column("difference", "difference", "money"),) if two else ()),
+        *((layout.gap("total"),) if two else ()),
     )
     details: list[tuple[Cell, ...]] = []
     for cells, both in lines:
@@ -256,6 +255,14 @@ def _grouped(
         gap = (tidy(totals[1] - totals[0]),) if two else ()
         details.append((*cells, *(c for own in both for c in group(places, own, base=foreign)), *gap))
     return Table(*which, columns, layout.totalled(columns, details))
+
+
+def aged(places: Mapping[str, str]) -> tuple[Column, ...]:
+    """A column for each place, and their sum."""
+    return (
+        *(Column(key, title, "money") for key, title in places.items()),
+        Column("total", "total", "money", adds=tuple(places)),
+    )
 
 
 def group(places: Mapping[str, str], own: Sequence[Part], *, base: bool) -> list[Cell]:
@@ -273,8 +280,7 @@ def _details(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequen
         Column("due", "due", "date"),
         Column("days", "days", "days"),
         Column("amount", "full amount", "money"),
-        *(Column(key, title, "money") for key, title in places.items()),
-        Column("total", "total", "money"),
+        *aged(places),
     )
     for n, (side, own) in enumerate(zip(sides, held, strict=True)):
         details = [_detail(places, p) for p in own]

@@ -58,7 +58,7 @@ def balances(key: str, title: str, sides: Sequence[Subledger], items: Sequence[S
     columns = (
         *layout.PARTY,
         *layout.beside((Column("open", "open", "money"),), sides),
-        Column("difference", "difference", "money"),
+        layout.gap("open"),
     )
     parties: dict[str, Party] = {}
     sums: dict[tuple[str, str], list[Cell]] = {}

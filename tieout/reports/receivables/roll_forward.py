@@ -168,7 +168,7 @@ def _table(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], ope
         Column("line", "line", width=34),
         layout.CURRENCY,
         *layout.beside(group, sides),
-        *((Column("difference", "difference", "money"),) if two else ()),
+        *((layout.gap("amount"),) if two else ()),
     )
     rows: list[Row] = []
     blind = [side.books.open_only for side in sides]
@@ -309,7 +309,7 @@ def _documents(key: str, title: str, changes: Sequence[_Change]) -> Table:
         Column("seen", "first seen", "date"),
         Column("then", "then", "money"),
         Column("now", "now", "money"),
-        Column("change", "change", "money"),
+        Column("change", "change", "money", adds=("now", "-then")),
     )
     details: list[tuple[Cell, ...]] = [
         (

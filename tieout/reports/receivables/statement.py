@@ -256,8 +256,7 @@ def _ages(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account
     shown = aging.shown(_BASIS, [held])
     columns = (
         layout.CURRENCY,
-        *(Column(key, title, "money") for key, title in shown.items()),
-        Column("total", "total", "money"),
+        *aging.aged(shown),
     )
     rows = []
     for currency in sorted({p.item.currency for p in held}):

@@ -90,7 +90,7 @@ def _coverage(sides: Sequence[Subledger], held: Sequence[_Found]) -> Table:
         Column("open", "open then", "money"),
         Column("received", "received after", "money"),
         Column("otherwise", "settled otherwise", "money"),
-        Column("still", "still open", "money"),
+        Column("still", "still open", "money", adds=("open", "-received", "-otherwise")),
         Column("covered", "received %", "percent"),
     )
     columns = (layout.CURRENCY, *layout.beside(group, sides))
@@ -119,7 +119,7 @@ def _items(n: int, side: Subledger, sides: Sequence[Subledger], own: _Found) -> 
         Column("received", "received after", "money"),
         Column("last", "last receipt", "date"),
         Column("otherwise", "settled otherwise", "money"),
-        Column("still", "still open", "money"),
+        Column("still", "still open", "money", adds=("open", "-received", "-otherwise")),
     )
     details: list[tuple[Cell, ...]] = []
     for i in own.items:

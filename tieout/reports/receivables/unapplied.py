@@ -53,7 +53,7 @@ def _customers(sides: Sequence[Subledger], held: Sequence[Sequence[Item]]) -> Ta
         Column("owed", "owed", "money"),
         Column("cash", "unapplied cash", "money"),
         Column("credits", "open credits", "money"),
-        Column("balance", "balance", "money"),
+        Column("balance", "balance", "money", adds=("owed", "cash", "credits")),
         Column("credit_balance", "credit balance", "money"),
     )
     columns = (

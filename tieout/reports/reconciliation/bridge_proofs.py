@@ -38,7 +38,7 @@ def records(compared: Compared, sides: Sequence[ledger.Subledger]) -> Table:
         Column("place", "where its documents are", width=44),
         layout.CURRENCY,
         *layout.beside(own, sides),
-        Column("difference", "difference", "money"),
+        layout.gap("amount"),
     )
     groups: dict[tuple[str, str], dict[str, list[Placed]]] = defaultdict(lambda: {"left": [], "right": []})
     for d, place in _places(compared):

@@ -83,7 +83,7 @@ def _stated(sides: Sequence[ledger.Subledger], as_of: date) -> Table:
         layout.CURRENCY,
         Column("stated", "stated", "money"),
         Column("documents", "documents add up to", "money"),
-        Column("difference", "difference", "money"),
+        Column("difference", "difference", "money", adds=("stated", "-documents")),
         Column("code", "", width=18),
     )
     rows = []

@@ -40,7 +40,7 @@ def table(sides: Sequence[ledger.Subledger], compared: Compared, as_of: date) ->
         Column("documents", "documents", "count"),
         Column("more", "more in B", "money"),
         Column("less", "less in B", "money"),
-        Column("total", "total (must be 0)", "money"),
+        Column("total", "total (must be 0)", "money", adds=("more", "less")),
     )
     found = [m for m in moves(sides, compared, as_of) if m.more or m.less]
     details: list[tuple[Cell, ...]] = [

@@ -170,7 +170,7 @@ def _openings(sides: Sequence[After], found: Sequence[Sequence[Change]], through
         layout.CURRENCY,
         Column("signed", "as it was closed", "money"),
         Column("moved", "changed since", "money"),
-        Column("now", "as it is now", "money"),
+        Column("now", "as it is now", "money", adds=("signed", "moved")),
     )
     details: list[tuple[Cell, ...]] = []
     for side, own in zip(sides, found, strict=True):
@@ -206,7 +206,7 @@ _COLUMNS = (
     layout.CURRENCY,
     Column("before", "counted before", "money"),
     Column("after", "counts now", "money"),
-    Column("moved", "moves the opening by", "money"),
+    Column("moved", "moves the opening by", "money", adds=("after", "-before")),
     Column("by", "by", width=20),
     Column("fields", "changed fields", width=60),
 )

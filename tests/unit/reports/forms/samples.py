@@ -55,7 +55,8 @@ def aging() -> Report:
     columns = (
         Column("customer", "Customer"), Column("name", "Name"), Column("currency", "Currency"),
         Column("not_due", "Not due", "money"), Column("d30", "1–30 days", "money"), Column("d60", "31–60 days", "money"),
-        Column("d90", "61–90 days", "money"), Column("over", "Over 90 days", "money"), Column("total", "Total", "money"),
+        Column("d90", "61–90 days", "money"), Column("over", "Over 90 days", "money"),
+        Column("total", "Total", "money", adds=("not_due", "d30", "d60", "d90", "over")),
     )  # fmt: skip
     rows: list[Row] = []
     bars: dict[str, tuple[Bar, ...]] = {}

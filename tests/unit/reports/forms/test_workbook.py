@@ -194,7 +194,7 @@ def formulas(body: bytes):
 
 
 @pytest.mark.parametrize(
-    ("make", "count"), [(samples.aging, 18), (samples.bridge, 3), (samples.statement, 1), (samples.empty, 0)]
+    ("make", "count"), [(samples.aging, 37), (samples.bridge, 3), (samples.statement, 1), (samples.empty, 0)]
 )
 def test_totals_and_bridges_are_live_and_their_values_stand_beside_them(make, count):
     found = list(formulas(workbook.write(make())))
@@ -248,6 +248,22 @@ def test_what_a_spreadsheet_would_reckon_otherwise_is_a_value():
             exact(read(body).worksheets[1].cell(HEAD + len(report.tables[0].rows), 3))
             == report.tables[0].rows[-1].cells[2]
         )
+
+
+@pytest.mark.parametrize("most_rows", [workbook.MOST_ROWS, 9])
+def test_a_sum_across_a_row_is_live_over_neighbours_and_over_what_is_taken_off(most_rows):
+    columns = (
+        Column("line", "Line"), Column("currency", "Currency"), Column("then", "Then", "money"),
+        Column("now", "Now", "money"), Column("sum", "Sum", "money", adds=("then", "now")),
+        Column("gap", "Difference", "money", adds=("now", "-then")),
+    )  # fmt: skip
+    lines = [(D("1.10"), D("2.20")), (None, D("3.30")), (D("9.99"), None), (D("123456789012345.67"), D(0))]
+    rows = [Row(("x", "EUR", a, b, (a or 0) + (b or 0), (b or 0) - (a or 0))) for a, b in lines]
+    rows.append(Row(("wrong", "EUR", D(1), D(1), D(3), None)))
+    found = list(formulas(workbook.write(of(Table("t", "T", columns, tuple(rows))), most_rows=most_rows)))
+    assert [f for _, where, f, _, _ in found if where[1:] == "6"][:2] == ["=ROUND(SUM(C6:D6),2)", "=ROUND(D6-C6,2)"]
+    assert len(found) == 6, "none of more digits than a spreadsheet keeps, none that does not add up"
+    assert all(reckoned == kept for *_, reckoned, kept in found)
 
 
 def test_subtotals_are_not_added_twice():
