@@ -35,6 +35,8 @@ _LONG = Decimal(13)  # ems: a column that is broader shares what room is left
 _SMALL, _CAPITAL, _WIDE = Decimal("0.52"), Decimal("0.72"), Decimal(1)  # ems of a letter
 _BROAD, _GAP = frozenset("mwMW@%_&"), 7  # points between columns
 _ROOM = {"a4": (504, 751), "us-letter": (521, 701)}  # points for a table: on a page upright, and across
+# Points: a statement of figures that is no higher is not broken over two pages, upright and across; a list of a third.
+_KEPT = (550, 370)
 _LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal(4)  # points of letters
 
 
@@ -143,6 +145,7 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
     room = across if broad else upright
     for table in tables:
         _set(table, room)
+        table["keep"] = _KEPT[broad] // (3 if table["list"] else 1)
     reference = f"reference {report.reference}" if report.reference else ""
     about = (report.company, report.title, report.as_of and f"as of {report.as_of.isoformat()}", reference)
     notes = [say(n) for n in report.notes]
@@ -153,6 +156,7 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
         "made": _made(report),
         "paper": paper,
         "broad": broad,
+        "room": room,
         "asked": [[say(k), say(v)] for k, v in shown.heading(report)],
         "failed": f"{said}." if (said := shown.broken(report)) else "",
         "sound": shown.sound(report),
@@ -224,6 +228,7 @@ def _table(table: Table, say: _Letters, upright: int) -> dict[str, Any]:
         "title": say(table.title), "note": say(table.note), "columns": columns, "rows": rows,
         "groups": [[say(name), width] for name, width in shown.groups([table.columns[n] for n in kept])],
         "tall": max(longest, default=0) > _TALL,
+        "list": shown.is_list(table),
     }  # fmt: skip
     return made | {"size": _size(made, upright)}
 

@@ -113,20 +113,19 @@ def filled(table: Table) -> Table:
 
 
 def sentences(table: Table) -> tuple[int, ...]:
-    """The columns of sentences of a table of many columns, where they would be narrow and the rows high.
+    """The columns of sentences, and what may stand aside, of a table of many columns: it would be broad, or high.
 
     They stand on a line beneath their row, each with its column's name.
     """
     if len(table.columns) <= MANY:
         return ()
-    return tuple(
-        n
-        for n, c in enumerate(table.columns)
-        if n
-        and c.kind == "text"
-        and (c.width or 0) >= _SENTENCE
-        and any(isinstance(t := r.cells[n], str) and len(t) > _SENTENCE for r in table.rows)
-    )
+    return tuple(n for n, c in enumerate(table.columns) if n and c.kind == "text" and (c.aside or _long(table, n)))
+
+
+def _long(table: Table, n: int) -> bool:
+    """Whether a column holds sentences."""
+    few = (table.columns[n].width or 0) < _SENTENCE
+    return not few and any(isinstance(t := r.cells[n], str) and len(t) > _SENTENCE for r in table.rows)
 
 
 def _named(column: Column) -> str:

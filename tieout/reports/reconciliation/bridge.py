@@ -122,6 +122,7 @@ def _end(line: str, what: str, currency: str, amounts: Amounts, style: Style) ->
     return Row((*cells, amounts[1]) if amounts[1] is not None else cells, style)
 
 
+_STATES = {"closed": "resolved after the day"}  # of the list, of what the comparison as of the day finds
 _LISTED = Line((0, 0, 0), "", "listed differences", "")
 
 
@@ -226,10 +227,10 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
     base, moves = bridge.base, key == "differences"
     columns = (
         Column("line", "line", width=12),
-        Column("id", "difference", width=18),
+        Column("id", "difference", width=18, aside=True),
         Column("code", "code", width=24),
-        Column("also", "also", width=20),
-        Column("kind", "kind", width=14),
+        Column("also", "also", width=20, aside=True),
+        Column("kind", "kind", width=14, aside=True),
         Column("left", "in A", width=18),
         Column("right", "in B", width=18),
         Column("customer", "customer", width=26),
@@ -239,8 +240,8 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         Column("right_value", "B says", width=16),
         Column("amount", "moves A to B by", "money"),
         *((Column("base", f"in {base}", "money", currency=base),) if base else ()),
-        Column("confirmed", "cause confirmed", width=10),
-        *((Column("state", "state", width=12), Column("days", "days open", "days")) if at else ()),
+        Column("confirmed", "cause confirmed", width=10, aside=True),
+        *((Column("state", "state", width=12, aside=True), Column("days", "days open", "days")) if at else ()),
         Column("cause", "cause", width=50),
         Column("remedy", "what to do", width=40),
     )
@@ -251,7 +252,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         assert d is not None
         owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or ""))
         now = known.get(d.id)
-        stood = (now.state if now else "", (at - now.open_since).days if now else None) if at else ()
+        stood = (_STATES.get(now.state, now.state) if now else "", (at - now.open_since).days if now else None) if at else ()
         says = layout.says(d.field, d.left_value), layout.says(d.field, d.right_value)
         priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
         details.append(

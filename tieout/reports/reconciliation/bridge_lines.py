@@ -137,7 +137,7 @@ def _line(code: str, *, alone: str | None = None) -> Line:
         return Line((section, int(sub), place), f"{section}.{sub}", f"only in {alone}: {title}", code)
     number, title = _OF_CODE.get(code, _OTHER)
     if alone:
-        title = f"{title} (only in {alone})"
+        title = f"only in {alone}: {title}"
     return Line((int(number), 0, place), number, title, code)
 
 

@@ -18,7 +18,7 @@ DELTA = Column("delta", "moves A to B by", "money")
 WHAT = (
     ID,
     CODE,
-    Column("kind", "what", width=14),
+    Column("kind", "what", width=14, aside=True),
     Column("left", "in A", width=18),
     Column("right", "in B", width=18),
     Column("customer", "customer", width=26),

@@ -141,11 +141,11 @@ def _currencies(moving: Sequence[_Held]) -> list[str]:
 _STANDS = (
     Column("state", "state", width=16),
     Column("since", "open since", "date"),
-    Column("confirmed", "cause confirmed", width=10),
+    Column("confirmed", "cause confirmed", width=10, aside=True),
     Column("cause", "cause", width=50),
-    Column("by", "decided by", width=16),
-    Column("at", "at (UTC)", width=19),
-    Column("reason", "why", width=40),
+    Column("by", "decided by", width=16, aside=True),
+    Column("at", "at (UTC)", width=19, aside=True),
+    Column("reason", "why", width=40, aside=True),
     Column("until", "until, inclusive", "date"),
 )
 
