@@ -62,6 +62,22 @@ def test_several_numbers_and_a_credit_memo():
     assert "exactly the money" in evidence
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["I-3 less K-1", "our invoice I-3 minus K-1", "I-3 ./. K-1", "RG I 3 abzgl. K 1 vom 12.1.", "I-3,\nabzüglich K-1"],
+)
+def test_an_invoice_less_a_credit_by_short_numbers_where_it_is_exactly_the_money(text):
+    records = [invoice("I-3", "C1", "100", "2026-01-02"), invoice("I-4", "C1", "80", "2026-01-02"), credit("K-1", "C1", "20", "2026-01-05")]  # fmt: skip
+    money = [payment("P", "C1", amount, "2026-01-20", reference=None, memo=text) for amount in ("80", "70")]
+    verdict, fits, evidence = said(*records, money[0])["P"]
+    assert (verdict, fits) == ("suggested", [("named", {"I-3": D(100), "K-1": D(-20)})])
+    assert evidence.endswith("exactly the money")
+    assert said(*records, money[1])["P"][0] == "none"
+    # Without what takes one off the other, so short a number is in every text.
+    plain = payment("P", "C1", "100", "2026-01-20", reference=None, memo="I-3")
+    assert said(*records, plain)["P"][1] == [("amount", {"I-3": D(100)})]
+
+
 def test_last_digits_and_short_numbers_count_only_with_the_amount():
     tail = [invoice("RE2026-4711", "C1", "100", "2026-01-02"), invoice("RE2026-4712", "C1", "90", "2026-01-02")]
     assert said(*tail, payment("P", "C1", "90", "2026-01-20", reference="4712"))["P"][1] == [

@@ -18,6 +18,8 @@ _TAIL = 4  # the last digits of a longer number, as people shorten it
 _LONGEST_RUN = 4  # parts that one number is written in: RE 2026 / 04 711
 _WORD = re.compile(r"[^\W_]+")
 _DIVIDES = re.compile(r"[,;\n]")
+# What takes one document off another, in the words of some countries; a dash is as often a mere divider.
+_LESS = re.compile(r"\./\.|\b(?:less|minus|abzgl|abzüglich|abz|moins|menos|meno)\b\.?", re.IGNORECASE)
 _PERCENT = r"([0-9]{1,2}(?:[.,][0-9]{1,2})?)"
 _WITHIN = r"\s*(?:/|%\s*/?|\s+)\s*([0-9]{1,3})\b"
 _TERMS = re.compile(rf"\s*{_PERCENT}{_WITHIN}[\s,]*(?:days?)?[\s,]*(?:net|n\b)", re.IGNORECASE)
@@ -39,7 +41,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of some documents: whole, and their last digits; and the customer's own orders that they bill."""
+    """The numbers of some documents: whole, of any length, and last digits; and the customer's own orders they bill."""
 
     whole: Mapping[str, tuple[Invoice | CreditMemo, ...]]
     tails: Mapping[str, tuple[Invoice | CreditMemo, ...]]
@@ -57,7 +59,7 @@ def numbers(documents: Iterable[Invoice | CreditMemo]) -> Numbers:
             orders[order].append(d)
         printed = d.number or d.ref.number or ""
         key = number_key(printed)
-        if len(key) >= SHORTEST:
+        if key:
             whole[key].append(d)
         last = re.search(r"[0-9]+$", printed.strip())
         tail = number_key(last.group()) if last else ""
@@ -71,20 +73,25 @@ def numbers(documents: Iterable[Invoice | CreditMemo]) -> Numbers:
 def named(payment: Payment, known: Numbers) -> list[Named]:
     """The documents that the payment's reference and memo name, in the order of the text, each number once.
 
-    The reference of a check is the check's own number: it is never sure.
+    The reference of a check is the check's own number: it is never sure. Where one document is taken off another, as in
+    `I-3 less K-1`, short numbers count, too, as the first or last words of each part of the text.
     """
     found: dict[tuple[str, ...], Named] = {}
     for text, sure in ((payment.memo, True), (payment.reference, payment.method is not Method.CHECK)):
-        for part in _DIVIDES.split(text or ""):
-            for n in _in(part, known, sure=sure):
+        less = bool(_LESS.search(text or ""))
+        for part in (piece for line in _DIVIDES.split(text or "") for piece in _LESS.split(line)):
+            for n in _in(part, known, sure=sure, short=less):
                 key = tuple(sorted(d.ref.id for d in n.documents))
                 if key not in found or n.sure:
                     found[key] = n
     return list(found.values())
 
 
-def _in(text: str, known: Numbers, *, sure: bool) -> list[Named]:
-    """From the left, always the longest run of words that is a number; a word is used once."""
+def _in(text: str, known: Numbers, *, sure: bool, short: bool) -> list[Named]:
+    """From the left, always the longest run of words that is a number; a word is used once.
+
+    short: numbers of few characters count at either end of the text, though they are not sure
+    """
     words = list(_WORD.finditer(text))
     out: list[Named] = []
     at = 0
@@ -93,8 +100,11 @@ def _in(text: str, known: Numbers, *, sure: bool) -> list[Named]:
         for n in range(min(_LONGEST_RUN, len(words) - at), 0, -1):
             said = text[words[at].start() : words[at + n - 1].end()]
             key = number_key(said)
+            few = len(key) < SHORTEST
+            if few and not (short and (at == 0 or at + n == len(words))):
+                continue
             if hit := known.whole.get(key):
-                out.append(Named(hit, said, sure and not (key.isdecimal() and len(key) < SURE)))
+                out.append(Named(hit, said, sure and not few and not (key.isdecimal() and len(key) < SURE)))
                 step = n
                 break
             if hit := known.orders.get(key):

@@ -41,7 +41,7 @@ _SUGGESTED = (
     Column("open", "open", "money"),
     Column("amount", "amount", "money"),
     Column("discount", "discount", "money"),
-    Column("document_left", "still open", "money"),
+    Column("document_left", "still open", "money", adds=("open", "-amount")),
     Column("money_left", "money left", "money"),
     Column("rule", "rule"),
     Column("evidence", "evidence", width=90),
@@ -102,7 +102,8 @@ def _notes(books: Books, caps: Caps) -> tuple[str, ...]:
         (
             f"Numbers are read whatever their case, spaces and leading zeros. A bare number under {SURE} digits, the "
             "last digits of a longer one, a purchase order, and the number of a check count only where the amounts "
-            f"agree exactly; numbers under {SHORTEST} characters are not looked for."
+            f"agree exactly. Numbers under {SHORTEST} characters are looked for only where the text takes one document "
+            "off another (less, minus, ./., abzgl.), and count as little."
         ),
         (
             f"Sets have at most {caps.parts} invoices, out of at most {caps.amounts} open ones, found in at most "
