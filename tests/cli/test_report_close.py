@@ -6,12 +6,15 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import EXAMPLE, Ran, files
+from tieout.cli.discrepancies import _ended
+from tieout.cli.report_close import _in_force
 
 Run = Callable[..., Ran]
 _PAIR = '\n[pair.main]\nleft = "erp"\nright = "books"\nmode = "observe"\ncodes = "same"\n'
@@ -42,8 +45,8 @@ def configure(folder: Path, *, books_closed: str = "2025-12-31", more: str = "")
     (folder / "tieout.toml").write_text(EXAMPLE + "".join(sides) + _PAIR + more)
 
 
-def steps(tieout: Run) -> dict[str, dict[str, Any]]:
-    ran = tieout("report", "checklist", *WHEN, "--json")
+def steps(tieout: Run, *more: str) -> dict[str, dict[str, Any]]:
+    ran = tieout("report", "checklist", *WHEN, *more, "--json")
     assert ran.returncode == 0, ran.stderr
     [table] = [t for t in json.loads(ran.stdout)["tables"] if t["key"] == "steps"]
     return {r["step"]: r for r in table["rows"]}
@@ -81,6 +84,30 @@ def test_each_step_says_how_it_stands(tieout: Run, synced: Path) -> None:
     assert found["closed"]["figure"] == "books: 2025-12-31; erp: 2026-01-31"
     assert found["unapplied"]["next"] == "tieout report cash-suggestions, then sign unapplied off"
     assert found["closed"]["next"] == "close the books through 2026-01-31 in books"
+    # The settings say otherwise by now: what was closed then is what the run of then saw.
+    configure(synced, books_closed="2026-02-28")
+    then = steps(tieout, "--known-on", datetime.now(UTC).date().isoformat())
+    assert then["closed"]["figure"] == "books: 2025-12-31; erp: 2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("state", "until", "counts", "said"),
+    [
+        ("accepted", "2020-01-31T23:59:59.999999Z", "open", "is over; the next run opens it again; "),
+        ("open", "2020-01-31T23:59:59.999999Z", "open", "accepted until 2020-01-31 23:59 UTC, which is over; "),
+        ("accepted", "2999-01-31T23:59:59.999999Z", "accepted", ""),
+        ("accepted", None, "accepted", ""),
+        ("acknowledged", "2020-01-31T23:59:59.999999Z", "acknowledged", ""),
+    ],
+)
+def test_an_acceptance_that_is_over_counts_no_more_also_before_the_next_run(
+    state: str, until: str | None, counts: str, said: str
+) -> None:
+    one = {"state": state, "accepted_until": until}
+    assert _in_force(one, now=datetime.now(UTC))["state"] == counts
+    told = _ended(one)
+    assert told.endswith(said)
+    assert bool(told) is bool(said)
 
 
 def test_what_differs_is_not_met_and_an_unreadable_row_neither(tieout: Run, synced: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -128,7 +128,7 @@ def list_(
             in_currency(d["delta"], d["currency"]),
             d["currency"],
             str(d["days"]),
-            d["cause"],
+            _ended(d) + d["cause"],
         )
         for d in found[:limit]
     ]
@@ -139,6 +139,15 @@ def list_(
         out.line(f"… and {len(found) - limit:,} more (--limit)")
     moved = ", ".join(f"{in_currency(total, currency)} {currency}" for currency, total in sorted(_sums(found).items()))
     out.line(counted(len(found), "difference") + (f"; they move open receivables by {moved}" if moved else ""))
+
+
+def _ended(d: Mapping[str, Any]) -> str:
+    """That a difference was accepted until a day that is over; nobody has decided it anew."""
+    until = d["accepted_until"]
+    if not until or d["state"] not in ("open", "accepted") or datetime.fromisoformat(until) >= clock():
+        return ""
+    said = f"accepted until {when(until)}, which is over; "
+    return said if d["state"] == "open" else f"{said}the next run opens it again; "
 
 
 def _books(config: str | None, found: list[dict[str, Any]]) -> tuple[str, str]:

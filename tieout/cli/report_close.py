@@ -36,7 +36,10 @@ def checklist(asked: Asked) -> Report:
 
     books = asked.books()
     made = build(books, as_of=asked.as_of, close=_close(asked, books), detail=asked.in_full)
-    told = "The books and the sign-offs are those known then; what waits and what differs is told as it stands now."
+    told = (
+        "The books, the closings and the sign-offs are those known then; what waits and what differs is told as it "
+        "stands now."
+    )
     return replace(made, notes=(told, *made.notes)) if asked.known_on else made
 
 
@@ -105,6 +108,7 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     from tieout.config.opening import to_pair
     from tieout.reports.review.checklist import Close, Signature
     from tieout.sync.facts import digest
+    from tieout.sync.periods import closed_through
     from tieout.sync.readiness import readiness
     from tieout.sync.signoffs import signed
     from tieout.sync.store import instant
@@ -114,16 +118,18 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     with asked.store() as store:
         state = readiness(store, pair.name)
         rows = signed(store, pair.name, asked.as_of, known_on=asked.known_on)
+        closed = {n: closed_through(store, n, asked.known_on) for n in asked.names} if asked.known_on else None
     fields = ("step", "role", "by", "note")
     small = pair.rounding
     rounding = [small.per_document, small.total] if small else []
     return Close(
         pair=pair.name,
         comparison=pairs.compared(asked, books, pairs.known(asked)).result,
-        listed=state.listed,
+        listed=[_in_force(d, now=clock()) for d in state.listed],
         ran_at=state.ran_at,
         waiting=state.waiting,
-        closed={name: None if asked.known_on else _closed_through(asked, name) for name in asked.names},
+        closed={name: _closed_through(asked, name) for name in asked.names} if closed is None else closed,
+        then=closed is not None,
         signed=[
             Signature(
                 **{k: row[k] for k in fields},
@@ -136,6 +142,12 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
         ],
         rules=digest([pair.config_hash, [str(limit) for limit in rounding], __version__]),
     )
+
+
+def _in_force(d: Mapping[str, Any], *, now: datetime) -> Mapping[str, Any]:
+    """A difference as it counts now: one whose acceptance is over is open, also before the next run."""
+    over = d["state"] == "accepted" and d["accepted_until"] and datetime.fromisoformat(d["accepted_until"]) < now
+    return {**d, "state": "open"} if over else d
 
 
 def _closed_through(asked: Asked, name: str) -> date | None:

@@ -6,20 +6,29 @@ A closing counts from the end of the first whole run that saw it: what that run 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
 from tieout.mapping.invariants import Closing
 from tieout.model import Company, Entity
 from tieout.sync import schema
-from tieout.sync.store import Store, Tx
+from tieout.sync.store import Store, Tx, instant
 
 
 def closed(store: Store, connection: str) -> tuple[Closing, ...]:
     """The closings that still hold, in order."""
     rows = store.rows(_CLOSINGS, connection=connection)
     return tuple(Closing(date.fromisoformat(r["through"]), r["since"], r["entity_code"] or None) for r in rows)
+
+
+def closed_through(store: Store, connection: str, known_on: datetime) -> date | None:
+    """The last day for all entities that was known to be closed by then, inclusive, and has not been opened again.
+
+    None where there is none: what was opened again since is not kept.
+    """
+    known = (c for c in closed(store, connection) if c.entity_code is None and instant(c.since) <= known_on)
+    return max((c.through for c in known), default=None)
 
 
 _CLOSINGS = (

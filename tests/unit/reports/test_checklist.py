@@ -62,6 +62,7 @@ def test_a_whole_close_is_met_but_for_what_a_person_looks_at():
         ("plan", "not known", None, {"ran_at": None}),
         ("closed", "not met", None, {"closed": {"l": date(2025, 12, 31), "r": None}}),
         ("closed", "not known", None, {"closed": {"l": JAN31, "r": None}}),
+        ("closed", "not known", None, {"closed": {"l": JAN31, "r": None}, "then": True}),
     ],
 )
 def test_each_step_by_its_fact(step, state, left, more):

@@ -80,6 +80,7 @@ class Close:
     listed: the pair's discrepancies that are not closed, with `state`, `severity` and, if accepted, `accepted_until`
     ran_at: end of the pair's last run (UTC), None if there was none · waiting: what it left to be done, in sentences
     closed: by connection, the last day that its books are closed through; None where it states none
+    then: whether that is what was known at an earlier time
     signed: oldest first · rules: hash of the rules of the comparison now
     """
 
@@ -91,6 +92,7 @@ class Close:
     closed: Mapping[str, date | None]
     signed: Sequence[Signature]
     rules: str
+    then: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +303,14 @@ def _plan(close: Close) -> Step:
 
 
 def _closed(close: Close, as_of: date) -> Step:
-    lines = tuple(f"{name}: {day or 'not stated'}" for name, day in sorted(close.closed.items()))
+    none = "no closing was known then that still holds" if close.then else "not stated"
+    lines = tuple(f"{name}: {day or none}" for name, day in sorted(close.closed.items()))
     open_ = [name for name, day in sorted(close.closed.items()) if day is not None and day < as_of]
     silent = [name for name, day in sorted(close.closed.items()) if day is None]
     said = "; ".join(lines)
     todo = f"close the books through {as_of} in {', '.join(open_ or silent)}" if open_ or silent else ""
+    if close.then and silent and not open_:
+        todo = "make the list without --known-on: it asks the systems; what was opened again since is not kept"
     state: State = "not met" if open_ else "not known" if silent else "met"
     return Step("closed", "Books closed in each system", state, said, lines, todo)
 
