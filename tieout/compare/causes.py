@@ -66,6 +66,9 @@ def remedy(code: str, clue: Clue) -> str:
             "tell them apart by a column of their own; where rows are the lines of one document, the profile is to "
             'say so (`rows = "lines"`): then what differs is the amount of that document'
         )
+    if "same" in clue:
+        look = "look whether what has its number there is this one, entered otherwise, and correct it"
+        return f"{look}; else {of(code).remedy}"
     return of(code).remedy
 
 
@@ -74,6 +77,8 @@ def _seen(
 ) -> str:
     ledger = names[clue.get("side") == "right"]  # which one, where a finding is about one alone
     match code:
+        case "MISSING_IN_A" | "MISSING_IN_B" | "PAYMENT_MISSING" if "same" in clue:
+            return _namesake(clue, names[left is not None])
         case "TAX_AMOUNT" if "dropped" in clue:
             return f"{names[clue['dropped'] == 'right']} has no tax on it"
         case "TAX_AMOUNT":
@@ -138,6 +143,15 @@ def _seen(
             return f"tax {_money(clue['left_tax'], currency)} against {_money(clue['right_tax'], currency)}"
         case _:
             return ""
+
+
+def _namesake(clue: Clue, other: str) -> str:
+    """Of a document whose number the other ledger has for the same customer, on one that is not its counterpart."""
+    kind, number, total, currency = clue["same"].split("\x1e")
+    many = int(clue.get("same_many", 1))
+    more = f" and {many - 1} more of that number" if many > 1 else ""
+    what = f"{kind.replace('_', ' ')} {number} over {_money(total, currency)} {currency}"
+    return f"{other} has {what.strip()}{more}, for the same customer, which pairs with nothing either"
 
 
 def _twin(clue: Clue) -> str:

@@ -318,7 +318,7 @@ SELECT CASE WHEN {code} <> 'OUT_OF_SCOPE' THEN {code}
        b.kind, {rids}, 'existence', {values}, {minus}b.eff, b.currency,
        concat_ws(chr(31), 'twin=' || replace({twin_name}, chr(31), ' '),
                  'concerns=' || replace(b.concerns, chr(31), ' '),
-                 CASE WHEN {twin} IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END, {twin_day})
+                 CASE WHEN {twin} IS NOT NULL AND b.number_key IS NULL THEN 'unsure=1' END, {twin_day}{namesake})
 FROM cmp_{side} AS b{joined}
 WHERE b.rid IN (SELECT rid FROM {free}){others}
   AND (b.listed AND NOT (b.kind = 'payment' AND b.total = 0) OR {code} <> 'OUT_OF_SCOPE')
@@ -331,11 +331,33 @@ _TWIN_DAY = (
     f"CASE WHEN abs(datediff('day', t.issued, b.issued)) > {NEAR_DAYS} "
     "THEN concat_ws(chr(31), 'unsure=1', 'dated=' || CAST(t.issued AS VARCHAR)) END"
 )
+# What the other ledger holds unmatched under the same number of the same customer: of another kind or in another
+# currency, else it would be the counterpart. Only what the ladder left over is looked at.
+_NAMESAKES = """
+LEFT JOIN (SELECT number_key, who, count(*) AS many, min(concat_ws(chr(30), kind, replace(number, chr(30), ' '),
+                  CAST(total AS VARCHAR), coalesce(currency, ''))) AS said
+           FROM {other} WHERE number_key IS NOT NULL AND who IS NOT NULL GROUP BY number_key, who) AS n
+  ON n.number_key = b.number_key AND n.who = b.who"""
+_NAMESAKE = (
+    ", 'same=' || replace(n.said, chr(31), ' '), CASE WHEN n.many > 1 THEN 'same_many=' || CAST(n.many AS VARCHAR) END"
+)
+_ANY_NAMESAKE = """
+SELECT count(*) FROM (SELECT number_key, who FROM {left} INTERSECT SELECT number_key, who FROM {right}) AS b
+WHERE number_key IS NOT NULL AND who IS NOT NULL
+"""
 _EXPLAINED = """
 LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id"""
 
 
-def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: bool) -> None:
+def _namesakes(con: Connection, free: Free) -> bool:
+    """Whether documents of either side that stand alone have a number and a customer in common."""
+    if not free.both() or (free.table == "cmp_{side}" and not free.few):
+        return False
+    asked = _ANY_NAMESAKE.format(**{side: free.name(side) for side in SIDES})
+    return bool(con.execute(asked).fetchall()[0][0])
+
+
+def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: bool, namesakes: bool) -> None:
     """Findings of the documents of a side that stand alone, those among them that are booked twice.
 
     explained, offset: whether `cmp_explained` and `cmp_offset` hold anything. What would join nothing is left out: to
@@ -353,8 +375,10 @@ def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: b
             twin="d.twin" if free.doubled else _NOTHING,
             twin_name="coalesce(t.number, t.id)" if free.doubled else _NOTHING,
             twin_day=_TWIN_DAY if free.doubled else _NOTHING,
+            namesake=_NAMESAKE if namesakes else "",
             joined=(_TWINS if free.doubled else "").format(side=side)
-            + (_EXPLAINED if explained else "").format(side=side),
+            + (_EXPLAINED if explained else "").format(side=side)
+            + (_NAMESAKES if namesakes else "").format(other=free.name("right" if side == "left" else "left")),
             free=free.name(side) + gone,
             others=f" AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')" if offset else "",
         )
@@ -391,9 +415,10 @@ def find(
         con.execute(_CUSTOMER_FIELDS)
     if not same_ids and not known.settled and all(side["customers"] for side in known.stated):
         several.customers(con)
+    namesakes = _namesakes(con, free)
     for side in SIDES:
         if free.of(side) or free.doubled:
-            _alone(con, free, side, explained=explained, offset=offset)
+            _alone(con, free, side, explained=explained, offset=offset, namesakes=namesakes)
     if free.ambiguous:
         several.find(con)
 

@@ -365,6 +365,18 @@ def test_customer_fields_are_compared_once_per_customer():
     }
 
 
+def test_what_is_missing_names_what_has_its_number_in_the_other_ledger():
+    result = compared([*BASE_L, inv("L", number="N-1")], [*BASE_R, credit("R1", "a", "40", "2026-01-12", number="N-1")])
+    found = {d.code: d for d in result.discrepancies}
+    assert found["MISSING_IN_B"].cause.startswith(
+        "QuickBooks has credit memo N-1 over 40.00 USD, for the same customer, which pairs with nothing either; never"
+    )
+    assert found["MISSING_IN_A"].cause.startswith("SAP has invoice N-1 over 100.00 USD, for the same customer")
+    assert all(d.remedy.startswith("look whether what has its number there is this one") for d in found.values())
+    other = compared([*BASE_L, inv("L", number="N-1")], [*BASE_R, credit("R1", "b", "40", "2026-01-12", number="N-1")])
+    assert {d.code: d.cause for d in other.discrepancies} == {c: CODES[c].cause for c in found}, "another customer's"
+
+
 def test_one_number_on_two_customers_whose_names_say_otherwise():
     left = [customer("x", "Acme", "7"), customer("y", "Zed", "8")]
     right = [customer("p", "Zed", "7"), customer("q", "Acme", "9")]
