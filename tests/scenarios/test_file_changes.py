@@ -171,13 +171,16 @@ def test_a_refused_change_is_pending_then_a_persons_and_never_sent_again_by_itse
         assert report.operations == []
     assert w.files() == w.handed + 1
     assert w.open("chk 9") == D("40.00")
-    assert [d for d in report.discrepancies if "no export shows the change yet" in d.cause]
+    [found] = [d for d in report.discrepancies if "no export shows the change yet" in d.cause]
+    assert (found.secondary, found.remedy[:8]) == ((), "none yet")  # not: apply it by hand, while a file is on its way
     w.clock.tick(6 * 86400)
     report = w.run()
     assert report.exit_code == 4
     [found] = differences.listed(w.store)
     assert (found["code"], found["cause"].split(":")[0]) == ("UNAPPLIED_CASH", "no_acknowledgement")
+    assert found["secondary"] == ["UNCERTAIN_WRITE"]
     assert "`recreate`" in found["remedy"]
+    assert found["remedy"].endswith("; or apply it, or take the application back")
     with pytest.raises(RefusedError, match="handed over"):
         decisions.decide(w.store, found["id"], action="retry", by="Grace", reason="refused there")
     decisions.decide(w.store, found["id"], action="recreate", by="Grace", reason="refused there")

@@ -21,12 +21,12 @@ from tieout.model import ZERO, Entity, from_micros, micros
 from tieout.sync import schema
 from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.guard import Trip
-from tieout.sync.operations import Finding, shown
+from tieout.sync.operations import A_PERSON_LOOKS, Finding, shown
 from tieout.sync.store import Store, Tx, batched, loads
 from tieout.sync.taken import EDITED
 
 # What is said beside another code of the same document, and never instead of it.
-_BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION"})
+_BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION", "UNCERTAIN_WRITE"})
 _TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
 # How the causes begin for which a record waits until a person says that it is not on the other side.
 UNKNOWN_MARK, NEVER_READ = "unknown_mark", "never_read"
@@ -92,6 +92,8 @@ def explain(
         causes = dict.fromkeys(f.cause for f in known if f.cause not in d.cause)
         if causes:
             remedy = next((f.remedy for f in known if f.remedy), d.remedy)
+            if remedy.startswith(A_PERSON_LOOKS) and d.code != "UNCERTAIN_WRITE" and d.remedy:
+                remedy = f"{remedy}; or {d.remedy}"
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
         if d.code in COULD_BE_ONE and not known and (d.code in _SEVERAL or None in (d.left, d.right)):
             d = replace(d, remedy=f"{d.remedy}; {APART}")
@@ -410,7 +412,7 @@ def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tupl
     if before["state"] == "accepted" and before["accepted_hash"] != values:
         return "open", REOPENED, "a value changed since it was accepted"
     if before["state"] == "accepted" and _lapsed(before, now):
-        return "open", REOPENED, f"accepted until {before['accepted_until']}"
+        return "open", REOPENED, f"accepted until {before['accepted_until'][:16].replace('T', ' ')} UTC, which is over"
     return before["state"], CHANGED if before["values_hash"] != values else "", ""
 
 

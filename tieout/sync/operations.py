@@ -140,6 +140,9 @@ class Operation:
 _TOLD = tuple(f.name for f in fields(Operation) if f.name != "record")
 
 
+A_PERSON_LOOKS = "look in the target system"  # how the remedy of a write begins that nothing settles but a person
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something the planner will not write: the reason ends up on the discrepancy of that subject.

@@ -284,7 +284,7 @@ def _not_shown(work: Work, intent: dict[str, Any]) -> None:
     elif created:
         work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
     else:
-        work.blame(intent, "", "", "handed over in a file; no export shows the change yet")
+        work.blame(intent, "pending", "", "handed over in a file; no export shows the change yet")
 
 
 KEY_MARGIN = 60

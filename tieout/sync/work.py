@@ -19,7 +19,7 @@ from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
 from tieout.sync import schema
 from tieout.sync.book import Book, own_share, standing
 from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
-from tieout.sync.operations import Finding, Operation, OpKind, after_refusal, shown
+from tieout.sync.operations import A_PERSON_LOOKS, Finding, Operation, OpKind, after_refusal, shown
 from tieout.sync.pair import ACKNOWLEDGED_WITHIN
 from tieout.sync.store import Lease, Store, Tx, loads
 from tieout.sync.taken import EDITED
@@ -159,7 +159,7 @@ class Work:
         )
 
     def blame(self, intent: dict[str, Any], count: str, code: str, why: str) -> None:
-        if count:
+        if count not in ("", "pending"):
             self.counts["stuck" if count in ("unseen", "otherwise") else count] += 1
         target = self.target_of(intent["connection"])
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
@@ -173,9 +173,10 @@ _REMEDIES = {
     "blocked": "it follows by itself once its cause is gone",
     "stale": "it is planned again in the next run",
     "unknown": "the next run reads back and settles it; nothing is sent again on a guess",
-    "stuck": "look in the target system, then decide the discrepancy",
-    "otherwise": "look in the target system: bring it to what was sent, or decide `recreate` to plan it anew",
-    "unseen": "look in the target system: if it refused the row, decide `recreate` to hand it over anew",
+    "stuck": f"{A_PERSON_LOOKS}, then decide the discrepancy",
+    "otherwise": f"{A_PERSON_LOOKS}: bring it to what was sent, or decide `recreate` to plan it anew",
+    "unseen": f"{A_PERSON_LOOKS}: if it refused the row, decide `recreate` to hand it over anew",
+    "pending": "none yet: a later export shows it, or a person is asked to look",
 }
 
 
