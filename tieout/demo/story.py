@@ -408,6 +408,8 @@ def _look_on(tell: Telling, stage: Stage, files: dict[str, Path]) -> None:
     known = f"--as-of {MONTH_END} --known-on {stage.clock():%Y-%m-%d} --config {files['configuration']}"
     tell.say("  to look on:")
     tell.say(f"    tieout discrepancies list {stage.pair.name} --config {files['configuration']}")
+    tell.say("      of all dates: CUTOFF is a DATE_DIFF there, which moves nothing since 1 February; as of 31 January:")
+    tell.say(f"    tieout report bridge --pair {stage.pair.name} {known}")
     tell.say(f"    tieout report aging --pair {stage.pair.name} {known}")
     tell.say(f"    tieout report checklist --pair {stage.pair.name} {known}")
     tell.say(f"    tieout evidence verify {files['evidence']} --key {files['its key']}")
