@@ -252,7 +252,8 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         assert d is not None
         owed = customers.get(("left", d.kind, d.left or "")) or customers.get(("right", d.kind, d.right or ""))
         now = known.get(d.id)
-        stood = (_STATES.get(now.state, now.state) if now else "", (at - now.open_since).days if now else None) if at else ()
+        state = _STATES.get(now.state, now.state) if now else ""
+        stood = (state, (at - now.open_since).days if now else None) if at else ()
         says = layout.says(d.field, d.left_value), layout.says(d.field, d.right_value)
         priced = (tidy(s.amount), *((tidy(s.base or ZERO),) if base else ()))
         details.append(
