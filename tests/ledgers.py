@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 import duckdb
 
+from tests.deep import DEEP
 from tieout import compare
+from tieout.compare.tables import plan_plainly
 from tieout.mapping.balances import open_amounts
 from tieout.model import (
     Adjustment,
@@ -110,6 +113,14 @@ def applied(invoice: str, amount: str, on: str, reversed_on: str | None = None) 
     )
 
 
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """One for all, that plans as for the few records of a run: `make deep` starts its own for each, that plans well."""
+    con = duckdb.connect(config={"threads": 1})
+    plan_plainly(con)
+    return con
+
+
 def load(
     left: Iterable[AnyRecord],
     right: Iterable[AnyRecord],
@@ -117,7 +128,7 @@ def load(
     left_links: dict[tuple[Entity, str], str] | None = None,
     right_links: dict[tuple[Entity, str], str] | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(config={"threads": 2})
+    con = duckdb.connect(config={"threads": 2}) if DEEP else _engine().cursor()
     compare.load_records(con, "left", left, customers=(), links=left_links or {})
     compare.load_records(con, "right", right, customers=(), links=right_links or {})
     return con

@@ -13,42 +13,60 @@ from .memory_harness import MemoryHarness
 
 
 class TestIdempotencyKey(ConnectorContract):
+    leaves_out = skips(PROFILES["idempotency_key"].capabilities)
+
     def fresh(self):
         return MemoryHarness("idempotency_key")
 
 
 class TestUniqueNumber(ConnectorContract):
+    leaves_out = skips(PROFILES["unique_number"].capabilities)
+
     def fresh(self):
         return MemoryHarness("unique_number")
 
 
 class TestSearchableMarker(ConnectorContract):
+    leaves_out = skips(PROFILES["searchable_marker"].capabilities)
+
     def fresh(self):
         return MemoryHarness("searchable_marker")
 
 
 class TestFile(ConnectorContract):
+    leaves_out = skips(PROFILES["file"].capabilities)
+
     def fresh(self):
         return MemoryHarness("file")
 
 
 class TestReadOnly(ConnectorContract):
+    leaves_out = skips(MemoryHarness("searchable_marker", writes={}).capabilities)
+
     def fresh(self):
         return MemoryHarness("searchable_marker", writes={})
+
+
+FEW = {
+    Entity.CUSTOMER: frozenset({"name", "phone"}),
+    Entity.INVOICE: frozenset(
+        {"customer", "number", "issued", "posted", "currency", "subtotal", "tax", "total", "memo"}
+    ),
+}
+
+
+def few_fields():
+    writes = dict.fromkeys(FEW, frozenset({Op.CREATE, Op.UPDATE}))
+    return MemoryHarness("idempotency_key", reads=frozenset(FEW), writes=writes, fields=FEW)
 
 
 class TestFewFields(ConnectorContract):
     """Invoices and customers only, a few fields, no voids: the smallest system worth connecting."""
 
+    leaves_out = skips(few_fields().capabilities)
+
     def fresh(self):
-        few = {
-            Entity.CUSTOMER: frozenset({"name", "phone"}),
-            Entity.INVOICE: frozenset(
-                {"customer", "number", "issued", "posted", "currency", "subtotal", "tax", "total", "memo"}
-            ),
-        }
-        writes = dict.fromkeys(few, frozenset({Op.CREATE, Op.UPDATE}))
-        return MemoryHarness("idempotency_key", reads=frozenset(few), writes=writes, fields=few)
+        return few_fields()
 
 
 # What each profile leaves out: a skip more is a hole, a skip fewer a claim that nobody noted.

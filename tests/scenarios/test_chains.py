@@ -87,7 +87,7 @@ name_of = lambda pairs: " ".join(map("".join, pairs))  # noqa: E731  an id of a 
 BORN = (
     list(itertools.product([*IN_A_ROW, *IN_A_TRIANGLE], "abc"))
     if DEEP
-    else [(IN_A_ROW[1], "a"), (IN_A_ROW[0], "c"), (IN_A_TRIANGLE[4], "b")]
+    else [(IN_A_ROW[1], "a"), (IN_A_TRIANGLE[4], "b")]
 )
 
 

@@ -18,14 +18,13 @@ from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
 from tieout.compare.ledgers import Ledger, load_ledger
 from tieout.compare.result import Result, Rounding
-from tieout.compare.tables import Connection, database, plan_plainly
+from tieout.compare.tables import PLAIN, Connection, database, plan_plainly
 from tieout.connectors import files
 from tieout.errors import ConfigError
 from tieout.mapping.relation import SIDES
 from tieout.mapping.tabular import Profile, load_profile
 
 SPOOL_FROM = 5_000  # discrepancies from which they are kept on disk
-FEW = 5_000  # rows of either side up to which to plan a statement well takes longer than to carry it out
 
 
 def compare_files(
@@ -63,7 +62,7 @@ def compare_files(
             for given, profile, side in zip((left, right), profiles, SIDES, strict=True)
         ]
         hashes = [(facts, beside.submit(parquet.digest, facts["file"])) for facts in read if _unhashed(facts)]
-        if max(map(_rows, (left, right), read)) <= FEW:
+        if max(map(_rows, (left, right), read)) <= PLAIN:
             plan_plainly(con)
         compared = partial(
             run,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tieout.compare.engine import run
 from tieout.compare.result import Explained, Result, Rounding
-from tieout.compare.tables import Connection, database, load_records
+from tieout.compare.tables import PLAIN, Connection, database, load_records, plan_plainly
 from tieout.mapping.relation import SIDES
 from tieout.model import AnyRecord, Entity, tidy
 
@@ -116,6 +116,8 @@ def _once(
     memory: str | None,
 ) -> tuple[Result, tuple[Cluster, ...]]:
     with database(memory) as con:
+        if max(len(left.records), len(right.records)) <= PLAIN:
+            plan_plainly(con)
         for side, ledger in zip(SIDES, (left, right), strict=True):
             load_ledger(con, side, ledger)
         result = run(

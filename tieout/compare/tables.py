@@ -36,6 +36,7 @@ from tieout.mapping.relation import (
 from tieout.model import AnyRecord, Customer, Entity
 
 FEW = 200  # rows up to which a file costs more than to hand them over as values
+PLAIN = 5_000  # rows of either side up to which to plan a statement well takes longer than to carry it out
 Connection = Any  # a DuckDB connection; only `execute`, `fetchall` and `description` of it are used
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from tieout.errors import ProfileError
 from tieout.mapping import fields
@@ -58,15 +59,18 @@ class Binding:
         return cells[at] if at is not None and at < len(cells) else ""
 
 
+_named = lru_cache(maxsize=1024)(heading_key)  # what profiles name is looked for in every file
+
+
 def known_headings(profile: Profile) -> frozenset[str]:
     """The keys of every heading that the profile names."""
-    return frozenset(heading_key(h) for c in profile.columns.values() for h in c.names)
+    return frozenset(_named(h) for c in profile.columns.values() for h in c.names)
 
 
 def headers_found(profile: Profile, cells: Sequence[str]) -> int:
     """How many of the profile's columns find a heading in these cells."""
     have = {heading_key(c) for c in cells}
-    return sum(1 for c in profile.columns.values() if any(heading_key(h) in have for h in c.names))
+    return sum(1 for c in profile.columns.values() if any(_named(h) in have for h in c.names))
 
 
 def headers_needed(profile: Profile) -> int:
@@ -97,7 +101,7 @@ def bind(profile: Profile, headings: Sequence[str], named: object = "the file") 
     for name, column in profile.columns.items():
         if not column.names:
             continue
-        found = [i for h in column.names for i in at.get(heading_key(h), ())]
+        found = [i for h in column.names for i in at.get(_named(h), ())]
         if not found:
             if not column.optional:
                 problems.append(f"[columns.{name}]: no heading {' or '.join(map(repr, column.names))}")

@@ -6,8 +6,9 @@ Write a `Harness` for a stand-in of your system, then in a test file:
         def fresh(self) -> Harness:
             return AcmeHarness()
 
-Each check gets a fresh company. A check is skipped only where the connector's own `Capabilities` say that it does not
-claim the thing (`skips` lists which); what is claimed and not met fails. `violations` runs the same without pytest.
+Each check gets a fresh company. A check is left out only where the connector's own `Capabilities` say that it does not
+claim the thing (`skips` lists which); what is claimed and not met fails. Name these in `leaves_out`, and they are no
+tests; those that are not named there are skipped. `violations` runs the same without pytest.
 
 Not covered, because the protocol does not show it: that no socket is opened outside the transport (block the network
 in your tests), and equality with recorded answers of the real system (compare those in tests of your mapping).
@@ -16,9 +17,10 @@ in your tests), and equality with recorded answers of the real system (compare t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
@@ -230,13 +232,26 @@ def _logged() -> Iterator[list[str]]:
 
 
 class ConnectorContract:
-    """Subclass it as `Test…` and give `fresh`: one test per check."""
+    """Subclass it as `Test…` and give `fresh`: one test per check, and one that `leaves_out` is what is not claimed."""
+
+    checks: ClassVar[Sequence[Check]] = CHECKS
+    leaves_out: ClassVar[Collection[str]] = ()
 
     def fresh(self) -> Harness:
         """A harness on a new, empty company."""
         raise NotImplementedError
 
-    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Called by pytest while it collects: no system can be asked yet what it claims."""
+        if "check" in metafunc.fixturenames:
+            checks = [check for check in self.checks if check.name not in self.leaves_out]
+            metafunc.parametrize("check", checks, ids=lambda check: check.name)
+
+    def test_what_is_left_out_is_not_claimed(self) -> None:
+        left_out = skips(self.fresh().open().capabilities)
+        claimed = sorted(set(self.leaves_out) - left_out.keys())
+        expect(not claimed, f"left out, but claimed: {', '.join(claimed)}")
+
     def test_contract(self, check: Check) -> None:
         harness = self.fresh()
         reason = check.needs(harness.open().capabilities)
