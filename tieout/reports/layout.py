@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tieout.compare.codes import is_amount
 from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy
 from tieout.reports.frame import Cell, Column, Row
 
-if TYPE_CHECKING:
-    from tieout.reports.ledger import Subledger
-
 CURRENCY = Column("currency", "currency", width=8)
 PARTY = (Column("number", "customer no.", width=16), Column("customer", "customer", width=30), CURRENCY)
 _BASE = "base"
 
 
-def keys(sides: Sequence[Subledger]) -> tuple[str, ...]:
+class Side(Protocol):
+    """One of the ledgers of a report. home: its home currency, None where it does not say which"""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def home(self) -> str | None: ...
+
+
+def keys(sides: Sequence[Side]) -> tuple[str, ...]:
     """What tells the sides apart in a key: nothing for one, `left` and `right` for two."""
     return SIDES if len(sides) == 2 else ("",)
 
 
-def beside(columns: Sequence[Column], sides: Sequence[Subledger]) -> tuple[Column, ...]:
+def beside(columns: Sequence[Column], sides: Sequence[Side]) -> tuple[Column, ...]:
     """The columns once for each side: `left.total`, under the side's name; for one side as they are.
 
     A column of amounts in home currency (see `base`) is in each side's own.
@@ -49,7 +56,7 @@ def gap(of: str, *, currency: str = "") -> Column:
     return Column("difference", "difference", "money", currency=currency, adds=(f"right.{of}", f"-left.{of}"))
 
 
-def titled(title: str, side: Subledger, sides: Sequence[Subledger]) -> str:
+def titled(title: str, side: Side, sides: Sequence[Side]) -> str:
     """The title of a table of one side."""
     return title if len(sides) == 1 else f"{title}: {side.name}"
 
@@ -64,7 +71,7 @@ def says(field: str | None, value: str | None) -> Cell:
     return Decimal(value) if value and is_amount(field) else value
 
 
-def keyed(key: str, number: int, sides: Sequence[Subledger]) -> str:
+def keyed(key: str, number: int, sides: Sequence[Side]) -> str:
     """The key of a table of one side."""
     return key if len(sides) == 1 else f"{key}_{SIDES[number]}"
 

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tieout.mapping.control import of_now, own_documents
 from tieout.model import ZERO, ControlBalance, Customer, tidy
 from tieout.plaintext import counted
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Table
-
-if TYPE_CHECKING:
-    from tieout.reports.ledger import Party, Subledger
+from tieout.reports.ledger import Party, Subledger
 
 
 @dataclass(frozen=True, slots=True)

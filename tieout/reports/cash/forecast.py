@@ -16,7 +16,8 @@ from tieout.reports.cash.paying import Day, day, paid
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Subledger, dues, notes, proofs
+from tieout.reports.ledger import Subledger, dues
+from tieout.reports.sources import notes, proofs
 
 WEEKS = 13
 MONTHS = 6  # of the back-test

@@ -16,7 +16,8 @@ from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import Fit, Suggestion, suggest
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Subledger, notes, number_of, proofs
+from tieout.reports.ledger import Subledger, number_of
+from tieout.reports.sources import notes, proofs
 
 RULES = {
     "named": "reference or memo names the documents, or a purchase order of theirs; spoken for first",

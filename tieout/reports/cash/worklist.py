@@ -15,7 +15,8 @@ from tieout.reports.cash.paying import Day, day, days_late
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.layout import CURRENCY, flat, totalled
-from tieout.reports.ledger import Item, Subledger, day_of, dues, kind_of, notes, number_of, proofs
+from tieout.reports.ledger import Item, Subledger, day_of, dues, kind_of, number_of
+from tieout.reports.sources import notes, proofs
 
 _TENTH = Decimal("0.1")
 _CUSTOMERS = (

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, TypeVar
 
 from tieout.model import ZERO, magnitude, sign, tidy
-from tieout.reports import layout, ledger, stated
+from tieout.reports import layout, ledger, sources, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Table
 from tieout.reports.ledger import Item, Subledger
@@ -130,8 +130,8 @@ def build(
             *(_details(places, sides, held) if detail else ()),
         ),
         charts=tuple(_charts(places, sides, held)),
-        proofs=(*_proofs(sides, held, as_of), *ledger.proofs(sides, as_of)),
-        notes=(*ledger.notes(sides, as_of), *_notes(sides, held)),
+        proofs=(*_proofs(sides, held, as_of), *sources.proofs(sides, as_of)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, held)),
         parameters={"aged by": "due date" if by == "due" else "document date"},
     )
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tieout.mapping.balances import ended
 from tieout.model import ZERO, Document, Effect, Entity, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Subledger
@@ -76,8 +76,8 @@ def build(books: Sequence[Books], *, as_of: date, days: int = DAYS) -> Report:
         as_of=as_of,
         known_on=None,
         tables=(_sums(sides, lines, window, names), _table(sides, lines, window, names)),
-        proofs=(*_proofs(sides, lines, window), *ledger.proofs(sides, as_of)),
-        notes=(*ledger.notes(sides, as_of), *_notes(sides)),
+        proofs=(*_proofs(sides, lines, window), *sources.proofs(sides, as_of)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides)),
         parameters={"window": f"{window.first} to {window.last}"},
     )
 

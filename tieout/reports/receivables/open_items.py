@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from tieout.model import Invoice, magnitude, sign, tidy
-from tieout.reports import layout, ledger, stated
+from tieout.reports import layout, ledger, sources, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
 from tieout.reports.ledger import Item, Party, Subledger
@@ -43,8 +43,8 @@ def build(books: Sequence[Books], *, as_of: date, customers: bool = True) -> Rep
             *_tables(sides, as_of),
             *(stated.tables(sides, as_of) if customers else ()),
         ),
-        proofs=ledger.proofs(sides, as_of),
-        notes=ledger.notes(sides, as_of),
+        proofs=sources.proofs(sides, as_of),
+        notes=sources.notes(sides, as_of),
     )
 
 

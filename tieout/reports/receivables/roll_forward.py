@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tieout.mapping.balances import Key
 from tieout.model import ZERO, AdjustmentKind, CreditMemo, Document, Invoice, Payment, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Subledger
@@ -116,8 +116,8 @@ def build(
         known_on=None,
         tables=(_table(sides, rolls, opening, as_of), *back),
         charts=tuple(_charts(sides, rolls)),
-        proofs=(*_proofs(sides, rolls, as_of), *ledger.proofs(sides, as_of)),
-        notes=(*ledger.notes(sides, as_of), *_notes(sides, told=bool(then))),
+        proofs=(*_proofs(sides, rolls, as_of), *sources.proofs(sides, as_of)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, told=bool(then))),
         parameters={"from": since.isoformat()}
         | ({"opening as known on": then_known_on.isoformat(timespec="minutes")} if then_known_on else {}),
     )

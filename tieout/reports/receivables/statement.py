@@ -11,7 +11,7 @@ from decimal import Decimal
 from tieout.compare.result import money, text
 from tieout.mapping.balances import standing
 from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, tidy
-from tieout.reports import layout, ledger, stated
+from tieout.reports import layout, ledger, sources, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.ledger import Item, Party, Subledger
@@ -133,7 +133,7 @@ def _statement(
     told |= ({"address": address} if address else {}) | {"period": f"{since} to {as_of}"}
     told |= {"balance": _balance(accounts[0])} if len(sides) == 1 else {}
     proofs = tuple(p for side, own in zip(sides, accounts, strict=True) for p in _proofs(side, own, as_of))
-    sound = all(p.held is not False for p in proofs) and not ledger.doubtful(sides[0], as_of)
+    sound = all(p.held is not False for p in proofs) and not sources.doubtful(sides[0], as_of)
     return Report(
         name="statement",
         title=f"Statement of account: {party.name}",
@@ -142,7 +142,7 @@ def _statement(
         known_on=None,
         tables=tuple(tables),
         proofs=proofs,
-        notes=ledger.notes(sides, as_of),
+        notes=sources.notes(sides, as_of),
         parameters=told,
         outward=len(sides) == 1 and sound,
     )

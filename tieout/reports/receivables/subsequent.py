@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tieout.mapping.balances import Key, counts, ended, standing
 from tieout.model import ZERO, Adjustment, AdjustmentKind, Document, Entity, Payment, magnitude, sign, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
 from tieout.reports.ledger import Item, Subledger
@@ -52,8 +52,8 @@ def build(books: Sequence[Books], *, as_of: date, until: date) -> Report:
             *(_payments(n, side, sides, own) for n, (side, own) in enumerate(pairs)),
             *(t for n, side in enumerate(sides) if (t := _returned(n, side, sides, as_of, until)).rows),
         ),
-        proofs=ledger.proofs(sides, as_of),
-        notes=(*ledger.notes(sides, as_of), *_notes(sides)),
+        proofs=sources.proofs(sides, as_of),
+        notes=(*sources.notes(sides, as_of), *_notes(sides)),
         parameters={"receipts up to": until.isoformat()},
     )
 

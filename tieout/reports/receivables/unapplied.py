@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from tieout.model import ZERO, magnitude, sign, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Table
 from tieout.reports.ledger import Item, Party, Subledger
@@ -32,9 +32,9 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
             _customers(sides, held),
             *(_items(n, side, sides, own, as_of) for n, (side, own) in enumerate(zip(sides, held, strict=True))),
         ),
-        proofs=(*_proofs(sides, held), *ledger.proofs(sides, as_of)),
+        proofs=(*_proofs(sides, held), *sources.proofs(sides, as_of)),
         notes=(
-            *ledger.notes(sides, as_of),
+            *sources.notes(sides, as_of),
             _NOTE,
         ),
     )

@@ -8,7 +8,7 @@ from datetime import date
 
 from tieout.mapping.balances import effect, ended
 from tieout.model import ZERO, Adjustment, AdjustmentKind, CreditMemo, Document, Entity, PostingState, magnitude, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Report, Table
 from tieout.reports.ledger import Subledger
@@ -32,8 +32,8 @@ def build(books: Sequence[Books], *, as_of: date, since: date) -> Report:
             _kinds(sides, held, as_of),
             *(_documents(n, side, sides, own, as_of) for n, (side, own) in enumerate(zip(sides, held, strict=True))),
         ),
-        proofs=ledger.proofs(sides, as_of),
-        notes=(*ledger.notes(sides, as_of), *_notes(sides, held)),
+        proofs=sources.proofs(sides, as_of),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, held)),
         parameters={"from": since.isoformat()},
     )
 

@@ -16,7 +16,7 @@ from tieout.compare.base import Based, in_base
 from tieout.compare.codes import UNTRACED
 from tieout.compare.ledgers import Compared
 from tieout.model import ZERO, tidy
-from tieout.reports import layout, ledger
+from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
 from tieout.reports.frame import Bar, Cell, Chart, Column, Report, Row, Style, Table
 from tieout.reports.reconciliation import bridge_proofs, zero_sum
@@ -60,7 +60,7 @@ def build(
         ),
         charts=tuple(_charts(bridge)),
         proofs=tuple(bridge_proofs.proofs(bridge, sides, as_of)),
-        notes=(*bridge_proofs.notes(sides, bridge, as_of), *ledger.notes(sides, as_of)),
+        notes=(*bridge_proofs.notes(sides, bridge, as_of), *sources.notes(sides, as_of)),
         parameters=_parameters(bridge),
         provenance={"hashes": bridge_proofs.hashes(books, compared)},
     )

@@ -9,7 +9,7 @@ from decimal import Decimal
 from tieout.compare.codes import UNTRACED
 from tieout.compare.result import money
 from tieout.model import ZERO, tidy
-from tieout.reports import layout, ledger, stated
+from tieout.reports import layout, ledger, sources, stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.receivables import aging
@@ -25,8 +25,8 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
         as_of=as_of,
         known_on=None,
         tables=(_subledger(sides, as_of), _stated(sides, as_of), *stated.tables(sides, as_of, key="customers")),
-        proofs=(*ledger.proofs(sides, as_of), *(p for side in sides for p in _aged(side, as_of))),
-        notes=(*_notes(sides, as_of), *ledger.notes(sides, as_of)),
+        proofs=(*sources.proofs(sides, as_of), *(p for side in sides for p in _aged(side, as_of))),
+        notes=(*_notes(sides, as_of), *sources.notes(sides, as_of)),
     )
 
 

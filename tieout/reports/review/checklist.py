@@ -23,8 +23,9 @@ from tieout.plaintext import counted
 from tieout.reports import stated
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.ledger import KINDS, Subledger, kind_of, ledgers, notes, number_of, proofs
+from tieout.reports.ledger import KINDS, Subledger, kind_of, ledgers, number_of
 from tieout.reports.receivables.cut_off import DAYS as CUT_OFF
+from tieout.reports.sources import notes, proofs
 
 State = Literal["met", "not met", "to review", "not known"]
 SOON = 31  # days within which an acceptance that ends is named
