@@ -113,12 +113,9 @@ def _log_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _secrets_as_before() -> Iterator[None]:
+def _secrets_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test signs in with ("used", say) is no secret of the tests after it."""
-    before = dict(redact._known)
-    yield
-    redact._known.clear()
-    redact._known.update(before)
+    monkeypatch.setattr(redact, "SECRETS", redact.Secrets(redact.SECRETS))
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ def main() -> None:
     said = "interrupted; nothing had begun"
     try:
         from tieout import cli  # noqa: PLC0415  Ctrl-C is met while it loads
+        from tieout.cli.exits import STOPPED  # noqa: PLC0415
 
-        said = cli.STOPPED
+        said = STOPPED
         cli.main()
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{said}\n")

@@ -441,7 +441,7 @@ def law_of_mirrors(make: Planner) -> None:
 
 
 def law_of_keys(make: Planner) -> None:
-    """The same wish has the same key everywhere; another generation, target or origin has another."""
+    """The same operation has the same key everywhere; another generation, target or origin has another."""
     work = a_day_of_work()
     keys = [o.key for o in make(work, in_books(work)).operations]
     assert keys == [o.key for o in make(work, in_books(work)).operations]

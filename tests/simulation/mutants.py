@@ -323,7 +323,7 @@ MUTANTS = (
     ),
     Mutant(
         "quiescence from row time",
-        "the wait counts from when the wish was noted, not from when it was sent last",
+        "the wait counts from when the intent was stored, not from when it was sent last",
         (Change(_SETTLE + "too_early", "waited_from(intent)", 'instant(intent["created_at"])'),),
         (
             at(

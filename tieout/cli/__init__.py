@@ -11,10 +11,8 @@ from typing import Any
 import click
 
 from tieout import __version__
+from tieout.cli.exits import CODES, INTERRUPTED, STOPPED
 
-# How a command ends that Ctrl-C or the system stopped: its exit code, and its last line.
-INTERRUPTED = 130
-STOPPED = "interrupted; nothing is half done: the next run goes on from here"
 # name: (module, what `tieout --help` says of it)
 _COMMANDS = {
     "check": ("setup", "Check configuration, connections, flows, locks."),
@@ -31,16 +29,6 @@ _COMMANDS = {
     "sandbox": ("stand_ins", "Stand-ins for trying things out."),
     "sync": ("books", "Keep one pair in step, or all of them."),
 }
-_EXIT_CODES = """\b
-Exit codes, the gravest that applies:
-  0  done
-  1  differences found (only with --fail-on-differences)
-  2  configuration, credentials, wrong company, profile: mend it
-  3  temporary: leased, locked, disk full, vendor down: run again
-  4  a person must act: approval, guard, sign-in expired
-  5  failed
-  130  stopped by Ctrl-C or by the system; the next run goes on
-"""
 
 
 class _Commands(click.Group):
@@ -101,7 +89,7 @@ def _fail(error: Exception) -> int:
     return fail(Out(json=False, quiet=False, debug=False), error)
 
 
-@click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, epilog=CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tieout")
 def cli() -> None:
     """Keep an accounting package in step with a company's other books, and list every cent of difference."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from tieout.cli import INTERRUPTED, STOPPED
+from tieout.cli.exits import INTERRUPTED, STOPPED
 from tieout.jsontext import encode
 from tieout.plaintext import grid, hides, width
 

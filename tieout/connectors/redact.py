@@ -11,11 +11,11 @@ import html
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, quote_plus
 
-_SECRETS = re.compile(
+_LOOKS_SECRET = re.compile(
     r"(?i)(bearer\s+|basic\s+|(?<![a-z])(?:access_token|refresh_token|id_token|client_secret|code|password|token)"
     r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]+"
 )
@@ -23,12 +23,33 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FIELDS = ("refresh_token", "access_token", "client_secret", "code", "token")
 _SHORTEST = 4  # a shorter one would cut words apart, and is none
 _MOST = 1024  # values: tokens are renewed once an hour
-_known: dict[str, None] = {}  # the values in every spelling, in the order they came
+
+
+class Secrets:
+    """Values that are told to nobody, each in every spelling; the oldest are forgotten first."""
+
+    def __init__(self, spellings: Iterable[str] = ()) -> None:
+        self._spellings = dict.fromkeys(spellings)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._spellings))  # another thread may add one meanwhile
+
+    def add(self, value: str) -> None:
+        if value in self._spellings or len(value) < _SHORTEST:
+            return
+        quoted = quote(value, safe=""), quote_plus(value), html.escape(value)
+        programs = json.dumps(value)[1:-1], repr(value)[1:-1], repr(value.encode())[2:-1]
+        self._spellings.update(dict.fromkeys((value, *quoted, *programs)))
+        while len(self._spellings) > _MOST:
+            del self._spellings[next(iter(self._spellings))]
+
+
+SECRETS = Secrets()  # of this process
 
 
 def redact(text: str, limit: int = 300) -> str:
     """Remote text without secrets and control characters, cut."""
-    clean = _CONTROL.sub(" ", _SECRETS.sub(r"\1…", masked(text)))
+    clean = _CONTROL.sub(" ", _LOOKS_SECRET.sub(r"\1…", masked(text)))
     return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
@@ -39,7 +60,7 @@ def masked(text: str) -> str:
     """
     spans = [
         (found.start(), found.start() + len(one))
-        for one in tuple(_known)
+        for one in SECRETS
         if one in text
         for found in re.finditer(f"(?={re.escape(one)})", text)  # it may overlap itself
     ]
@@ -63,13 +84,7 @@ def leaving(headers: Mapping[str, str], body: bytes | None) -> None:
 
 def secret(value: str) -> None:
     """Remember one secret: from now on it is told to nobody."""
-    if value in _known or len(value) < _SHORTEST:
-        return
-    quoted = quote(value, safe=""), quote_plus(value), html.escape(value)
-    programs = json.dumps(value)[1:-1], repr(value)[1:-1], repr(value.encode())[2:-1]
-    _known.update(dict.fromkeys((value, *quoted, *programs)))
-    while len(_known) > _MOST:
-        del _known[next(iter(_known))]
+    SECRETS.add(value)
 
 
 @lru_cache(maxsize=8)

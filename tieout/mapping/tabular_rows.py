@@ -62,11 +62,6 @@ class Binding:
 _named = lru_cache(maxsize=1024)(heading_key)  # what profiles name is looked for in every file
 
 
-def known_headings(profile: Profile) -> frozenset[str]:
-    """The keys of every heading that the profile names."""
-    return frozenset(_named(h) for c in profile.columns.values() for h in c.names)
-
-
 def headers_found(profile: Profile, cells: Sequence[str]) -> int:
     """How many of the profile's columns find a heading in these cells."""
     have = {heading_key(c) for c in cells}

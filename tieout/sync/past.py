@@ -232,7 +232,7 @@ class Interface:
     """All that was sent from `first` to `last`, inclusive. The counts are the tables' own.
 
     sent: at its end what was wanted in that time and not sent by `last`
-    sends: sends in the period · wanted: writes whose wish was stored in the period
+    sends: sends in the period · wanted: intents stored in the period
     delta: per currency the sum over the writes that were sent in the period, each once
     """
 

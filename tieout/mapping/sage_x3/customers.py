@@ -24,7 +24,7 @@ from tieout.mapping.sage_x3.native import (
 from tieout.model import Address, Customer, Ref
 
 FIELDS = frozenset({"name", "email", "phone", "currency", "terms", "tax_id", "active"})
-NAME_WIDTH, NAME_LINES, SHORT_NAME = 35, 2, 35
+NAME_WIDTH, NAME_LINES = 35, 2
 EMAIL_LENGTH, PHONE_LENGTH, TAX_ID_LENGTH, TERMS_LENGTH = 80, 40, 20, 15
 REMARKS = 250
 _STREET = ("ADDLIG1", "ADDLIG2", "ADDLIG3")

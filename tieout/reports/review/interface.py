@@ -207,7 +207,7 @@ def _why(s: Sent) -> Iterator[str]:
 
 
 def _proofs(log: Interface) -> Iterator[Proof]:
-    """The log against the tables of sends and of wishes: nothing is left out, nothing told twice."""
+    """The log against the tables of sends and of intents: nothing is left out, nothing told twice."""
     sends = sum(s.attempt > 0 for s in log.sent)
     yield Proof("sends in this log, and sends that the state database counts", sends, log.sends, sends == log.sends)
     told = len({(s.intent, s.attempt) for s in log.sent})
@@ -216,7 +216,7 @@ def _proofs(log: Interface) -> Iterator[Proof]:
         ours = tidy(sum((s.delta for s in _writes(log) if s.attempt and s.currency == currency), ZERO))
         theirs = log.delta.get(currency, ZERO)
         yield Proof(
-            f"amounts written in {currency}, and the sum over all wishes to write",
+            f"amounts written in {currency}, and the sum over all intents",
             ours,
             theirs,
             ours == theirs,
@@ -224,5 +224,5 @@ def _proofs(log: Interface) -> Iterator[Proof]:
         )
     wanted = {s.intent for s in log.sent if log.first <= s.wanted_at <= log.last}
     yield Proof(
-        "writes wanted in the period, and the count of wishes", len(wanted), log.wanted, len(wanted) == log.wanted
+        "writes wanted in the period, and the count of intents", len(wanted), log.wanted, len(wanted) == log.wanted
     )

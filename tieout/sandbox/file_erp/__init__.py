@@ -18,7 +18,8 @@ from typing import Any
 
 from tieout.errors import ConfigError
 from tieout.sandbox.file_erp.books import ZERO, Application, Books, BooksError, Customer, Document
-from tieout.sandbox.file_erp.inbox import Job, LoadReport, book, read, totals, waiting
+from tieout.sandbox.file_erp.inbox import LoadReport, book, read, totals, waiting
+from tieout.sandbox.file_erp.jobs import Job
 from tieout.sandbox.file_erp.layouts import (
     CSV,
     CSV_DE,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tieout.sandbox.file_erp.books import ZERO, Books, BooksError, Document
-
-if TYPE_CHECKING:
-    from tieout.sandbox.file_erp.inbox import Job
+from tieout.sandbox.file_erp.jobs import Job
 
 # Heading of the plain layouts → field of a document, of a payment, of a customer.
 _DOCUMENT = {"due_date": "due", "memo": "text", "tax_code": "tax_code", "tax": "tax", "total": "amount"}

@@ -21,6 +21,7 @@ from typing import Any
 
 from tieout.sandbox.file_erp import changes
 from tieout.sandbox.file_erp.books import ZERO, Books, BooksError
+from tieout.sandbox.file_erp.jobs import Job
 from tieout.sandbox.file_erp.layouts import PAYMENT_METHODS
 
 Row = dict[str, str]
@@ -36,30 +37,6 @@ class LoadReport:
     booked: dict[str, str] = field(default_factory=dict)
     rejected: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One record of an import file, as the ERP understands it. parts: (invoice or "", amount) per row.
-
-    operation: create, update, void, or apply · id: the ERP's own number of what is changed
-    changed: headings of the columns that an update is about
-    """
-
-    kind: str
-    our_reference: str
-    fields: dict[str, Any]
-    parts: tuple[tuple[str, Decimal], ...] = ()
-    operation: str = "create"
-    id: str = ""
-    changed: frozenset[str] = frozenset()
-
-    @property
-    def effect(self) -> Decimal:
-        """What the control total counts: its effect on receivables, of a void the opposite, of a clearing its sum."""
-        amount: Decimal = self.fields.get("amount", ZERO)
-        signed = amount if self.kind in ("invoice", "clearing", "reversal") else -amount
-        return -signed if self.operation == "void" and self.kind != "reversal" else signed
 
 
 def waiting(books: Books, outbox: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
