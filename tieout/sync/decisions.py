@@ -96,21 +96,14 @@ def _keep_or_undo(*, keep: bool) -> None:
 
 
 def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
+    """One decision, kept with its audit event. Raises ConfigError or RefusedError before anything is changed."""
     if one.action not in DECISIONS:
         raise ConfigError(f"unknown decision {one.action!r}", hint=f"use one of: {', '.join(DECISIONS)}")
     t = schema.discrepancy
     query = sa.select(t).where(t.c.id.startswith(one.id, autoescape=True), t.c.state.in_(OPEN_STATES))
     rows = tx.all(query if one.pair is None else query.where(t.c.pair == one.pair))
     reason = one.reason if one.reason is not None else (len(rows) == 1 and rows[0]["reason"]) or ""
-    if not by.strip() or (one.action in _REASONED and not reason.strip()):
-        raise RefusedError(
-            "a decision needs a name, and accepting, making again or releasing needs a reason",
-            hint="add --by NAME --reason TEXT",
-        )
-    if one.action == "assign" and not (one.owner or "").strip():
-        raise RefusedError("nobody is named to work on it", hint="add --owner NAME")
-    if one.action == "accept" and one.until is not None and one.until <= tx.at:
-        raise RefusedError(f"{one.until[:10]} is over: it would be open again", hint="name a later day, or none")
+    _check(one, by, reason, now=tx.at)
     if len(rows) != 1:
         raise ConfigError(
             f"{len(rows) or 'no'} open discrepancies match {one.id!r}", hint="see tieout discrepancies list"
@@ -118,11 +111,6 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
     row = rows[0]
     if one.seen is not None and one.seen != seen(row):
         raise RefusedError(f"{row['id']} has changed since the list was made", hint="look at it again")
-    values: dict[str, Any] = {"reason": reason or row["reason"]}
-    if one.action in ACTIONS:
-        values["state"] = ACTIONS[one.action]
-        values["accepted_hash"] = row["values_hash"] if one.action == "accept" else None
-        values["accepted_until"] = one.until if one.action == "accept" else None
     if one.action in ("retry", "recreate"):
         for subject in loads(row["body"])["links"]:
             _plan_again(tx, row["pair"], subject, recreate=one.action == "recreate")
@@ -132,6 +120,30 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
             f"({NEVER_READ}), nor because it could be one with others ({', '.join(sorted(COULD_BE_ONE))})",
             hint=f"see its cause: tieout discrepancies show {row['id']}",
         )
+    return _keep(tx, one, by, row, reason)
+
+
+def _check(one: Decision, by: str, reason: str, *, now: str) -> None:
+    """Raises RefusedError if the decision lacks what its action needs."""
+    if not by.strip() or (one.action in _REASONED and not reason.strip()):
+        raise RefusedError(
+            "a decision needs a name, and accepting, making again or releasing needs a reason",
+            hint="add --by NAME --reason TEXT",
+        )
+    if one.action == "assign" and not (one.owner or "").strip():
+        raise RefusedError("nobody is named to work on it", hint="add --owner NAME")
+    if one.action == "accept" and one.until is not None and one.until <= now:
+        raise RefusedError(f"{one.until[:10]} is over: it would be open again", hint="name a later day, or none")
+
+
+def _keep(tx: Tx, one: Decision, by: str, row: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The discrepancy as decided, the decision beside it, and the audit event."""
+    t = schema.discrepancy
+    values: dict[str, Any] = {"reason": reason or row["reason"]}
+    if one.action in ACTIONS:
+        values["state"] = ACTIONS[one.action]
+        values["accepted_hash"] = row["values_hash"] if one.action == "accept" else None
+        values["accepted_until"] = one.until if one.action == "accept" else None
     if one.owner is not None:
         values["owner"] = one.owner
     tx.db.execute(t.update().where(t.c.id == row["id"], t.c.pair == row["pair"]).values(**values))

@@ -200,39 +200,15 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
     target: Which = RIGHT if voided == LEFT else LEFT
     ours = s.owner == voided
     if ours and live.touched:
-        draft.findings.append(
-            Finding(
-                s.id,
-                s.entity,
-                "VOID_VS_OPEN",
-                "voided at its origin, changed on the other side since: a person decides",
-                "look at the change, then void the other one by hand or accept the difference",
-                side=voided,
-                holds=True,
-            )
-        )
+        why = "voided at its origin, changed on the other side since: a person decides"
+        remedy = "look at the change, then void the other one by hand or accept the difference"
+        draft.findings.append(Finding(s.id, s.entity, "VOID_VS_OPEN", why, remedy, side=voided, holds=True))
         return
     closed = rules.locked(target, day_of(live.shared)) if ours else None
     key = key_of(s, live.connection, OpKind.VOID, live.version or digest(live.facts))
     refusal = rules.refused(key, "")
     if ours and refusal is None and closed is None and rules.can(target, s.entity, OpKind.VOID):
-        amount = signed(s.entity, live.shared)
-        op = Operation(
-            op=OpKind.VOID,
-            entity=s.entity,
-            subject=s.id,
-            target=target,
-            connection=live.connection,
-            key=key,
-            label=live.number or live.id,
-            fields=(FieldChange("state", "posted", "voided", f"voided in {name_of(s, voided)}"),),
-            record=live.shared or {},
-            delta=-amount[0],
-            currency=amount[1],
-            expects={"version": live.version, "facts": digest(live.facts)},
-            person=True,
-        )
-        draft.operations.append(op)
+        draft.operations.append(_voiding(s, voided, target, live, key))
         return
     why = "voided at its origin" if ours else "voided at the mirror; the origin still stands"
     if s.owner is None:
@@ -241,17 +217,28 @@ def _void(s: SubjectState, voided: Which, live: SideState, rules: Rules, draft: 
         why += f"; the other books are closed through {closed}"
     elif refusal is not None:
         why += f"; {refusal[1]}"
-    draft.findings.append(
-        Finding(
-            s.id,
-            s.entity,
-            "",
-            why,
-            "void the other one, or credit it in an open period",
-            side=voided,
-            holds=True,
-            refused=refusal is not None,
-        )
+    remedy = "void the other one, or credit it in an open period"
+    refused = refusal is not None
+    draft.findings.append(Finding(s.id, s.entity, "", why, remedy, side=voided, holds=True, refused=refused))
+
+
+def _voiding(s: SubjectState, voided: Which, target: Which, live: SideState, key: str) -> Operation:
+    """The operation that voids on the target what was voided at its origin; never without a person."""
+    amount, currency = signed(s.entity, live.shared)
+    return Operation(
+        op=OpKind.VOID,
+        entity=s.entity,
+        subject=s.id,
+        target=target,
+        connection=live.connection,
+        key=key,
+        label=live.number or live.id,
+        fields=(FieldChange("state", "posted", "voided", f"voided in {name_of(s, voided)}"),),
+        record=live.shared or {},
+        delta=-amount,
+        currency=currency,
+        expects={"version": live.version, "facts": digest(live.facts)},
+        person=True,
     )
 
 
