@@ -276,6 +276,11 @@ def leaving(work: Work, tx: Tx, *, attempts: int, first: str | None) -> dict[str
 
 
 def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, before: Observation | None) -> None:
+    """Send one write, once: its intent and the attempt are durable before the first byte leaves.
+
+    before: the record as it is there, None for a create. Any end that is not plainly a success or a refusal is unknown
+    and left to `settle`. Raises SignInRequired, after noting that nothing was sent.
+    """
     permit = work.monotonic() + PERMIT_SECONDS
     with work.store.writing(work.lease, run=work.run) as tx:
         if "attempt" in intent:
@@ -307,6 +312,7 @@ def send(work: Work, intent: dict[str, Any], target: Target, record: AnyRecord, 
 
 
 def answered(work: Work, intent: dict[str, Any], target: Target, written: Written) -> None:
+    """Note the success of a write and confirm it by reading back; what went into a buffer waits for `flush`."""
     target.lost = 0
     if written.pending:
         # Handed to a buffer: it counts as emitted only when `flush` made the file durable.
@@ -352,6 +358,10 @@ def flush(work: Work) -> list[str]:
 
 
 def failed(work: Work, intent: dict[str, Any], target: Target, error: WriteError) -> None:
+    """Note how a write failed, and what is to be said of it. What hits all writes of a target halts it for this run.
+
+    An error that is none of the definite ones leaves the outcome unknown; `MOST_LOST` of them in a row halt the target.
+    """
     match error:
         case NotSent():
             work.end(intent, unsent(intent), "not_sent", error.message, code=error.code)

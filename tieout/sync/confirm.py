@@ -115,6 +115,10 @@ _SEEN = sa.select(schema.seen).where(
 
 
 def finish(work: Work, intent: dict[str, Any], target: Target, held: Held, now: Observation | None = None) -> None:
+    """What was read back becomes what is known: seen, linked, and base of both sides, in one transaction.
+
+    held: the record as it is there now · now: the reading it is from, where this run made one
+    """
     entity = held.entity
     with work.store.writing(work.lease, run=work.run) as tx:
         observed = []
@@ -174,6 +178,7 @@ def with_credit(intent: dict[str, Any], target: Target, held: Held, shared: Shar
 
 
 def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held) -> None:
+    """Link what was created to the subject that it was made for; a record with a subject of its own joins the two."""
     book, subject = target.book, intent["subject"]
     own = book.subjects.get((held.entity, held.id))
     if own == subject:
@@ -205,6 +210,7 @@ def link(work: Work, tx: Tx, intent: dict[str, Any], target: Target, held: Held)
 
 
 def take_room(intent: dict[str, Any], target: Target, held: Held) -> None:
+    """Reckon with what the write left of the open amounts of the target's invoices, for the writes that follow."""
     if held.entity is Entity.INVOICE and intent["op"] == OpKind.CREATE.value:
         total = getattr(held.record, "total", ZERO) - getattr(held.record, "deposit_applied", ZERO)
         target.room.setdefault(held.id, total)

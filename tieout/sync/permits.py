@@ -54,6 +54,7 @@ class Permits:
     broken: frozenset[tuple[Which, Entity]]
 
     def rules(self) -> Rules:
+        """What the planner may ask of this run, as functions of subjects and sides."""
         pair, connectors = self.sides.pair, self.sides.connectors
         return Rules(
             owner_of=lambda entity, name: pair.policy.get((entity, name)),

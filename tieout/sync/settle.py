@@ -111,6 +111,13 @@ def already_there(intent: dict[str, Any], target: Target) -> bool:
 
 
 def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
+    """Settle a create whose answer never came, by the strongest promise that its target makes.
+
+    In order: found by our mark · sent again under its key inside the key's window, or where its number is unique
+    there · once it can land no more, searched for. Found under our mark, it is adopted; not found in two looks, it is
+    sent once more. A person looks at what may be it without our mark, at a target that cannot be searched, and where
+    it was sent twice and not found twice.
+    """
     capabilities = target.connector.capabilities
     if already_there(intent, target):
         native = target.book.natives[intent["subject"]]
@@ -157,6 +164,7 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
 
 
 def too_early(work: Work, intent: dict[str, Any], target: Target) -> bool:
+    """Whether the write may still land, so that not to find it would show nothing; said of the intent if so."""
     settled_at = waited_from(intent) + timedelta(seconds=target.connector.capabilities.settle)
     if work.store.clock() >= settled_at:
         return False
@@ -198,6 +206,10 @@ def again(work: Work, intent: dict[str, Any], target: Target) -> None:
 
 
 def settle_change(work: Work, intent: dict[str, Any], target: Target) -> None:
+    """Settle a change whose answer never came: read by id, once it can land no more. It is never sent again.
+
+    Where it shows, it is confirmed. Where it does not, or the record is gone, the next plan starts from what is there.
+    """
     if too_early(work, intent, target):
         return
     before = _unpacked(intent)

@@ -93,6 +93,7 @@ class Stated:
 
     @classmethod
     def of(cls, books: Mapping[Which, Book], pair: Pair) -> Stated:
+        """The settlements that either side states, and the payments of the other that each may be."""
         found = cls(books, pair)
         for which, book in books.items():
             book.held.bring(book.stated)

@@ -93,6 +93,10 @@ class Work:
         return None if shared is None else facts(entity, shared, self.common(entity))
 
     def shared(self, observation: Observation, target: Target) -> Shared | None:
+        """The record in terms that both sides share; None if it cannot be read, or names what is not linked.
+
+        A credit memo that does not state its applications keeps those that were known of it.
+        """
         record = observation.record
         if record is None or isinstance(record, RecordError):
             return None
