@@ -409,3 +409,43 @@ def test_what_may_still_land_is_not_made_again_by_a_clock_that_is_off(which: str
     assert [i.memo for i in world.r.all(Entity.INVOICE)] == ["third"]
     assert [e.op for e in world.r.log if e.entity is Entity.PAYMENT] == ["create"]
     assert (report.discrepancies, differences.listed(world.store)) == ([], [])
+
+
+@pytest.mark.parametrize("target", ["idempotency_key", "unique_number", "searchable_marker"])
+def test_a_document_entered_by_hand_is_not_said_to_be_the_write_that_was_lost(target: str) -> None:
+    """Our payment never arrived, and somebody entered it: nothing is sent again, and no write is said to be done."""
+    world = World(right=target)
+    ada = world.l.put(customer())
+    inv = world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.run()
+    paid = payment(ada.ref.id, "60.00", on=((inv.ref.id, "45.00"),), reference="p1")
+    world.l.put(paid)
+    world.fail("right", Fault(FaultKind.LOSE_REQUEST, op="create", entity=Entity.PAYMENT))
+    world.run()
+    [there], [bill] = world.r.all(Entity.CUSTOMER), world.r.all(Entity.INVOICE)
+    world.r.put(payment(there.ref.id, "60.00", on=((bill.ref.id, "45.00"),), reference="p1"))
+    one(world, "UNCERTAIN_WRITE")
+    report = world.settle()
+    [intent] = [i for i in world.intents() if i["entity"] == "payment"]
+    assert (intent["state"], "entered by hand" in intent["last_error"]) == ("stale", True)
+    assert (world.counts(Entity.PAYMENT), world.codes(report)) == ((1, 1), [])
+    quiet(world)
+
+
+def test_a_document_entered_by_hand_beside_one_that_landed_late_waits_for_a_person() -> None:
+    world = World(right="searchable_marker")
+    ada = world.l.put(customer())
+    world.run()
+    world.l.put(invoice(ada.ref.id, "100.00", number="L-1"))
+    world.fail("right", Fault(FaultKind.LATE, op="create", entity=Entity.INVOICE, seconds=90))
+    world.run()
+    [there] = world.r.all(Entity.CUSTOMER)
+    by_hand = world.r.put(invoice(there.ref.id, "100.00", number="L-1"))
+    world.run(tick=30)
+    assert world.codes(world.settle()) == ["DUPLICATE_WITHIN_LEDGER", "UNCERTAIN_WRITE"]
+    [ours] = [r for r in world.r.all(Entity.INVOICE) if r.ref.id != by_hand.ref.id]
+    assert f"our {ours.ref.id} landed, too; void {ours.ref.id}" in one(world, "UNCERTAIN_WRITE")["cause"]
+    world.r.void(Entity.INVOICE, ours.ref.id)
+    assert world.codes(world.settle()) == []
+    assert (world.l.open(Entity.INVOICE, "INV-1"), world.r.open(Entity.INVOICE, by_hand.ref.id)) == (D(100), D(100))
+    quiet(world)

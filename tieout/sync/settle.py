@@ -121,6 +121,9 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
     capabilities = target.connector.capabilities
     if already_there(intent, target):
         native = target.book.natives[intent["subject"]]
+        if by_hand(intent, target, native):
+            settle_beside(work, intent, target, native)
+            return
         work.end(intent, "applied", "adopted", "found by its marker", native_id=native)
         confirm(work, intent | {"native_id": native, "state": "applied"}, target)
         return
@@ -161,6 +164,33 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
             set_state(tx, intent, "unknown", {"empty_searches": intent["empty_searches"] + 1})
             tx.audit("searched", "intent", intent["id"], {"found": 0})
         again(work, intent | {"empty_searches": intent["empty_searches"] + 1}, target)
+
+
+def by_hand(intent: dict[str, Any], target: Target, native: str) -> bool:
+    """Whether a document that is there for a create lacks our mark: somebody entered it. Customers may have none."""
+    entity = Entity(intent["entity"])
+    held = target.book.held.get((entity, native))
+    marked = target.connector.capabilities.searchable and entity is not Entity.CUSTOMER
+    return marked and held is not None and held.marker is None
+
+
+def settle_beside(work: Work, intent: dict[str, Any], target: Target, native: str) -> None:
+    """Settle a create whose document somebody entered by hand: it is not sent again, and not said to have arrived."""
+    if too_early(work, intent, target):
+        return
+    try:
+        found = candidates(intent, target)
+    except RetriableError as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+        return
+    ours = [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
+    if stands := [o.id for o in ours if getattr(o.record, "state", None) is not PostingState.VOIDED]:
+        copies = ", ".join(stands)
+        work.stuck(
+            intent, f"outcome_unknown: {native} was entered by hand, and our {copies} landed, too; void {copies}"
+        )
+        return
+    work.end(intent, "stale", "not_applied", f"{native} was entered by hand meanwhile, and ours does not stand there")
 
 
 def too_early(work: Work, intent: dict[str, Any], target: Target) -> bool:
