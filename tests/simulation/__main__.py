@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.boundaries import ACTIONS, GO
+from tests.simulation.boundaries import EVERY, GO
+from tests.simulation.memo import shared
 from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
-from tests.simulation.suites import PLACES, Job, in_order, jobs, seconds, singles, small, some_of
-from tests.simulation.truth import LOADED_OVER, OVER_TYPED
+from tests.simulation.suites import PLACES, Job, firsts, in_order, jobs, later_ones, seconds, some_of
+from tests.simulation.truth import DELETED_UNSEEN, LOADED_OVER, OVER_TYPED, SET_BACK
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
 COLUMNS = {
@@ -45,7 +46,7 @@ COLUMNS = {
     "fencing": "writes_of_two_epochs",
 }
 
-LIMITS = (OVER_TYPED, LOADED_OVER)
+LIMITS = (OVER_TYPED, SET_BACK, DELETED_UNSEEN, LOADED_OVER)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,13 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--troubled", type=int, default=None)
     one.add_argument("--gap", action="append", type=int, default=[])
     one.add_argument("--apart", action="store_true", help="no worker sees whether another's process is gone")
+    one.add_argument("--people", action="store_true", help="a seed lets people do what runs do, and undo it, too")
     one.add_argument("--points", action="store_true", help="print every point, not only where something happened")
     many = commands.add_parser(
         "run", help="single faults at every point, pairs over the small stories, several at random"
     )
     many.add_argument("--schedules", type=int, default=2_000)
     many.add_argument("--minutes", type=float, default=None, help="stop after so long, however many there were")
-    many.add_argument("--kinds", default="singles,pairs,random", help="of what, each in turn: singles, pairs, random")
+    kinds = "singles,later,pairs,random"
+    many.add_argument("--kinds", default=kinds, help=f"of what, each in turn: {kinds.replace(',', ', ')}")
     many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     many.add_argument("--json", type=Path, default=None, help="figures to go on from, and to add to")
     planted = commands.add_parser("mutants", help="plant each deliberate defect and say what notices it")
@@ -113,7 +116,8 @@ def defects(found: Mapping[str, str], *, commit: str, command: str) -> dict[str,
 def _schedule(args: argparse.Namespace) -> Schedule:
     at = tuple((int(n), action) for n, action in (text.split(":", 1) for text in args.at))
     troubled = args.troubled or TROUBLED
-    return Schedule(args.scenario, args.target, at, args.seed, args.workers, troubled, tuple(args.gap), args.apart)
+    how = args.workers, troubled, tuple(args.gap), args.apart, args.people
+    return Schedule(args.scenario, args.target, at, args.seed, *how)
 
 
 def spelled(command: str) -> Schedule:
@@ -176,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
                 return
             yield job
 
-    with multiprocessing.get_context("fork").Pool(args.processes) as pool:
+    with shared(), multiprocessing.get_context("fork").Pool(args.processes) as pool:
         # In order, so that what is done ends at one place; and no more of it than is worked on.
         for found in pool.imap(carried, handed_out()):
             given.release()
@@ -217,7 +221,7 @@ class Part:
 
     def take(self, found: Mapping[str, Any]) -> None:
         self.marks[found["kind"]] = found["mark"]
-        self.kinds[found["kind"]] += len(found["results"])
+        self.kinds["singles" if found["kind"] == "later" else found["kind"]] += len(found["results"])
         self.firsts += found["kind"] == "pairs"
         self.pairs += found["of"]
         for result in found["results"]:
@@ -233,17 +237,18 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
     """The figures of all starts so far, each with the commit that it ran on: later code was not tried by earlier ones."""
     failures = [{"seed": words, "commit": part.commit, "holds_on": ""} for words in part.failures]
     struck = Counter(before.get("struck", {})) + part.struck
-    declared = [f"{kind}.{action}" for kind, actions in ACTIONS.items() for action in actions]
+    declared = [f"{kind}.{action}" for kind, actions in EVERY.items() for action in actions]
     row = {"commit": part.commit, "schedules": part.schedules}
     row |= {kind: part.kinds[kind] for kind in ("singles", "pairs", "random")}
     row |= {"failed": len(part.failures), "minutes": round(seconds / 60, 1)}
     row |= {"a second": round(part.schedules / max(seconds, 1e-9), 2), "command": part.command}
     kinds = {kind: before.get(kind, 0) + part.kinds[kind] for kind in ("singles", "pairs", "random")}
     marks = before.get("goes_on_after", {}) | part.marks
-    firsts = sum(1 for place in small() for _ in singles(*place))
-    order = [at for at, _ in in_order()]
-    first = [at for at in order if at.startswith("0000")]
-    past = marks.get("singles", "")
+    # Whether each of them was run: those that came later go on after a mark of their own.
+    order = [(at, at <= marks.get("singles", "")) for at, _ in in_order()]
+    order += [(at, at <= marks.get("later", "")) for at, _ in in_order(later_ones)]
+    first = [ran for at, ran in order if at.startswith("0000")]
+    pairs = len(firsts())
     tried, of = before.get("first_faults_tried", 0) + part.firsts, before.get("pairs_after_those", 0) + part.pairs
     return {
         "title": "Fault schedules in simulation",
@@ -252,14 +257,14 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
         "schedules": before.get("schedules", 0) + part.schedules,
         **kinds,
         "singles_in_all": len(order),
-        "share_of_singles_run": f"{sum(at <= past for at in order) / len(order):.2%}",
+        "share_of_singles_run": f"{sum(ran for _, ran in order) / len(order):.2%}",
         "faults_at_boundaries_of_stories": len(first),
-        "of_those_tried_at_one_point_or_more": sum(at <= past for at in first),
-        "first_faults_in_small_stories": firsts,
+        "of_those_tried_at_one_point_or_more": sum(first),
+        "first_faults_in_small_stories": pairs,
         "first_faults_tried": tried,
         "pairs_after_those": of,
-        "pairs_in_all_reckoned_from_those": round(of / tried * firsts) if tried else 0,
-        "boundaries_declared": len(ACTIONS),
+        "pairs_in_all_reckoned_from_those": round(of / tried * pairs) if tried else 0,
+        "boundaries_declared": len(EVERY),
         "boundaries_covered": len({name.rpartition(".")[0] for name in struck}),
         "actions_declared": len(declared),
         "actions_covered": sum(1 for one in declared if struck[one]),

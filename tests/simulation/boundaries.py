@@ -62,6 +62,25 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "clock": ("forward", "backward"),
 }
 
+# What people do there besides, and with what fault at the same moment (`deed+fault`). Of its own list: which action a seed
+# picks, and where singles go on, depends on the list above.
+_IN_BETWEEN = ("same", "undo", "delete", "withdraw")
+_BEFORE = ("same", "same+lose_request", "same+late", "withdraw", "withdraw+lose_request", "withdraw+late")
+_AFTER = ("undo", "undo+lose_response", "withdraw", "withdraw+lose_response")
+DEEDS_AT: Mapping[str, tuple[str, ...]] = {
+    "create.before": _BEFORE,
+    "create.after": (*_AFTER, "again", "again+lose_response", "delete", "delete+lose_response"),
+    "update.before": _BEFORE,
+    "update.after": _AFTER,
+    "void.before": ("same", "same+lose_request", "same+late"),
+    "emit.after": ("same", "withdraw"),
+    "flush.after": ("same", "withdraw"),
+    "pull.after": _IN_BETWEEN,
+    "get.after": _IN_BETWEEN,
+    "commit.after": _IN_BETWEEN,
+}
+EVERY: Mapping[str, tuple[str, ...]] = {kind: (*some, *DEEDS_AT.get(kind, ())) for kind, some in ACTIONS.items()}
+
 
 @dataclass(frozen=True)
 class Point:
@@ -69,6 +88,7 @@ class Point:
     where: str  # `right.create.before`, `commit.after`, `clock`
     worker: int
     action: str = GO
+    deeds: tuple[str, ...] = ()  # those that had something to do; only where that was asked for
 
     @property
     def kind(self) -> str:
@@ -87,14 +107,15 @@ def listed(actions: Mapping[int, str]) -> Decide:
     return lambda number, _where: actions.get(number, GO)
 
 
-def seeded(seed: int, *, often: float = 0.03) -> Decide:
-    """Let something happen at every so many-th point."""
+def seeded(seed: int, *, people: bool = False, often: float = 0.03) -> Decide:
+    """Let something happen at every so many-th point. people: what is in DEEDS_AT, too"""
     dice = random.Random(seed)
+    actions = EVERY if people else ACTIONS
 
     def decide(_number: int, where: str) -> str:
         # The draws do not depend on each other's outcome, so that a longer run begins as a shorter one.
         strikes, which = dice.random() < often, dice.random()
-        choice = ACTIONS[kind_of(where)]
+        choice = actions[kind_of(where)]
         return choice[int(which * len(choice))] if strikes else GO
 
     return decide
@@ -117,9 +138,14 @@ class Worker:
 class Driver:
     """Numbers the points and carries out what is decided at them, but for what only the called part can do."""
 
-    def __init__(self, world: Any, decide: Decide, *, workers: int = 2, apart: bool = False) -> None:
-        """apart: no worker can see whether the process of another one is gone, as on another machine."""
-        self.world, self.decide, self.most, self.apart = world, decide, workers, apart
+    def __init__(
+        self, world: Any, decide: Decide, *, workers: int = 2, apart: bool = False, deeds: bool = False
+    ) -> None:
+        """apart: no worker can see whether the process of another one is gone, as on another machine
+
+        deeds: each point tells what people could have done there
+        """
+        self.world, self.decide, self.most, self.apart, self.deeds = world, decide, workers, apart, deeds
         self.processes: list[Worker] = []
         self.points: list[Point] = []
         self.struck: Counter[tuple[str, str]] = Counter()
@@ -141,10 +167,16 @@ class Driver:
         number = len(self.points) + 1
         action = self.decide(number, where)
         kind = kind_of(where)
-        if action != GO and action not in ACTIONS[kind]:
-            raise ValueError(f"point {number} is {where}, where nothing like {action} can happen: {ACTIONS[kind]}")
-        self.points.append(Point(number, where, worker.number, action))
+        if action != GO and action not in EVERY[kind]:
+            raise ValueError(f"point {number} is {where}, where nothing like {action} can happen: {EVERY[kind]}")
+        self.points.append(Point(number, where, worker.number, action, self._could(kind) if self.deeds else ()))
         self.passed[kind] += 1
+        if action in DEEDS_AT.get(kind, ()):
+            deed, _, fault = action.partition("+")
+            if not self.world.deed(deed):
+                return GO
+            self.struck[(kind, action)] += 1
+            return fault or GO
         if action == GO:
             return GO
         self.struck[(kind, action)] += 1
@@ -166,6 +198,9 @@ class Driver:
             case _:
                 return action
         return GO
+
+    def _could(self, kind: str) -> tuple[str, ...]:
+        return tuple(one for one in DEEDS_AT.get(kind, ()) if self.world.could(one.partition("+")[0]))
 
     def _pass_time(self, seconds: float) -> None:
         """Let time pass; never longer than what was allowed to be sent may still be on its way, where that is bounded."""

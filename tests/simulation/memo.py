@@ -3,16 +3,21 @@
 It is looked up twice. First by the books, which takes no time; then by the rows that they become in the tables of the
 comparison, which are all that it is made from: much of what books say differs without a trace there. Subjects count by
 their order, and so do texts that people enter: which ones they are, a comparison only passes on. Every fiftieth schedule
-of `run` does without, so that a key that lacks something would show.
+of `run` does without, so that a key that lacks something would show. The processes of a `run` share what they know (`shared`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import pickle
 import re
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -29,6 +34,7 @@ _PLAIN: dict[str | None, str] = {}
 _SUBJECT = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _ENTERED = re.compile(r"\bby hand \d+")
 MOST = 50_000
+_SHARED: list[Path] = []
 _FRESH = Relation.fresh
 _INSERT = tables.insert
 
@@ -141,12 +147,58 @@ def _known(known: dict[bytes, bytes], asked: str, make: Callable[[], Any]) -> An
         if len(known) >= MOST:
             known.clear()
             _PLAIN.clear()
-        made = pickle.dumps(make())
-        for subject, place in places.items():
-            made = made.replace(subject.encode(), place.encode())
-        assert not _SUBJECT.search(made.decode("latin-1")), "a comparison speaks of a subject that it was not asked of"
+        made = _of_others(_which(known), key)
+        if made is None:
+            made = pickle.dumps(make())
+            for subject, place in places.items():
+                made = made.replace(subject.encode(), place.encode())
+            assert not _SUBJECT.search(made.decode("latin-1")), "a comparison speaks of a subject it was not asked of"
+            _told(_which(known), key, made)
         known[key] = made
     made = known[key]
     for subject, place in places.items():
         made = made.replace(place.encode(), subject.encode())
     return pickle.loads(made)  # our own bytes
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Let this process and those that it forks look up what any of them knows, while this lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        _SHARED.append(Path(folder) / "known.sqlite")
+        try:
+            yield
+        finally:
+            _SHARED.pop()
+
+
+@cache
+def _shelf(path: Path, _process: int) -> sqlite3.Connection:
+    """Of each process one: a connection is not carried over a fork. What a crash of the machine loses is made anew."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+    for statement in (
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = OFF",
+        "CREATE TABLE IF NOT EXISTS known (of_what TEXT, key BLOB, made BLOB, PRIMARY KEY (of_what, key)) WITHOUT ROWID",
+    ):
+        db.execute(statement)
+    return db
+
+
+def _which(known: dict[bytes, bytes]) -> str:
+    return "rows" if known is _OF_ROWS else "books"
+
+
+def _of_others(of_what: str, key: bytes) -> bytes | None:
+    if not _SHARED:
+        return None
+    row = _shelf(_SHARED[-1], os.getpid()).execute(
+        "SELECT made FROM known WHERE of_what = ? AND key = ?", (of_what, key)
+    )
+    found = row.fetchone()
+    return found[0] if found else None
+
+
+def _told(of_what: str, key: bytes, made: bytes) -> None:
+    if _SHARED:
+        _shelf(_SHARED[-1], os.getpid()).execute("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", (of_what, key, made))

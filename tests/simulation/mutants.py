@@ -120,7 +120,7 @@ def at(
 
 
 def _scheduled(schedule: Schedule, actions: tuple[str, ...]) -> str:
-    outcome = carry_out(schedule, scripted=script(actions), memo=False)
+    outcome = carry_out(schedule, scripted=lambda _: script(actions), memo=False)
     return "; ".join(f"{kind}: {words}" for kind, words in outcome.wrong)
 
 
@@ -136,7 +136,7 @@ def asleep(story: str, target: str, before: str) -> Killer:
         def decide(at: int, where: str) -> str:
             return "pause" if at == number else then(at, where) if at > number else "go"
 
-        outcome = carry_out(Schedule(story, target, workers=3, troubled=3), scripted=decide, memo=False)
+        outcome = carry_out(Schedule(story, target, workers=3, troubled=3), scripted=lambda _: decide, memo=False)
         return "; ".join(f"{kind}: {words}" for kind, words in outcome.wrong)
 
     name = f"{story}/{target} commit.after=pause before {before}, and after right.search.after"
@@ -251,6 +251,7 @@ def slips(within: Collection[str]) -> Iterator[list[str]]:
 
 _APPLY, _SETTLE, _FETCH, _STORE = (f"tieout.sync.{name}:" for name in ("apply", "settle", "fetch", "store"))
 _SENT = "written = _write(target.connector, intent, record, before)"
+_RACED = "test_an_edit_between_a_create_and_its_read_back_is_not_overwritten"
 _CLOCK = "test_what_may_still_land_is_not_made_again_by_a_clock_that_is_off"
 _ROW = "work.store.rows(sa.select(schema.intent.c.send_by).where(schema.intent.c.id == intent['id']))[0]['send_by']"
 
@@ -341,6 +342,37 @@ MUTANTS = (
         "what a clock that is off looks for too early is sent again",
         (Change(_SETTLE + "looked_twice", 'if intent["error_class"] == IN_VAIN:', "if True:"),),
         (test("tests.scenarios.test_pains_writing", _CLOCK, "who looks is ahead"),),
+    ),
+    Mutant(
+        "entered by hand taken for ours",
+        "a document that somebody entered counts as the write that was lost",
+        (Change(_SETTLE + "settle_create", "if by_hand(intent, target, native):", "if False:"),),
+        (at("pay", "unique_number", "right.create.before=same+lose_request"),),
+    ),
+    Mutant(
+        "set back unseen",
+        "a change that somebody set back while its answer was lost is made again",
+        (Change(_SETTLE + "settle_change", "if _touched(work, intent, (before, now), target):", "if False:"),),
+        (at("update", "idempotency_key", "right.update.after=undo+lose_response"),),
+    ),
+    Mutant(
+        "edit taken for agreed",
+        "what somebody entered before the read-back counts as agreed, and is written over when home changes it",
+        (Change("tieout.sync.taken:taken", "Taken(read | {n: left[n] for n in edited}, edited", "Taken(read, edited"),),
+        (test("tests.scenarios.test_gap", _RACED, "unique_number", "ours"),),
+    ),
+    Mutant(
+        "one name for the drafts of all",
+        "a run that slept takes a draft that another one is writing for its own",
+        (Change("tieout.connectors.tabular.outbox:Outbox._publish", "secrets.token_hex(4)", "'draft'"),),
+        (
+            test(
+                "tests.unit.connectors.test_outbox",
+                "test_a_run_that_dies_over_the_drafts_of_one_that_sleeps_leaves_no_half_a_memory",
+                4,
+                1,
+            ),
+        ),
     ),
     Mutant(
         "permit re-read from row",

@@ -7,7 +7,7 @@ import pickle
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import ceil
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.scenarios.world import WIDE
+from tests.simulation import people
 from tests.simulation.boundaries import GO, Decide, Driver, Point, Worker, listed, seeded
 from tests.simulation.files import FileConnector, SimulatedDisk, kept, load, restored
 from tests.simulation.memo import remembered
@@ -27,7 +28,7 @@ from tests.simulation.simulated import (
     empty,
     same_every_time,
 )
-from tests.simulation.stories import STORIES, TAKEN_BACK
+from tests.simulation.stories import STORIES
 from tests.simulation.truth import Truth, state_of
 from tieout.connectors.memory import PROFILES, ManualClock, MemoryConnector, SimulatedCrash
 from tieout.connectors.tabular.outbox import Outbox
@@ -47,6 +48,7 @@ class Schedule:
     """seed: decides at every point; 0 for what is listed in `at` alone. workers: how many may be at work at once.
 
     troubled: how many runs may go wrong · apart: workers cannot see each other's processes · gaps: seconds after each of them, a quarter of an hour (or a day) if not said
+    people: the seed may let people do all that they do (DEEDS_AT), not only edit a field
     """
 
     story: str
@@ -57,6 +59,7 @@ class Schedule:
     troubled: int = TROUBLED
     gaps: tuple[int, ...] = ()
     apart: bool = False
+    people: bool = False
 
     def __str__(self) -> str:
         what = (
@@ -66,7 +69,7 @@ class Schedule:
         )
         if self.troubled != TROUBLED:
             what += f" --troubled {self.troubled}"
-        what += "".join(f" --gap {n}" for n in self.gaps) + (" --apart" if self.apart else "")
+        what += "".join(f" --gap {n}" for n in self.gaps) + " --apart" * self.apart + " --people" * self.people
         return f"python -m tests.simulation replay --scenario {self.story} --target {self.target} {what}".rstrip()
 
 
@@ -114,6 +117,8 @@ class World:
         self.stores[0] = self.store
         self.report: Any = None
         self.coloured = self.colours()
+        self.began = len(self.l.log), len(self.r.log)
+        self._could: dict[tuple[str, int, int], bool] = {}
 
     def colours(self) -> int:
         return sum("colour" in s.extra for b in (self.l, self.r) for e in Entity for s in b.rows(e))
@@ -196,23 +201,21 @@ class World:
         return len(self.l.log), len(self.r.log), len(self.l.received), len(self.r.received), files
 
     def person(self, *, home: bool = False) -> None:
-        """Somebody edits a record by hand just now, at the target where there is one, else at home.
+        people.edits(self, home=home)
 
-        home: at home in any case, where all that the story changed is taken back, if there is such.
-        """
-        found = [
-            (side, books, entity, live[0], name)
-            for side, books in (("right", self.r), ("left", self.l))
-            for entity, name in ((Entity.INVOICE, "memo"), (Entity.CUSTOMER, "phone"))
-            if (live := [r for r in books.all(entity) if getattr(r, "state", "posted") == "posted"])
-            and not (home and side == "right")
-        ]
-        back = [one for one in found if home and getattr(one[3], one[4]) in TAKEN_BACK]
-        for side, books, entity, record, name in back or found[:1]:
-            value = TAKEN_BACK[getattr(record, name)] if back else f"by hand {len(self.truth.edits) + 1}"
-            books.edit(entity, record.ref.id, **{name: value})
-            self.time.tick(2)
-            self.truth.edits.append((side, entity, record.ref.id, name, value))
+    def could(self, deed: str) -> bool:
+        """Whether somebody would find something to do it for; that changes only with the books."""
+        asked = deed, len(self.l.log), len(self.r.log)
+        if asked not in self._could:
+            self._could[asked] = people.found(self, deed) is not None
+        return self._could[asked]
+
+    def deed(self, name: str) -> bool:
+        """Whether somebody found something to do it for, and did it."""
+        deed = people.found(self, name)
+        if deed is not None:
+            deed()
+        return deed is not None
 
 
 @dataclass(frozen=True)
@@ -250,30 +253,51 @@ def _start(story: str, target: str) -> Start:
         world.time.tick(900)
         STORIES[story].then(world)
         world.time.tick(60)
+        if lost := STORIES[story].lost:
+            world.driver = driver = Driver(world, lambda _, where: lost[1] if where == lost[0] else GO, workers=1)
+            driver.calm = False
+            driver.run(world.work)
+            world.time.tick(900)
         return Start(world.database.copy(), pickle.dumps((world.l, world.r)), world.time(), kept(world.folder))
 
 
 @cache
 def undisturbed(story: str, target: str) -> Outcome:
     """How a story goes when nothing goes wrong: its points, and how it ends."""
-    outcome = _carry_out(Schedule(story, target), listed({}))
+    outcome = _carry_out(Schedule(story, target), lambda _: listed({}), deeds=True)
     if outcome.wrong:
         raise AssertionError(f"wrong without any trouble:\n{outcome}")
     return outcome
 
 
-def carry_out(schedule: Schedule, *, memo: bool = True, scripted: Decide | None = None) -> Outcome:
-    """Carry out a schedule and check what came of it. scripted: decides in its place."""
+def carry_out(
+    schedule: Schedule, *, memo: bool = True, deeds: bool = False, scripted: Callable[[World], Decide] | None = None
+) -> Outcome:
+    """Carry out a schedule and check what came of it. scripted: decides in its place.
+
+    deeds: each point tells what people could have done there
+    """
     plain = undisturbed(schedule.story, schedule.target)
-    decide = scripted or (seeded(schedule.seed) if schedule.seed else listed(dict(schedule.at)))
-    return _carry_out(schedule, decide, plain, memo=memo)
+
+    def decides(_world: World) -> Decide:
+        return seeded(schedule.seed, people=schedule.people) if schedule.seed else listed(dict(schedule.at))
+
+    return _carry_out(schedule, scripted or decides, plain, memo=memo, deeds=deeds)
 
 
-def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None, *, memo: bool = True) -> Outcome:
+def _carry_out(
+    schedule: Schedule,
+    decides: Callable[[World], Decide],
+    plain: Outcome | None = None,
+    *,
+    memo: bool = True,
+    deeds: bool = False,
+) -> Outcome:
     start = _start(schedule.story, schedule.target)
     known = remembered() if memo else contextlib.nullcontext()
     with _world(schedule.target, start, quick=memo) as world, same_every_time(world, first=1_000_000), known:
-        world.driver = driver = Driver(world, decide, workers=schedule.workers, apart=schedule.apart)
+        how = {"workers": schedule.workers, "apart": schedule.apart, "deeds": deeds}
+        world.driver = driver = Driver(world, decides(world), **how)
         world.store.driver = driver
         for n in range(schedule.troubled):
             driver.calm = False
@@ -282,7 +306,7 @@ def _carry_out(schedule: Schedule, decide: Decide, plain: Outcome | None = None,
             world.between(schedule.gaps[n] if n < len(schedule.gaps) else None)
         runs = world.rest()
         codes = Counter(d.code for d in world.report.discrepancies)
-        same = plain is not None and not world.truth.edits and codes == plain.codes
+        same = plain is not None and not (world.truth.edits or world.truth.by_hand) and codes == plain.codes
         if plain is not None:
             world.truth.phantoms(codes - plain.codes)
         world.truth.check(world.report, plain.end if same and plain else None)

@@ -15,10 +15,10 @@ import pytest
 from tests.scenarios.world import invoice
 from tests.simulation import suites
 from tests.simulation.__main__ import Part, added, spelled
-from tests.simulation.boundaries import ACTIONS
+from tests.simulation.boundaries import ACTIONS, DEEDS_AT
 from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import FEW, covering
-from tests.simulation.truth import LOADED_OVER, OVER_TYPED, Truth
+from tests.simulation.truth import DELETED_UNSEEN, LOADED_OVER, OVER_TYPED, SET_BACK, Truth
 from tieout.model import Entity
 from tieout.sync import apply, settle
 from tieout.sync.store import Tx
@@ -33,6 +33,7 @@ def test_whatever_happens_at_any_boundary_nothing_is_doubled_lost_or_silent() ->
     assert wrong == []
     declared = {(kind, action) for kind, actions in ACTIONS.items() for action in actions}
     assert declared - set(struck) == set()
+    assert {deed for deeds in DEEDS_AT.values() for deed in deeds} - {action for _, action in struck} == set()
 
 
 def test_a_schedule_comes_out_the_same_each_time_with_and_without_what_is_remembered() -> None:
@@ -85,8 +86,27 @@ def test_a_list_that_went_back_is_named_until_it_has_been_read_as_it_was() -> No
 
 def test_what_a_run_named_as_missed_is_looked_for_again_before_all_is_quiet() -> None:
     """The run of the day was one of those in trouble: none of the others reads everything by itself."""
-    outcome = carry_out(suites.seeded(3277))
+    outcome = carry_out(Schedule("void", "searchable_marker", seed=3277, workers=3, troubled=3))
     assert (outcome.wrong, set(outcome.codes)) == ([], {"VOID_VS_OPEN"})
+
+
+@pytest.mark.parametrize(
+    ("story", "action", "limit"),
+    [("update", "update.after=undo", SET_BACK), ("pay", "create.after=delete", DELETED_UNSEEN)],
+)
+def test_what_a_person_takes_back_is_a_loss_unless_nobody_could_know_of_the_write(
+    story: str, action: str, limit: str
+) -> None:
+    """Where neither versions nor keys are kept and the answer was lost it is a limit, counted; else it is listed."""
+    where, _, deed = action.partition("=")
+    for target, fault, met in (
+        ("searchable_marker", "+lose_response", {limit: 1}),
+        ("searchable_marker", "", {}),
+        ("idempotency_key", "+lose_response", {}),
+    ):
+        point = max(p.number for p in undisturbed(story, target).points if p.kind == where)
+        outcome = carry_out(Schedule(story, target, ((point, deed + fault),)))
+        assert (outcome.wrong, dict(outcome.met), bool(outcome.codes)) == ([], met, not met), str(outcome.schedule)
 
 
 def test_what_a_file_was_loaded_over_is_demanded_where_an_export_showed_it() -> None:
@@ -106,24 +126,41 @@ def test_few_jobs_are_of_every_kind_story_and_target_and_the_next_go_on_after_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(suites, "PLACES", list(FEW))
-    kinds = ("singles", "pairs", "random")
-    found = list(itertools.islice(suites.jobs(kinds, {}), 12))
+    kinds = ("singles", "later", "pairs", "random")
+    found = list(itertools.islice(suites.jobs(kinds, {}), 16))
     assert [job.kind for job in found] == [*kinds] * 4
-    assert {(s.story, s.target) for job in found[::3] for s in job.schedules} == set(FEW)
+    assert {(s.story, s.target) for job in found[::4] for s in job.schedules} == set(FEW)
     kinds_of = [(s.story, s.target, *_struck(s)) for _, s in suites.in_order()]
     every = len(set(kinds_of))
     assert len(set(kinds_of[:every])) == every, "each boundary of each once, before any is struck again"
-    assert [s.seed for job in found[2::3] for s in job.schedules] == list(range(1, 81)), "none is left out"
-    marks = {job.kind: job.mark for job in found[:6]}
-    assert list(itertools.islice(suites.jobs(kinds, marks), 6)) == found[6:]
-    every = suites.seconds(found[1].schedules[0])
+    assert [s.seed for job in found[3::4] for s in job.schedules] == list(range(1, 81)), "none is left out"
+    marks = {job.kind: job.mark for job in found[:8]}
+    assert list(itertools.islice(suites.jobs(kinds, marks), 8)) == found[8:]
+    every = suites.seconds(found[2].schedules[0])
     some = suites.some_of(every)
     assert (len(every) > 300, len(some), len({at[-1] for at in (s.at for s in some)})) == (True, 20, 20)
     assert suites.some_of(every) == some
 
 
+def test_what_came_later_is_counted_as_not_run_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own mark: where the other singles go on says nothing of it, and their order is as it was."""
+    monkeypatch.setattr(suites, "PLACES", [*FEW, ("not_arrived", "searchable_marker")])
+    first, later = suites.in_order(), suites.in_order(suites.later_ones)
+    assert {_struck(s)[1] for _, s in first} == {a for actions in ACTIONS.values() for a in actions}
+    assert {s.story for _, s in later} == {s.story for _, s in first} | {"not_arrived"}
+    assert not {s for _, s in first} & {s for _, s in later}
+    part = Part("c0ffee", "run")
+    part.take({"kind": "singles", "mark": first[-1][0], "of": 0, "results": []})
+    half = added({}, part, seconds=60)
+    assert half["singles_in_all"] == len(first) + len(later)
+    assert half["share_of_singles_run"] == f"{len(first) / (len(first) + len(later)):.2%}"
+    part.take({"kind": "later", "mark": later[-1][0], "of": 0, "results": []})
+    assert added(half, part, seconds=60)["share_of_singles_run"] == "100.00%"
+
+
 def test_what_a_failure_prints_is_what_is_carried_out_again() -> None:
     some = [suites.seeded(n) for n in range(1, 13)]
+    assert len({s.people for s in some}) == 2
     some += [
         Schedule("pay", "file", ((17, "crash"), (40, "locked")), gaps=(20, 900)),
         Schedule("void", "unique_number"),
@@ -154,10 +191,12 @@ def test_figures_of_several_runs_add_up_and_say_what_each_ran_on(monkeypatch: py
     assert twice["seeds_of_failures"] == [
         {"seed": "replay six", "commit": c, "holds_on": ""} for c in ("c0ffee", "decade")
     ]
-    assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == ("50.00%", 300)
+    run = f"{len(order) // 2 / (len(order) + len(suites.in_order(suites.later_ones))):.2%}"
+    assert (twice["share_of_singles_run"], twice["pairs_after_those"]) == (run, 300)
     assert twice["goes_on_after"] == {"pairs": "40000000", "singles": half}
     assert twice["struck"] == {"clock.forward": 8}
-    assert twice["schedules_that_met_a_limit"] == {OVER_TYPED: 4, LOADED_OVER: 0}
+    none = dict.fromkeys((SET_BACK, DELETED_UNSEEN, LOADED_OVER), 0)
+    assert twice["schedules_that_met_a_limit"] == none | {OVER_TYPED: 4}
     assert [run["schedules"] for run in twice["runs"]] == [2, 2]
     assert [(run["commit"], run["command"]) for run in twice["runs"]] == [("c0ffee", "run"), ("decade", "run more")]
 

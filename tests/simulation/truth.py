@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,10 @@ ZERO = Decimal(0)
 LONG = 40  # characters that every target keeps
 # What nobody can notice, and docs/explain/delivery-promise.md says so: how often it was met is told with the figures.
 OVER_TYPED = "typed into a field between the last look and the write of that field, in a system without versions"
+SET_BACK = "set back after a lost answer and before it was read, in a system without versions"
+DELETED_UNSEEN = (
+    "deleted after a lost answer and before it was looked for, in a system that keeps no keys, or no longer"
+)
 LOADED_OVER = "typed at a file ERP and loaded over between two exports"
 DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT)
 # Why a write is left to people, by design: the target cannot be asked, or did not show it twice.
@@ -31,8 +35,9 @@ class Truth:
         self.world = world
         self.wrong: list[tuple[str, str]] = []
         self.edits: list[tuple[str, Entity, str, str, Any]] = []
+        self.by_hand: list[str] = []  # what people did besides editing
         self.highest = 0
-        self.shown: dict[tuple[str, Entity, str], list[Any]] = {}
+        self.shown: dict[tuple[str, Entity, str], list[tuple[int, Any]]] = {}
         self.met: Counter[str] = Counter()
 
     def say(self, kind: str, words: str) -> None:
@@ -73,7 +78,9 @@ class Truth:
 
     def showed(self, side: str, observation: Any) -> None:
         """A run was shown a record of a side, in a list or by its id."""
-        self.shown.setdefault((side, observation.entity, observation.id), []).append(observation.record)
+        books = self.world.l if side == "left" else self.world.r
+        seen = len(books.log), observation.record
+        self.shown.setdefault((side, observation.entity, observation.id), []).append(seen)
 
     # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,6 +94,7 @@ class Truth:
         self._nothing_lost(listed)
         self._edits(listed)
         self._fields(listed)
+        self._applied(listed)
         self._frame()
         if log_breaks(self.world.store):
             self.say("audit", "; ".join(log_breaks(self.world.store)))
@@ -99,7 +107,7 @@ class Truth:
 
     def phantoms(self, more: Counter[str]) -> None:
         """C4: where nobody did anything else, nothing is listed but what is put before a person for being uncertain."""
-        if any(side == "right" for side, *_ in self.edits):
+        if self.by_hand or any(side == "right" for side, *_ in self.edits):
             return
         allowed = {"UNCERTAIN_WRITE"}
         if (
@@ -110,15 +118,41 @@ class Truth:
             self.say("phantom", f"listed, without a reason that stands: {dict(more)}")
 
     def _once(self) -> None:
-        """I2: at most one effect of each write."""
-        for books in (self.world.l, self.world.r):
-            ours = [e for e in books.log if e.by == "connector"]
+        """I2: at most one effect of each write; and another one only where a person took the first back unseen."""
+        for side, books in (("left", self.world.l), ("right", self.world.r)):
+            ours = [e for e in books.log if e.by == "connector" and not self._unseen(side, books, e)]
             for (entity, marker), n in Counter((e.entity, e.marker) for e in ours if e.op == "create").items():
                 if n > 1:
                     self.say("doubled", f"{n} {entity} under {marker}")
             for (key, op), n in Counter((e.key, e.op) for e in ours).items():
                 if n > 1:
                     self.say("doubled", f"{n} times {op} under one key {key}")
+            creates = Counter(e.key for e in books.log if e.by == "connector" and e.op == "create")
+            if twice := sum(n > 1 for n in creates.values()):
+                self.met[DELETED_UNSEEN] += twice
+
+    def _unseen(self, side: str, books: Any, entry: Any) -> bool:
+        """Whether a person took back what a write did before any run was shown it, and nothing but that could tell."""
+        back = next(
+            (e for e in books.log[entry.seq :] if _of(e, entry) and e.by == "person" and _took_back(e, entry)), None
+        )
+        if back is None or entry.op not in ("create", "update"):
+            return False
+        shown = self.shown.get((side, entry.entity, entry.id), ())
+        if any(entry.seq <= seen < back.seq for seen, _ in shown):
+            return False
+        profile = PROFILES[self.world.target if side == "right" else "idempotency_key"]
+        # An answer that came names the record; one that is asked for again under its key, too.
+        answers = self.world.database.ask(
+            "SELECT a.outcome FROM intent_attempt a JOIN intent i ON i.id = a.intent WHERE i.key = ? ORDER BY a.attempt",
+            entry.key,
+        )
+        lost = any(outcome in ("unknown", "not_applied", None) for (outcome,) in answers)
+        if entry.op == "create":
+            window = timedelta(seconds=profile.rules.key_window)
+            again = [e.at for e in books.log[entry.seq :] if (e.key, e.op) == (entry.key, "create")]
+            return lost and all(at - entry.at > window for at in again)
+        return lost and not profile.capabilities.versioned
 
     def _cents(self, report: Any, listed: list[Any]) -> None:
         left, right = (b.receivables(END).get("USD", ZERO) for b in (self.world.l, self.world.r))
@@ -167,10 +201,15 @@ class Truth:
         for name, books in (("left", self.world.l), ("right", self.world.r)):
             moved: dict[str, Decimal] = {}
             for e in books.log:
-                if e.by == "connector":
+                if e.by == "connector" and not self._unseen(name, books, e):
                     moved[e.key] = moved.get(e.key, ZERO) + _effect(e.after) - _effect(e.before)
-            rows = self.world.database.ask("SELECT key, state, delta_micros FROM intent WHERE connection = ?", name)
-            for key, state, micros in rows:
+            columns = "key, state, delta_micros, op, native_id"
+            voided = {e.id for e in books.log if e.by == "person" and e.op == "void"}
+            for key, state, micros, op, native in self.world.database.ask(
+                f"SELECT {columns} FROM intent WHERE connection = ?", name
+            ):
+                if op == "void" and key not in moved and native in voided:
+                    continue  # a void that somebody else made shows what it was to show
                 says = Decimal(micros) / 1_000_000
                 if (key in moved or state == "done") and moved.get(key, ZERO) != says:
                     self.say(
@@ -197,6 +236,8 @@ class Truth:
         sides = {which: _named(books) for which, books in (("left", self.world.l), ("right", self.world.r))}
         for which, other in (("left", "right"), ("right", "left")):
             for name, ids in sides[which].items():
+                if name[2] == PostingState.VOIDED and not _whatever(sides[other], name):
+                    continue  # voided before it was carried over
                 mates = sides[other].get(name, [])
                 if len(mates) != len(ids) and not spoken.intersection([*ids, *mates]):
                     self.say("lost", f"{name}: {len(ids)} at {which}, {len(mates)} at {other}, and nothing is listed")
@@ -210,9 +251,21 @@ class Truth:
                 other = right.get(_name(one))
                 if other is None or spoken.intersection((one.ref.id, other.ref.id)):
                     continue
+                if {getattr(r, "state", None) for r in (one, other)} == {PostingState.VOIDED}:
+                    continue  # a text is not carried into a document that is to be voided
                 here, there = getattr(one, name) or "", getattr(other, name) or ""
                 if not (here == there or (there and here.startswith(there) and len(there) > LONG)):
                     self.say("silent", f"{name} of {_name(one)} is {here!r} and {there!r}, and nothing is listed")
+
+    def _applied(self, listed: list[Any]) -> None:
+        """What of a payment or credit settles which invoice is the same in both books, or listed."""
+        spoken = self._spoken(listed)
+        for entity in (Entity.PAYMENT, Entity.CREDIT_MEMO):
+            here, there = (_settling(books, entity) for books in (self.world.l, self.world.r))
+            for name in here.keys() & there.keys():
+                (ids, applied), (mates, also) = here[name], there[name]
+                if applied != also and not spoken & (ids | mates):
+                    self.say("silent", f"{name} settles {applied} at home and {also} there, and nothing is listed")
 
     def _edits(self, listed: list[Any]) -> None:
         """I3: what a person entered stands, or a difference of that record is open.
@@ -223,17 +276,33 @@ class Truth:
         spoken = self._spoken(listed)
         for (side, entity, id, field), value in last.items():
             books = self.world.l if side == "left" else self.world.r
-            if getattr(books.get(entity, id), field) == value or id in spoken:
+            now = {r.ref.id: r for r in books.all(entity)}.get(id)
+            if (
+                id in spoken
+                or (now is not None and _held(now, field) == _plain(value))
+                or self._ended(books, entity, id)
+            ):
                 continue
-            steps = [(e, getattr(e.before, field), getattr(e.after, field)) for e in books.log if _of(e, entity, id)]
+            of_it = [e for e in books.log if (e.entity, e.id) == (entity, id) and None not in (e.before, e.after)]
+            steps = [(e, _held(e.before, field), _held(e.after, field)) for e in of_it]
+            value = _plain(value)
             typed = max((e.seq for e, _, after in steps if after == value), default=0)
             over = [e for e, before, after in steps if e.seq > typed and before == value != after]
             if self._loaded_over(books, entity, id, field, value, over):
                 self.met[LOADED_OVER] += 1
+            elif len(over) == 1 and any(self._unseen(side, books, e) and e.key == over[0].key for e in of_it):
+                self.met[SET_BACK] += 1
             elif self._over_typed(books, entity, id, field, value, over):
                 self.met[OVER_TYPED] += 1
             else:
                 self.say("lost update", f"{side} {id}: {field} was set to {value!r} by hand")
+
+    @staticmethod
+    def _ended(books: Any, entity: Entity, id: str) -> bool:
+        """Whether a person deleted or voided it themselves: what they had typed before went with it."""
+        return any(
+            e.op in ("void", "delete") and e.by == "person" and (e.entity, e.id) == (entity, id) for e in books.log
+        )
 
     def _over_typed(self, books: Any, entity: Entity, id: str, field: str, value: Any, over: list[Any]) -> bool:
         """Whether one write that was to change this field came over what was typed, which no run was ever shown.
@@ -244,7 +313,7 @@ class Truth:
             return False
         if [(e.by, e.op) for e in over] != [("connector", "update")]:
             return False
-        if any(getattr(record, field, None) == value for record in self.shown.get(("right", entity, id), ())):
+        if any(getattr(record, field, None) == value for _, record in self.shown.get(("right", entity, id), ())):
             return False
         rows = self.world.database.ask("SELECT operation FROM intent WHERE key = ?", over[0].key)
         return any(field in {f["name"] for f in json.loads(text)["fields"]} for (text,) in rows)
@@ -271,12 +340,51 @@ class Truth:
             self.say("frame", f"{self.world.coloured} records had a colour, {self.world.colours()} have")
 
 
-def _of(entry: Any, entity: Entity, id: str) -> bool:
-    return (entry.entity, entry.id) == (entity, id) and None not in (entry.before, entry.after)
+def _of(entry: Any, other: Any) -> bool:
+    return (entry.entity, entry.id) == (other.entity, other.id)
+
+
+def _took_back(entry: Any, write: Any) -> bool:
+    """Whether an entry of a person took back what a write did: deleted what it made, set a field to what it was."""
+    if write.op == "create":
+        return bool(entry.op == "delete")
+    if None in (entry.before, entry.after):
+        return False
+    names = [n for n in ("memo", "phone", "applications") if hasattr(write.after, n)]
+    moved = [n for n in names if _held(write.before, n) != _held(write.after, n)]
+    return bool(moved) and all(_held(entry.after, n) == _held(write.before, n) for n in moved)
+
+
+def _held(record: Any, field: str) -> Any:
+    return _plain(getattr(record, field))
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is compared: of applications, how much of which invoice."""
+    if not isinstance(value, tuple):
+        return value
+    return sorted((a.invoice, a.amount) for a in value if a.reversed_on is None)
+
+
+def _whatever(names: dict[tuple[str, str, str], list[str]], name: tuple[str, str, str]) -> bool:
+    """Whether there is a record of this kind and name, in whatever state."""
+    return any(other[:2] == name[:2] for other in names)
 
 
 def _stands(record: Any) -> bool:
     return getattr(record, "state", None) is PostingState.POSTED
+
+
+def _settling(books: Any, entity: Entity) -> dict[str, tuple[set[str], list[tuple[str, Decimal]]]]:
+    """By the names of payments or credits: their ids, and what they settle of which invoice."""
+    bills = {r.ref.id: _name(r) for r in books.all(Entity.INVOICE)}
+    out: dict[str, tuple[set[str], list[tuple[str, Decimal]]]] = {}
+    for one in books.all(entity):
+        ids, applied = out.setdefault(_name(one), (set(), []))
+        ids.add(one.ref.id)
+        applied += [(bills.get(a.invoice, "?"), a.amount) for a in one.applications if a.reversed_on is None]
+        applied.sort()
+    return out
 
 
 def _effect(record: Any) -> Decimal:
