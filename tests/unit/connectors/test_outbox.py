@@ -250,6 +250,25 @@ def test_a_run_that_sleeps_at_any_step_hands_over_once_or_not_at_all(tmp_path: P
 
 
 @pytest.mark.parametrize("step", range(1, 7))
+def test_two_runs_that_hand_over_in_one_second_mix_no_file_with_the_list_of_the_other(
+    tmp_path: Path, step: int
+) -> None:
+    def hand_over(key: str, files: Disk | None = None) -> None:
+        data = f"our_reference,total\r\nTO-{key},7.50\r\n".encode()
+        with contextlib.suppress(RetriableError):
+            outbox(tmp_path, files).emit("invoices", data, items(key), about={"entity": "invoice"}, rows=1)
+
+    hand_over("A", Sleepy(step, lambda: hand_over("B")))
+    box = outbox(tmp_path)
+    box.recover()
+    handed = {m["items"][0]["key"]: (tmp_path / m["file"]).read_text() for m in box.manifests()}
+    assert handed
+    assert all(f"TO-{key}," in text for key, text in handed.items())
+    assert len(list(tmp_path.glob("*.import.csv"))) == len(list(tmp_path.glob("*.manifest.json"))) == len(handed)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", range(1, 7))
 @pytest.mark.parametrize("dies", range(1, 5))
 def test_a_run_that_dies_over_the_drafts_of_one_that_sleeps_leaves_no_half_a_memory(
     tmp_path: Path, step: int, dies: int

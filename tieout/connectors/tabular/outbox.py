@@ -231,10 +231,11 @@ class Outbox:
         """From a complete draft to its place; every step may already have been done by a run that died."""
         memory = self._memory / f"{manifest['sequence']:06}.manifest.json"
         if memory.exists():
-            if _readable(memory)["file"] != manifest["file"]:
+            if not _same(_readable(memory), manifest):
                 raise FileExistsError(errno.EEXIST, "another run took its number meanwhile", str(memory))
         else:
-            if not (self._tmp / manifest["file"]).exists():
+            # Two runs may write drafts of one name in the same second.
+            if not _holds(self._tmp / manifest["file"], manifest["sha256"]):
                 raise FileNotFoundError(errno.ENOENT, "another run took its draft away meanwhile", manifest["file"])
             # A name of its own for each writer: one that sleeps here must not wake to what another one is writing.
             beside = self._tmp / f"{manifest['sequence']:06}.{secrets.token_hex(4)}.manifest.json.memory"
@@ -260,17 +261,24 @@ def _complete(draft: Path, folder: Path) -> dict[str, Any] | None:
     """The manifest, if it is whole and so is its file, in `tmp/` or already in its place."""
     try:
         manifest = _checked(json.loads(draft.read_text("utf-8")))
-        name, digest = manifest["file"], manifest["sha256"]
+        data = draft.parent / manifest["file"]
+        digest = manifest["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     memory = folder / "emitted" / f"{manifest['sequence']:06}.manifest.json"
     if memory.exists():
         # Under a number that another file has by now, this one was not handed over.
-        return manifest if _readable(memory)["file"] == name else None
-    data = draft.parent / name
-    if data.is_file() and hashlib.sha256(data.read_bytes()).hexdigest() == digest:
-        return manifest
-    return None
+        return manifest if _same(_readable(memory), manifest) else None
+    return manifest if _holds(data, digest) else None
+
+
+def _same(kept: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
+    """Whether they are of one hand-over: not only of one file name, which another run may give in the same second."""
+    return all(kept.get(part) == manifest[part] for part in ("file", "sha256", "items"))
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _checked(manifest: Any) -> dict[str, Any]:
