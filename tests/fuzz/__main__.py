@@ -9,25 +9,32 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import tieout.sandbox.quickbooks
+import tieout.sandbox.sage_x3  # noqa: F401
 from tests.fuzz import one
 from tests.fuzz.frame import Target
 
 if one.atheris is not None and "--no-coverage" not in sys.argv and "--replay" not in sys.argv:
-    quiet = contextlib.redirect_stderr(io.StringIO())  # it names each module
-    with quiet, one.atheris.instrument_imports(["tieout"], ["tieout.sandbox"], enable_loader_override=False):
+    with contextlib.redirect_stderr(io.StringIO()):  # it names each module
+        # For good, as some modules are loaded where they are first needed. The stand-ins are loaded before: they make
+        # seeds, and are no parsers.
+        contextlib.ExitStack().enter_context(one.atheris.instrument_imports(["tieout"], enable_loader_override=False))
         from tests.fuzz.all import every
 else:
     from tests.fuzz.all import every
 
 KEPT = Path(".fuzz")
 GRACE = 180.0  # seconds in which a process has made its seeds, and ended after its time
+BUSY = 10  # times as long as on a machine that does nothing else
+SHRINKING = 20.0  # seconds of processor time, of each defect
 
 
 def folder(name: str) -> Path:
@@ -38,34 +45,58 @@ def run(target: Target, seconds: float, seed: int, *, coverage: bool) -> dict[st
     """Fuzz one parser; its counts. A process that dies, or does not end, is a defect as well."""
     place = folder(target.name)
     place.mkdir(parents=True, exist_ok=True)
-    for old in (*place.glob("*.input"), *place.glob("*.txt"), *place.glob("counts.json"), *place.glob("current")):
+    known = [path.read_bytes() for path in sorted(place.glob("*.input"))]
+    for old in (*place.glob("*.input"), *place.glob("*.txt"), *place.glob("died-*"), *place.glob("counts.json")):
         old.unlink()
-    _ = target.seeds  # made here, once for all that have the same
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        with (place / "log").open("wb") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        failed = 1
-        try:
-            one.fuzz(target, place, seconds, seed, coverage=coverage)
-            failed = 0
-        except BaseException:
-            traceback.print_exc()
-        os._exit(failed)
-    ended = _wait(child, seconds + GRACE)
+    (place / "current").unlink(missing_ok=True)
+    with contextlib.suppress(Exception):  # told by the process that needs them
+        _ = target.seeds  # made here, once for all that have the same
+    log = place / "log"
+    ended = _apart(lambda: one.fuzz(target, place, known, seconds, seed, coverage=coverage), log, seconds + GRACE)
     counts: dict[str, object] = {}
     if (place / "counts.json").exists():
         counts = json.loads((place / "counts.json").read_text())
     defects = list(map(str, counts.get("defects", [])))
     if ended:
-        said = f"the process ended with {ended}; see {place / 'log'}"
+        said = f"the process ended with {ended}; see {log}"
         (place / "died.txt").write_text(said + "\n")
         if (place / "current").exists():
             (place / "died.input").write_bytes((place / "current").read_bytes())
         defects.append(said)
-    return counts | {"defects": defects}
+    if defects:
+        _apart(lambda: one.shrink(target, place, SHRINKING), place / "shrinking", SHRINKING * len(defects) * 10)
+    return counts | {"defects": defects, "reached": reached(log.read_text("utf-8", "replace"))}
+
+
+def _apart(work: Callable[[], object], log: Path, seconds: float) -> int:
+    """Do something in a process of its own for so many seconds at the most; how that ended, 0 if well."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        with log.open("wb") as out:
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+        failed = 1
+        used = int(seconds)  # of processor time: on a busy machine all takes longer, and nothing is wrong
+        resource.setrlimit(resource.RLIMIT_CPU, (used, used + 5))
+        try:
+            work()
+            failed = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(failed)
+    return _wait(child, BUSY * seconds)
+
+
+def reached(log: str) -> str:
+    """What the log of a fuzzer says of the edges of our code that its inputs take; "" without coverage."""
+    found = re.findall(
+        r"^#[0-9]+\s+(?:INITED|NEW|REDUCE|RELOAD|pulse|DONE)\s+cov: ([0-9]+) .*?corp: ([0-9]+)", log, re.MULTILINE
+    )
+    if not found:
+        return ""
+    (first, _), (last, kept) = found[0], found[-1]
+    return f", {int(last):,} edges (+{int(last) - int(first):,}), {int(kept):,} kept"
 
 
 def _wait(child: int, seconds: float) -> int:
@@ -82,7 +113,9 @@ def _wait(child: int, seconds: float) -> int:
 
 def told(name: str, counts: dict[str, object]) -> str:
     numbers = [int(str(counts.get(key, 0))) for key in ("accepted", "refused", "broken")]
-    lines = [f"{name}: {sum(numbers):,} inputs, {numbers[0]:,} accepted, {numbers[1]:,} refused, {numbers[2]:,} broken"]
+    lines = [
+        f"{name}: {sum(numbers):,} inputs, {numbers[0]:,} accepted, {numbers[1]:,} refused, {numbers[2]:,} broken{counts.get('reached', '')}"
+    ]
     for told_of in sorted(folder(name).glob("*.txt")):
         first = told_of.read_text("utf-8").splitlines()
         lines += [f"  ## {' | '.join(first[:2])[:300]}"]

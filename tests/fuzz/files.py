@@ -234,6 +234,7 @@ WORKBOOK = Form(
     ),
     XML.nests,
     zipped=True,
+    tree=XML.tree,
 )  # fmt: skip
 
 

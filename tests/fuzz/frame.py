@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from tieout.errors import TieoutError
 
 ACCEPTED, REFUSED = "accepted", "refused"
 SECONDS = 5.0  # of processor time that one input may take: a hundred times what the slowest honest one does
+MEGABYTES = 512  # that one input may take beyond the most that was ever taken before it
 LONGEST = 20_000  # characters of what an error says beside what it repeats of its input
 
 
@@ -50,10 +52,14 @@ class Target:
         """An input made of this one. choose: the source of every choice"""
         return Mutator(choose, self.form, self.seeds, self.most).made(data)
 
+    def mixed(self, choose: Random, data: bytes, other: bytes) -> bytes:
+        """An input made of two."""
+        return Mutator(choose, self.form, self.seeds, self.most).mixed(data, other)
+
     def judge(self, data: bytes) -> str:
         """`ACCEPTED` or `REFUSED`. Raises whatever shows that the law is broken."""
         data = data[: self.most]
-        started = time.process_time()
+        started, most = time.process_time(), _used()
         try:
             self.law(data)
             said = ACCEPTED
@@ -62,7 +68,9 @@ class Target:
             said = REFUSED
         took = time.process_time() - started
         if took > SECONDS:
-            raise Broken(f"{len(data):,} bytes took {took:.1f} s")
+            raise Broken(f"too long: {len(data):,} bytes took {took:.1f} s")
+        if (used := _used() - most) > MEGABYTES:
+            raise Broken(f"too large: {len(data):,} bytes took {used:,} MB")
         return said
 
     def _said(self, error: BaseException, size: int) -> None:
@@ -71,6 +79,11 @@ class Target:
             raise Broken(f"an error of {len(text):,} characters: {text[:80]!r}") from error
         if self.where not in text:
             raise Broken(f"an error that does not name {self.where}: {text[:200]!r}") from error
+
+
+def _used() -> int:
+    """Megabytes that this process took at the most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def signature(error: BaseException) -> str:

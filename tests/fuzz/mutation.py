@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from tests.fuzz.trees import documents, elements
+
 MOST = 1 << 16  # bytes of an input
 _NUMBERS = (
     b"0", b"-0", b"-1", b"00", b"1e400", b"1E-400", b"-1e9999999999999999999", b"2147483648", b"9223372036854775808",
@@ -37,6 +39,7 @@ class Form:
 
     nests: what opens one thing within another · zipped: an archive whose members have the form
     fixed: its parts are found by their place, so that nearly every change keeps the length
+    tree: changes one that is well formed into another
     """
 
     piece: re.Pattern[bytes]
@@ -44,6 +47,12 @@ class Form:
     nests: tuple[tuple[bytes, bytes], ...] = ()
     zipped: bool = False
     fixed: bool = False
+    tree: Callable[[Random, bytes, Sequence[bytes]], bytes] | None = None
+
+    @property
+    def words(self) -> tuple[bytes, ...]:
+        """What may stand in the place of any piece."""
+        return (*_NUMBERS, *_DATES, *_TEXTS, *self.tokens)
 
 
 TEXT = Form(re.compile(rb"[^\s,;|=]+|\s+"))
@@ -51,6 +60,7 @@ JSON = Form(
     re.compile(rb'"(?:\\.|[^"\\])*"|[-+.0-9eE]+|\w+|[{}\[\]:,]'),
     (b"{}", b"[]", b'""', b"null", b"true", b"false", b"[null]", b'{"a":1}', b",", b":", b'"Fault"', b'"code"'),
     ((b"[", b"]"), (b'{"a":', b"}")),
+    tree=documents,
 )
 XML = Form(
     re.compile(rb"<[^>]*>|[^<]+|<"),
@@ -60,6 +70,7 @@ XML = Form(
         b"<?xml version='1.0' encoding='UTF-16'?>", b"<!DOCTYPE x SYSTEM 'http://127.0.0.1:1/x'>",
     ),
     ((b"<a>", b"</a>"),),
+    tree=elements,
 )  # fmt: skip
 CSV = Form(
     re.compile(rb'"(?:[^"]|"")*"|[^,;|\t\r\n]+|[\r\n]+|[,;|\t]'),
@@ -87,6 +98,16 @@ class Mutator:
             data = self._once(data)[: self._most]
         return data
 
+    def mixed(self, data: bytes, other: bytes) -> bytes:
+        """The input with a part of another one in it; of an archive, with one of its members."""
+        members, theirs = (unzipped(data), unzipped(other)) if self._form.zipped else ([], [])
+        if members and theirs:
+            name, body = self._r.choice(theirs)
+            return zipped([(n, body if n == name else b) for n, b in members])[: self._most]
+        start, end = sorted((self._r.randint(0, len(other)), self._r.randint(0, len(other))))
+        at, to = sorted((self._r.randint(0, len(data)), self._r.randint(0, len(data))))
+        return (data[:at] + other[start:end] + data[to:])[: self._most]
+
     def _once(self, data: bytes) -> bytes:
         if self._form.zipped and self._r.random() < 0.85 and (members := unzipped(data)):
             return self._archive(members)
@@ -95,6 +116,8 @@ class Mutator:
         return self._plain(data)
 
     def _plain(self, data: bytes) -> bytes:
+        if self._form.tree is not None and self._r.random() < 0.75:
+            return self._form.tree(self._r, data, self._form.words)
         edits: tuple[Callable[[bytes], bytes], ...] = (
             self._flip, self._cut, self._double, self._insert, self._splice, self._piece, self._piece, self._value,
             self._value, self._value, self._value, self._swap, self._nest, self._end,

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -21,7 +22,7 @@ import sqlalchemy as sa
 from tests.fuzz.answers import Line, reply
 from tests.fuzz.files import FOLDER, put
 from tests.fuzz.frame import Broken, Target
-from tests.fuzz.mutation import BINARY, CSV, JSON, TEXT, TOML, XML, Form, unzipped
+from tests.fuzz.mutation import BINARY, CSV, JSON, TEXT, TOML, XML, unzipped
 from tests.unit.evidence.past import KEYS, SIGNER, kept_past, opened
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.failures import explain
@@ -413,7 +414,7 @@ def _parameters() -> list[Target]:
 
 def targets() -> list[Target]:
     """Every parser of what is tieout's own, and of what is typed."""
-    zipped = Form(JSON.piece, JSON.tokens, JSON.nests, zipped=True)
+    zipped = replace(JSON, zipped=True)
     return [
         Target("tieout.toml", _settings, _read_settings, TOML, where="tieout.toml", weight=8),
         Target("profile", _profiles, lambda d: load_profile(put(d, "own.toml")), TOML, where="own", weight=6),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from lxml import etree
 
 from tests.deep import DEEP
 from tests.fuzz.all import every
-from tests.fuzz.frame import ACCEPTED, REFUSED, Target
+from tests.fuzz.frame import ACCEPTED, REFUSED, Broken, Target
+from tests.fuzz.mutation import JSON, XML, unzipped, zipped
+from tests.fuzz.one import broken, shrunk
+from tests.fuzz.trees import documents, elements
 
 LATER = (
     frozenset() if DEEP else frozenset({"anchors", "evidence pack", "state under proof"})
@@ -32,7 +38,7 @@ def _quiet():
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_parser_keeps_its_law(name: str) -> None:
     target: Target = TARGETS[name]
-    for seed in target.seeds:
+    for seed in dict.fromkeys(target.seeds):
         FOUND[name, target.judge(seed)] += 1
 
     @settings(
@@ -55,3 +61,32 @@ def test_every_parser_accepts_and_refuses() -> None:
         if target.refuses and not FOUND[name, REFUSED]:
             junk = (b'\0\xff<{["', b"")
             assert REFUSED in {target.judge(data) for data in junk}, f"{name} refuses nothing"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_breaks_a_law_is_made_small_and_still_breaks_it(packed: bool) -> None:
+    def law(data: bytes) -> None:
+        if b"<!" in (dict(unzipped(data)).get("a", b"") if packed else data):
+            raise Broken("a declaration")
+        if not data:
+            raise ValueError("another defect")
+
+    form = replace(XML, zipped=packed)
+    target = Target("toy", list, law, form)
+    body = b"<x>" * 50 + b"<!DOCTYPE x>" + b"</x>" * 50
+    small = shrunk(target, zipped([("a", body), ("b", b"1")]) if packed else body, seconds=5)
+    assert (dict(unzipped(small))["a"] if packed else small) == b"<!"
+    assert broken(target, small) == "Broken: a declaration"
+
+
+def test_what_is_well_formed_stays_so() -> None:
+    """Whatever is changed in a document, or in an element of one; each kind of change happens."""
+    choose, seen = Random(1), set()
+    body = b'{"a": [1.10, {"b": null}], "c": "x"}'
+    for _ in range(300):
+        head, _, changed = documents(choose, b"200\n" + body, JSON.words).partition(b"\n")
+        assert head == b"200"
+        json.loads(changed)
+        seen.add(changed)
+        etree.fromstring(elements(choose, b'<r><f n="1">x</f><g>y</g></r>', XML.words))
+    assert len(seen) > 100
