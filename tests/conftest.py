@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -115,7 +116,7 @@ def _log_as_before() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _secrets_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test signs in with ("used", say) is no secret of the tests after it."""
-    monkeypatch.setattr(redact, "SECRETS", redact.Secrets(redact.SECRETS))
+    monkeypatch.setattr(redact, "SECRETS", deepcopy(redact.SECRETS))
 
 
 @pytest.fixture(autouse=True)
