@@ -56,7 +56,7 @@ class Office(World):
 
     def __init__(self, right: str, **kw: Any) -> None:
         super().__init__(right=right, **kw)
-        self.strategy, self.file = right, right == "file"
+        self.target, self.file = right, right == "file"
         self.cents = 10_000
         self.reached: Counter[str] = Counter()
         self.lost = False  # the state, at some time
