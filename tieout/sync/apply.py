@@ -7,6 +7,7 @@ still land. Nothing is sent twice on a guess, and nothing is linked before it wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -400,7 +401,7 @@ def duplicate(work: Work, intent: dict[str, Any], target: Target, error: Duplica
             found.append(target.connector.get(Entity(intent["entity"]), error.existing_id))
         except (NotFoundError, RetriableError):
             found = list(found)
-    ours = [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
+    ours = marked(intent, found)
     if ours:
         work.end(intent, "applied", "adopted", error.message, code=error.code, native_id=ours[0].id)
         confirm(work, intent | {"native_id": ours[0].id, "state": "applied"}, target)
@@ -414,6 +415,11 @@ def candidates(intent: dict[str, Any], target: Target) -> list[Observation]:
     entity = Entity(intent["entity"])
     record = from_json(entity, loads(intent["request"]))
     return list(target.connector.search(entity, marker=intent["marker"], like=record))
+
+
+def marked(intent: dict[str, Any], found: Iterable[Observation]) -> list[Observation]:
+    """Those of the records found that carry the mark of this write."""
+    return [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
 
 
 def regrouped(wanted: Payment, before: Payment) -> Payment:

@@ -16,7 +16,7 @@ from tieout.errors import NotFoundError, RetriableError
 from tieout.model import Entity, Existence, PostingState, from_json
 from tieout.sync import schema
 from tieout.sync.agreement import doubt, sent_of
-from tieout.sync.apply import candidates, send
+from tieout.sync.apply import candidates, marked, send
 from tieout.sync.confirm import confirm, finish
 from tieout.sync.facts import canonical
 from tieout.sync.operations import OpKind
@@ -137,12 +137,10 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
         return
     if too_early(work, intent, target):
         return
-    try:
-        found = candidates(intent, target)
-    except RetriableError as error:
-        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+    found = searched(work, intent, target)
+    if found is None:
         return
-    ours = [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
+    ours = marked(intent, found)
     if ours:
         ours.sort(key=lambda o: (len(o.id), o.id))
         work.end(intent, "applied", "adopted", "found by its marker", native_id=ours[0].id)
@@ -166,6 +164,15 @@ def settle_create(work: Work, intent: dict[str, Any], target: Target) -> None:
         again(work, intent | {"empty_searches": intent["empty_searches"] + 1}, target)
 
 
+def searched(work: Work, intent: dict[str, Any], target: Target) -> list[Observation] | None:
+    """What may be the record of a create, as the target finds it; None if it could not be asked, which is said."""
+    try:
+        return candidates(intent, target)
+    except RetriableError as error:
+        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+        return None
+
+
 def by_hand(intent: dict[str, Any], target: Target, native: str) -> bool:
     """Whether a document that is there for a create lacks our mark: somebody entered it. Customers may have none."""
     entity = Entity(intent["entity"])
@@ -178,12 +185,10 @@ def settle_beside(work: Work, intent: dict[str, Any], target: Target, native: st
     """Settle a create whose document somebody entered by hand: it is not sent again, and not said to have arrived."""
     if too_early(work, intent, target):
         return
-    try:
-        found = candidates(intent, target)
-    except RetriableError as error:
-        work.blame(intent, "unknown", "UNCERTAIN_WRITE", f"outcome_unknown: could not be read back: {error}")
+    found = searched(work, intent, target)
+    if found is None:
         return
-    ours = [o for o in found if getattr(o.record, "marker", None) == intent["marker"]]
+    ours = marked(intent, found)
     if stands := [o.id for o in ours if getattr(o.record, "state", None) is not PostingState.VOIDED]:
         copies = ", ".join(stands)
         work.stuck(
