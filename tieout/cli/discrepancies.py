@@ -143,10 +143,12 @@ def list_(
 
 def _ended(d: Mapping[str, Any]) -> str:
     """That a difference was accepted until a day that is over; nobody has decided it anew."""
-    until = d["accepted_until"]
-    if not until or d["state"] not in ("open", "accepted") or datetime.fromisoformat(until) >= clock():
+    from tieout.sync.differences import lapsed
+    from tieout.sync.store import stamp
+
+    if d["state"] not in ("open", "accepted") or not lapsed(d, stamp(clock())):
         return ""
-    said = f"accepted until {when(until)}, which is over; "
+    said = f"accepted until {when(d['accepted_until'])}, which is over; "
     return said if d["state"] == "open" else f"{said}the next run opens it again; "
 
 

@@ -146,8 +146,10 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
 
 def _in_force(d: Mapping[str, Any], *, now: datetime) -> Mapping[str, Any]:
     """A difference as it counts now: one whose acceptance is over is open, also before the next run."""
-    over = d["state"] == "accepted" and d["accepted_until"] and datetime.fromisoformat(d["accepted_until"]) < now
-    return {**d, "state": "open"} if over else d
+    from tieout.sync.differences import lapsed
+    from tieout.sync.store import stamp
+
+    return {**d, "state": "open"} if d["state"] == "accepted" and lapsed(d, stamp(now)) else d
 
 
 def _closed_through(asked: Asked, name: str) -> date | None:

@@ -362,7 +362,7 @@ def record(
         opened += event in (OPENED, REOPENED)
         still += state != "accepted"
         row = _row(d, pair, run, tx.at, before=before, state=state, values=values)
-        if state == "open" and row["accepted_until"] and row["accepted_until"] < tx.at:
+        if state == "open" and lapsed(row, tx.at):
             d = replace(d, secondary=(*d.secondary, "EXPIRED_ACKNOWLEDGEMENT"))
         stands_since = tx.at if why == THERE_AGAIN else returned.get(d.id, row["first_seen_at"])
         if d.delta and state != "accepted" and stands_since < aged_before:
@@ -411,7 +411,7 @@ def _next_state(before: Mapping[str, Any] | None, values: str, now: str) -> tupl
         return "open", REOPENED, THERE_AGAIN
     if before["state"] == "accepted" and before["accepted_hash"] != values:
         return "open", REOPENED, "a value changed since it was accepted"
-    if before["state"] == "accepted" and _lapsed(before, now):
+    if before["state"] == "accepted" and lapsed(before, now):
         return "open", REOPENED, f"accepted until {before['accepted_until'][:16].replace('T', ' ')} UTC, which is over"
     return before["state"], CHANGED if before["values_hash"] != values else "", ""
 
@@ -447,7 +447,8 @@ def _about(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"number": number} | {name: body[name] for name in ("kind", "left", "right", "field")}
 
 
-def _lapsed(row: Mapping[str, Any], now: str) -> bool:
+def lapsed(row: Mapping[str, Any], now: str) -> bool:
+    """Whether a difference was accepted until a moment that is over. now: as `stamp` writes it"""
     return row["accepted_until"] is not None and row["accepted_until"] < now
 
 
@@ -462,7 +463,7 @@ def _row(
     values: str,
 ) -> dict[str, Any]:
     kept = before or {}
-    lapsed = state == "open" and kept.get("state") in ("accepted", "open") and _lapsed(kept, at)
+    over = state == "open" and kept.get("state") in ("accepted", "open") and lapsed(kept, at)
     return {
         "id": d.id,
         "pair": pair,
@@ -477,7 +478,7 @@ def _row(
         "reason": kept.get("reason"),
         "accepted_hash": kept.get("accepted_hash") if state == "accepted" else None,
         # What lapsed keeps its day, until somebody decides it anew.
-        "accepted_until": kept.get("accepted_until") if state == "accepted" or lapsed else None,
+        "accepted_until": kept.get("accepted_until") if state == "accepted" or over else None,
         "first_seen_at": kept.get("first_seen_at", at),
         "last_seen_at": at,
         "first_run": kept.get("first_run", run),
