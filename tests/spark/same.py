@@ -63,6 +63,11 @@ def ledgers(n: int, seed: int):
             doc = adjustment(f"A{i}", who, r.choice(["write_off", "discount"]), amount, on, document=about)
         left.append(doc)
         right += damaged(doc, r)
+    # A number that has another kind there, and one that is used twice here.
+    left += [invoice("S1", "C1", "701.01", "2026-01-05", number="S1")]
+    right += [credit("S1", "C1", "702.02", "2026-01-06", number="S1")]
+    left += [invoice(f"T{n}", "C1", f"80{n}.03", f"2026-01-1{n}", number="T1") for n in (1, 2)]
+    right += [invoice("T1", "C1", "801.03", "2026-01-11", number="T1")]
     r.shuffle(right)
     return left, right
 
@@ -115,6 +120,9 @@ def test_spark_finds_what_duckdb_finds(session, tmp_path: Path, n, seed, more) -
     ours = compare.run(con, **asked).as_json()
     assert compare.run(there, **asked).as_json() == ours
     assert len(ours["by_code"]) >= 8, ours["by_code"]
+    told = " ".join(d["cause"] for d in ours["discrepancies"])
+    assert "which pairs with nothing either" in told
+    assert "which pairs with invoice T1" in told
     con.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from tieout.compare.codes import is_amount, of
@@ -66,6 +67,9 @@ def remedy(code: str, clue: Clue) -> str:
             "tell them apart by a column of their own; where rows are the lines of one document, the profile is to "
             'say so (`rows = "lines"`): then what differs is the amount of that document'
         )
+    if "taken" in clue:
+        look = "look whether that pair is right, and correct a number that was used twice"
+        return f"{look}; else {of(code).remedy}"
     if "same" in clue:
         look = "look whether what has its number there is this one, entered otherwise, and correct it"
         return f"{look}; else {of(code).remedy}"
@@ -79,6 +83,8 @@ def _seen(
     match code:
         case "MISSING_IN_A" | "MISSING_IN_B" | "PAYMENT_MISSING" if "same" in clue:
             return _namesake(clue, names[left is not None])
+        case "MISSING_IN_A" | "MISSING_IN_B" if "taken" in clue:
+            return _taken(clue["taken"], names if left is not None else names[::-1])
         case "TAX_AMOUNT" if "dropped" in clue:
             return f"{names[clue['dropped'] == 'right']} has no tax on it"
         case "TAX_AMOUNT":
@@ -152,6 +158,19 @@ def _namesake(clue: Clue, other: str) -> str:
     more = f" and {many - 1} more of that number" if many > 1 else ""
     what = f"{kind.replace('_', ' ')} {number} over {_money(total, currency)} {currency}"
     return f"{other} has {what.strip()}{more}, for the same customer, which pairs with nothing either"
+
+
+def _taken(said: str, names: tuple[str, str]) -> str:
+    """Of a document whose number the other ledger has for the same customer, on one that pairs with another."""
+    parts = said.split("\x1e")
+    there, here = _document(parts[:5]), _document(parts[5:])
+    return f"{names[1]} has {there}, for the same customer, which pairs with {here} of {names[0]}"
+
+
+def _document(said: Sequence[str]) -> str:
+    kind, number, total, currency, issued = said
+    of = f" of {issued}" if issued else ""
+    return f"{kind.replace('_', ' ')} {number}{of} over {_money(total, currency)} {currency}".strip()
 
 
 def _twin(clue: Clue) -> str:

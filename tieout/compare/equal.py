@@ -98,6 +98,13 @@ SELECT DISTINCT e.left_rid, e.right_rid FROM (
    AND t.subkind IS NOT DISTINCT FROM f.subkind AND abs(datediff('day', t.issued, f.issued)) <= {near}) AS n
 JOIN cmp_equal AS e ON e.{side}_rid = n.rid AND e.same
 """
+# Pairs of which one row has the number of one that is left: of that, it is said what its number pairs with.
+_NAMESAKES = """
+INSERT INTO cmp_twin
+SELECT e.left_rid, e.right_rid FROM cmp_equal AS e WHERE e.same AND e.{side}_rid IN (
+  SELECT rid FROM cmp_rows_{side} WHERE number IN (
+    SELECT number FROM cmp_rows_{side} WHERE rid IN (SELECT rid FROM cmp_rest_{side}) AND number IS NOT NULL))
+"""
 
 
 def take_off(
@@ -151,7 +158,7 @@ def take_off(
             con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin (left_rid BIGINT, right_rid BIGINT)")
             # Where no other row of a side has the number that documents are known by, nothing taken off has a twin.
             twins = column == "id" or (column == "number" and not key) or any(quiet)
-            return pairs - (_twins(con, parties) if twins else 0)
+            return pairs - (_twins(con, parties, numbers=any(quiet) and not key) if twins else 0)
     return 0
 
 
@@ -217,13 +224,18 @@ def _join(
     return int(pairs if (left, right) == rows else con.execute(_COUNTS).fetchall()[0][3])
 
 
-def _twins(con: Connection, parties: Parties) -> int:
-    """Leave among the rows that are left what these could be twins of; how many pairs that are."""
+def _twins(con: Connection, parties: Parties, *, numbers: bool) -> int:
+    """Leave among the rows that are left what these could be twins of; how many pairs that are.
+
+    numbers: and what has a number of theirs, which otherwise the join by numbers has left
+    """
     for side in SIDES:
         party = _PARTY.format(side=side, party=parties.id_of(side, "b")) if parties.comparable else ""
         asked = {"side": side, "who": parties.who("q"), "party": party}
         con.execute(_LEFT_OVER.format(**asked))
         con.execute(_TWINS.format(near=NEAR_DAYS, **asked))
+        if numbers:
+            con.execute(_NAMESAKES.format(side=side))
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_twin AS SELECT DISTINCT left_rid, right_rid FROM cmp_twin")
     for side in SIDES:
         con.execute(f"INSERT INTO cmp_rest_{side} SELECT {side}_rid FROM cmp_twin")

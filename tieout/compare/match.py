@@ -191,6 +191,7 @@ class Free:
     made when a rung asks for it, see `rows`
     barren: what no two of many have, see `_barren`; None where nobody has looked
     crowded: how many of each side were not looked at for groups, see `sums`; with a key, whatever it leaves over
+    keyed: a key is known, which alone says which document is which
     matched: pairs so far · settled: those of them that are off the free rows
     """
 
@@ -203,6 +204,7 @@ class Free:
     ambiguous: bool = False
     barren: frozenset[str] | None = None
     crowded: tuple[int, int] = (0, 0)
+    keyed: bool = False
     matched: int = 0
     settled: int = 0
 
@@ -274,7 +276,7 @@ def ladder(
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_group (gid BIGINT, code VARCHAR, clue VARCHAR)")
     told = [*(f"CAST({c} AS VARCHAR)" for c in _DETAIL), *([BASE_ID.format(id="id")] if same_ids else [])]
     detail = ", ".join(f"coalesce({t}, '')" for t in told)
-    free = Free(*rows, f"concat_ws('|', {detail})", detailed=rows[0] * rows[1] <= FEW_PAIRS)
+    free = Free(*rows, f"concat_ws('|', {detail})", detailed=rows[0] * rows[1] <= FEW_PAIRS, keyed=bool(key))
     if twins:
         _pairs(con, free, f"SELECT left_rid, right_rid, {STRONG[0].no}, $${STRONG[0].rule}$$, TRUE FROM cmp_twin")
     if key:

@@ -331,39 +331,59 @@ _TWIN_DAY = (
     f"CASE WHEN abs(datediff('day', t.issued, b.issued)) > {NEAR_DAYS} "
     "THEN concat_ws(chr(31), 'unsure=1', 'dated=' || CAST(t.issued AS VARCHAR)) END"
 )
-# What the other ledger holds unmatched under the same number of the same customer: of another kind or in another
-# currency, else it would be the counterpart. Only what the ladder left over is looked at.
-_NAMESAKES = """
-LEFT JOIN (SELECT number_key, who, count(*) AS many, min(concat_ws(chr(30), kind, replace(number, chr(30), ' '),
-                  CAST(total AS VARCHAR), coalesce(currency, ''))) AS said
-           FROM {other} WHERE number_key IS NOT NULL AND who IS NOT NULL GROUP BY number_key, who) AS n
+# What the other ledger holds under the same number of the same customer. Unmatched, it is of another kind or in another
+# currency, else it would be the counterpart; only what the ladder left over is looked at. Matched, it is of this kind.
+_SAID = """concat_ws(chr(30), {d}kind, replace({d}number, chr(30), ' '), CAST({d}total AS VARCHAR),
+                  coalesce({d}currency, ''))"""
+_NAMESAKES = f"""
+LEFT JOIN (SELECT number_key, who, count(*) AS many, min({_SAID.format(d="")}) AS said
+           FROM {{other}} WHERE number_key IS NOT NULL AND who IS NOT NULL GROUP BY number_key, who) AS n
   ON n.number_key = b.number_key AND n.who = b.who"""
 _NAMESAKE = (
     ", 'same=' || replace(n.said, chr(31), ' '), CASE WHEN n.many > 1 THEN 'same_many=' || CAST(n.many AS VARCHAR) END"
 )
-_ANY_NAMESAKE = """
-SELECT count(*) FROM (SELECT number_key, who FROM {left} INTERSECT SELECT number_key, who FROM {right}) AS b
-WHERE number_key IS NOT NULL AND who IS NOT NULL
+# Matched with one of another number, or with another one of this number: as it is written, so that `equal.take_off`
+# can leave such pairs. Payments are not asked: their references recur.
+_TAKEN = f"""
+LEFT JOIN (
+  SELECT rid, min(said) AS said FROM (
+    SELECT f.rid, concat_ws(chr(30), {_SAID.format(d="o.")}, coalesce(CAST(o.issued AS VARCHAR), ''),
+                            {_SAID.format(d="p.").replace("p.number", "coalesce(p.number, p.id)")},
+                            coalesce(CAST(p.issued AS VARCHAR), '')) AS said
+    FROM (SELECT * FROM {{mine}} WHERE kind IN ('invoice', 'credit_memo') AND number_key IS NOT NULL) AS f
+    JOIN cmp_{{there}} AS o ON o.number_key = f.number_key AND o.who = f.who AND o.kind = f.kind
+    JOIN cmp_match AS m ON m.{{there}}_rid = o.rid JOIN cmp_{{side}} AS p ON p.rid = m.{{side}}_rid
+    WHERE p.number = f.number OR p.number_key IS NULL OR p.number_key <> o.number_key) AS g
+  GROUP BY rid) AS k ON k.rid = b.rid"""
+_TAKEN_BY = ", CASE WHEN {unless} THEN 'taken=' || replace(k.said, chr(31), ' ') END"
+_WITH_NAMESAKES = """
+SELECT '{side}' FROM {mine} AS f WHERE EXISTS (
+  SELECT 1 FROM cmp_{other} AS o WHERE o.number_key = f.number_key AND o.who = f.who) HAVING count(*) > 0
 """
 _EXPLAINED = """
 LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id"""
 
 
-def _namesakes(con: Connection, free: Free) -> bool:
-    """Whether documents of either side that stand alone have a number and a customer in common."""
-    if not free.both() or (free.table == "cmp_{side}" and not free.few):
-        return False
-    asked = _ANY_NAMESAKE.format(**{side: free.name(side) for side in SIDES})
-    return bool(con.execute(asked).fetchall()[0][0])
+def _namesakes(con: Connection, free: Free) -> set[str]:
+    """The sides of which a document that stands alone has its number and its customer in the other ledger."""
+    if free.table == "cmp_{side}" and not free.few:
+        return set()
+    asked = [
+        _WITH_NAMESAKES.format(side=side, mine=free.name(side), other=_OTHER[side]) for side in SIDES if free.of(side)
+    ]
+    return {side for (side,) in con.execute(" UNION ALL ".join(asked)).fetchall()} if asked else set()
 
 
 def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: bool, namesakes: bool) -> None:
     """Findings of the documents of a side that stand alone, those among them that are booked twice.
 
-    explained, offset: whether `cmp_explained` and `cmp_offset` hold anything. What would join nothing is left out: to
-    plan a statement of many tables takes longer than to carry it out on few rows.
+    explained, offset: whether `cmp_explained` and `cmp_offset` hold anything · namesakes: see `_namesakes`
+    What would join nothing is left out: to plan a statement of many tables takes longer than to carry it out on few
+    rows.
     """
     gone = f" UNION ALL SELECT rid FROM cmp_dup WHERE side = '{side}'" if free.doubled else ""
+    other = _OTHER[side]
+    alone, taken = namesakes and free.of(other) > 0, namesakes and not free.keyed
     con.execute(
         _ALONE.format(
             side=side,
@@ -375,10 +395,12 @@ def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: b
             twin="d.twin" if free.doubled else _NOTHING,
             twin_name="coalesce(t.number, t.id)" if free.doubled else _NOTHING,
             twin_day=_TWIN_DAY if free.doubled else _NOTHING,
-            namesake=_NAMESAKE if namesakes else "",
+            namesake=(_NAMESAKE if alone else "")
+            + (_TAKEN_BY.format(unless="n.said IS NULL" if alone else "TRUE") if taken else ""),
             joined=(_TWINS if free.doubled else "").format(side=side)
             + (_EXPLAINED if explained else "").format(side=side)
-            + (_NAMESAKES if namesakes else "").format(other=free.name("right" if side == "left" else "left")),
+            + (_NAMESAKES if alone else "").format(other=free.name(other))
+            + (_TAKEN if taken else "").format(side=side, there=other, mine=free.name(side)),
             free=free.name(side) + gone,
             others=f" AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')" if offset else "",
         )
@@ -386,6 +408,7 @@ def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: b
 
 
 _NOTHING = "CAST(NULL AS VARCHAR)"
+_OTHER = {"left": "right", "right": "left"}
 
 
 def find(
@@ -418,7 +441,7 @@ def find(
     namesakes = _namesakes(con, free)
     for side in SIDES:
         if free.of(side) or free.doubled:
-            _alone(con, free, side, explained=explained, offset=offset, namesakes=namesakes)
+            _alone(con, free, side, explained=explained, offset=offset, namesakes=side in namesakes)
     if free.ambiguous:
         several.find(con)
 

@@ -377,6 +377,51 @@ def test_what_is_missing_names_what_has_its_number_in_the_other_ledger():
     assert {d.code: d.cause for d in other.discrepancies} == {c: CODES[c].cause for c in found}, "another customer's"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "more", "said"),
+    [
+        (
+            [invoice("L2", "1", "55", "2026-01-12", number="N-1")],
+            [invoice("R1", "a", "54", "2026-01-12", number="N-1")],
+            {},
+            "invoice N-1 of 2026-01-12 over 54.00 USD, for the same customer, which pairs with invoice N-1 of 2026-01-12 over 55.00 USD",
+        ),
+        (
+            [invoice("L2", "1", "55", "2026-01-12", number="N-1")],
+            [invoice("R1", "a", "55", "2026-01-12", number="N-1"), payment("RP", "a", "9", "2026-01-13"), adjustment("RA", "a", "write_off", "1", "2026-01-14", document="R0")],
+            {},
+            "invoice N-1 of 2026-01-12 over 55.00 USD, for the same customer, which pairs with invoice N-1 of 2026-01-12 over 55.00 USD",
+        ),
+        (
+            [invoice("L2", "1", "55", "2026-01-12", number=None)],
+            [invoice("R1", "a", "55", "2026-02-12", number="N-1")],
+            {"left_links": {("invoice", "L2"): "k"}, "right_links": {("invoice", "R1"): "k"}},
+            "invoice N-1 of 2026-02-12 over 55.00 USD, for the same customer, which pairs with invoice L2 of 2026-01-12 over 55.00 USD",
+        ),
+    ],
+    ids=["another amount", "an equal pair", "linked"],
+)  # fmt: skip
+def test_what_is_missing_names_what_its_number_is_paired_with(left, right, more, said):
+    """A number was used twice, or what has it was linked to another document."""
+    result = compared([*BASE_L, inv("L", number="N-1"), *left], [*BASE_R, *right], **more)
+    missing = next(d for d in result.discrepancies if d.code == "MISSING_IN_B")
+    assert missing.cause.startswith(f"QuickBooks has {said} of SAP; never synced")
+    assert missing.remedy.startswith("look whether that pair is right")
+    again = compared(
+        [*BASE_R, *right],
+        [*BASE_L, inv("L", number="N-1"), *left],
+        **{"left" + k[5:] if k.startswith("right") else "right" + k[4:]: v for k, v in more.items()},
+    )
+    assert said in next(d.cause for d in again.discrepancies if d.code == "MISSING_IN_A"), "and so the other way round"
+
+
+def test_a_reference_that_recurs_names_no_payment():
+    result = compared(
+        [*BASE_L, pay("L"), payment("LP2", "1", "70", "2026-01-20", reference="chk 9")], [*BASE_R, pay("R")]
+    )
+    assert [(d.code, d.cause) for d in result.discrepancies] == [("PAYMENT_MISSING", CODES["PAYMENT_MISSING"].cause)]
+
+
 def test_one_number_on_two_customers_whose_names_say_otherwise():
     left = [customer("x", "Acme", "7"), customer("y", "Zed", "8")]
     right = [customer("p", "Zed", "7"), customer("q", "Acme", "9")]
