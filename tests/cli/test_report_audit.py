@@ -114,7 +114,7 @@ def test_the_bridge_of_a_pair_reads_both_systems_anew(kept: tuple[Office, str, s
     assert all(ends)
     assert {"erp", "quickbooks"} <= {word for key in found["provenance"]["read"] for word in key.split()}
     [due] = [r for r in rows(found, "others") if r["field"] == "due"]
-    assert (due["id"], due["state"], due["days"]) == (id, "accepted", 0)
+    assert (due["id"], due["state"], due["days_open"]) == (id, "accepted", 0)
     tied = report(it, "tie-out")
     assert {(r["books"], r["report"]) for r in rows(tied, "stated")} >= {("quickbooks", "AgedReceivables")}
 

@@ -186,7 +186,7 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
         *("delta", "currency", "cause", "remedy", "pair", "state", "owner", "first_seen_at", "last_seen_at"),
     }
     missing = next(d for d in found if d["delta"] == "40.00")
-    assert [missing[k] for k in ("left_label", "right_label", "customer", "amount", "amount_currency", "days")] == [
+    assert [missing[k] for k in ("left_label", "right_label", "customer", "amount", "amount_currency", "age_days")] == [
         None, "X-9", "Ada Ltd", "40.00", "USD", 0,
     ]  # fmt: skip
     [line] = [x for x in tieout("discrepancies", "list").stdout.splitlines() if missing["id"][:12] in x]

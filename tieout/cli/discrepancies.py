@@ -31,7 +31,7 @@ _COLUMNS = (
     *("id", "pair", "code", "secondary", "class", "severity", "state", "kind", "customer", "left_label"),
     *("right_label", "amount", "amount_currency", "field"),
     *("left_value", "right_value", "delta", "currency", "cause", "remedy", "owner", "reason", "first_seen_at"),
-    *("days", "last_seen_at", "closed_at", "accepted_until", "seen"),
+    *("age_days", "last_seen_at", "closed_at", "accepted_until", "seen"),
 )
 _SHORTEST = 6
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -64,8 +64,8 @@ def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple
 def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each difference with the customer and the amount of its document, "" where nobody knows them, and its age.
 
-    The amount is that of the left book, where the document is there; with its currency. `days` is how long ago it was
-    first seen, or how long it lasted.
+    The amount is that of the left book, where the document is there; with its currency. `age_days` is how long ago
+    it was first seen; of a closed one, how long after that it was closed.
     """
     from tieout.sync import names
     from tieout.sync.store import instant
@@ -80,9 +80,9 @@ def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]])
     now, out = clock(), []
     for d in found:
         about = names.of_either(known, sides(d))
-        days = ((instant(d["closed_at"]) if d["closed_at"] else now) - instant(d["first_seen_at"])).days
+        age = ((instant(d["closed_at"]) if d["closed_at"] else now) - instant(d["first_seen_at"])).days
         money = {"amount": about.amount, "amount_currency": about.currency}
-        out.append(d | {"customer": about.customer} | money | {"days": days})
+        out.append(d | {"customer": about.customer} | money | {"age_days": age})
     return out
 
 
@@ -127,13 +127,13 @@ def list_(
             _shown("amount", d),
             in_currency(d["delta"], d["currency"]),
             d["currency"],
-            str(d["days"]),
+            str(d["age_days"]),
             _ended(d) + d["cause"],
         )
         for d in found[:limit]
     ]
     left, right = _books(config, found)
-    head = ("id", "state", "code", "what", left, right, "customer", "amount", "delta", "", "days", "cause")
+    head = ("id", "state", "code", "what", left, right, "customer", "amount", "delta", "", "age, days", "cause")
     out.lines(table(head, rows, right=(7, 8, 10)))
     if len(found) > limit:
         out.line(f"… and {len(found) - limit:,} more (--limit)")
@@ -381,7 +381,7 @@ def _shown(name: str, d: dict[str, Any]) -> str:
         return ""
     if name == "secondary":
         return ", ".join(d[name])
-    if name == "days":
+    if name == "age_days":
         return counted(d[name], "day")
     value = str(d.get(name) or "")
     return when(value) if name.endswith(("_at", "_until")) else words(value) if name in ("kind", "field") else value

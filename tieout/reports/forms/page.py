@@ -22,14 +22,17 @@ _POLICY = (
 _SHORT = 22  # characters: a date, a code, a document number: on one line
 _LONG = 28  # characters: a name or a sentence: in a column of some width
 _BROAD = 8  # columns: more are printed across
+_DENSE, _DENSER = 11, 14  # columns: more are in smaller print
 
 
 def write(report: Report) -> str:
     """The whole page; all rows of all tables are on it."""
     title = _text(report.title)
-    filled = [shown.filled(t) for t in report.tables]
-    looks = ["broad"] * any(len(t.columns) >= _BROAD for t in report.tables) + ["spread"] * any(map(_wide, filled))
-    tables = ["\n".join(_table(table, f"t{n}")) for n, table in enumerate(filled)]
+    stacked = [shown.stacked(t) for t in report.tables]
+    filled = [(shown.filled(t), lines) for t, lines in stacked]
+    looks = ["broad"] * any(len(t.columns) >= _BROAD for t in report.tables)
+    looks += ["spread"] * any(_wide(t) for t, _ in filled)
+    tables = ["\n".join(_table(table, f"t{n}", lines)) for n, (table, lines) in enumerate(filled)]
     first = shown.leading(report)
     body = [
         _header(report),
@@ -101,11 +104,12 @@ def _figure(chart: Chart) -> str:
     return f"<figure><figcaption>{title} <span>{remark}</span></figcaption>{drawn}</figure>"
 
 
-def _table(table: Table, anchor: str) -> Iterator[str]:
+def _table(table: Table, anchor: str, lines: int = 1) -> Iterator[str]:
+    """lines: how many rows of it are one, see `shown.stacked`"""
     told = shown.sentences(table)
     kept = [n for n in range(len(table.columns)) if n not in told]
     columns = [table.columns[n] for n in kept]
-    wide = " wide" if _wide(table) else ""
+    wide = (" wide" if _wide(table) else "") + " dense" * (len(kept) > _DENSE) + " denser" * (len(kept) > _DENSER)
     yield f'<section class="page{wide}"><h2 id="{anchor}" dir="auto">{_text(table.title)}</h2>'
     if table.note:
         yield f'<p class="note">{_text(table.note)}</p>'
@@ -114,9 +118,10 @@ def _table(table: Table, anchor: str) -> Iterator[str]:
         yield f'<div class="scroll" role="region" aria-labelledby="{anchor}" tabindex="0"><table>'
         yield _head(columns, classes)
         yield "<tbody>"
-        for row, cells in shown.cells(table):
+        for n, (row, cells) in enumerate(shown.cells(table), 1):
             beneath = _beneath(cells, table.columns, told, len(kept))
-            yield _row(row, [cells[n] for n in kept], columns, classes, leads=bool(beneath)) + beneath
+            leads = bool(beneath) or n % lines > 0
+            yield _row(row, [cells[n] for n in kept], columns, classes, leads=leads) + beneath
         yield "</tbody></table></div>"
     else:
         yield "<p>Nothing to list.</p>"

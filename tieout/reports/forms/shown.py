@@ -20,6 +20,7 @@ HELD: dict[bool | None, str] = {True: "holds", False: "DOES NOT HOLD", None: "no
 ZERO_SIGN = "–"
 MANY = 11  # columns: a table of more has no room for sentences beside each other
 _SENTENCE = 36  # characters: a column for longer text holds sentences
+_LEDGER = Column("ledger", "ledger", width=14)
 _UNDATED = date(2000, 1, 1)
 
 
@@ -148,6 +149,37 @@ def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
         else:
             spans.append((column.group, 1))
     return spans
+
+
+def stacked(table: Table) -> tuple[Table, int]:
+    """A table too broad for a page, its groups of columns beneath each other; and how many lines each row became.
+
+    Each group is a line of its own, which names it; what stands before the groups is on the first, but for the
+    currency, which is on each; what stands after them is on the last. The table as it is, and 1, where it is not too
+    broad, or its groups are not of the same columns.
+    """
+    names = list(dict.fromkeys(c.group for c in table.columns if c.group))
+    places = [[n for n, c in enumerate(table.columns) if c.group == name] for name in names]
+    alike = {tuple((table.columns[n].title, table.columns[n].currency) for n in of) for of in places}
+    if len(names) < 2 or len(table.columns) <= MANY or len(alike) > 1 or any(r.style == "heading" for r in table.rows):
+        return table, 1
+    before = [n for n, c in enumerate(table.columns) if not c.group and n < places[0][0]]
+    after = [n for n, c in enumerate(table.columns) if not c.group and n > places[0][0]]
+    own = [replace(table.columns[n], group="") for n in places[0]]
+    columns = (*(table.columns[n] for n in before), _LEDGER, *own, *(table.columns[n] for n in after))
+
+    def line(row: Row, nth: int) -> Row:
+        first, last = nth == 0, nth == len(names) - 1
+        cells = (
+            *(row.cells[n] if first or table.columns[n].key == "currency" else None for n in before),
+            names[nth],
+            *(row.cells[n] for n in places[nth]),
+            *(row.cells[n] if last else None for n in after),
+        )
+        return Row(cells, row.style)
+
+    rows = tuple(line(row, nth) for row in table.rows for nth in range(len(names)))
+    return replace(table, columns=columns, rows=rows), len(names)
 
 
 def by_group(table: Table) -> list[Table]:

@@ -241,7 +241,7 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
         Column("amount", "moves A to B by", "money"),
         *((Column("base", f"in {base}", "money", currency=base),) if base else ()),
         Column("confirmed", "cause confirmed", width=10, aside=True),
-        *((Column("state", "state", width=12, aside=True), Column("days", "days open", "days")) if at else ()),
+        *((Column("state", "state", width=12, aside=True), Column("days_open", "days open", "days")) if at else ()),
         Column("cause", "cause", width=50),
         Column("remedy", "what to do", width=40),
     )

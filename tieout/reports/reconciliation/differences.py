@@ -204,7 +204,7 @@ def _unresolved(past: Past, unresolved: Sequence[tuple[Story, Standing]], aged_a
         Column("state", "state", width=12),
         Column("opened", "first seen", "date"),
         Column("since", "open since", "date"),
-        Column("days", "days", "days"),
+        Column("days_open", "days open", "days"),
         Column("aged", "aged", width=16),
         Column("reopened", "opened again", "count"),
         Column("owner", "owner", width=14),
@@ -238,7 +238,7 @@ def _accepted(past: Past, unresolved: Sequence[tuple[Story, Standing]]) -> Table
         DELTA,
         Column("by", "accepted by", width=16),
         Column("at", "at (UTC)", width=19),
-        Column("reason", "why", width=40),
+        Column("reason", "why", width=40, aside=True),
         Column("until", "until, inclusive", "date"),
         Column("left", "days left", "days"),
         Column("state", "state", width=16),
@@ -269,7 +269,7 @@ def _resolved(past: Past, first: datetime, *, in_flight: bool) -> Table:
         Column("delta", "moved A to B by", "money"),
         Column("opened", "first seen", "date"),
         Column("closed", "resolved", "date"),
-        Column("days", "days it was open", "days"),
+        Column("days_open", "days open", "days"),
         Column("reopened", "opened again", "count"),
     )
     details = [
@@ -295,7 +295,7 @@ def decisions(past: Past, first: datetime) -> Table:
         Column("by", "by", width=16),
         Column("action", "decided", width=14),
         *WHAT,
-        Column("reason", "why", width=40),
+        Column("reason", "why", width=40, aside=True),
         Column("owner", "to", width=14),
         Column("until", "until, inclusive", "date"),
         layout.CURRENCY,
@@ -319,11 +319,11 @@ def _events(past: Past, first: datetime, *, in_flight: bool) -> Table:
         *WHAT,
         layout.CURRENCY,
         DELTA,
-        Column("left_value", "A says", width=18),
-        Column("right_value", "B says", width=18),
+        Column("left_value", "A says", width=18, aside=True),
+        Column("right_value", "B says", width=18, aside=True),
         Column("by", "by", width=14),
-        Column("run", "run", width=36),
-        Column("why", "why", width=40),
+        Column("run", "run", width=36, aside=True),
+        Column("why", "why", width=40, aside=True),
     )
     told = [s for s in past.stories if in_flight or not _arrived(past, s)]
     found = [(step, s) for s in told for step in s.steps if step.at >= first]

@@ -20,7 +20,7 @@ _COLUMNS = (
     Column("cause", "Likely cause", width=36), Column("remedy", "Next", width=36), Column("action", "Action"),
     Column("reason", "Reason"), Column("accepted_until", "Accepted until"),
     Column("severity", "Severity"), Column("class", "Class"), Column("secondary", "Further codes"),
-    Column("first_seen_at", "First seen"), Column("days", "Days", "days"),
+    Column("first_seen_at", "First seen"), Column("age_days", "Age (days)", "days"),
     Column("last_seen_at", "Last seen"), Column("closed_at", "Closed"),
     Column("seen", "Seen"),
 )  # fmt: skip
@@ -33,7 +33,7 @@ def report(
 
     `action` is for people to fill; with `id` and `seen` beside it the list is what `cli.answers` reads.
 
-    found: as `sync.differences.listed` gives them, with `customer`, `amount`, `amount_currency` and `days`
+    found: as `sync.differences.listed` gives them, with `customer`, `amount`, `amount_currency` and `age_days`
     as of: the day that `said` was extracted at
     """
     rows = tuple(Row(tuple(_cell(c.key, d) for c in _COLUMNS)) for d in found)
@@ -48,7 +48,7 @@ def _cell(key: str, d: Mapping[str, Any]) -> Cell:
     value = d.get(key)
     if value is None or value == "":
         return None
-    if key == "days":
+    if key == "age_days":
         return int(value)
     if key in ("delta", "amount"):
         return Decimal(value)

@@ -112,8 +112,34 @@ def test_every_figure_of_every_row_is_on_the_page(make):
     report = make()
     rows = Read(page.write(report)).rows
     for table in report.tables:
-        for _, cells in shown.cells(table):
+        for _, cells in shown.cells(shown.stacked(table)[0]):
             assert cells in rows
+
+
+def broad(rows: int) -> Table:
+    """A table of two ledgers beside each other, too broad for a page."""
+    own = [Column(f"{side}.{n}", f"bucket {n}", "money", group=side) for side in "ab" for n in range(6)]
+    columns = (Column("customer", "customer"), Column("currency", "currency"), *own, Column("d", "difference", "money"))
+    cells = [("Acme", ("JPY", "USD")[r % 2], *(D(100 * r + n) for n in range(12)), D(-r - 1)) for r in range(rows)]
+    return Table("t", "T", columns, tuple(Row(c) for c in cells))
+
+
+def test_two_ledgers_too_broad_to_stand_beside_each_other_stand_beneath_each_other():
+    table, lines = shown.stacked(broad(3))
+    assert (len(table.columns), len(table.rows), lines) == (10, 6, 2)
+    assert [r.cells[:3] for r in table.rows[:2]] == [("Acme", "JPY", "a"), (None, "JPY", "b")]
+    kept = [c for r in table.rows for c in r.cells if isinstance(c, D)]
+    assert sorted(kept) == sorted(c for r in broad(3).rows for c in r.cells if isinstance(c, D)), "each figure once"
+    written = Read(page.write(replace(samples.aging(), tables=(broad(3),)))).rows
+    assert ["", "JPY", "b", *(f"{n}" if n else "–" for n in range(6, 12)), "-1"] in written
+
+
+def test_groups_of_other_columns_or_another_currency_stay_beside_each_other():
+    one = broad(1)
+    odd = replace(one, columns=(*one.columns[:-2], replace(one.columns[-2], currency="EUR"), one.columns[-1]))
+    assert shown.stacked(odd) == (odd, 1)
+    small = replace(one, columns=one.columns[:9], rows=tuple(Row(r.cells[:9]) for r in one.rows))
+    assert shown.stacked(small) == (small, 1)
 
 
 def test_a_proof_that_does_not_hold_comes_first_and_is_said_at_the_top():
