@@ -59,6 +59,19 @@ def test_what_was_typed_over_is_a_loss_unless_nobody_could_see_it() -> None:
     assert ([kind for kind, _ in blind.wrong], blind.met) == (["lost update"], {})
 
 
+def test_what_home_changes_after_both_said_the_same_is_no_loss_of_what_was_typed_there() -> None:
+    """Somebody enters at the mirror what home says already, and home is changed later: home's change is carried."""
+    story = "update", "unique_number"
+    first = next(p.number for p in undisturbed(*story).points if "same" in p.deeds)
+    points = carry_out(Schedule(*story, ((first, "same"),))).points
+    last = max(p.number for p in points if p.where == "commit.after")
+    schedule = Schedule(*story, ((first, "same"), (last, "home")))
+    outcome = carry_out(schedule)
+    assert (outcome.wrong, outcome.codes) == ([], {})
+    with mock.patch.object(Truth, "_changed_at_home_since", lambda *_: False):
+        assert [kind for kind, _ in carry_out(schedule).wrong] == ["lost update"]
+
+
 @pytest.mark.parametrize("entity", [0, 1], ids=["customer", "invoice"])
 def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full_read(entity: int) -> None:
     pulls = [p.number for p in undisturbed("update", "unique_number").points if p.where == "left.pull.before"]

@@ -294,8 +294,22 @@ class Truth:
                 self.met[SET_BACK] += 1
             elif self._over_typed(books, entity, id, field, value, over):
                 self.met[OVER_TYPED] += 1
+            elif self._changed_at_home_since(books, field, typed, over):
+                continue
             else:
                 self.say("lost update", f"{side} {id}: {field} was set to {value!r} by hand")
+
+    def _changed_at_home_since(self, books: Any, field: str, typed: int, over: list[Any]) -> bool:
+        """Whether a mirror got what people entered at home after both books had said the same by what was typed there."""
+        home = self.world.l if books is self.world.r else self.world.r
+        if not (typed and over and any(_of(e, over[0]) and (e.op, e.by) == ("create", "connector") for e in books.log)):
+            return False
+        entry = books.log[typed - 1]
+        mates = [e for e in home.log if e.after and (e.entity, _name(e.after)) == (entry.entity, _name(entry.after))]
+        said = [_held(e.after, field) for e in mates if e.at <= entry.at]
+        later = [_held(e.after, field) for e in mates if e.at > entry.at and e.by == "person"]
+        carried = all(e.by == "connector" and _held(e.after, field) in later for e in over)
+        return carried and said[-1:] == [_held(entry.after, field)]
 
     @staticmethod
     def _ended(books: Any, entity: Entity, id: str) -> bool:

@@ -96,7 +96,8 @@ def prepare(work: Work, o: Operation, target: Target) -> tuple[AnyRecord, Observ
     try:
         record = realise(o.entity, o.record, target.book.native_of, ref=ref)
     except UnknownReferenceError as error:
-        work.note(o, "blocked", "SYNC_BLOCKED", f"waits for {work.named(target, error)}, which is not there yet")
+        missing = work.named(target, error.entity, error.id)
+        work.note(o, "blocked", "SYNC_BLOCKED", f"waits for {missing}, which is not there yet")
         return None
     if before is not None and isinstance(record, Payment) and isinstance(before.record, Payment):
         whole = regrouped(record, before.record)

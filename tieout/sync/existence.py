@@ -185,7 +185,8 @@ def _removed(s: SubjectState, which: Which, draft: Draft) -> None:
         draft.adopt[s.id] = ("existence",)
     code = "DELETED_VS_OPEN" if s.entity is not Entity.CUSTOMER else "CUSTOMER_INACTIVE"
     cause = "deleted at its origin" if s.owner == which else "removed at the mirror"
-    remedy = "restore it there, or void the other one; tieout neither deletes nor makes it again by itself"
+    away = "void" if s.entity is not Entity.CUSTOMER else "deactivate"
+    remedy = f"restore it there, or {away} the other one; tieout neither deletes nor makes it again by itself"
     if _voided(other.facts):
         code = "VOID_VS_DELETED"
         cause = "voided in one ledger and deleted from the other, so that nothing is owed in either"

@@ -177,7 +177,8 @@ class Rules:
     can: whether a side takes the operation · fields: what each side holds per entity
     applies_later: whether a credit memo is created bare there and applied by a write of its own
     by_payment: whether payments of amount 0 apply a credit memo there
-    linked: whether a subject has a live record on that side · connections: the name of each side
+    linked: whether a subject has a live record on that side · lacks: whether the newest list there does not show it
+    connections: the name of each side
     label: what people call a subject, on that side where it is there
     room: what can still be applied to an invoice on that side, 0 for one that is not there
     state: how a document stands on that side, None for one that is not there
@@ -202,6 +203,7 @@ class Rules:
     by_payment: Callable[[Which], bool] = lambda _which: False
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
+    lacks: Callable[[str, Which], bool] = lambda _subject, _which: False
 
     def locked(self, which: Which, day: str | None) -> str | None:
         """Through which day the books of a side are closed, if that covers this day; None if it does not."""
@@ -234,7 +236,7 @@ def after_refusal(why: str) -> str:
             "rename one of the two: the customer where it was born, and it is tried again by itself; or the one that "
             "has the name, and decide `retry` then. What waits for the customer follows"
         )
-    return "mend the cause named by the target; it is tried again when the document changes"
+    return "mend the cause named by the target, then decide `retry`; it is tried again when the document changes, too"
 
 
 def day_of(shared: Shared | None) -> str | None:

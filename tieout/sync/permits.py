@@ -17,10 +17,10 @@ from tieout.sync.book import Held, groups
 from tieout.sync.covered import first_listed, lists_open_items
 from tieout.sync.differences import COULD_BE_ONE, NEVER_READ, UNKNOWN_MARK, released, told_apart
 from tieout.sync.facts import LEFT, RIGHT, Which
-from tieout.sync.operations import COLLISIONS, OpKind, Rules, SubjectState, is_marker, key_for, marker_for
+from tieout.sync.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
+from tieout.sync.refusals import standing_refusals
 from tieout.sync.sides import Sides, other
 from tieout.sync.stated import Stated
-from tieout.sync.store import loads
 from tieout.sync.work import on_its_way
 
 _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APPLY, OpKind.VOID: Op.VOID}
@@ -28,15 +28,6 @@ _TOLD = 5  # ids of one sentence
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 _RECORD = schema.xref.c
 _GIVEN_UP = sa.select(_RECORD.connection, _RECORD.entity, _RECORD.native_id).where(_RECORD.state == "tombstone")
-_REFUSED = (
-    sa.select(schema.intent)
-    .join(schema.run, schema.run.c.id == schema.intent.c.run)
-    .where(
-        schema.intent.c.pair == sa.bindparam("pair"),
-        schema.intent.c.state == "rejected",
-        schema.run.c.config_hash == sa.bindparam("config"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,7 @@ class Permits:
             can=lambda which, entity, op: connectors[which].capabilities.can(entity, _OPS[op]),
             fields=lambda which, entity: connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: self.sides.books[which].alive(subject),
+            lacks=lambda subject, which: self.sides.books[which].lacks(subject),
             room=self._room(),
             state=self._state,
             label=self._label,
@@ -226,20 +218,7 @@ class Permits:
 
     @cached_property
     def _refused(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Code and reason of what a target refused for good under this configuration, by key.
-
-        A create is refused as it was made from its source's facts; other keys say themselves what they change.
-        """
-        pair = self.sides.pair
-        rows = self.sides.store.rows(_REFUSED, pair=pair.name, config=pair.config_hash)
-        out = {}
-        for row in rows:
-            source = loads(row["operation"])["expects"]["facts"] if row["op"] == OpKind.CREATE.value else ""
-            locked, why = row["error_class"] == "PERIOD_LOCKED", str(row["last_error"])
-            if not why.startswith(COLLISIONS):
-                why = f"{'closed_period' if locked else 'rejected'}: {why}"
-            out[(row["key"], source)] = ("PERIOD_LOCKED" if locked else "SYNC_BLOCKED", why)
-        return out
+        return standing_refusals(self.sides.store, self.sides.pair, self.sides.books.values())
 
     def _more_than_missing(self, which: Which, held: Held) -> bool:
         """Whether the comparison says anything else of a one-sided record than that it is missing over there.

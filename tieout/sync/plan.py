@@ -554,7 +554,7 @@ def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) 
     while True:
         dropped: list[tuple[Operation, list[str]]] = []
         for o in kept:
-            missing = [n for n in o.needs if not rules.linked(n, o.target) and (n, o.target) not in creating]
+            missing = [n for n in o.needs if not _is_there(n, o.target, rules) and (n, o.target) not in creating]
             if missing:
                 dropped.append((o, missing))
         if not dropped:
@@ -562,16 +562,25 @@ def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) 
         for o, missing in dropped:
             kept.remove(o)
             creating.discard((o.subject, o.target))
-            draft.findings.append(
-                Finding(
-                    o.subject,
-                    o.entity,
-                    "SYNC_BLOCKED",
-                    f"waits for {_named(o, missing, rules)}: not on the other side",
-                    "settle that record's own discrepancy first; this one follows by itself",
-                    side=RIGHT if o.target == LEFT else LEFT,
-                )
-            )
+            draft.findings.append(_waits(o, missing, rules))
+
+
+def _is_there(subject: str, target: Which, rules: Rules) -> bool:
+    return rules.linked(subject, target) and not rules.lacks(subject, target)
+
+
+def _waits(o: Operation, missing: Sequence[str], rules: Rules) -> Finding:
+    """What an operation waits for: records that are not there, or that the newest list does not show any more."""
+    unseen = [n for n in missing if rules.linked(n, o.target)]
+    gone = [n for n in missing if n not in unseen]
+    newest = f"the newest export of {rules.connections[o.target]}"
+    causes = [f"waits for {_named(o, gone, rules)}: not on the other side"] if gone else []
+    causes += [f"waits for {_named(o, unseen, rules)}: not in {newest}"] if unseen else []
+    remedy = "settle that record's own discrepancy first; this one follows by itself"
+    if not gone:
+        remedy = "none if the next export shows it; else see whether it was deleted there. This one follows by itself"
+    side = RIGHT if o.target == LEFT else LEFT
+    return Finding(o.subject, o.entity, "SYNC_BLOCKED", "; ".join(causes), remedy, side=side)
 
 
 def _named(o: Operation, missing: Sequence[str], rules: Rules) -> str:

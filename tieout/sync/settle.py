@@ -19,11 +19,11 @@ from tieout.sync.agreement import doubt, sent_of
 from tieout.sync.apply import candidates, marked, send
 from tieout.sync.confirm import confirm, finish
 from tieout.sync.facts import canonical
-from tieout.sync.operations import OpKind
+from tieout.sync.operations import A_PERSON_LOOKS, OpKind
 from tieout.sync.overwritten import known, listed, lost
 from tieout.sync.run import Run
 from tieout.sync.store import instant, loads, stamp
-from tieout.sync.work import OPEN, Target, Work, close_attempt, set_state
+from tieout.sync.work import OPEN, REFUSED_ROW, Target, Work, close_attempt, set_state
 
 IN_VAIN = "in_vain"  # of a write that was looked for once, after the time in which it may land, and not found
 KEPT_BACK = "kept_back"  # of a write that no file held when its run was found to have ended
@@ -299,7 +299,7 @@ def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
     native = target.book.natives.get(intent["subject"])
     held = target.book.held.get((Entity(intent["entity"]), native)) if native else None
     if held is None:
-        _not_shown(work, intent)
+        _not_shown(work, intent, target)
         return
     now = Observation(held.entity, held.id, {}, held.record, held.version, held.existence)
     created = intent["op"] == OpKind.CREATE.value
@@ -318,18 +318,23 @@ def settle_emitted(work: Work, intent: dict[str, Any], target: Target) -> None:
         why = f"readback_mismatch: handed over in a file at {intent['first_sent_at']}, but an export shows {text}"
         work.blame(intent, "otherwise", "UNCERTAIN_WRITE", why)
         return
-    _not_shown(work, intent)
+    _not_shown(work, intent, target)
 
 
-def _not_shown(work: Work, intent: dict[str, Any]) -> None:
+def _not_shown(work: Work, intent: dict[str, Any], target: Target) -> None:
     """Pending for as long as an import may take; then a person looks into the ERP's list of rejects."""
     created = intent["op"] == OpKind.CREATE.value
+    lacking = work.lacking(intent, target)
+    besides = f"; {lacking} is not in the newest export of {target.connector.name}" if lacking else ""
     if work.store.clock() - instant(intent["first_sent_at"]) > work.acknowledged_within:
         what = "it" if created else "the change"
         why = f"no_acknowledgement: handed over in a file at {intent['first_sent_at']}; no export shows {what} since"
-        work.blame(intent, "unseen", "UNCERTAIN_WRITE", why)
+        remedy = f"{A_PERSON_LOOKS}: if {lacking} was deleted there, restore {lacking}; then, {REFUSED_ROW}"
+        work.blame(intent, "unseen", "UNCERTAIN_WRITE", why + besides, remedy if lacking else "")
     elif created:
-        work.blame(intent, "", "SYNC_IN_FLIGHT", "handed over in a file; not seen in an export yet")
+        why = f"handed over in a file; not seen in an export yet{besides}"
+        remedy = f"see whether {lacking} was deleted there, and restore it: without it the ERP refuses the row"
+        work.blame(intent, "", "SYNC_IN_FLIGHT", why, remedy if lacking else "")
     else:
         work.blame(intent, "pending", "", "handed over in a file; no export shows the change yet")
 

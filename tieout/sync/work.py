@@ -78,15 +78,20 @@ class Work:
     def other(self, target: Target) -> Target:
         return next(t for t in self.targets.values() if t is not target)
 
-    def named(self, target: Target, missing: UnknownReferenceError) -> str:
+    def named(self, target: Target, entity: Entity, subject: str) -> str:
         """What people call a record that is missing at the target, with its kind; by what the other side has of it."""
         book = self.other(target).book
-        held = book.held.get((missing.entity, book.natives.get(missing.id, "")))
-        words = missing.entity.value.replace("_", " ")
+        held = book.held.get((entity, book.natives.get(subject, "")))
+        words = entity.value.replace("_", " ")
         if held is None:
             return f"a {words}"
-        number = getattr(held.record, "number", None) if missing.entity is Entity.CUSTOMER else None
+        number = getattr(held.record, "number", None) if entity is Entity.CUSTOMER else None
         return f"{words} {held.number or held.id}" + (f" ({number})" if number else "")
+
+    def lacking(self, intent: Mapping[str, Any], target: Target) -> str:
+        """What people call the records that a write refers to and the target's newest list lacks, "" for none."""
+        keys = {s: target.book.key_of(s) for s in loads(intent["operation"])["needs"] if target.book.lacks(s)}
+        return ", ".join(self.named(target, key[0], subject) for subject, key in keys.items() if key is not None)
 
     def facts_of(self, entity: Entity, observation: Observation, target: Target) -> Facts | None:
         shared = self.shared(observation, target)
@@ -162,24 +167,26 @@ class Work:
             )
         )
 
-    def blame(self, intent: dict[str, Any], count: str, code: str, why: str) -> None:
+    def blame(self, intent: dict[str, Any], count: str, code: str, why: str, remedy: str = "") -> None:
+        """Say why a write is not settled. remedy: where it is another one than that of what is counted"""
         if count not in ("", "pending"):
             self.counts["stuck" if count in ("unseen", "otherwise") else count] += 1
         target = self.target_of(intent["connection"])
         side = self.other(target).which if intent["op"] == OpKind.CREATE.value else target.which
         entity = Entity(loads(intent["operation"])["entity"])
         refused = count == "rejected"
-        remedy = after_refusal(why) if refused else _REMEDIES.get(count, "")
+        remedy = remedy or (after_refusal(why) if refused else _REMEDIES.get(count, ""))
         self.findings.append(Finding(intent["subject"], entity, code, why, remedy, side=side, refused=refused))
 
 
+REFUSED_ROW = "if it refused the row, decide `recreate` to hand it over anew"
 _REMEDIES = {
     "blocked": "it follows by itself once its cause is gone",
     "stale": "it is planned again in the next run",
     "unknown": "the next run reads back and settles it; nothing is sent again on a guess",
     "stuck": f"{A_PERSON_LOOKS}, then decide the discrepancy",
     "otherwise": f"{A_PERSON_LOOKS}: bring it to what was sent, or decide `recreate` to plan it anew",
-    "unseen": f"{A_PERSON_LOOKS}: if it refused the row, decide `recreate` to hand it over anew",
+    "unseen": f"{A_PERSON_LOOKS}: {REFUSED_ROW}",
     "pending": "none yet: a later export shows it, or a person is asked to look",
 }
 
