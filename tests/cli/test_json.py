@@ -143,7 +143,8 @@ def test_every_document_has_the_keys_that_its_page_says(office: Path) -> None:
         writer = csv.DictWriter(file, [*rows[0], "action"])
         writer.writeheader()
         writer.writerows(r | {"action": "acknowledge"} for r in rows)
-    tell("tieout discrepancies import", "discrepancies", "import", "list.csv", "--by", "Ada")
+    for _ in range(2):
+        tell("tieout discrepancies import", "discrepancies", "import", "list.csv", "--by", "Ada")
 
     (office / "bad.csv").write_text(LEFT + "\ninvoice,3,C1,Ada,never,USD,1.00,0.00,1.00\n")
     tell("tieout profile list", "profile", "list")

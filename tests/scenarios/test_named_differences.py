@@ -19,7 +19,7 @@ from tieout.compare import Discrepancy
 from tieout.connectors.tabular import open_tabular
 from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
-from tieout.model import Entity, Line
+from tieout.model import Entity, Line, PostingState
 from tieout.sync import decisions, differences, schema
 from tieout.sync.engine import Report
 from tieout.sync.facts import Codes
@@ -150,7 +150,25 @@ def test_an_invoice_row_of_an_export_that_cannot_be_read_is_one_invoice(tmp_path
     w.sap = open_tabular("left", settings=w.settings | {"settle_seconds": 0}, clock=w.clock)
     found = one(w.run(), "PARSE_REJECT")
     assert (found.kind, found.left_value, found.right) == ("invoice", "2026-99-14", None)
+    assert found.cause.startswith(f"bad_record: {file.name}, row 2, column issued: ")
     assert named(found)[:2] == (bad, bad)
+
+
+def test_a_number_that_is_used_again_after_its_document_was_deleted_is_told_as_that() -> None:
+    world, bill, mirror = in_step()
+    world.l.delete(Entity.INVOICE, bill)
+    other = world.l.put(invoice("CUS-1", "70.00", number="L-1")).ref.id
+    found = one(world.run(), "AMOUNT_NET")
+    assert (found.left, found.right) == (other, mirror)
+    assert found.cause == (
+        f"number_reused: L-1 was deleted, and {other} is another invoice there with its number; "
+        f"the other ledger still has the copy of the deleted one ({mirror})"
+    )
+    assert f"void {mirror}: then {other} is carried over" in found.remedy
+    world.r.void(Entity.INVOICE, mirror)
+    world.run()
+    assert [i.total for i in world.r.all(Entity.INVOICE) if i.state is PostingState.POSTED] == [D("70.00")]
+    assert [d.code for d in world.run().discrepancies] == ["VOID_VS_DELETED"]
 
 
 def as_before(world: World, found: Discrepancy) -> None:

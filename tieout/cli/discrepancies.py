@@ -341,8 +341,8 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
 
     FILE is what `export` wrote, CSV or workbook, with a column `action` that a person has filled (as `decide` knows
     them; rows without one are left alone), and in `reason`, `owner` and `accepted_until` (YYYY-MM-DD) what goes with
-    it. All of it is decided or nothing: a row that cannot be, or whose difference has changed since the export, is
-    named.
+    it. All of it is decided or nothing: a row that cannot be, or whose difference was changed or answered otherwise
+    since the export, is named. A list that is imported again decides nothing twice.
     """
     from tieout.cli.answers import read
     from tieout.config import load
@@ -350,12 +350,17 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
 
     answers = read(file)
     with writing(out, load(config)) as store:
-        done = decisions.decide_all(store, answers.decisions, by=by, keep=not dry_run)
-    out.data({"decided": done, "left_alone": answers.left_alone, "kept": not dry_run})
+        told = decisions.decide_all(store, answers.decisions, by=by, keep=not dry_run)
+    done, before = ([d for d in told if d["before"] is again] for again in (False, True))
+    for one in told:
+        del one["before"]
+    out.data({"decided": done, "decided_before": before, "left_alone": answers.left_alone, "kept": not dry_run})
     for one in done:
         out.line(f"{one['id']}: {one['action']}, {one['state']}")
     would = "would be decided; nothing was kept" if dry_run else "decided"
     out.line(f"{counted(len(done), 'difference')} {would}; {counted(answers.left_alone, 'row')} without an action")
+    if before:
+        out.line(f"{counted(len(before), 'row')} answered so before, by this list: not decided again")
 
 
 def _of_id(config: str | None, id: str) -> list[dict[str, Any]]:

@@ -183,12 +183,18 @@ class Book:
         sight = self.held.sights.get(key)
         return sight is not None and sight.existence in ALIVE
 
+    def gone(self, subject: str) -> bool:
+        """Whether the subject had a record here that was deleted."""
+        key = self.key_of(subject)
+        one = self.held.changed.get(key) or self.held.sights.get(key) if key is not None else None
+        return one is not None and one.existence is Existence.DELETED
+
     def lacks(self, subject: str) -> bool:
         """Whether the newest complete list lacks a record that was there: it is gone, or may be."""
         key = self.key_of(subject)
         if key is None or key in self.held.changed or (sight := self.held.sights.get(key)) is None:
             return False
-        return sight.existence is Existence.DELETED or (sight.existence in ALIVE and sight.absences > 0)
+        return self.gone(subject) or (sight.existence in ALIVE and sight.absences > 0)
 
     def key_of(self, subject: str) -> Key | None:
         """The key of the subject's record here, None if there is none."""

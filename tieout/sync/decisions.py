@@ -70,8 +70,9 @@ def decide(
 def decide_all(store: Store, decisions: Sequence[Decision], *, by: str, keep: bool = True) -> list[dict[str, Any]]:
     """All answers of a list, or none of them: one transaction. keep: False tries them and keeps nothing.
 
-    Raises ConfigError with the place of every answer that cannot be given: also where the difference is no longer what
-    was looked at (`Decision.seen`).
+    An answer that was given since the list was made is not given again: `before` is true of it. Raises ConfigError with
+    the place of every answer that cannot be given: also where the difference is no longer what was looked at
+    (`Decision.seen`), or was answered otherwise since.
     """
     problems: list[str] = []
     done: list[dict[str, Any]] = []
@@ -79,7 +80,8 @@ def decide_all(store: Store, decisions: Sequence[Decision], *, by: str, keep: bo
         with store.writing(None, actor=by) as tx:
             for one in decisions:
                 try:
-                    done.append(_decided(tx, one, by))
+                    before = _answered(tx, one)
+                    done.append({"before": before is not None} | (before or _decided(tx, one, by)))
                 except TieoutError as error:
                     problems.append(f"{one.place}: {error.message}" if one.place else error.message)
             _keep_or_undo(keep=keep and not problems)
@@ -109,7 +111,7 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
             f"{len(rows) or 'no'} open discrepancies match {one.id!r}", hint="see tieout discrepancies list"
         )
     row = rows[0]
-    if one.seen is not None and one.seen != seen(row):
+    if one.seen is not None and one.seen.partition("-")[0] != seen(row):
         raise RefusedError(f"{row['id']} has changed since the list was made", hint="look at it again")
     if one.action in ("retry", "recreate"):
         for subject in loads(row["body"])["links"]:
@@ -121,6 +123,33 @@ def _decided(tx: Tx, one: Decision, by: str) -> dict[str, Any]:
             hint=f"see its cause: tieout discrepancies show {row['id']}",
         )
     return _keep(tx, one, by, row, reason)
+
+
+def _answered(tx: Tx, one: Decision) -> dict[str, Any] | None:
+    """The difference as it is, if this answer of a list was given since the list was made; None if none was.
+
+    Raises RefusedError if another one was.
+    """
+    if one.seen is None:
+        return None
+    t, d = schema.discrepancy, schema.decision
+    of = sa.and_(d.c.pair == t.c.pair, d.c.discrepancy == t.c.id)
+    now = t.c.state, t.c.owner, t.c.accepted_until, t.c.values_hash.label("values_now")
+    query = sa.select(d, *now).join(t, of).where(t.c.id == one.id).order_by(d.c.seq)
+    values, _, made = one.seen.partition("-")
+    given = tx.all(query if one.pair is None else query.where(t.c.pair == one.pair))
+    since = given[int(made) if made.isdecimal() else 0 :]
+    if since and seen({"values_hash": since[0]["values_now"]}) != values:
+        return None
+    for row in since:
+        told = one.action == row["action"] and one.reason in (None, row["reason"])
+        if told and one.owner in (None, row["owner"]) and one.until in (None, row["accepted_until"]):
+            return {"id": one.id, "pair": row["pair"], "action": one.action, "state": row["state"]}
+    if since:
+        last = since[-1]
+        why = f"{one.id} was decided since the list was made: {last['action']}, by {last['actor']}"
+        raise RefusedError(why, hint="export the list again")
+    return None
 
 
 def _check(one: Decision, by: str, reason: str, *, now: str) -> None:

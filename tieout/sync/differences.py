@@ -28,6 +28,7 @@ from tieout.sync.taken import EDITED
 # What is said beside another code of the same document, and never instead of it.
 _BESIDE = frozenset({"RESURRECTED", "WRITE_ALTERED", "WRITE_DROPPED_FIELD", "STALE_VERSION", "UNCERTAIN_WRITE"})
 _TAKEN_OTHERWISE = ("WRITE_ALTERED", "WRITE_DROPPED_FIELD")
+_GONE = ("DELETED_VS_OPEN", "VOID_VS_DELETED")
 # How the causes begin for which a record waits until a person says that it is not on the other side.
 UNKNOWN_MARK, NEVER_READ = "unknown_mark", "never_read"
 # Documents of which the comparison says that they could be one: they wait until a person tells them apart.
@@ -95,6 +96,9 @@ def explain(
             if remedy.startswith(A_PERSON_LOOKS) and d.code != "UNCERTAIN_WRITE" and d.remedy:
                 remedy = f"{remedy}; or {d.remedy}"
             d = replace(d, cause="; ".join([*causes, d.cause]) if d.cause else "; ".join(causes), remedy=remedy)
+        gone = next((f for f in known if f.code in _GONE and f.side is not None), None)
+        if gone is not None and None not in (d.left, d.right) and d.left_label == d.right_label:
+            d = _reused(d, gone, [f.cause for f in known if f is not gone])
         if d.code in COULD_BE_ONE and not known and (d.code in _SEVERAL or None in (d.left, d.right)):
             d = replace(d, remedy=f"{d.remedy}; {APART}")
         more = {f.code for f in known if f.code in _BESIDE} - {d.code, *d.secondary}
@@ -106,6 +110,20 @@ def explain(
             # A rule of scope explains what the comparison misses; where it misses nothing, the rule is no difference.
             out.extend(_own(f, places(f)) for f in rest if f.cause and f.code != "OUT_OF_SCOPE")
     return out
+
+
+def _reused(d: Discrepancy, gone: Finding, besides: Sequence[str]) -> Discrepancy:
+    """The difference of two documents of one number, of which one is the copy of a document that was deleted.
+
+    besides: what else is known of the two
+    """
+    new, old = (d.left, d.right) if gone.side == LEFT else (d.right, d.left)
+    kind = d.kind.replace("_", " ")
+    void = ", void" if gone.code == "VOID_VS_DELETED" else ""
+    cause = f"number_reused: {d.left_label} was deleted, and {new} is another {kind} there with its number"
+    cause = f"{cause}; the other ledger still has the copy of the deleted one ({old}{void})"
+    remedy = f"find out why it was deleted; give {new} another number" + ("" if void else f", or void {old}")
+    return replace(d, cause="; ".join([cause, *besides]), remedy=f"{remedy}: then {new} is carried over")
 
 
 def _by_itself(f: Finding) -> bool:
@@ -234,7 +252,7 @@ def unreadable(
             right_value=None if left else e.value,
             delta=ZERO,
             currency=None,
-            cause=f"bad_record: {e.source}: {e.reason}",
+            cause=f"bad_record: {e.source}, {e.path}: {e.reason}",
             remedy="mend the record where it is kept; until then nothing is written to it, and it is not taken as gone",
             confirmed=True,
         )
@@ -497,9 +515,17 @@ def unanswered(tx: Tx, pair: str, subjects: Collection[str]) -> int:
     return sum(1 for subject in subjects if subject not in answered)
 
 
-def seen(difference: Mapping[str, Any]) -> str:
-    """What changes when a value on either side does; it begins with a letter, since spreadsheets change numbers."""
-    return f"v{difference['values_hash'].removeprefix('sha256:')[:_SEEN]}"
+def seen(difference: Mapping[str, Any], decided: int = 0) -> str:
+    """What changes with a value of either side and with each decision; a letter first, as spreadsheets change numbers.
+
+    decided: how often it was decided so far
+    """
+    values = f"v{difference['values_hash'].removeprefix('sha256:')[:_SEEN]}"
+    return f"{values}-{decided}" if decided else values
+
+
+_OF = schema.decision.c.pair, schema.decision.c.discrepancy
+_DECIDED = sa.select(*_OF, sa.func.count()).group_by(*_OF)
 
 
 def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPEN_STATES) -> list[dict[str, Any]]:
@@ -509,6 +535,7 @@ def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPE
     if pair is not None:
         query = query.where(t.c.pair == pair)
     rows = store.rows(query)
+    decided = {(of, id): n for of, id, n in store.stream(_DECIDED)}
     out = [
         loads(r["body"])
         | {
@@ -524,7 +551,7 @@ def listed(store: Store, pair: str | None = None, *, states: Sequence[str] = OPE
                 "closed_at",
             )
         }
-        | {"seen": seen(r)}
+        | {"seen": seen(r, decided.get((r["pair"], r["id"]), 0))}
         for r in rows
     ]
     return sorted(out, key=lambda d: (-abs(Decimal(d["delta"])), d["code"], d["id"]))

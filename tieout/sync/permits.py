@@ -180,6 +180,16 @@ class Permits:
                 several.add((which, d.kind, id))
         return several
 
+    def _took_its_number(self, d: compare.Discrepancy) -> bool:
+        """Whether a document stands beside the void copy of another one, which was deleted where it is."""
+        if d.code != "VOID_VS_OPEN" or d.left is None or d.right is None:
+            return False
+        for which, id in ((LEFT, d.left), (RIGHT, d.right)):
+            subject = self.sides.books[which].subject_of(Entity(d.kind), id) or ""
+            if self._state(subject, which) is PostingState.VOIDED and self.sides.books[other(which)].gone(subject):
+                return True
+        return False
+
     @cached_property
     def _apart(self) -> frozenset[str]:
         return told_apart(self.sides.store, self.sides.pair.name)
@@ -243,9 +253,10 @@ class Permits:
             if d.code in COULD_BE_ONE and (several := self._told_apart(d)):
                 missing |= several
                 continue
+            alone = d.code in _MISSING or self._took_its_number(d)
             for which, id in ((LEFT, d.left), (RIGHT, d.right)):
                 if id is not None:
-                    (missing if d.code in _MISSING else otherwise).add((which, d.kind, id))
+                    (missing if alone else otherwise).add((which, d.kind, id))
         return missing, otherwise
 
 
