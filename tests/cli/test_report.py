@@ -18,6 +18,7 @@ from click import UsageError
 
 from tests.cli.conftest import Ran
 from tieout.cli.days import known_by
+from tieout.mapping.tabular import load_profile
 
 Run = Callable[..., Ran]
 HEAD = "kind,number,customer,customer_name,issued,due,currency,net,tax,total,open\n"
@@ -70,6 +71,8 @@ def test_a_report_says_where_it_came_from(tieout: Run, books: Path) -> None:
     assert [f["sha256"] for f in read["files"]] == [
         sha256((books / n).read_bytes()).hexdigest() for n in ("bills.csv", "cash.csv")
     ]
+    profiles = [load_profile(name).identified for name in ("documents", "payments")]
+    assert [f["profile"] for f in read["files"]] == profiles, "and how they were read"
     assert said["parameters"]["as_of"] == "2026-03-31"
     assert found["parameters"]["ledgers"] == "bills.csv, cash.csv"
 
@@ -84,6 +87,9 @@ def test_hostile_text_runs_nowhere(tieout: Run, books: Path) -> None:
     assert {c["customer"] for c in cells if c["number"] == "C2"} == {"'=cmd|'/C calc'!A1"}
     assert Decimal(next(c["open"] for c in cells if c["number"] == "C2")) == -50
     said = json.loads((books / "o.csv.provenance.json").read_text())
+    assert [c["key"] for c in said["columns"]] == list(cells[0])[1:]
+    assert said["proofs"]
+    assert any("what customers owe is positive" in note for note in said["notes"])
     assert said["sha256"] == sha256((books / "o.csv").read_bytes()).hexdigest()
 
 

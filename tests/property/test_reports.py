@@ -321,6 +321,10 @@ def test_every_form_has_the_same_figures(ledger, as_of):
         sheets = plain.write_csv(report)
         for t in as_json["tables"]:
             rows = list(csv.DictReader(io.StringIO(sheets[t["key"]])))
+            homes = {c["key"]: c["currency"] for c in t["columns"] if c["key"].endswith("base") and "currency" in c}
+            assert all(
+                row.pop(f"{k}_currency") == (home if row[k] else "") for row in rows for k, home in homes.items()
+            )
             assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in t["rows"]] == [
                 {k: v[1:] if v.startswith("'") and v[1:2] in "=+-@" else v for k, v in row.items()} for row in rows
             ]

@@ -183,8 +183,11 @@ def of_files(files: Sequence[tuple[Path, str]]) -> Books:
     records, reports, unreadable = read_files(profiles, name)
     kept = ("file", "profile", "sha256", "encoding", "delimiter", "header_row", "rows", "accepted", "totals")
     read = [
-        {k: said[k] for k in kept} | {n: len(said[n]) for n in ("rejected", "skipped")} | {"warnings": said["warnings"]}
-        for said in (r.as_json() for r in reports)
+        {k: said[k] for k in kept}
+        | {"profile": profile.identified}
+        | {n: len(said[n]) for n in ("rejected", "skipped")}
+        | {"warnings": said["warnings"]}
+        for said, (_, profile) in zip((r.as_json() for r in reports), profiles, strict=True)
     ]
     return Books(
         name=name,
@@ -208,6 +211,7 @@ class _Read:
     scopes: dict[Entity, str] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     sources: list[str] = field(default_factory=list)
+    profiles: dict[str, str] = field(default_factory=dict)  # of each file that was read
     doubts: list[str] = field(default_factory=list)
 
 
@@ -238,6 +242,7 @@ def anew(connector: Connector, as_of: date, step: Any = lambda _: None) -> Books
             "company_id": company.id,
             "from": "the system itself, everything that it holds",
             "files": sorted(set(read.sources)),
+            **({"profiles": dict(sorted(read.profiles.items()))} if read.profiles else {}),
             "records": _count(read.records),
         },
         unreadable=len(read.broken),
@@ -260,6 +265,7 @@ def _take(read: _Read, entity: Entity, pull: Pull) -> None:
             read.records.append(seen.record)
     read.scopes[entity] = pull.scope
     read.sources += pull.sources
+    read.profiles |= pull.proof.get("profiles", {})
     read.days |= {pull.as_of} if pull.as_of else set()
     if not pull.complete:
         told = pull.proof.get("doubts") or [f"the reading of {entity.value} is not proved complete"]

@@ -328,6 +328,8 @@ def _write_csv(
     out: Out, reports: Sequence[Report], output: Path | None, only: str | None, writer: Callable[[Report], Any]
 ) -> None:
     """One file for each table, FILE for the first; beside it FILE.provenance.json."""
+    from tieout.reports.forms.plain import told
+
     sheets = [(r, key, text) for r in reports for key, text in writer(r).items() if only in (None, key)]
     if not sheets:
         held = ", ".join(sorted({t.key for r in reports for t in r.tables}))
@@ -345,7 +347,7 @@ def _write_csv(
             path = output / f"{_stem(r)}-{key}.csv"
         body = text.encode("utf-8-sig")
         _file_of(out, path, body)
-        sheet = {"path": str(path), "table": key, "sha256": sha256(body).hexdigest()}
+        sheet = {"path": str(path), "table": key, "sha256": sha256(body).hexdigest()} | told(r, key)
         write_whole(Path(f"{path}.provenance.json"), (encode(sheet | dict(r.provenance)) + "\n").encode())
         first = False
 

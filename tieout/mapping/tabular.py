@@ -6,12 +6,14 @@ not know, a column it does not find and text it does not declare are errors that
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -233,6 +235,11 @@ class Profile(_Strict):
     amounts: Amounts = Amounts()
     dates: Dates = Dates()
     columns: dict[str, Column]
+
+    @cached_property
+    def identified(self) -> str:
+        """Its name, and the hash of its settings: what tells whether two files were read in the same way."""
+        return f"{self.name} sha256:{hashlib.sha256(self.model_dump_json().encode()).hexdigest()}"
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -56,6 +56,12 @@ def gap(of: str, *, currency: str = "") -> Column:
     return Column("difference", "difference", "money", currency=currency, adds=(f"right.{of}", f"-left.{of}"))
 
 
+def signs(sides: Sequence[Side]) -> str:
+    """Which way amounts count, and with two ledgers what their difference is, as a note."""
+    said = "Amounts: what customers owe is positive; payments, credits and write-offs are negative."
+    return f"{said} Difference: {sides[1].name} less {sides[0].name}." if len(sides) == 2 else said
+
+
 def titled(title: str, side: Side, sides: Sequence[Side]) -> str:
     """The title of a table of one side."""
     return title if len(sides) == 1 else f"{title}: {side.name}"

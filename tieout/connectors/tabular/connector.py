@@ -268,6 +268,7 @@ class TabularConnector:
             "sequence": reading.set.sequence,
             "by": sorted({f.manifest or "no manifest: untouched for a while, and declared whole" for f in files}),
             "files": {f.path.name: f.sha256 for f in files},
+            "profiles": {f.path.name: self._sources[f.export].profile.identified for f in files},
             "records": len(found),
             "left_out": reading.left_out,
             "doubts": list(reading.doubts),

@@ -95,6 +95,7 @@ def build(books: Books, *, as_of: date, caps: Caps | None = None) -> Report:
 def _notes(books: Books, caps: Caps) -> tuple[str, ...]:
     said = [
         "Nothing here is applied: a person does that in the accounting system, or leaves it.",
+        "Unapplied money is positive here; in agings and open items, where it reduces what is owed, it is negative.",
         *(f"Rule {name}: {says}." for name, says in RULES.items()),
         (
             "The first rule that fits counts. By amount, the payment's own account is asked before its family, and "

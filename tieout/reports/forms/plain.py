@@ -50,9 +50,17 @@ def _table(table: Table) -> dict[str, Any]:
         "key": table.key,
         "title": table.title,
         "note": table.note,
-        "columns": [{"key": c.key, "title": c.title, "kind": c.kind} for c in table.columns],
+        "columns": columns(table),
         "rows": [_row(table.columns, row) for row in table.rows],
     }
+
+
+def columns(table: Table) -> list[dict[str, str]]:
+    """What its columns are; `currency` of every amount in it, where that is not the row's."""
+    return [
+        {"key": c.key, "title": c.title, "kind": c.kind} | ({"currency": c.currency} if c.currency else {})
+        for c in table.columns
+    ]
 
 
 def _row(columns: tuple[Column, ...], row: Row) -> dict[str, Any]:
@@ -73,18 +81,46 @@ def _value(cell: Cell) -> str | int | None:
             return cell
 
 
+def told(report: Report, key: str) -> dict[str, Any]:
+    """What the file of one of its tables has no room for: what it is, its columns, the report's proofs and notes."""
+    table = next(t for t in report.tables if t.key == key)
+    return {
+        "report": report.title,
+        "title": table.title,
+        "note": table.note,
+        "columns": columns(table),
+        "proofs": [_proof(p) for p in report.proofs],
+        "notes": list(report.notes),
+    }
+
+
 def write_csv(report: Report) -> dict[str, str]:
-    """Each table by its key: first the row's style, then its cells under the keys of the columns; with commas, CRLF."""
+    """Each table by its key: first the row's style, then its cells under the keys of the columns; with commas, CRLF.
+
+    Amounts in home currency name it beside them, since the row's own currency is another.
+    """
     return {table.key: _csv(table) for table in report.tables}
 
 
 def _csv(table: Table) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(["style", *(neutral(c.key) for c in table.columns)])
+    heads = (key for c in table.columns for key in ([c.key, f"{c.key}_currency"] if _at_home(c) else [c.key]))
+    writer.writerow(["style", *map(neutral, heads)])
     for row in table.rows:
-        writer.writerow([row.style, *(_cell(cell) for cell in row.cells)])
+        writer.writerow(
+            [row.style, *(part for pair in zip(row.cells, table.columns, strict=True) for part in _parts(*pair))]
+        )
     return out.getvalue()
+
+
+def _at_home(column: Column) -> bool:
+    """Whether its amounts are in home currency, beside amounts in the row's own."""
+    return bool(column.currency) and column.key.rpartition(".")[2] == "base"
+
+
+def _parts(cell: Cell, column: Column) -> list[str | int]:
+    return [_cell(cell), "" if cell is None else column.currency] if _at_home(column) else [_cell(cell)]
 
 
 def _cell(cell: Cell) -> str | int:

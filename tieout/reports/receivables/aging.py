@@ -131,7 +131,7 @@ def build(
         ),
         charts=tuple(_charts(places, sides, held)),
         proofs=(*_proofs(sides, held, as_of), *sources.proofs(sides, as_of)),
-        notes=(*sources.notes(sides, as_of), *_notes(sides, held)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, held), layout.signs(sides)),
         parameters={"aged by": "due date" if by == "due" else "document date"},
     )
 

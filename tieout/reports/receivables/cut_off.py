@@ -77,7 +77,7 @@ def build(books: Sequence[Books], *, as_of: date, days: int = DAYS) -> Report:
         known_on=None,
         tables=(_sums(sides, lines, window, names), _table(sides, lines, window, names)),
         proofs=(*_proofs(sides, lines, window), *sources.proofs(sides, as_of)),
-        notes=(*sources.notes(sides, as_of), *_notes(sides)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides), layout.signs(sides[:1])),
         parameters={"window": f"{window.first} to {window.last}"},
     )
 

@@ -44,7 +44,7 @@ def build(books: Sequence[Books], *, as_of: date, customers: bool = True) -> Rep
             *(stated.tables(sides, as_of) if customers else ()),
         ),
         proofs=sources.proofs(sides, as_of),
-        notes=sources.notes(sides, as_of),
+        notes=(*sources.notes(sides, as_of), layout.signs(sides)),
     )
 
 

@@ -117,7 +117,7 @@ def build(
         tables=(_table(sides, rolls, opening, as_of), *back),
         charts=tuple(_charts(sides, rolls)),
         proofs=(*_proofs(sides, rolls, as_of), *sources.proofs(sides, as_of)),
-        notes=(*sources.notes(sides, as_of), *_notes(sides, told=bool(then))),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, told=bool(then)), layout.signs(sides)),
         parameters={"from": since.isoformat()}
         | ({"opening as known on": then_known_on.isoformat(timespec="minutes")} if then_known_on else {}),
     )

@@ -36,6 +36,7 @@ def build(books: Sequence[Books], *, as_of: date) -> Report:
         notes=(
             *sources.notes(sides, as_of),
             _NOTE,
+            layout.signs(sides),
         ),
     )
 
@@ -110,7 +111,8 @@ def _items(number: int, side: Subledger, sides: Sequence[Subledger], items: Sequ
         if i.unapplied
     ]
     title = layout.titled("Unapplied items", side, sides)
-    return Table(layout.keyed("items", number, sides), title, columns, layout.totalled(columns, details))
+    rows = layout.totalled(columns, details, {"cash", "credits", "base"})  # full amounts of invoices and of payments
+    return Table(layout.keyed("items", number, sides), title, columns, rows)
 
 
 def _proofs(sides: Sequence[Subledger], held: Sequence[Sequence[Item]]) -> list[Proof]:

@@ -33,7 +33,7 @@ def build(books: Sequence[Books], *, as_of: date, since: date) -> Report:
             *(_documents(n, side, sides, own, as_of) for n, (side, own) in enumerate(zip(sides, held, strict=True))),
         ),
         proofs=sources.proofs(sides, as_of),
-        notes=(*sources.notes(sides, as_of), *_notes(sides, held)),
+        notes=(*sources.notes(sides, as_of), *_notes(sides, held), layout.signs(sides)),
         parameters={"from": since.isoformat()},
     )
 

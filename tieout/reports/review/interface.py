@@ -44,6 +44,10 @@ def build(log: Interface, *, pair: str, as_of: date, later: int = 0) -> Report:
         tables=(_outcomes(log), _log(log), _exceptions(log)),
         proofs=tuple(_proofs(log)),
         notes=(
+            *(
+                [f"From {log.first.date()} to {last_of(log.last)} nothing was sent, and nothing waited for it."]
+                * (not log.sent)
+            ),
             (
                 "Amount: what the write was to move open receivables of the target by. A write that was sent again "
                 "counts once in the amounts and once for each send in the log."
