@@ -105,7 +105,7 @@ def test_the_history_tells_what_is_new_resolved_and_there_again() -> None:
         "unresolved before": 2, "there again after they were resolved": 1, "unresolved now": 3,
         "of these open": 2, "of these accepted": 1,
     }  # fmt: skip
-    assert rows(report, "unresolved", "left", "delta", "state", "days", "aged", "reopened") == [
+    assert rows(report, "unresolved", "left", "delta", "state", "days_open", "aged", "reopened") == [
         ("L-2", D("-10.00"), "accepted", 2, "AGED_RECON_ITEM", None),
         ("L-1", D("-3.00"), "open", 0, "", 1),
         ("L-3", D("1.00"), "open", 1, "", None),
