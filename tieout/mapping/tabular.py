@@ -104,7 +104,8 @@ class Column(_Strict):
     value: a constant, for what the file does not say · optional: the file may lack the column
     required: no cell may be empty · format: of a date · null: texts that mean "nothing", beside the file's own
     empty: what an empty cell stands for, stated by whoever knows the file
-    values: what each code means · per: whether an amount stands for its row or repeats its document's
+    values: what each code means, or which currency (`EUR`) a name stands for
+    per: whether an amount stands for its row or repeats its document's
     unsigned: an amount printed without the sign of its total, where the total carries one
     """
 
@@ -275,6 +276,12 @@ class Profile(_Strict):
                 found += [f"[columns.kind]: {m!r}: {why}" for m in meanings if (why := _kind_problem(m))]
             if type_ is not None and (why := self._constant_problem(name, type_, column)):
                 found.append(f"[columns.{name}] {why}")
+            if column.values and type_ is not None and not has_codes(type_, column):
+                found.append(
+                    f"[columns.{name}] values: {type_} is read as it stands; only codes and currencies have meanings"
+                )
+            if type_ == "currency" and (bad := sorted(m for m in column.values.values() if not _is_code(m))):
+                found.append(f"[columns.{name}] values: {', '.join(bad)}: not a currency code of three letters")
             if name in MEANINGS and (bad := sorted(set(column.values.values()) - MEANINGS[name])):
                 found.append(
                     f"[columns.{name}] values: {', '.join(bad)}: not one of {', '.join(sorted(MEANINGS[name]))}"
@@ -358,11 +365,21 @@ def parse(profile: Profile, name: str, type_: Type, raw: str) -> str | Decimal |
         case "date":
             return fields.day(raw, profile.date_format(name))
         case "currency":
-            return fields.currency(raw)
+            column = profile.columns[name]
+            return fields.choice(raw, column.values) if column.values else fields.currency(raw)
         case "flag":
             return fields.flag(raw)
         case "choice":
             return fields.choice(raw, meanings(name, profile.columns[name]))
+
+
+def has_codes(type_: Type, column: Column) -> bool:
+    """Whether cells of a column stand for what the profile says: those of a currency only where it says so."""
+    return type_ == "choice" or (type_ == "currency" and bool(column.values))
+
+
+def _is_code(currency: str) -> bool:
+    return re.fullmatch("[A-Z]{3}", currency) is not None
 
 
 def meanings(name: str, column: Column) -> dict[str, str]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from tieout.errors import ProfileError
 from tieout.mapping import fields
-from tieout.mapping.tabular import Column, Profile, adds_up, heading_key, meanings, parse
+from tieout.mapping.tabular import Column, Profile, adds_up, has_codes, heading_key, meanings, parse
 
 Value = str | Decimal | date | bool | None
 MOST_COLUMNS = 16_384  # as many as a spreadsheet has
@@ -112,7 +112,7 @@ def bind(profile: Profile, headings: Sequence[str], named: object = "the file") 
             hint=f"headings in the file: {shown}",
         )
     profile = _present(profile, index)
-    choices = {n: meanings(n, c) for n, c in profile.columns.items() if profile.type_of(n) == "choice"}
+    choices = {n: meanings(n, c) for n, c in profile.columns.items() if has_codes(profile.type_of(n), c)}
     return Binding(profile, tuple(headings[:width]), index, width, choices=choices)
 
 

@@ -123,9 +123,9 @@ def test_a_column_that_no_heading_names_is_asked_with_a_line_to_fill_in(tmp_path
     with pytest.raises(ProfileError, match="total = "):
         parse_profile(found.toml, source="p", name="p")
     toml = found.toml.replace("# ASK: ", "")
-    for column, heading in (("total", "How much"), ("issued", "When"), ("customer", "Who")):
-        toml = toml.replace(f'{column} = {{ names = ["…"]', f'{column} = {{ names = ["{heading}"]')
-    toml = toml.replace('["When"], required = true', '["When"], required = true, format = "%Y-%m-%d"')
+    assert 'total = { names = ["How much"]' in toml
+    assert 'issued = { names = ["When"], required = true, format = "%Y-%m-%d" }' in toml
+    toml = toml.replace('customer = { names = ["…"]', 'customer = { names = ["Who"]')
     _, report = records(path, parse_profile(toml, source="p", name="p"), "erp")
     assert report.totals == {"USD": {"count": 1, "sum": D("5.00")}}
 
@@ -262,3 +262,55 @@ def test_a_shipped_profile_that_reads_every_row_is_named(tmp_path: Path) -> None
         infer(write(tmp_path, "kind,number,customer,issued,currency,total\nbill,1,C,2026-01-31,USD,5.00\n")).shipped
         == ()
     )
+
+
+def test_a_list_of_netsuite_is_read_as_it_is_exported(tmp_path: Path) -> None:
+    """Labels, names of currencies and the total row are those of a saved search."""
+    path = write(
+        tmp_path,
+        '"Internal ID","Type","Document Number","Name","Date","Due Date","Currency","Amount (Foreign Currency)",'
+        '"Amount Remaining (Foreign Currency)","Status"\n'
+        '"51","Invoice","INV1","C1 O\'Brien:Sons","9/14/2026","10/14/2026","USA","1,200.50","1,200.50","Open"\n'
+        '"52","Credit Memo","CM1","C2 ""Best"" Tools, Inc.","9/15/2026","","Euro","-99.50","0.00","Paid"\n'
+        '"Overall Total","","","","","","","1,101.00","1,200.50",""\n',
+        "utf-8-sig",
+    )
+    found = infer(path)
+    assert found.questions == ()
+    sights, report = records(path, parse_profile(found.toml, source="p", name="p"), "erp")
+    assert (report.accepted, len(report.skipped), report.rejected) == (2, 1, [])
+    assert [(s.record.ref.number, s.record.currency, s.record.total) for s in sights] == [
+        ("INV1", "USD", D("1200.50")),
+        ("CM1", "EUR", D("99.50")),
+    ]
+
+
+def test_a_currency_that_its_name_does_not_tell_is_asked(tmp_path: Path) -> None:
+    head = "Invoice No,Customer,Invoice Date,Amount,Currency\n"
+    found = infer(write(tmp_path, head + "1,A,2026-01-31,5.00,Dollar\n2,A,2026-01-31,6.00,Euro\n"))
+    assert found.questions == ("currency: what are 'Dollar'?",)
+    with pytest.raises(ProfileError, match=r'currency = .*"Dollar" = "…", "Euro" = "EUR"'):
+        parse_profile(found.toml, source="p", name="p")
+    profile = parse_profile(found.toml.replace("# ASK: ", "").replace("…", "CAD"), source="p", name="p")
+    assert [s.record.currency for s in records(tmp_path / "ledger.csv", profile, "erp")[0]] == ["CAD", "EUR"]
+
+
+def test_an_unknown_heading_is_asked_with_the_columns_that_hold_such_values(tmp_path: Path) -> None:
+    head = "Invoice No,Customer,Kontoref,Fakturadatum,Belopp,Rest,Currency\n"
+    path = write(tmp_path, head + "1,A,10234,2026-01-31,1 250.50,0.00,SEK\n2,A,10235,2026-02-01,-6.00,6.00,SEK\n")
+    found = infer(path)
+    assert any(q.startswith("total: ") and "perhaps 'Belopp' or 'Rest'." in q for q in found.questions)
+    assert any(q.startswith("issued: ") and "perhaps 'Fakturadatum'." in q for q in found.questions)
+    assert '# ASK: total = { names = ["Belopp"], required = true }  # which heading: this one or "Rest"?' in found.toml
+    profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+    assert records(path, profile, "erp")[1].totals["SEK"]["sum"] == D("1244.50")
+
+
+def test_what_stands_for_no_date_is_told_from_dates(tmp_path: Path) -> None:
+    head = "Invoice No,Customer,Invoice Date,Due Date,Amount,Currency\n"
+    path = write(tmp_path, head + "1,A,31.01.2026,00.00.0000,5.00,EUR\n2,A,01.02.2026,28.02.2026,6.00,EUR\n")
+    found = infer(path)
+    assert found.questions == ()
+    assert 'null = ["00.00.0000"]' in found.toml
+    profile = parse_profile(found.toml, source="p", name="p")
+    assert [s.record.due is None for s in records(path, profile, "erp")[0]] == [True, False]

@@ -46,6 +46,8 @@ def test_the_shipped_profiles_load() -> None:
         ('number = { names = ["No"] }', 'nmuber = { names = ["No"] }', "[columns.nmuber]"),
         ('number = { names = ["No"] }', 'number = { names = ["Amount"] }', "already stands for"),
         ('value = "USD"', 'value = "Dollar"', "[columns.currency] value"),
+        ('value = "USD"', 'names = ["Cur"], values = { "US Dollar" = "Dollar" }', "[columns.currency] values: Dollar"),
+        ('number = { names = ["No"] }', 'number = { names = ["No"], values = { A = "B" } }', "[columns.number] values"),
         ('total = { names = ["Amount"] }', "", "`total`"),
         ('customer = { names = ["Customer"] }', "", "`customer`"),
         ('kind = { value = "invoice|credit_memo" }', 'kind = { value = "bill" }', "[columns.kind]"),

@@ -70,13 +70,13 @@ def cell(binding: Binding, name: str, at: int, empty: str | None, known: Known) 
             found = _decimal(profile, name, raw)
         case "date":
             found = _date(profile.date_format(name), raw, read, known)
-        case "currency":
+        case "currency" if name not in binding.choices:
             found = Cell(bare, f"regexp_full_match({bare}, '[A-Z]{{3}}')")
+        case "choice" | "currency":
+            found = Cell(_choice(binding.choices[name], bare), f"{read} IS NOT NULL")
         case "flag":
             yes, no = f"lower({bare}) IN ('yes', 'true', '1')", f"lower({bare}) IN ('no', 'false', '0')"
             found = Cell(f"CASE WHEN {yes} THEN true WHEN {no} THEN false END", f"{read} IS NOT NULL")
-        case "choice":
-            found = Cell(_choice(binding.choices[name], bare), f"{read} IS NOT NULL")
     measured = type_ in ("decimal", "date")
     null = is_null(profile, column, trimmed(raw) if measured else bare)
     only_empty = measured and not _tokens(profile, column)  # no amount and no date is read in an empty cell

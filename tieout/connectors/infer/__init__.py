@@ -39,7 +39,8 @@ def infer(path: str | Path) -> InferredProfile:
     roles = roles_of(sheet)
     shipped = _shipped(sheet)
     sheet.notes += [f"the shipped profile {name} reads every row of this file as it is" for name in shipped]
-    toml = proposal.write(sheet, roles, dates_of(sheet, roles.columns), numbers_of(sheet, roles.columns))
+    read_or_asked = {**{column: may[0] for column, may in roles.absent.items() if may}, **roles.columns}
+    toml = proposal.write(sheet, roles, dates_of(sheet, read_or_asked), numbers_of(sheet, read_or_asked))
     return InferredProfile(toml, tuple(sheet.questions), shipped)
 
 

@@ -19,7 +19,11 @@ _DATE_FORMATS = (
 )  # fmt: skip
 _NUMBERS = ((".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"))
 _SIGNS = ("leading", "trailing", "parentheses", "crdr")
-NULL_DATES = ("issued", "posted", "due", "settled_on", "cleared_on", "voided_on", "applied_on", "reversed_on")
+# What ERPs write where there is no date.
+NULL_DATES = (
+    "00.00.0000", "00/00/0000", "0000-00-00", "00000000", "9999-12-31", "31.12.9999", "12/31/9999", "1900-01-00",
+    "NULL", "N/A",
+)  # fmt: skip
 _DATES = ("issued", "posted", "due", "settled_on", "cleared_on", "voided_on", "applied_on", "reversed_on")
 _AMOUNTS = (
     "total",
@@ -154,6 +158,18 @@ def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
     decimal, group = fits[0]
     proof = next((v for v in amounts if re.search(r"[.,' ]\d{1,2}\D*$", v)), amounts[0])
     return Numbers(decimal, group, signs, negatives, f"all {len(amounts)} values fit, such as {proof!r}")
+
+
+def holds_amounts(values: Sequence[str]) -> bool:
+    """Whether one pair of separators reads every value of a column, and some value has one: others may be ids."""
+    if not any(re.search(r"\d[.,]\d", v) for v in values):
+        return False
+    return any(all(_number(v, d, g) is not None for v in values) for d, g in _NUMBERS)
+
+
+def holds_dates(values: Sequence[str]) -> bool:
+    """Whether one format of a date reads every value of a column; eight digits alone may be an id."""
+    return any(values and all(is_day(v, f) for v in values) for f in _DATE_FORMATS if f != "%Y%m%d")
 
 
 _SIGN_SHAPES: dict[str, Callable[[str], bool]] = {

@@ -19,6 +19,19 @@ _KIND_WORDS = {
     **dict.fromkeys(("credit_memo", "credit memo", "credit note", "credit", "cm", "crn", "dg", "sc"), "credit_memo"),
     **dict.fromkeys(("payment", "receipt", "pmt", "dz", "sr"), "payment"),
 }
+# What ERPs call currencies, where the name is that of one only. NetSuite has called the first of an account `USA`.
+_CURRENCY_WORDS = {
+    **dict.fromkeys(("us dollar", "us dollars", "u.s. dollar", "usa"), "USD"),
+    **dict.fromkeys(("euro", "euros"), "EUR"),
+    **dict.fromkeys(("british pound", "british pounds", "pound sterling", "gb pound"), "GBP"),
+    **dict.fromkeys(("canadian dollar", "canadian dollars"), "CAD"),
+    **dict.fromkeys(("australian dollar", "australian dollars"), "AUD"),
+    **dict.fromkeys(("new zealand dollar", "new zealand dollars"), "NZD"),
+    **dict.fromkeys(("swiss franc", "swiss francs"), "CHF"),
+    **dict.fromkeys(("japanese yen", "yen"), "JPY"),
+    **dict.fromkeys(("indian rupee", "indian rupees"), "INR"),
+    "danish krone": "DKK", "norwegian krone": "NOK", "swedish krona": "SEK", "singapore dollar": "SGD",
+}  # fmt: skip
 _KINDS = "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign"
 _MOST_ASKED = 12  # codes, or columns, of one question
 
@@ -40,7 +53,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         out.append(f"delimiter = {_toml('tab' if sheet.delimiter == chr(9) else sheet.delimiter)}")
     if any(q.startswith("encoding") for q in sheet.questions):
         out.append('# ASK: encoding = "cp1252"')
-    nulls = sorted({v for c in dates for v in sheet.column(columns[c]) if v in NULL_DATES})
+    dated = [columns[c] if c in columns else roles.absent[c][0] for c in dates]
+    nulls = sorted({v for at in dated for v in sheet.column(at) if v in NULL_DATES})
     if nulls:
         out.append(f"null = [{', '.join(map(_toml, nulls))}]")
     out += ["", "[amounts]", f"# {_one_line(numbers.why)}"]
@@ -54,9 +68,11 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
     for column, at in columns.items():
         if column == "kind":
             continue
-        lines = _codes(sheet, column, at) if column in MEANINGS else _column(sheet, column, at, dates.get(column))
+        coded = column in MEANINGS or (column == "currency" and not _says_codes(sheet, at))
+        lines = _codes(sheet, column, at) if coded else _column(sheet, column, at, dates.get(column))
         out += _either(sheet, lines, roles.rivals.get(column, ()))
-    out += [f'# ASK: {column} = {{ names = ["…"], required = true }}  # which heading?' for column in roles.absent]
+    for column, may in roles.absent.items():
+        out += _absent(sheet, column, may, dates.get(column))
     if roles.entity == "documents" and "currency" not in columns:
         out.append('# ASK: currency = { value = "USD" }')
         sheet.questions.append("currency: no column states it; which currency is the file in?")
@@ -131,8 +147,7 @@ def _kind(sheet: Sheet, columns: dict[str, int], numbers: Numbers) -> list[str]:
 def _codes(sheet: Sheet, column: str, at: int) -> list[str]:
     """A column of codes: what each means, as far as it says so itself; the others are asked."""
     values = Counter(sheet.column(at))
-    words = _KIND_WORDS if column == "kind" else {m: m for m in MEANINGS[column]}
-    known = {v: m for v in values if (m := words.get(v.casefold()))}
+    known = {v: m for v in values if (m := _meaning(column, v))}
     unknown = sorted(set(values) - set(known))
     if unknown:
         more = f" and {len(unknown) - _MOST_ASKED} more" if len(unknown) > _MOST_ASKED else ""
@@ -142,13 +157,33 @@ def _codes(sheet: Sheet, column: str, at: int) -> list[str]:
     line = f"{column} = {{ names = [{_toml(sheet.headings[at])}]{required}, values = {{ {listed} }} }}"
     if not unknown:
         return [line]
-    may = _KINDS if column == "kind" else ", ".join(sorted(MEANINGS[column]))
-    left_out = "" if column in ("kind", "side") else "; without the line the column is not read"
+    may = {"kind": _KINDS, "currency": "each as EUR"}.get(column) or ", ".join(sorted(MEANINGS[column]))
+    left_out = "" if column in ("kind", "side", "currency") else "; without the line the column is not read"
     return [f"# ASK: {line}  # {may}{left_out}"]
 
 
+def _says_codes(sheet: Sheet, at: int) -> bool:
+    """Whether a column names currencies by their codes, in every row that names one."""
+    return all(re.fullmatch("[a-z]{3}", v) and v not in _CURRENCY_WORDS for v in _words(sheet, at))
+
+
+def _words(sheet: Sheet, at: int) -> set[str]:
+    return {v.casefold() for v in sheet.column(at)}
+
+
+def _meaning(column: str, value: str) -> str | None:
+    word = value.casefold()
+    match column:
+        case "kind":
+            return _KIND_WORDS.get(word)
+        case "currency":
+            return _CURRENCY_WORDS.get(word) or (value.upper() if re.fullmatch("[a-z]{3}", word) else None)
+        case _:
+            return word if word in MEANINGS[column] else None
+
+
 def _column(sheet: Sheet, column: str, at: int, fmt: Format | None) -> list[str]:
-    values = sheet.column(at)
+    values = [v for v in sheet.column(at) if fmt is None or v not in NULL_DATES]
     parts = [f"names = [{_toml(sheet.headings[at])}]"]
     if len(values) == len(sheet.rows):
         parts.append("required = true")
@@ -165,6 +200,16 @@ def _column(sheet: Sheet, column: str, at: int, fmt: Format | None) -> list[str]
         else:
             return [*out, f"# {column} = {{ names = [{_toml(sheet.headings[at])}] }}"]
     return [*out, f"{column} = {{ {', '.join(parts)} }}"]
+
+
+def _absent(sheet: Sheet, column: str, may: Sequence[int], fmt: Format | None) -> list[str]:
+    """The line of a column that is needed and that no known heading stands for: asked, with what may stand for it."""
+    if not may:
+        return [f'{ASK}{column} = {{ names = ["…"], required = true }}  # which heading?']
+    *evidence, line = _column(sheet, column, may[0], fmt)
+    others = "".join(f" or {_toml(sheet.headings[at])}" for at in may[1:_MOST_ASKED])
+    said = line.removeprefix("# ").removeprefix("ASK: ")
+    return [*evidence, f"{ASK}{said}  # which heading: this one{others}?"]
 
 
 def _either(sheet: Sheet, lines: list[str], rivals: Sequence[int]) -> list[str]:

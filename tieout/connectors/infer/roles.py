@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from tieout.connectors.infer.formats import holds_amounts, holds_dates
 from tieout.connectors.infer.sheet import Sheet
 from tieout.mapping.tabular import heading_key, list_profiles, load_profile
 
@@ -32,12 +33,16 @@ _MORE = {
     ),
     "due": ("duedate", "due_date", "due_in_date"),
     "total": (
-        "invoiceamount", "invoice amount", "amount due", "gross amount", "net amount", "value", "spend",
-        "amount gross", "invoiced value", "converted_usd",
+        "amount (foreign currency)", "amount (transaction currency)", "entered amount", "invoiceamount",
+        "invoice amount", "amount due", "gross amount", "net amount", "value", "spend", "amount gross",
+        "invoiced value", "converted_usd",
     ),
     "settled_on": ("settleddate", "clear_date", "paid date"),
     "currency": ("currency code", "currencycode", "ccy", "curr"),
-    "open": ("outstanding", "amount outstanding", "balance due", "open balance"),
+    "open": (
+        "amount remaining (foreign currency)", "amount remaining", "amount due remaining", "outstanding",
+        "amount outstanding", "balance due", "open balance",
+    ),
 }  # fmt: skip
 _MORE_OF_CUSTOMERS = {
     "customer": (*_MORE["customer"], "customer #", "account reference"),
@@ -51,6 +56,7 @@ _NEEDED = {
     "issued": ("the document's date", ({"posted"},)),
     "customer": ("the customer", ({"customer_name"},)),
 }
+_MOST_SHOWN = 12  # headings of one question
 _CONTACT = {"email", "phone", "address1", "city", "postal_code", "country", "terms", "tax_id", "parent"}
 _SAYS_INVOICE = re.compile(r"invoice|inv\b|rechnung|bill\b")
 _SAYS_OTHER = re.compile(r"receipt|payment|paid|credit|refund|cheque|check|remittance|zahlung|gutschrift")
@@ -58,7 +64,9 @@ _SAYS_OTHER = re.compile(r"receipt|payment|paid|credit|refund|cheque|check|remit
 
 @dataclass(slots=True)
 class Roles:
-    """entity: what the rows are · columns: canonical column to position · absent: needed, and no heading is known
+    """entity: what the rows are · columns: canonical column to position
+
+    absent: columns that are needed and of which no heading is known, with the positions that may hold them
 
     rivals: positions that may stand for a column as well, and say otherwise in some row
     numbers: positions that may hold a document's number, where no heading is known for it
@@ -67,7 +75,7 @@ class Roles:
     entity: str
     columns: dict[str, int]
     rivals: dict[str, list[int]]
-    absent: tuple[str, ...] = ()
+    absent: Mapping[str, Sequence[int]] = field(default_factory=dict)
     numbers: tuple[int, ...] = ()
 
 
@@ -113,9 +121,12 @@ def roles_of(sheet: Sheet) -> Roles:
     if "tax" in columns and "net" not in columns and _says_net(sheet, columns):
         columns["net"] = columns.pop("total")
         sheet.notes.append("no column has the total: it is net and tax together")
-    absent = tuple(n for n, (_, ways) in _NEEDED.items() if not any(way <= columns.keys() for way in ({n}, *ways)))
-    for needed in absent:
-        sheet.questions.append(f"{needed}: no heading is known for {_NEEDED[needed][0]}; which column is it?")
+    absent = {}
+    for needed, (words, ways) in _NEEDED.items():
+        if not any(way <= columns.keys() for way in ({needed}, *ways)):
+            may = absent[needed] = _may(sheet, columns, needed)
+            shown = f"; perhaps {' or '.join(repr(sheet.headings[at]) for at in may[:_MOST_SHOWN])}" if may else ""
+            sheet.questions.append(f"{needed}: no heading is known for {words}{shown}. Which column is it?")
     found = Roles("documents", columns, _asked(sheet, columns, rivals), absent)
     if not columns.keys() & {"number", "document"}:
         found.numbers = _numbers(sheet, columns)
@@ -149,6 +160,13 @@ def _asked(sheet: Sheet, columns: Mapping[str, int], rivals: Mapping[str, list[i
             more = " or ".join(repr(sheet.headings[at]) for at in asked[column])
             sheet.questions.append(f"{column}: {first!r} or {more}? Either heading may stand for it, and they differ")
     return asked
+
+
+def _may(sheet: Sheet, columns: Mapping[str, int], needed: str) -> tuple[int, ...]:
+    """Columns not read as anything else that hold only amounts, or only dates, where such are needed."""
+    holds = {"total": holds_amounts, "issued": holds_dates}.get(needed)
+    left = (at for at, h in enumerate(sheet.headings) if h.strip() and at not in columns.values())
+    return tuple(at for at in left if holds is not None and holds(sheet.column(at)))
 
 
 def _says_net(sheet: Sheet, columns: dict[str, int]) -> bool:
