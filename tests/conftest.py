@@ -31,6 +31,7 @@ settings.register_profile("deep", deadline=None, max_examples=2000, suppress_hea
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 from tests.deep import DEEP  # noqa: E402  which asks for the profile
 from tests.simulation.memo import remembered  # noqa: E402
+from tests.simulation.statements import quick  # noqa: E402
 
 
 def data_root() -> Path:
@@ -61,9 +62,10 @@ os.fsync = os.fstat
 
 
 @sa.event.listens_for(sa.pool.Pool, "checkout")
-def _undelayed(connection: Any, *_: Any) -> None:
-    if isinstance(connection, sqlite3.Connection):
+def _undelayed(connection: Any, record: Any, _proxy: Any) -> None:
+    if isinstance(connection, sqlite3.Connection) and not record.info.get("undelayed"):
         connection.execute("PRAGMA synchronous=OFF")
+        record.info["undelayed"] = True
 
 
 # Alembic takes forty milliseconds to make the tables of a state database, and thousands are made. The first of a process
@@ -90,17 +92,33 @@ def _made_or_copied(engine: sa.Engine) -> None:
 store.migrate = _made_or_copied
 
 
-@pytest.fixture(autouse=True)
-def _compared_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A run does not compare anew what an earlier one compared: of a small run, that is the half.
+# A small run takes half its time to compare, and most of the rest for SQLAlchemy to ask small tables. What an earlier run
+# compared is not compared anew: it is told by all rows that it would have in its tables, and by all that is told beside
+# them. What is asked again and again goes to SQLite as it was compiled the first time.
+_sqlite = store._sqlite
+_without: list[bool] = []
 
-    What is known of a comparison is told by all rows that it would have in its tables, and by all that it is told beside
-    them. Every tenth test and `make deep` do without, and the simulation, which has its own way.
+
+def _engine(url: sa.URL) -> sa.Engine:
+    made = _sqlite(url)
+    return made if DEEP or any(_without) else quick(made)
+
+
+store._sqlite = _engine
+
+
+@pytest.fixture(autouse=True)
+def _without_shortcuts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every tenth test and all of `make deep` do without these, so that what they lack would show.
+
+    So does the simulation, which has its own.
     """
     test = request.node.nodeid
     without = DEEP or test.startswith("tests/simulation/") or crc32(test.encode()) % 10 == 0
+    _without.append(without)
     with nullcontext() if without else remembered(by_books=False):
         yield
+    _without.pop()
 
 
 @pytest.fixture

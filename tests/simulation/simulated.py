@@ -18,7 +18,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from tests.simulation.boundaries import GO, Driver, Worker
-from tests.simulation.statements import Quick
+from tests.simulation.statements import SHARED, Quick
 from tieout.connectors import Written
 from tieout.connectors.memory import Fault, FaultKind, ManualClock, MemoryBooks, MemoryConnector, SimulatedCrash
 from tieout.errors import NotProcessed, NotSent, RetriableError, SignInRequired, UnknownOutcome
@@ -68,14 +68,10 @@ def empty() -> sqlite3.Connection:
     return kept
 
 
-_SHARED = sa.create_engine("sqlite://")
-_SHARED.connect().close()  # the dialect asks once what the database can do
-
-
 def engine_on(database: Database, store: SimulatedStore) -> sa.Engine:
     """An engine as `open_store` makes one, on this database; statements are compiled once for all of them."""
-    engine = _Engine(sa.pool.StaticPool(database.connect), _SHARED.dialect, sa.make_url("sqlite://"))
-    engine._compiled_cache = _SHARED._compiled_cache
+    engine = _Engine(sa.pool.StaticPool(database.connect), SHARED.dialect, sa.make_url("sqlite://"))
+    engine._compiled_cache = SHARED._compiled_cache
     engine.store = store
     return engine
 

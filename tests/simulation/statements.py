@@ -1,8 +1,8 @@
 """A connection that knows its statements: SQLAlchemy takes longer to ask a small table than SQLite to answer.
 
 What is asked again and again, as one and the same query, is compiled once by SQLAlchemy and from then on handed to SQLite
-itself; so is what the product makes for the driver. All else goes through SQLAlchemy as ever. Every fiftieth schedule of
-`run` does without any of it.
+itself; so is what the product makes for the driver. All else goes through SQLAlchemy as ever, and everything where somebody
+listens to it. Every fiftieth schedule of `run` does without any of it, and every tenth of the other tests.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+SHARED = sa.create_engine("sqlite://")  # whose dialect and compiled statements all engines have
+SHARED.connect().close()  # the dialect asks once what the database can do
+_CHANGES = ("INSERT", "UPDATE", "DELETE")
 OFTEN = 3  # times that a query is asked before it is known
 MOST = 5_000
 
@@ -116,8 +119,11 @@ class Quick(sa.Connection):
         found: sqlite3.Connection = self.connection.dbapi_connection  # type: ignore[assignment]
         return found
 
+    def _quick(self) -> bool:
+        return self.engine.quick and not self.engine._has_events
+
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
-        if parameters is None or not self.engine.quick:
+        if parameters is None or not self._quick() or not statement.startswith(_CHANGES):
             return super().exec_driver_sql(statement, parameters, execution_options)
         db = self._ready()
         try:
@@ -147,7 +153,7 @@ class Quick(sa.Connection):
             self._handle_dbapi_exception(error, made.sql, ordered, None, None)
 
     def _known(self, query: Any) -> _Known | None:
-        if not self.engine.quick:
+        if not self._quick():
             return None
         known = _QUERIES.get(id(query))
         if known is None:
@@ -158,3 +164,29 @@ class Quick(sa.Connection):
         if known.times == OFTEN:
             _learn(known, self.engine.dialect)
         return known
+
+
+class _Immediate(Quick):
+    """One that begins as those of `open_store` do."""
+
+    def _begin_impl(self, transaction: Any) -> None:
+        super()._begin_impl(transaction)
+        if self.engine._has_events:  # of which the beginning is one
+            return
+        try:
+            self.connection.dbapi_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
+        except sqlite3.Error as error:
+            self._handle_dbapi_exception(error, "BEGIN IMMEDIATE", None, None, None)
+
+
+class _Engine(sa.Engine):
+    _connection_cls = _Immediate
+    quick = True
+
+
+def quick(made: sa.Engine) -> sa.Engine:
+    """An engine on the connections of one that `open_store` made for SQLite."""
+    engine = _Engine(made.pool, SHARED.dialect, made.url)
+    engine._compiled_cache = SHARED._compiled_cache
+    engine.dispatch = made.dispatch  # to which whoever listens to this one is added
+    return engine
