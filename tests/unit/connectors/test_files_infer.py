@@ -314,3 +314,24 @@ def test_what_stands_for_no_date_is_told_from_dates(tmp_path: Path) -> None:
     assert 'null = ["00.00.0000"]' in found.toml
     profile = parse_profile(found.toml, source="p", name="p")
     assert [s.record.due is None for s in records(path, profile, "erp")[0]] == [True, False]
+
+
+def test_a_list_of_dynamics_leaves_the_currency_of_the_company_empty(tmp_path: Path) -> None:
+    head = (
+        "Posting Date,Document Type,Document No.,Customer No.,Description,Currency Code,Amount,Remaining Amount,Open\n"
+    )
+    rows = "10/01/2026,Invoice,I1,C1,Order 1,,1250.50,0.00,No\n10/13/2026,Invoice,I2,C2,Order 2,EUR,900.00,900.00,Yes\n"
+    path = write(tmp_path, head + rows)
+    found = infer(path)
+    assert found.questions == ("currency: 1 row names none; which is meant? Often that of the company itself",)
+    profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+    assert profile.columns["open"].names == ("Remaining Amount",), "a column of Yes and No holds no amount"
+    assert not profile.columns["description"].required, "the next export may have a row without"
+    assert [s.record.currency for s in records(path, profile, "erp")[0]] == ["USD", "EUR"]
+
+
+def test_a_currency_in_words_that_a_row_leaves_out_is_asked_in_those_words(tmp_path: Path) -> None:
+    head = "Invoice No,Customer,Invoice Date,Amount,Currency\n"
+    found = infer(write(tmp_path, head + "1,A,2026-01-31,5.00,US Dollar\n2,A,2026-01-31,6.00,\n"))
+    profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+    assert [s.record.currency for s in records(tmp_path / "ledger.csv", profile, "erp")[0]] == ["USD", "USD"]

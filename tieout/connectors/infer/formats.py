@@ -25,7 +25,7 @@ NULL_DATES = (
     "NULL", "N/A",
 )  # fmt: skip
 _DATES = ("issued", "posted", "due", "settled_on", "cleared_on", "voided_on", "applied_on", "reversed_on")
-_AMOUNTS = (
+AMOUNTS = (
     "total",
     "debit",
     "credit",
@@ -132,7 +132,7 @@ class Numbers:
 
 def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
     """The separators that read every amount; asked for where two fit and some amount would differ."""
-    values = [v for c in _AMOUNTS if c in roles for v in sheet.column(roles[c])]
+    values = [v for c in AMOUNTS if c in roles for v in sheet.column(roles[c])]
     if not values:
         return Numbers(None, "", ("leading",), 0, "no amounts")
     amounts = [v for v in values if re.search(r"\d", v)]
@@ -158,6 +158,11 @@ def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
     decimal, group = fits[0]
     proof = next((v for v in amounts if re.search(r"[.,' ]\d{1,2}\D*$", v)), amounts[0])
     return Numbers(decimal, group, signs, negatives, f"all {len(amounts)} values fit, such as {proof!r}")
+
+
+def holds_digits(values: Sequence[str]) -> bool:
+    """Whether some value has a digit; or there is none at all."""
+    return not values or any(re.search(r"\d", v) for v in values)
 
 
 def holds_amounts(values: Sequence[str]) -> bool:

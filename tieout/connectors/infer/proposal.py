@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tieout.connectors import saplist
 from tieout.connectors.infer.formats import NULL_DATES, Format, Numbers
@@ -14,10 +14,13 @@ from tieout.mapping.fields import strip
 from tieout.mapping.tabular import ASK, MEANINGS
 
 _KIND_WORDS = {
-    **dict.fromkeys(("invoice", "inv", "dr", "si", "bill"), "invoice"),
+    **dict.fromkeys(("invoice", "inv", "dr", "si", "bill", "sales invoice"), "invoice"),
     "rv": "invoice|credit_memo",
-    **dict.fromkeys(("credit_memo", "credit memo", "credit note", "credit", "cm", "crn", "dg", "sc"), "credit_memo"),
-    **dict.fromkeys(("payment", "receipt", "pmt", "dz", "sr"), "payment"),
+    **dict.fromkeys(
+        ("credit_memo", "credit memo", "credit note", "credit", "cm", "crn", "dg", "sc", "sales credit note"),
+        "credit_memo",
+    ),
+    **dict.fromkeys(("payment", "receipt", "pmt", "dz", "sr", "sa"), "payment"),
 }
 # What ERPs call currencies, where the name is that of one only. NetSuite has called the first of an account `USA`.
 _CURRENCY_WORDS = {
@@ -33,6 +36,8 @@ _CURRENCY_WORDS = {
     "danish krone": "DKK", "norwegian krone": "NOK", "swedish krona": "SEK", "singapore dollar": "SGD",
 }  # fmt: skip
 _KINDS = "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign"
+# What a row cannot be read without. Of all else a file may have no empty cell, and the next one may.
+_NEEDED = frozenset({"number", "document", "customer", "issued", "posted", "total", "net", "open", "currency"})
 _MOST_ASKED = 12  # codes, or columns, of one question
 
 
@@ -70,6 +75,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
             continue
         coded = column in MEANINGS or (column == "currency" and not _says_codes(sheet, at))
         lines = _codes(sheet, column, at) if coded else _column(sheet, column, at, dates.get(column))
+        if column == "currency" and roles.entity == "documents":
+            lines = _without_currency(sheet, columns, lines)
         out += _either(sheet, lines, roles.rivals.get(column, ()))
     for column, may in roles.absent.items():
         out += _absent(sheet, column, may, dates.get(column))
@@ -153,7 +160,8 @@ def _codes(sheet: Sheet, column: str, at: int) -> list[str]:
         more = f" and {len(unknown) - _MOST_ASKED} more" if len(unknown) > _MOST_ASKED else ""
         sheet.questions.append(f"{column}: what are {', '.join(map(repr, unknown[:_MOST_ASKED]))}{more}?")
     listed = ", ".join(f"{_toml(v)} = {_toml(known.get(v, '…'))}" for v in sorted(values))
-    required = ", required = true" if column == "kind" or sum(values.values()) == len(sheet.rows) else ""
+    needed = column == "kind" or (column in _NEEDED and sum(values.values()) == len(sheet.rows))
+    required = ", required = true" if needed else ""
     line = f"{column} = {{ names = [{_toml(sheet.headings[at])}]{required}, values = {{ {listed} }} }}"
     if not unknown:
         return [line]
@@ -185,7 +193,7 @@ def _meaning(column: str, value: str) -> str | None:
 def _column(sheet: Sheet, column: str, at: int, fmt: Format | None) -> list[str]:
     values = [v for v in sheet.column(at) if fmt is None or v not in NULL_DATES]
     parts = [f"names = [{_toml(sheet.headings[at])}]"]
-    if len(values) == len(sheet.rows):
+    if column in _NEEDED and len(values) == len(sheet.rows):
         parts.append("required = true")
     out = []
     if fmt is not None:
@@ -200,6 +208,22 @@ def _column(sheet: Sheet, column: str, at: int, fmt: Format | None) -> list[str]
         else:
             return [*out, f"# {column} = {{ names = [{_toml(sheet.headings[at])}] }}"]
     return [*out, f"{column} = {{ {', '.join(parts)} }}"]
+
+
+def _without_currency(sheet: Sheet, columns: Mapping[str, int], lines: list[str]) -> list[str]:
+    """The line of the currency: asked where a dated row names none, which for Dynamics is the company's own."""
+    dated = [columns[c] for c in ("issued", "posted") if c in columns]
+    empty = sum(
+        1 for own, *days in zip(*map(sheet.cells, [columns["currency"], *dated]), strict=True) if not own and any(days)
+    )
+    if not empty:
+        return lines
+    rows = "1 row names" if empty == 1 else f"{empty:,} rows name"
+    sheet.questions.append(f"currency: {rows} none; which is meant? Often that of the company itself")
+    *evidence, line = lines
+    said = line.removeprefix(ASK).partition("  #")[0].removesuffix(" }")
+    own = _toml(min(sheet.column(columns["currency"]))) if "values = {" in said else '"USD"'
+    return [*evidence, f"{ASK}{said}, empty = {own} }}  # what an empty cell stands for"]
 
 
 def _absent(sheet: Sheet, column: str, may: Sequence[int], fmt: Format | None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from tieout.connectors.infer.formats import holds_amounts, holds_dates
+from tieout.connectors.infer.formats import AMOUNTS, holds_amounts, holds_dates, holds_digits
 from tieout.connectors.infer.sheet import Sheet
 from tieout.mapping.tabular import heading_key, list_profiles, load_profile
 
@@ -16,29 +16,29 @@ _MORE = {
     "customer": (
         "customer_id", "customerid", "cust_number", "cust no", "account ref", "account no", "vendor id", "supplier id",
         "client id", "debtor", "address book no.", "customer no", "customer no.", "customer code", "client no",
-        "account number", "kundennummer", "kunden-nr.",
+        "account number", "bill to customer number", "kundennummer", "kunden-nr.",
     ),
     "customer_name": (
-        "supplier", "supplier name", "vendor name", "client", "client name", "debtor name", "contactname",
-        "contact name", "name_customer",
+        "bill to customer name", "supplier", "supplier name", "vendor name", "client", "client name", "debtor name",
+        "contactname", "contact name", "name_customer",
     ),
     "number": (
         "invoice_number", "invoicenumber", "invoiceno", "invoice #", "invoice id", "inv #", "inv no", "inv no.",
-        "inv. no.", "transaction number", "transaction no", "doc_id", "rechnungsnummer", "rechnungsnr.",
+        "inv. no.", "transaction number", "transaction no", "trx number", "doc_id", "rechnungsnummer", "rechnungsnr.",
     ),
     "document": ("document no.", "sap document number"),
     "issued": (
         "invoicedate", "invoice_date", "date paid", "payment date", "date of payment", "gl date", "clearing date",
-        "transaction date", "invoice gl date", "posting_date",
+        "transaction date", "trx date", "invoice gl date", "posting_date",
     ),
     "due": ("duedate", "due_date", "due_in_date"),
     "total": (
-        "amount (foreign currency)", "amount (transaction currency)", "entered amount", "invoiceamount",
-        "invoice amount", "amount due", "gross amount", "net amount", "value", "spend", "amount gross",
+        "amount (foreign currency)", "amount (transaction currency)", "amount due original", "entered amount",
+        "invoiceamount", "invoice amount", "amount due", "gross amount", "net amount", "value", "spend", "amount gross",
         "invoiced value", "converted_usd",
     ),
     "settled_on": ("settleddate", "clear_date", "paid date"),
-    "currency": ("currency code", "currencycode", "ccy", "curr"),
+    "currency": ("currency code", "invoice currency code", "currencycode", "ccy", "curr"),
     "open": (
         "amount remaining (foreign currency)", "amount remaining", "amount due remaining", "outstanding",
         "amount outstanding", "balance due", "open balance",
@@ -137,11 +137,15 @@ def _columns(sheet: Sheet, known: Mapping[str, str]) -> tuple[dict[str, int], di
     """Canonical column to the first heading that stands for it, and the others that would."""
     columns: dict[str, int] = {}
     rivals: dict[str, list[int]] = {}
+    words: dict[str, int] = {}
     for at, heading in enumerate(sheet.headings):
         column = known.get(heading_key(heading))
+        if column in AMOUNTS and not holds_digits(sheet.column(at)):
+            words.setdefault(column, at)  # such as `Open`, which says yes or no
+            continue
         if column is not None and columns.setdefault(column, at) != at:
             rivals.setdefault(column, []).append(at)
-    return columns, rivals
+    return {**words, **columns}, rivals
 
 
 def _asked(sheet: Sheet, columns: Mapping[str, int], rivals: Mapping[str, list[int]]) -> dict[str, list[int]]:
