@@ -174,6 +174,22 @@ LEFT JOIN ({owed}) AS d ON d.customer = c.id
 WHERE {tellable} GROUP BY coalesce(c.currency, d.currency, '') ORDER BY cur
 """
 
+# What a ledger that applies nothing to anything states as open, of all documents of a customer. Applications move
+# nothing in their sum: it must be what the documents come to. A document that states nothing leaves it unknown.
+_CUSTOMER_OPEN = """
+INSERT INTO cmp_found (code, second, kind, {id}, field, {value}, {other}, delta, currency, clue)
+SELECT 'BALANCE_MISMATCH_INTERNAL', '', 'customer', d.who, 'open', CAST(d.open AS VARCHAR), NULL, 0, d.currency,
+       concat_ws(chr(31), 'side={side}', 'derived=' || CAST(d.owed AS VARCHAR), 'many=' || CAST(d.many AS VARCHAR),
+                 '{side}_name=' || replace(coalesce(c.name, d.who), chr(31), ' '))
+FROM (SELECT coalesce(customer, customer_name) AS who, currency, count(*) AS many,
+             sum(sign * open) AS open, sum(full_ar) AS owed
+      FROM cmp_every_{side} WHERE state = 'posted' AND settled_on IS NULL
+      GROUP BY coalesce(customer, customer_name), currency
+      HAVING count(open) = count(*)) AS d
+LEFT JOIN {side}_customers AS c ON c.id = d.who
+WHERE d.open <> d.owed
+"""
+
 # Whether applications differ at all, and whether a side holds payments of which nothing is applied.
 _OCCURS = """
 SELECT (SELECT count(*) FROM cmp_app WHERE l_amount <> r_amount OR l_since <> r_since), {unapplied}
@@ -245,12 +261,13 @@ def find(
         return ()
     if any(has["applications"] for has in stated):
         _internal(con, stated)
-    for side, has in zip(SIDES, stated, strict=True):
+    for side, other, has in zip(SIDES, SIDES[::-1], stated, strict=True):
+        columns = {"id": f"{side}_id", "side": side, "value": f"{side}_value", "other": f"{other}_value"}
+        if has["open"] and not has["applications"]:
+            con.execute(_CUSTOMER_OPEN.format(**columns))
         if has["balance"]:
-            other = "right" if side == "left" else "left"
-            columns = {"side": side, "value": f"{side}_value", "other": f"{other}_value"}
             owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
-            con.execute(_CUSTOMER_BALANCE.format(id=f"{side}_id", **owed, **columns))
+            con.execute(_CUSTOMER_BALANCE.format(**owed, **columns))
             rows = con.execute(_IN_ALL.format(side=side, **owed)).fetchall()
             found += [Stated(side, c, n, tidy(total), tidy(own), bad) for c, n, total, own, bad in rows]
     return tuple(found)

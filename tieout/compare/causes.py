@@ -62,6 +62,11 @@ def remedy(code: str, clue: Clue) -> str:
             "take the application back in that system; where an export leaves out when it was taken back, or when the "
             "document was voided, have it say so (`reversed_on`, `voided_on`)"
         )
+    if code == "BALANCE_MISMATCH_INTERNAL" and "many" in clue:
+        return (
+            "export the payments and credits with it, and what each is applied to; until then what is settled here may "
+            "stand open in the other ledger"
+        )
     if code == "AMBIGUOUS_MATCH" and "number" in clue and "answers" not in clue:
         return (
             "tell them apart by a column of their own; where rows are the lines of one document, the profile is to "
@@ -116,6 +121,13 @@ def _seen(
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"
         case "OVER_APPLIED":
             return f"applied or adjusted beyond its amount of {_money(clue['of'], currency)} in {ledger}"
+        case "BALANCE_MISMATCH_INTERNAL" if "many" in clue:
+            documents = "1 document" if clue["many"] == "1" else f"{int(clue['many']):,} documents"
+            come = "comes" if clue["many"] == "1" else "come"
+            return (
+                f"{ledger} states this as open of {documents} that {come} to {_money(clue['derived'], currency)}, "
+                "and applies nothing to them"
+            )
         case "BALANCE_MISMATCH_INTERNAL":
             return f"the documents of {ledger} give {_money(clue['derived'], currency)}"
         case "INVARIANT_BROKEN":

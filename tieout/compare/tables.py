@@ -313,7 +313,7 @@ def _stated(con: Connection) -> tuple[dict[str, int], dict[str, int]]:
 
 _SAID = (
     "customer", "subkind", "voided_on", "settled_on", "tax", "due", "rate", "disputed", "ar", "link", "marker",
-    "concerns", "entity_code",
+    "concerns", "entity_code", "open",
 )  # fmt: skip
 _OTHERWISE = {
     "kind": "kind IS DISTINCT FROM 'invoice'",

@@ -484,6 +484,33 @@ def test_a_customers_reported_balance_is_checked_against_its_documents():
     assert "give 7.00" in result.discrepancies[0].cause
 
 
+def test_open_amounts_of_a_ledger_that_applies_nothing_are_checked_by_customer():
+    """Such an export states what is open of each document, and not what settled it."""
+    left = [*BASE_L[:2], inv("L", reported_open=D(0)), invoice("L2", "1", "100", "2026-01-10", reported_open=D(100))]
+    [found] = [d for d in compared(left, left, as_of=JAN31).discrepancies if d.left]
+    assert (found.code, found.kind, found.left, found.field) == ("BALANCE_MISMATCH_INTERNAL", "customer", "1", "open")
+    assert (found.left_value, found.currency, found.delta) == ("100.00", "USD", 0)
+    assert found.left_label == "Acme Ltd"
+    assert "open of 2 documents that come to 200.00, and applies nothing" in found.cause
+    assert "payments" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("open_", "unapplied", "broken"),
+    [
+        ("40", "0", False),  # the payment is in what is open of the invoice
+        ("100", "60", False),
+        ("40", "60", True),  # it would count twice
+        ("0", None, False),  # the payment says nothing of itself: then nothing is known of the invoice
+    ],
+)
+def test_what_is_applied_moves_nothing_in_the_sum_of_what_is_open(open_, unapplied, broken):
+    paid = pay("L", "60", reported_unapplied=None if unapplied is None else D(unapplied))
+    left = [*BASE_L[:2], inv("L", reported_open=D(open_)), paid]
+    found = compared(left, left, as_of=JAN31)
+    assert codes(found) == ({"BALANCE_MISMATCH_INTERNAL": 2} if broken else {})
+
+
 def test_a_recurring_reference_does_not_make_one_payment_of_two():
     left = [*BASE_L, pay("L", "100", "2026-01-03", reference="ACH")]
     right = [*BASE_R, pay("R", "700", "2026-01-28", reference="ACH")]
