@@ -16,8 +16,8 @@ from benchmarks.quickbooks import page
 from tieout.mapping import quickbooks
 from tieout.model import Entity, as_json
 from tieout.sync import schema
-from tieout.sync.facts import canonical
-from tieout.sync.seen import record_of
+from tieout.sync.core.facts import canonical
+from tieout.sync.state.seen import record_of
 from tieout.sync.store import open_store
 
 COUNT = 100_000

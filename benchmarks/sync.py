@@ -27,8 +27,8 @@ from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.mapping import quickbooks
 from tieout.model import AnyRecord, Company, Customer, Entity, Invoice, Ref
 from tieout.sandbox import quickbooks as sandbox
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, sync
-from tieout.sync.facts import Codes
 from tieout.sync.guard import Limits
 from tieout.sync.store import open_store
 from tieout.testing import samples

@@ -30,7 +30,7 @@ from tieout.connectors.tabular import export_sets
 from tieout.errors import RecordError, TieoutError
 from tieout.mapping.tabular import Profile, load_profile
 from tieout.model import Customer
-from tieout.sync.decisions import DECISIONS
+from tieout.sync.review.decisions import DECISIONS
 
 _HELD = tempfile.TemporaryDirectory(prefix="tieout-fuzz-")  # until this process ends
 FOLDER = Path(_HELD.name)

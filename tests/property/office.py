@@ -26,10 +26,11 @@ from tieout.errors import TieoutError
 from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, Existence, PostingState
-from tieout.sync import decisions, differences, plan, schema
-from tieout.sync.existence import came_back
-from tieout.sync.facts import COMPARED
-from tieout.sync.operations import OpKind, SideState
+from tieout.sync import plan, schema
+from tieout.sync.core.existence import came_back
+from tieout.sync.core.facts import COMPARED
+from tieout.sync.core.operations import OpKind, SideState
+from tieout.sync.review import decisions, differences
 from tieout.sync.store import loads, open_store
 
 D = Decimal

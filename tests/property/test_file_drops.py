@@ -29,9 +29,9 @@ from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, PostingState
 from tieout.sandbox.file_erp import BooksError
-from tieout.sync import decisions, differences
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
+from tieout.sync.review import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal

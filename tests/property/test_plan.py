@@ -20,11 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieout.model import Entity, Existence, PostingState
-from tieout.sync import existence as existing_
-from tieout.sync import operations, plan, room
-from tieout.sync.facts import GUARDED_FIELDS, LEFT, RIGHT, Which
+from tieout.sync import plan
+from tieout.sync.core import existence as existing_
+from tieout.sync.core import operations, room
+from tieout.sync.core.facts import GUARDED_FIELDS, LEFT, RIGHT, Which
+from tieout.sync.core.operations import Draft, OpKind, Rules, SideState, SubjectState
 from tieout.sync.guard import Limits, check
-from tieout.sync.operations import Draft, OpKind, Rules, SideState, SubjectState
 from tieout.sync.plan import Verdict, decide, make
 
 Planner = Callable[[Iterable[SubjectState], Rules], Draft]

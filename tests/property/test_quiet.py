@@ -20,11 +20,12 @@ from tieout.compare import Rounding
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
 from tieout.model import Customer, Entity, Invoice, PostingState, effects
-from tieout.sync import decisions, differences, schema
-from tieout.sync.book import load
+from tieout.sync import schema
+from tieout.sync.core.facts import canonical
 from tieout.sync.engine import sync
-from tieout.sync.facts import canonical
-from tieout.sync.fetch import fetch
+from tieout.sync.inputs.fetch import fetch
+from tieout.sync.review import decisions, differences
+from tieout.sync.state.book import load
 from tieout.sync.store import Store, open_store
 from tieout.sync.work import OPEN
 

@@ -16,7 +16,7 @@ from tieout import compare
 from tieout.compare import stored
 from tieout.mapping.relation import TABLES
 from tieout.model import Credit, Document, Entity, Group, Line, Payment, PostingState, Share, TaxLine, as_json
-from tieout.sync.facts import canonical
+from tieout.sync.core.facts import canonical
 
 REACHED: Counter[str] = Counter()
 DAYS = st.sampled_from(["2026-01-02", "2026-01-31", "2026-02-28"])

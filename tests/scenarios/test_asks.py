@@ -11,8 +11,8 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import decisions, plans
-from tieout.sync.facts import Codes
+from tieout.sync.core.facts import Codes
+from tieout.sync.review import decisions, plans
 
 
 def test_a_line_without_an_item_waits_until_the_table_says_what_it_is() -> None:

@@ -16,9 +16,9 @@ from tieout.reports import Books, Report, Table
 from tieout.reports.reconciliation import differences, unadjusted
 from tieout.reports.reconciliation.past import Past
 from tieout.reports.review import audit, interface, post_close
-from tieout.sync import decisions, history
-from tieout.sync import differences as listed
-from tieout.sync.as_known import as_known
+from tieout.sync.review import decisions, history
+from tieout.sync.review import differences as listed
+from tieout.sync.review.as_known import as_known
 
 D = Decimal
 

@@ -13,8 +13,8 @@ from tests.deep import DEEP
 from tests.scenarios.world import _EVERYTHING, DAY, WIDE, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import ManualClock, open_books
 from tieout.model import Entity, PostingState
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 
 D = Decimal

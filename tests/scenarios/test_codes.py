@@ -17,7 +17,7 @@ from tieout.compare.codes import CODES, OF_SYNC, of
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import FatalError, RetriableError, TieoutError
 from tieout.model import Entity, Line
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 
 D = Decimal
 WEEK = 7 * 86_400

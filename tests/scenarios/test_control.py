@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.world import DAY, World, customer, invoice, payment, write_off
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal

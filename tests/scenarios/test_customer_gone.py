@@ -9,8 +9,8 @@ import pytest
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.errors import Rejected
 from tieout.model import Entity
-from tieout.sync import decisions
 from tieout.sync.engine import Report
+from tieout.sync.review import decisions
 
 A_DAY = 90_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.scenarios.world import D, World, customer, invoice
 from tieout.model import Entity
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 
 
 def fields(world: World) -> list[tuple[str | None, str | None, str | None]]:

@@ -23,8 +23,8 @@ from tests.scenarios.world import WIDE, credit_memo, customer, invoice, payment
 from tieout.connectors import Op
 from tieout.connectors.memory import open_books
 from tieout.model import Entity
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 from tieout.testing import Trouble
 

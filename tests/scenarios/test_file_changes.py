@@ -23,7 +23,7 @@ from tieout.connectors.tabular.outbox import Outbox
 from tieout.errors import RefusedError
 from tieout.model import Entity, PostingState
 from tieout.sandbox.file_erp import Document
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal

@@ -6,8 +6,8 @@ import pytest
 
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.model import Entity
-from tieout.sync import decisions, differences
 from tieout.sync.engine import Report
+from tieout.sync.review import decisions, differences
 
 
 def agreed() -> World:

@@ -12,8 +12,8 @@ from typing import Any
 from tests.scenarios.test_file_changes import Changing
 from tests.scenarios.test_files import FileWorld
 from tests.scenarios.test_quickbooks import EVERYTHING, world
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Report, sync
-from tieout.sync.facts import Codes
 
 D = Decimal
 LATE = date(2026, 12, 31)

@@ -14,8 +14,8 @@ from tieout.connectors.memory import ManualClock, open_books
 from tieout.connectors.tabular import open_tabular
 from tieout.model import Entity
 from tieout.sandbox.file_erp import FileErp
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 
 D = Decimal

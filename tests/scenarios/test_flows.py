@@ -10,7 +10,7 @@ import pytest
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment, write_off
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, PostingState
-from tieout.sync import plans
+from tieout.sync.review import plans
 
 D = Decimal
 

@@ -11,8 +11,9 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, effects
-from tieout.sync import decisions, differences, history, schema
-from tieout.sync.past import explained, standing, totals
+from tieout.sync import schema
+from tieout.sync.core.past import explained, standing, totals
+from tieout.sync.review import decisions, differences, history
 
 D = Decimal
 

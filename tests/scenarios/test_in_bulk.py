@@ -12,8 +12,8 @@ import pytest
 from tests.scenarios.world import World, credit_memo, customer, invoice, payment, write_off
 from tieout.compare.tables import Shared
 from tieout.model import Entity
-from tieout.sync import links
 from tieout.sync.engine import Report
+from tieout.sync.inputs import links
 
 # One of each kind of difference that people make by hand afterwards.
 EXPECTED = {"AMOUNT_NET", "PAYMENT_MISSING", "UNAPPLIED_CASH", "DUE_DATE_DIFF", "CUSTOMER_FIELD_DIFF"}

@@ -20,10 +20,11 @@ from tieout.connectors.tabular import open_tabular
 from tieout.evidence.rows import unlike
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity, Line, PostingState
-from tieout.sync import decisions, differences, schema
+from tieout.sync import schema
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Report
-from tieout.sync.facts import Codes
-from tieout.sync.history import stories
+from tieout.sync.review import decisions, differences
+from tieout.sync.review.history import stories
 
 D = Decimal
 

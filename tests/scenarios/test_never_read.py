@@ -11,7 +11,7 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.connectors import Observation
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity, Existence
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 
 
 def both(*, target: str) -> tuple[World, str, str]:

@@ -12,8 +12,8 @@ from tests.scenarios.world import DAY, World, customer, invoice, payment
 from tieout.errors import AuthError, RefusedError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import decisions, differences
-from tieout.sync.history import stories
+from tieout.sync.review import decisions, differences
+from tieout.sync.review.history import stories
 from tieout.sync.store import open_store
 
 D = Decimal

@@ -11,7 +11,7 @@ from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, pa
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import HomeCurrencyError
 from tieout.model import Application, Credit, Entity, PostingState, exponent
-from tieout.sync import differences
+from tieout.sync.review import differences
 
 D = Decimal
 LATER = DAY + timedelta(days=9)

@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.world import DAY, D, World, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Entity, PostingState
-from tieout.sync import differences
+from tieout.sync.review import differences
 
 THREE_DAYS = 3 * 24 * 3600
 MONTHS = 70 * 24 * 3600

@@ -14,7 +14,7 @@ from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, pa
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
 from tieout.model import Entity, PostingState
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 from tieout.sync.store import open_store
 
 D = Decimal

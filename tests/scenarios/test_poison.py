@@ -11,8 +11,8 @@ from tests.scenarios.test_pains_writing import quiet
 from tests.scenarios.test_quickbooks import in_step, lines, world
 from tests.scenarios.world import World, customer, invoice, payment
 from tieout.model import Entity
-from tieout.sync import differences
-from tieout.sync.facts import Codes
+from tieout.sync.core.facts import Codes
+from tieout.sync.review import differences
 
 D = Decimal
 MANY = 1_000 if DEEP else 100

@@ -18,8 +18,8 @@ from tieout.connectors.quickbooks import open_quickbooks
 from tieout.connectors.quickbooks.oauth import Tokens, store_tokens
 from tieout.model import Entity, Line
 from tieout.sandbox import quickbooks as qbo
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 
 D = Decimal

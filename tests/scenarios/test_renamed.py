@@ -12,8 +12,9 @@ from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import ConfigError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import decisions, differences, schema
+from tieout.sync import schema
 from tieout.sync.renamed import orphans
+from tieout.sync.review import decisions, differences
 
 
 def lost_answer() -> World:

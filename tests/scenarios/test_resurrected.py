@@ -9,8 +9,8 @@ import pytest
 
 from tests.scenarios.world import DAY, World, customer, invoice
 from tieout.model import Entity, PostingState
-from tieout.sync import decisions
 from tieout.sync.engine import Report
+from tieout.sync.review import decisions
 
 INVOICE = Entity.INVOICE
 D = Decimal

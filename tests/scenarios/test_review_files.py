@@ -12,7 +12,7 @@ from tests.scenarios.test_files import FileWorld
 from tests.scenarios.world import DAY, D, World, customer, invoice
 from tieout.errors import RefusedError
 from tieout.model import Entity
-from tieout.sync import decisions, differences
+from tieout.sync.review import decisions, differences
 
 
 def test_an_export_that_goes_back_in_time_is_used_for_nothing(tmp_path: Path) -> None:

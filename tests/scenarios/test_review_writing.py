@@ -11,9 +11,9 @@ import pytest
 from tests.scenarios.world import DAY, D, World, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.model import Application, Credit, Entity, PostingState
-from tieout.sync import differences
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, sync
-from tieout.sync.facts import Codes
+from tieout.sync.review import differences
 from tieout.sync.store import open_store
 
 

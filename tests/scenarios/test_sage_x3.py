@@ -14,8 +14,8 @@ from tests.sage_x3_bench import Bench, bench
 from tests.scenarios.world import DAY, WIDE, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import ManualClock, open_books
 from tieout.model import Entity, PostingState
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.store import open_store
 
 D = Decimal

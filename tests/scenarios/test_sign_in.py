@@ -24,8 +24,8 @@ from tieout.errors import SignInRequired
 from tieout.model import Entity
 from tieout.sandbox import quickbooks as qbo
 from tieout.sync import store as state
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, sync
-from tieout.sync.facts import Codes
 
 SPAWN = multiprocessing.get_context("spawn")
 SECONDS = 120  # that a process may take to come to where the other is

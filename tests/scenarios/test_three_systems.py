@@ -17,8 +17,8 @@ from tieout.connectors.memory import ManualClock
 from tieout.connectors.tabular import open_tabular
 from tieout.sandbox import quickbooks as qbo
 from tieout.sandbox.file_erp import FileErp
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 
 D = Decimal
 DAY = date(2026, 1, 15)

@@ -23,10 +23,11 @@ from tieout.model import (
     PostingState,
     Ref,
 )
-from tieout.sync import plans, schema
+from tieout.sync import schema
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
-from tieout.sync.facts import Codes
 from tieout.sync.guard import Limits
+from tieout.sync.review import plans
 from tieout.sync.store import Store, open_store
 
 D = Decimal

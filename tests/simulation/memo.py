@@ -27,8 +27,8 @@ from unittest import mock
 from tieout import compare
 from tieout.compare import tables
 from tieout.model import Entity, as_json
-from tieout.sync.book import Book
-from tieout.sync.links import Relation, joined
+from tieout.sync.inputs.links import Relation, joined
+from tieout.sync.state.book import Book
 from tieout.sync.store import loads
 
 _KNOWN: dict[bytes, bytes] = {}

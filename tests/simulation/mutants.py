@@ -261,7 +261,7 @@ MUTANTS = (
         "a repeated write is another one to the target",
         (
             Change(
-                "tieout.sync.operations:key_for",
+                "tieout.sync.core.operations:key_for",
                 "str(generation), op, of)",
                 "str(generation), op, of, __import__('uuid').uuid4().hex)",
             ),
@@ -286,7 +286,7 @@ MUTANTS = (
         "what was answered is linked without being read back",
         (
             Change(
-                "tieout.sync.confirm:confirm",
+                "tieout.sync.writing.confirm:confirm",
                 "now = target.connector.get(entity, native)\n        if unfinished",
                 "now = Observation(entity, native, {}, from_json(entity, loads(intent['request'])), None)\n        if unfinished",
             ),
@@ -358,7 +358,13 @@ MUTANTS = (
     Mutant(
         "edit taken for agreed",
         "what somebody entered before the read-back counts as agreed, and is written over when home changes it",
-        (Change("tieout.sync.taken:taken", "Taken(read | {n: left[n] for n in edited}, edited", "Taken(read, edited"),),
+        (
+            Change(
+                "tieout.sync.core.taken:taken",
+                "Taken(read | {n: left[n] for n in edited}, edited",
+                "Taken(read, edited",
+            ),
+        ),
         (test("tests.scenarios.test_gap", _RACED, "unique_number", "ours"),),
     ),
     Mutant(
@@ -478,7 +484,7 @@ MUTANTS = (
     Mutant(
         "no pre-check",
         "what carries our mark already is made again by a state that does not know it",
-        (Change("tieout.sync.links:by_marker", "                if found:\n", "                if False:\n"),),
+        (Change("tieout.sync.inputs.links:by_marker", "                if found:\n", "                if False:\n"),),
         (test("tests.scenarios.test_control", "test_a_restored_backup_is_noticed_said_and_doubles_nothing"),),
     ),
     Mutant(
@@ -516,7 +522,7 @@ MUTANTS = (
         "an answer for a record that was deleted meanwhile is believed",
         (
             Change(
-                "tieout.sync.confirm:confirm",
+                "tieout.sync.writing.confirm:confirm",
                 '    except NotFoundError:\n        work.stuck(intent, f"created_then_missing: {native} was answered, but is not there")\n        return\n',
                 "    except NotFoundError:\n        work.end(intent, 'done', 'done', '', native_id=native)\n        return\n",
             ),
@@ -561,7 +567,13 @@ MUTANTS = (
     Mutant(
         "duplicate audit off",
         "a second record under our mark counts as a new one of the other books",
-        (Change("tieout.sync.permits:Permits._is_copy", "    written = self", "    return False\n    written = self"),),
+        (
+            Change(
+                "tieout.sync.inputs.permits:Permits._is_copy",
+                "    written = self",
+                "    return False\n    written = self",
+            ),
+        ),
         (
             test(
                 "tests.scenarios.test_pains_identity", "test_a_copy_of_what_tieout_wrote_is_named_and_not_carried_back"

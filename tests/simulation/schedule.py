@@ -34,8 +34,8 @@ from tieout.connectors.memory import PROFILES, ManualClock, MemoryConnector, Sim
 from tieout.connectors.tabular.outbox import Outbox
 from tieout.errors import LeaseHeldError, TieoutError
 from tieout.model import Entity
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, sync
-from tieout.sync.facts import Codes
 
 EVERYTHING = frozenset({"credit_memo", "adjustment", "invoice.void", "payment.void", "credit_memo.void"})
 TROUBLED = 2  # runs in which something may go wrong

@@ -20,8 +20,9 @@ from tests.simulation.schedule import Schedule, World, carry_out, undisturbed
 from tests.simulation.suites import FEW, covering
 from tests.simulation.truth import DELETED_UNSEEN, LOADED_OVER, OVER_TYPED, SET_BACK, Truth
 from tieout.model import Entity
-from tieout.sync import apply, settle
+from tieout.sync import apply
 from tieout.sync.store import Tx
+from tieout.sync.writing import settle
 
 
 def test_whatever_happens_at_any_boundary_nothing_is_doubled_lost_or_silent() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tieout.connectors.memory import PROFILES
 from tieout.evidence.verify import log_breaks
 from tieout.model import CreditMemo, Customer, Entity, Existence, Payment, PostingState
-from tieout.sync import differences
+from tieout.sync.review import differences
 
 END = date(2030, 1, 1)
 ZERO = Decimal(0)

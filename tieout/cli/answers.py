@@ -12,7 +12,7 @@ from tieout.connectors.infer import sheet
 from tieout.errors import ConfigError
 from tieout.mapping.tabular import heading_key
 from tieout.plaintext import neutral
-from tieout.sync.decisions import DECISIONS, Decision
+from tieout.sync.review.decisions import DECISIONS, Decision
 
 _NEEDED = ("id", "action", "seen")
 _MORE = ("pair", "reason", "owner", "accepted until")

@@ -85,7 +85,7 @@ def pull(out: Out, *, connection: str | None, full: bool, config: str | None) ->
 def _pull(store: Store, connector: Connector, *, full: bool, step: Any) -> dict[str, Any]:
     """Read every entity of a connection under its lease."""
     from tieout.model import Entity
-    from tieout.sync.fetch import fetch
+    from tieout.sync.inputs.fetch import fetch
     from tieout.sync.store import new_id
 
     run = new_id()

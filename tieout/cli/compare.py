@@ -174,7 +174,7 @@ def _kept(out: Out, asked: _State, config: str | None, as_of: date | None) -> Le
     """The books of a connection as the state database holds them now: what was last read, which may be old."""
     from tieout.cli.ledgers import Asked
     from tieout.compare.ledgers import Ledger
-    from tieout.sync.as_known import linked
+    from tieout.sync.review.as_known import linked
 
     now = clock()
     held = Asked(out, as_of or now.date(), now, config, connection=asked.connection)

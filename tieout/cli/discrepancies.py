@@ -23,7 +23,7 @@ from tieout.plaintext import counted, neutral
 
 if TYPE_CHECKING:
     from tieout.config import Settings
-    from tieout.sync.past import Story
+    from tieout.sync.core.past import Story
     from tieout.sync.store import Store
 
 _STATES = ("open", "acknowledged", "accepted", "closed")
@@ -50,7 +50,7 @@ _state = click.option(
 
 def _found(config: str | None, pair: str | None, states: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
     from tieout.config import load
-    from tieout.sync.differences import OPEN_STATES, listed
+    from tieout.sync.review.differences import OPEN_STATES, listed
 
     settings = load(config)
     if pair is not None:
@@ -67,7 +67,7 @@ def _with_records(store: Store, settings: Settings, found: list[dict[str, Any]])
     The amount is that of the left book, where the document is there; with its currency. `age_days` is how long ago
     it was first seen; of a closed one, how long after that it was closed.
     """
-    from tieout.sync import names
+    from tieout.sync.state import names
     from tieout.sync.store import instant
 
     def sides(d: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -143,7 +143,7 @@ def list_(
 
 def _ended(d: Mapping[str, Any]) -> str:
     """That a difference was accepted until a day that is over; nobody has decided it anew."""
-    from tieout.sync.differences import lapsed
+    from tieout.sync.review.differences import lapsed
     from tieout.sync.store import stamp
 
     if d["state"] not in ("open", "accepted") or not lapsed(d, stamp(clock())):
@@ -198,7 +198,7 @@ def history(out: Out, id: str, config: str | None) -> None:
     When it was seen, changed, decided, resolved, there again. ID may be shortened.
     """
     from tieout.config import load
-    from tieout.sync.history import stories
+    from tieout.sync.review.history import stories
 
     found = {(d["pair"], d["id"]): d for d in _of_id(config, id)}
     with opened(load(config)) as store:
@@ -280,7 +280,7 @@ def decide(
     this state does not know (`unknown_mark`), one beside what could never be read (`never_read`). ID may be shortened.
     """
     from tieout.config import load
-    from tieout.sync import decisions
+    from tieout.sync.review import decisions
 
     _long_enough(id)
     last = f"{until:%Y-%m-%d}T23:59:59.999999Z" if until else None
@@ -346,7 +346,7 @@ def import_(out: Out, *, file: Path, by: str, dry_run: bool, config: str | None)
     """
     from tieout.cli.answers import read
     from tieout.config import load
-    from tieout.sync import decisions
+    from tieout.sync.review import decisions
 
     answers = read(file)
     with writing(out, load(config)) as store:

@@ -37,7 +37,7 @@ def explain(error: Exception) -> Told:
     if _is("requests.exceptions", "RequestException", error):
         return Told(3, f"the network failed: {type(error).__name__}", "run again later")
     if _is("sqlalchemy.exc", "SQLAlchemyError", error):
-        from tieout.sync.trouble import explained  # SQLAlchemy is loaded where one of its errors is
+        from tieout.sync.state.trouble import explained  # SQLAlchemy is loaded where one of its errors is
 
         return explain(explained(error))
     if isinstance(error, ImportError) and error.name and not error.name.startswith("tieout"):

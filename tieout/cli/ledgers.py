@@ -104,16 +104,16 @@ class Asked:
             read = anew(connector, self.as_of, step)
         if not has_state(settings):
             return read
-        from tieout.sync.as_known import first_seen
-        from tieout.sync.as_known import linked as subjects
+        from tieout.sync.review.as_known import first_seen
+        from tieout.sync.review.as_known import linked as subjects
 
         with opened(settings) as store:
             return replace(read, first_seen=first_seen(store, name), links=subjects(store, name))
 
     def _known(self, settings: Settings, name: str, at: datetime) -> Books:
         from tieout.reports import Books
-        from tieout.sync.as_known import as_known, controls, first_seen, home_currency
-        from tieout.sync.as_known import linked as subjects
+        from tieout.sync.review.as_known import as_known, controls, first_seen, home_currency
+        from tieout.sync.review.as_known import linked as subjects
 
         with self.store() as store:
             was = as_known(store, name, at)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tieout.compare.ledgers import Compared
     from tieout.reports import Books
     from tieout.reports.reconciliation.past import Past
-    from tieout.sync.past import Story
+    from tieout.sync.core.past import Story
 
 
 def pair_of(asked: Asked) -> str:
@@ -37,7 +37,7 @@ def past(asked: Asked, until: datetime) -> Past:
     """What the state database kept of the pair up to a moment, inclusive."""
     from tieout.evidence.verify import log_breaks
     from tieout.reports.reconciliation.past import Past
-    from tieout.sync import history
+    from tieout.sync.review import history
 
     pair = pair_of(asked)
     left, right = asked.names
@@ -59,7 +59,7 @@ def past(asked: Asked, until: datetime) -> Past:
 
 def earlier(asked: Asked, past: Past, until: datetime) -> Past:
     """The same at an earlier moment; the audit log is not gone through again."""
-    from tieout.sync import history
+    from tieout.sync.review import history
 
     if until >= past.at:
         return past
@@ -82,7 +82,7 @@ class Known(NamedTuple):
 
 def known(asked: Asked) -> Known | None:
     """All that is known of a pair, where there is a state database: also what the sync learned after the day."""
-    from tieout.sync import history
+    from tieout.sync.review import history
 
     if asked.pair is None or not has_state(asked.settings()):
         return None
@@ -94,7 +94,7 @@ def known(asked: Asked) -> Known | None:
 def compared(asked: Asked, books: Sequence[Books], known: Known | None) -> Compared:
     """Both ledgers compared as of the day. known: the reasons that the sync knows are those of the differences."""
     from tieout.compare.ledgers import Ledger, compare_ledgers
-    from tieout.sync.past import explained
+    from tieout.sync.core.past import explained
 
     # Files are matched by their own keys, as `tieout compare` does; of a pair the sync knows what belongs together.
     left, right = (

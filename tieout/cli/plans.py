@@ -26,7 +26,8 @@ def plan() -> None:
 def show(out: Out, *, id: str | None, everything: bool, config: str | None) -> None:
     """Show one plan; without ID list those that wait."""
     from tieout.config import load
-    from tieout.sync import names, plans
+    from tieout.sync.review import plans
+    from tieout.sync.state import names
 
     with opened(load(config)) as store:
         if id is None:
@@ -153,7 +154,7 @@ def approve(out: Out, *, id: str, by: str, guards: tuple[str, ...], config: str 
     Only what is still as planned is written.
     """
     from tieout.config import load
-    from tieout.sync import plans
+    from tieout.sync.review import plans
 
     with writing(out, load(config)) as store:
         one = plans.approve(store, id, by=by, guards=guards)
@@ -171,7 +172,7 @@ def approve(out: Out, *, id: str, by: str, guards: tuple[str, ...], config: str 
 def reject(out: Out, *, id: str, by: str, reason: str, config: str | None) -> None:
     """Reject a plan; nothing of it is written."""
     from tieout.config import load
-    from tieout.sync import plans
+    from tieout.sync.review import plans
 
     with writing(out, load(config)) as store:
         one = plans.reject(store, id, by=by, reason=reason)

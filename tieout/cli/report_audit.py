@@ -239,7 +239,7 @@ def _later(now: Past, then: Past) -> int:
 
 def _signed_off(asked: Asked) -> datetime | None:
     """Since when the close of the pair as of the day is approved as it stands; None where nobody approved it."""
-    from tieout.sync.signoffs import closed_since, signed
+    from tieout.sync.state.signoffs import closed_since, signed
 
     if not asked.pair:
         return None
@@ -258,7 +258,7 @@ def _bridge(
     base: str | None,
 ) -> Report:
     from tieout.reports.reconciliation.bridge import build
-    from tieout.sync.past import standing
+    from tieout.sync.core.past import standing
 
     return build(
         books,
@@ -281,7 +281,7 @@ def _common_base(books: Sequence[Books]) -> str | None:
 
 def _interface(asked: Asked, first: date, last: datetime) -> Report:
     from tieout.reports.review.interface import build
-    from tieout.sync import history
+    from tieout.sync.review import history
 
     pair, now = pairs.pair_of(asked), pairs.known_until(asked)
     with asked.store() as store:
@@ -294,7 +294,7 @@ def _interface(asked: Asked, first: date, last: datetime) -> Report:
 
 def _post_close(asked: Asked, closed_at: datetime, then: Sequence[Books] = ()) -> Report:
     from tieout.reports.review.post_close import After, build
-    from tieout.sync import history
+    from tieout.sync.review import history
 
     if asked.files:
         raise click.UsageError("files say nothing of when something became known: name a connection, or --pair")

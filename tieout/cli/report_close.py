@@ -75,7 +75,7 @@ def sign_off(
     --note. Who prepared a step does not approve it.
     """
     from tieout.reports.review.checklist import steps as listed
-    from tieout.sync.signoffs import Figure, sign
+    from tieout.sync.state.signoffs import Figure, sign
 
     asked = Asked(out=out, as_of=as_of.date(), known_on=None, config=config, pair=pair)
     with asked.store():  # a state database there must be, before anything is read
@@ -107,10 +107,10 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
     from tieout import __version__
     from tieout.config.opening import to_pair
     from tieout.reports.review.checklist import Close, Signature
-    from tieout.sync.facts import digest
-    from tieout.sync.periods import closed_through
-    from tieout.sync.readiness import readiness
-    from tieout.sync.signoffs import signed
+    from tieout.sync.core.facts import digest
+    from tieout.sync.review.readiness import readiness
+    from tieout.sync.state.periods import closed_through
+    from tieout.sync.state.signoffs import signed
     from tieout.sync.store import instant
 
     settings = asked.settings()
@@ -146,7 +146,7 @@ def _close(asked: Asked, books: Sequence[Books]) -> Close:
 
 def _in_force(d: Mapping[str, Any], *, now: datetime) -> Mapping[str, Any]:
     """A difference as it counts now: one whose acceptance is over is open, also before the next run."""
-    from tieout.sync.differences import lapsed
+    from tieout.sync.review.differences import lapsed
     from tieout.sync.store import stamp
 
     return {**d, "state": "open"} if d["state"] == "accepted" and lapsed(d, stamp(now)) else d
@@ -208,7 +208,7 @@ def promise(
     """
     from tieout.config import load
     from tieout.model import from_micros
-    from tieout.sync import promises
+    from tieout.sync.state import promises
 
     if withdraw == (amount is not None) or (day is None and not withdraw):
         raise click.UsageError("give --amount and --on, or --withdraw")
@@ -241,7 +241,7 @@ def promised(asked: Asked, name: str) -> list[Any]:
     """The promises on record for a connection, as the reports take them; none for files, and none without a state."""
     from tieout.model import from_micros
     from tieout.reports.cash.promises import Promise
-    from tieout.sync.promises import kept
+    from tieout.sync.state.promises import kept
 
     if asked.files or not has_state(asked.settings()):
         return []

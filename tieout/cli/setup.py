@@ -205,7 +205,7 @@ def _check_state(settings: Settings) -> dict[str, Any]:
 def _check_evidence(settings: Settings) -> dict[str, Any]:
     """Whether what happens can be anchored, and the state is a later one of what was."""
     from tieout.config.evidence import anchors_of, has_signing_key
-    from tieout.sync.rewound import OLDER_HINT, older
+    from tieout.sync.state.rewound import OLDER_HINT, older
 
     try:
         if not has_signing_key(settings):
@@ -223,7 +223,7 @@ def _check_evidence(settings: Settings) -> dict[str, Any]:
 
 def _last_runs(settings: Settings) -> dict[str, dict[str, Any]]:
     """The newest run of each pair that had one."""
-    from tieout.sync.readiness import last_run
+    from tieout.sync.review.readiness import last_run
 
     with opened(settings) as store:
         return {pair: run for pair in settings.pairs if (run := last_run(store, pair))}

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from tieout.cli.output import Out
     from tieout.config import Settings
-    from tieout.sync.rewound import Anchored
+    from tieout.sync.state.rewound import Anchored
     from tieout.sync.store import Store
 
 config_option = click.option(

@@ -16,8 +16,8 @@ from tieout.connectors import Connector, opener
 from tieout.connectors.redact import secret as known
 from tieout.errors import ConfigError
 from tieout.model import Entity
+from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair
-from tieout.sync.facts import Codes
 from tieout.sync.guard import Limits
 
 Clock = Callable[[], datetime]

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tieout.errors import ConfigError
 from tieout.model import Entity, Money
-from tieout.sync.facts import COMPARED
+from tieout.sync.core.facts import COMPARED
 
 ENTITIES = tuple(e.value for e in Entity)
 OWNERS = ("origin", "left", "right", "two_way", "compare", "ignore")

@@ -30,11 +30,11 @@ from tieout.plaintext import money, plain
 from tieout.reports.forms import page
 from tieout.reports.provenance import beside, provenance, sheet
 from tieout.reports.reconciliation import comparison
-from tieout.sync import differences, plans
+from tieout.sync.core.facts import canonical
+from tieout.sync.core.operations import OpKind
 from tieout.sync.engine import Report, sync
-from tieout.sync.facts import canonical
-from tieout.sync.operations import OpKind
 from tieout.sync.pair import Pair
+from tieout.sync.review import differences, plans
 
 CONTROLLER = "D. Whitfield (controller)"
 D = Decimal

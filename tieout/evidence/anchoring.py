@@ -12,7 +12,7 @@ from tieout.errors import RefusedError, TieoutError
 from tieout.evidence.anchors import RESTORED, Anchor, Head, begin, following, journal, newest, probe, refused
 from tieout.evidence.keys import Signer
 from tieout.sync import schema
-from tieout.sync.rewound import Anchored, older
+from tieout.sync.state.rewound import Anchored, older
 from tieout.sync.store import GENESIS, Store
 
 

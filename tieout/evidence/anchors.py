@@ -21,8 +21,8 @@ from typing import Any
 
 from tieout.errors import ConfigError, RefusedError, RetriableError
 from tieout.evidence.keys import PublicKey, Signer
-from tieout.sync.facts import canonical
-from tieout.sync.rewound import Anchored
+from tieout.sync.core.facts import canonical
+from tieout.sync.state.rewound import Anchored
 from tieout.sync.store import GENESIS, new_id
 
 BEGUN, ANCHOR, RESTORED = "begun", "anchor", "restored"

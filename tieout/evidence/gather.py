@@ -18,7 +18,7 @@ from tieout.errors import ConfigError, RefusedError
 from tieout.evidence.anchors import Anchor
 from tieout.evidence.chain import Examined, counting
 from tieout.sync import schema
-from tieout.sync.facts import digest
+from tieout.sync.core.facts import digest
 from tieout.sync.store import Store, batched, loads
 
 _A = schema.audit_event

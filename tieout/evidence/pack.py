@@ -16,7 +16,7 @@ from tieout.evidence.chain import Examined
 from tieout.evidence.gather import Gathered, text
 from tieout.evidence.keys import Signer
 from tieout.evidence.verify import verify
-from tieout.sync.facts import canonical
+from tieout.sync.core.facts import canonical
 from tieout.sync.store import Store
 
 FORMAT = "tieout pack 1"

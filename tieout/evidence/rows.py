@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from tieout.evidence.chain import Finding
 from tieout.model import from_micros, micros
 from tieout.sync import schema
-from tieout.sync.decisions import ACTIONS
-from tieout.sync.differences import CHANGED, CLOSED, DECIDED, OPENED, REOPENED, shown_hash
-from tieout.sync.facts import canonical, digest
-from tieout.sync.seen import observed_as
+from tieout.sync.core.facts import canonical, digest
+from tieout.sync.review.decisions import ACTIONS
+from tieout.sync.review.differences import CHANGED, CLOSED, DECIDED, OPENED, REOPENED, shown_hash
+from tieout.sync.state.seen import observed_as
 from tieout.sync.store import Store, batched, loads
 
 _A = schema.audit_event

@@ -24,8 +24,8 @@ from tieout.evidence.rows import count_of
 from tieout.evidence.tight import loose
 from tieout.model import micros
 from tieout.plaintext import counted
-from tieout.sync.facts import digest
-from tieout.sync.seen import observed_as
+from tieout.sync.core.facts import digest
+from tieout.sync.state.seen import observed_as
 from tieout.sync.store import GENESIS, event_hash
 
 LARGEST = 4 << 30  # bytes of all members together

@@ -47,13 +47,13 @@ from tieout.model import (
     settlements,
 )
 from tieout.sync import schema
-from tieout.sync.agreement import answer_of
-from tieout.sync.book import own_share, standing
-from tieout.sync.confirm import confirm
-from tieout.sync.facts import UnknownReferenceError, canonical, digest, realise
-from tieout.sync.operations import NAME_TAKEN, Operation, OpKind, marker_for
+from tieout.sync.core.facts import UnknownReferenceError, canonical, digest, realise
+from tieout.sync.core.operations import NAME_TAKEN, Operation, OpKind, marker_for
+from tieout.sync.state.book import own_share, standing
 from tieout.sync.store import Tx, loads, new_id, stamp
 from tieout.sync.work import OPEN, Target, Work, close_attempt, own, set_state, unsent
+from tieout.sync.writing.agreement import answer_of
+from tieout.sync.writing.confirm import confirm
 
 PERMIT_SECONDS = 10.0
 MOST_LOST = 3  # answers lost in a row, after which a target is left alone for the run

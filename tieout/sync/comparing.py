@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from tieout import compare
 from tieout.compare import Explained
 from tieout.model import Entity
-from tieout.sync import periods
-from tieout.sync.covered import lists_open_items, reads_whole
-from tieout.sync.facts import LEFT, RIGHT, Which
-from tieout.sync.links import Relation
-from tieout.sync.quiet import Quiet
-from tieout.sync.reading import Read
+from tieout.sync.core.facts import LEFT, RIGHT, Which
+from tieout.sync.inputs.links import Relation
+from tieout.sync.inputs.quiet import Quiet
+from tieout.sync.inputs.reading import Read
+from tieout.sync.inputs.stated import Stated
 from tieout.sync.run import Run
-from tieout.sync.stated import Stated
+from tieout.sync.state import periods
+from tieout.sync.state.covered import lists_open_items, reads_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,31 +20,34 @@ from tieout.compare import Discrepancy
 from tieout.compare.codes import UNTRACED
 from tieout.connectors import Connector
 from tieout.model import Entity
-from tieout.sync import differences, overwritten, periods, plans, schema
+from tieout.sync import schema
 from tieout.sync.apply import apply, flush
-from tieout.sync.bases import Base, set_bases
-from tieout.sync.book import Book
 from tieout.sync.comparing import Comparing
-from tieout.sync.doubts import of_reads, unlooked
-from tieout.sync.facts import LEFT, RIGHT, Which
+from tieout.sync.core.facts import LEFT, RIGHT, Which
+from tieout.sync.core.operations import Draft, Finding, Operation, OpKind, Rules
 from tieout.sync.guard import Trip, check, held
-from tieout.sync.links import Link, Relation, by_ladder, by_marker, store_links
+from tieout.sync.inputs.doubts import of_reads, unlooked
+from tieout.sync.inputs.links import Link, Relation, by_ladder, by_marker, store_links
+from tieout.sync.inputs.permits import Permits
+from tieout.sync.inputs.quiet import Quiet
+from tieout.sync.inputs.reading import Read, not_tied, read, whose
+from tieout.sync.inputs.sides import Sides, adopted
+from tieout.sync.inputs.stated import Stated, take_over, takeovers
 from tieout.sync.listing import UNDER_WAY, Listing, among, control_totals
-from tieout.sync.operations import Draft, Finding, Operation, OpKind, Rules
 from tieout.sync.pair import Pair
-from tieout.sync.permits import Permits
 from tieout.sync.plan import make
-from tieout.sync.quiet import Quiet
-from tieout.sync.reading import Read, not_tied, read, whose
 from tieout.sync.renamed import settle_name
 from tieout.sync.report import Report
-from tieout.sync.rewound import Anchored, older
+from tieout.sync.review import differences, plans
 from tieout.sync.run import ORDER, Run, beating, begin, ending, rare_gc
-from tieout.sync.settle import recover, settle
-from tieout.sync.sides import Sides, adopted
-from tieout.sync.stated import Stated, take_over, takeovers
+from tieout.sync.state import periods
+from tieout.sync.state.bases import Base, set_bases
+from tieout.sync.state.book import Book
+from tieout.sync.state.rewound import Anchored, older
 from tieout.sync.store import LEASE_SECONDS, Store, batched, new_id, stamp
 from tieout.sync.work import Target, Work
+from tieout.sync.writing import overwritten
+from tieout.sync.writing.settle import recover, settle
 
 __all__ = ["Pair", "Report", "sync"]
 

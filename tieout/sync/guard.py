@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from tieout.model import Entity, exponent
 from tieout.plaintext import counted, money
-from tieout.sync.operations import Operation, OpKind
+from tieout.sync.core.operations import Operation, OpKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from tieout.compare import Discrepancy, Explained
 from tieout.errors import NotFoundError, RecordError, RetriableError
 from tieout.model import ControlBalance, Entity, Existence, micros
 from tieout.sync import schema
-from tieout.sync.facts import LEFT, RIGHT, Which, digest
-from tieout.sync.operations import Finding, Operation, OpKind
+from tieout.sync.core.facts import LEFT, RIGHT, Which, digest
+from tieout.sync.core.operations import Finding, Operation, OpKind
+from tieout.sync.inputs.sides import Sides, other
 from tieout.sync.run import Run
-from tieout.sync.seen import save_seen
-from tieout.sync.sides import Sides, other
+from tieout.sync.state.seen import save_seen
 from tieout.sync.store import Store, Tx
 
 READ_AGAIN = 200

@@ -10,7 +10,7 @@ from typing import Literal
 from tieout.compare import Checks, Rounding
 from tieout.compare.control import NOTHING
 from tieout.model import Entity
-from tieout.sync.facts import Codes, digest
+from tieout.sync.core.facts import Codes, digest
 from tieout.sync.guard import Limits
 
 Mode = Literal["observe", "link", "propose", "auto"]

@@ -27,8 +27,8 @@ from enum import StrEnum
 from typing import Any
 
 from tieout.model import Entity
-from tieout.sync.existence import name_of, one_sided, settled
-from tieout.sync.facts import (
+from tieout.sync.core.existence import name_of, one_sided, settled
+from tieout.sync.core.facts import (
     COMPARED,
     GUARDED_FIELDS,
     LEFT,
@@ -40,7 +40,7 @@ from tieout.sync.facts import (
     needs,
     same_lines,
 )
-from tieout.sync.operations import (
+from tieout.sync.core.operations import (
     NAME_TAKEN,
     Draft,
     FieldChange,
@@ -57,7 +57,7 @@ from tieout.sync.operations import (
     shown,
     signed,
 )
-from tieout.sync.room import arrange
+from tieout.sync.core.room import arrange
 
 
 class Verdict(StrEnum):

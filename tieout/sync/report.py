@@ -9,9 +9,9 @@ from typing import Any
 from tieout import compare
 from tieout.compare import Discrepancy
 from tieout.errors import TieoutError
-from tieout.sync import differences
+from tieout.sync.core.operations import Operation
 from tieout.sync.guard import Trip
-from tieout.sync.operations import Operation
+from tieout.sync.review import differences
 
 
 @dataclass(slots=True)

@@ -16,10 +16,10 @@ from tieout.connectors import Connector
 from tieout.errors import RefusedError, RetriableError, TieoutError
 from tieout.model import Entity
 from tieout.sync import schema
-from tieout.sync.facts import LEFT, RIGHT, Which, canonical, digest
+from tieout.sync.core.facts import LEFT, RIGHT, Which, canonical, digest
 from tieout.sync.pair import Pair
 from tieout.sync.report import Report
-from tieout.sync.rewound import OLDER_HINT, Anchored
+from tieout.sync.state.rewound import OLDER_HINT, Anchored
 from tieout.sync.store import LEASE_SECONDS, Lease, Store, Tx
 
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)

@@ -27,10 +27,10 @@ from sqlalchemy.engine import Engine, make_url
 
 from tieout.errors import ConfigError, LeaseHeldError, TieoutError
 from tieout.sync import schema
-from tieout.sync.facts import canonical
-from tieout.sync.rows import add, add_new, change, replace
-from tieout.sync.trouble import explained
-from tieout.sync.worker import is_gone, this_worker
+from tieout.sync.core.facts import canonical
+from tieout.sync.state.rows import add, add_new, change, replace
+from tieout.sync.state.trouble import explained
+from tieout.sync.state.worker import is_gone, this_worker
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]

@@ -17,12 +17,12 @@ from tieout.connectors import Connector, Observation
 from tieout.errors import RecordError
 from tieout.model import ZERO, AnyRecord, Entity, Payment, from_json
 from tieout.sync import schema
-from tieout.sync.book import Book, own_share, standing
-from tieout.sync.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
-from tieout.sync.operations import A_PERSON_LOOKS, Finding, Operation, OpKind, after_refusal, shown
+from tieout.sync.core.facts import Facts, Shared, UnknownReferenceError, Which, facts, share
+from tieout.sync.core.operations import A_PERSON_LOOKS, Finding, Operation, OpKind, after_refusal, shown
+from tieout.sync.core.taken import EDITED
 from tieout.sync.pair import ACKNOWLEDGED_WITHIN
+from tieout.sync.state.book import Book, own_share, standing
 from tieout.sync.store import Lease, Store, Tx, loads
-from tieout.sync.taken import EDITED
 
 OPEN = ("ready", "sending", "unknown", "applied", "emitted", "stuck")
 

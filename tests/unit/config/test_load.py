@@ -15,7 +15,7 @@ from tieout.config import load, loads
 from tieout.config.lines import line_of, locate
 from tieout.config.settings import ENTITIES, TWO_WAY, policy_fields
 from tieout.errors import ConfigError
-from tieout.sync.facts import GUARDED_FIELDS
+from tieout.sync.core.facts import GUARDED_FIELDS
 
 SOUND = """
 [company]

@@ -21,9 +21,10 @@ from tieout.evidence.anchoring import Anchors, anchor
 from tieout.evidence.keys import Signer
 from tieout.evidence.verify import Verified, read_journals, verify
 from tieout.model import Entity
-from tieout.sync import decisions, differences, plans, promises
 from tieout.sync.engine import Report
-from tieout.sync.signoffs import Figure, sign
+from tieout.sync.review import decisions, differences, plans
+from tieout.sync.state import promises
+from tieout.sync.state.signoffs import Figure, sign
 from tieout.sync.store import Store
 
 SIGNER = Signer(bytes(range(32)))

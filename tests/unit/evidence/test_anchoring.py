@@ -19,7 +19,7 @@ from tieout.evidence.anchoring import Anchors, anchor
 from tieout.evidence.anchors import parse
 from tieout.evidence.keys import Signer, public_key
 from tieout.evidence.verify import read_journals, verify
-from tieout.sync.rewound import older
+from tieout.sync.state.rewound import older
 from tieout.sync.store import Store, open_store
 
 

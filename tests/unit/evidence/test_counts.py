@@ -17,7 +17,7 @@ from tieout.evidence import pack, unpack
 from tieout.evidence.verify import read_journals
 from tieout.model import Entity
 from tieout.sync import schema
-from tieout.sync.saving import Reading
+from tieout.sync.state.saving import Reading
 from tieout.sync.store import Tx
 
 

@@ -13,9 +13,11 @@ from tests.scenarios.world import D, World, customer, invoice
 from tieout.errors import ConfigError, RefusedError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
-from tieout.sync import decisions, differences, plans, promises, schema, signoffs
-from tieout.sync.readiness import readiness
-from tieout.sync.signoffs import Figure
+from tieout.sync import schema
+from tieout.sync.review import decisions, differences, plans
+from tieout.sync.review.readiness import readiness
+from tieout.sync.state import promises, signoffs
+from tieout.sync.state.signoffs import Figure
 
 DAY = date(2026, 1, 31)
 FIGURE = Figure("bridge", "0.00 USD", "hash-1", "rules-1")

@@ -8,9 +8,9 @@ from tests.scenarios.world import D, World, customer, invoice
 from tieout.connectors.memory import Fault, FaultKind
 from tieout.errors import ConfigError, RefusedError
 from tieout.model import Entity
-from tieout.sync import differences, plans
-from tieout.sync.facts import Codes
+from tieout.sync.core.facts import Codes
 from tieout.sync.guard import Limits
+from tieout.sync.review import differences, plans
 
 DAY_LONG = 25 * 3600
 

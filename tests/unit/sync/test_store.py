@@ -25,8 +25,8 @@ from tieout.errors import ConfigError, FatalError, LeaseHeldError, RetriableErro
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import schema
+from tieout.sync.state.worker import is_gone, this_worker
 from tieout.sync.store import LEASE_SECONDS, Store, open_store, upgrade
-from tieout.sync.worker import is_gone, this_worker
 
 ROOT = Path(__file__).resolve().parents[3]
 

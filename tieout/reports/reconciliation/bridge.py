@@ -22,7 +22,7 @@ from tieout.reports.frame import Bar, Cell, Chart, Column, Report, Row, Style, T
 from tieout.reports.reconciliation import bridge_proofs, zero_sum
 from tieout.reports.reconciliation.bridge_lines import Amounts, Bridged, Line, Step, bridged, line_of
 from tieout.reports.stated import Tie, ties
-from tieout.sync.past import Standing
+from tieout.sync.core.past import Standing
 
 
 def build(

@@ -20,7 +20,7 @@ from tieout.reports.reconciliation.past import (
     state_of,
     what,
 )
-from tieout.sync.past import UNRESOLVED, Standing, Story, standing
+from tieout.sync.core.past import UNRESOLVED, Standing, Story, standing
 
 AGED = "AGED_RECON_ITEM"
 ON_ITS_WAY = "SYNC_IN_FLIGHT"

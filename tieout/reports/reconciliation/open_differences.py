@@ -33,7 +33,7 @@ def report(
 
     `action` is for people to fill; with `id` and `seen` beside it the list is what `cli.answers` reads.
 
-    found: as `sync.differences.listed` gives them, with `customer`, `amount`, `amount_currency` and `age_days`
+    found: as `sync.review.differences.listed` gives them, with `customer`, `amount`, `amount_currency` and `age_days`
     as of: the day that `said` was extracted at
     """
     rows = tuple(Row(tuple(_cell(c.key, d) for c in _COLUMNS)) for d in found)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from tieout.model import tidy
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Row
-from tieout.sync.past import UNRESOLVED, About, PastRun, Standing, Step, Story, standing
+from tieout.sync.core.past import UNRESOLVED, About, PastRun, Standing, Step, Story, standing
 
 ID, CODE = Column("id", "difference", width=18), Column("code", "code", width=24)
 _DOCUMENT = "amount"  # no total has it: several differences may be of one document

@@ -15,7 +15,7 @@ from tieout.model import ZERO, Entity, tidy
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.reconciliation.past import DELTA, WHAT, Past, by_currency, moment, proofs, state_of, what, whose
-from tieout.sync.past import About, Standing, Story
+from tieout.sync.core.past import About, Standing, Story
 
 _OPEN, _ACCEPTED, _SINCE = "not accepted", "accepted", "resolved after the day"
 

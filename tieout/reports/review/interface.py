@@ -11,7 +11,7 @@ from tieout.model import ZERO, tidy
 from tieout.plaintext import counted
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.reconciliation.past import last_of, moment
-from tieout.sync.past import Interface, Sent
+from tieout.sync.core.past import Interface, Sent
 
 _NO_APPROVAL = "no approval known"
 _NOT_SENT = "not sent"

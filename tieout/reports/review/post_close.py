@@ -15,7 +15,7 @@ from tieout.reports import layout, ledger
 from tieout.reports.books import Books
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
 from tieout.reports.reconciliation.past import moment
-from tieout.sync.past import Revised, Version
+from tieout.sync.core.past import Revised, Version
 
 _SHOWN = 100  # characters of one value
 # What a reading may change without anybody having changed the record.
