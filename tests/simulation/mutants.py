@@ -249,7 +249,9 @@ def slips(within: Collection[str]) -> Iterator[list[str]]:
 
 # ── the defects of the test plan ─────────────────────────────────────────────────────────────────────────────────────
 
-_APPLY, _SETTLE, _FETCH, _STORE = (f"tieout.sync.{name}:" for name in ("apply", "settle", "fetch", "store"))
+_APPLY, _SETTLE, _FETCH, _STORE = (
+    f"tieout.sync.{name}:" for name in ("apply", "writing.settle", "inputs.fetch", "store")
+)
 _SENT = "written = _write(target.connector, intent, record, before)"
 _RACED = "test_an_edit_between_a_create_and_its_read_back_is_not_overwritten"
 _CLOCK = "test_what_may_still_land_is_not_made_again_by_a_clock_that_is_off"
