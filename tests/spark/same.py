@@ -177,6 +177,31 @@ def test_groups_by_their_sums_are_the_same(session, tmp_path: Path) -> None:
     con.close()
 
 
+def test_what_a_ledger_that_applies_nothing_states_as_open_is_the_same(session, tmp_path: Path) -> None:
+    who = [customer("C1", "O'Brien:Sons", "1"), customer("C2", "Birch", "2")]
+    day = START.isoformat()
+    left = [
+        *who,
+        invoice("I1", "C1", "150.00", day, number="1", reported_open=Decimal(0)),
+        invoice("I2", "C1", "49.90", day, number="2", reported_open=Decimal("49.90")),
+        payment("P1", "C1", "60.00", day, reported_unapplied=Decimal("60.00")),
+        invoice("I3", "C2", "70.00", day, number="3", reported_open=Decimal("70.00")),
+    ]
+    con = load(left, left)
+    there = spark.Spark(session)
+    for side in ("left", "right"):
+        spark.export(con, side, tmp_path)
+        there.load(side, str(tmp_path))
+    asked = {"as_of": None, "left_name": "A", "right_name": "B"}
+    found = compare.run(con, **asked)
+    assert compare.run(there, **asked).as_json() == found.as_json()
+    assert [(d.code, d.left, d.right, d.left_value, d.right_value) for d in found.discrepancies] == [
+        ("BALANCE_MISMATCH_INTERNAL", "C1", None, "-10.10", None),
+        ("BALANCE_MISMATCH_INTERNAL", None, "C1", None, "-10.10"),
+    ]
+    con.close()
+
+
 def test_the_program_says_the_same_with_either_engine(tmp_path: Path) -> None:
     for name, edit in (("left", ""), ("right", "WHERE id <> '7'")):
         with duckdb.connect() as con:
