@@ -100,6 +100,15 @@ def damaged(doc, r):
             return [doc]
 
 
+def on_spark(session: SparkSession, con, folder: Path) -> spark.Spark:
+    """The two ledgers that are loaded into DuckDB, on Spark."""
+    there = spark.Spark(session)
+    for side in ("left", "right"):
+        spark.export(con, side, folder)
+        there.load(side, str(folder))
+    return there
+
+
 @pytest.mark.parametrize(
     ("n", "seed", "more"),
     [
@@ -113,10 +122,7 @@ def damaged(doc, r):
 def test_spark_finds_what_duckdb_finds(session, tmp_path: Path, n, seed, more) -> None:
     con = load(*ledgers(n, seed))
     asked = {"as_of": None, "left_name": "A", "right_name": "B"} | more
-    there = spark.Spark(session)
-    for side in ("left", "right"):
-        spark.export(con, side, tmp_path)
-        there.load(side, str(tmp_path))
+    there = on_spark(session, con, tmp_path)
     ours = compare.run(con, **asked).as_json()
     assert compare.run(there, **asked).as_json() == ours
     assert len(ours["by_code"]) >= 8, ours["by_code"]
@@ -133,10 +139,7 @@ def test_a_difference_of_the_last_of_eighteen_digits_is_found(session, tmp_path:
         [who, invoice("I1", "C1", big, "2026-01-05", number="1")],
         [who, invoice("I1", "C1", "999999999999.999998", "2026-01-05", number="1")],
     )
-    there = spark.Spark(session)
-    for side in ("left", "right"):
-        spark.export(con, side, tmp_path)
-        there.load(side, str(tmp_path))
+    there = on_spark(session, con, tmp_path)
     found = compare.run(there, as_of=None, left_name="A", right_name="B")
     assert [(d.code, d.delta) for d in found.discrepancies] == [("AMOUNT_NET", Decimal("-0.000001"))]
     con.close()
@@ -162,10 +165,7 @@ def test_groups_by_their_sums_are_the_same(session, tmp_path: Path) -> None:
         for some in ((("P1", "70.11"), ("P2", "29.89"), ("P3", "8.01")), (("Q1", "60"), ("Q2", "40")))
     ]
     con = load([*who, *sides[0], *cash[0]], [*who, *sides[1], *cash[1]])
-    there = spark.Spark(session)
-    for side in ("left", "right"):
-        spark.export(con, side, tmp_path)
-        there.load(side, str(tmp_path))
+    there = on_spark(session, con, tmp_path)
     asked = {"as_of": None, "left_name": "A", "right_name": "B"}
     found = compare.run(con, **asked)
     assert compare.run(there, **asked).as_json() == found.as_json()
@@ -188,10 +188,7 @@ def test_what_a_ledger_that_applies_nothing_states_as_open_is_the_same(session, 
         invoice("I3", "C2", "70.00", day, number="3", reported_open=Decimal("70.00")),
     ]
     con = load(left, left)
-    there = spark.Spark(session)
-    for side in ("left", "right"):
-        spark.export(con, side, tmp_path)
-        there.load(side, str(tmp_path))
+    there = on_spark(session, con, tmp_path)
     asked = {"as_of": None, "left_name": "A", "right_name": "B"}
     found = compare.run(con, **asked)
     assert compare.run(there, **asked).as_json() == found.as_json()

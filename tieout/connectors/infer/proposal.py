@@ -221,28 +221,31 @@ def _without_currency(sheet: Sheet, columns: Mapping[str, int], lines: list[str]
     rows = "1 row names" if empty == 1 else f"{empty:,} rows name"
     sheet.questions.append(f"currency: {rows} none; which is meant? Often that of the company itself")
     *evidence, line = lines
-    said = line.removeprefix(ASK).partition("  #")[0].removesuffix(" }")
-    own = _toml(min(sheet.column(columns["currency"]))) if "values = {" in said else '"USD"'
-    return [*evidence, f"{ASK}{said}, empty = {own} }}  # what an empty cell stands for"]
+    said, mark, more = line.partition("  #")
+    own = "USD" if _says_codes(sheet, columns["currency"]) else min(sheet.column(columns["currency"]))
+    line = f"{said.removesuffix(' }')}, empty = {_toml(own)} }}{mark}{more}"
+    return _asked([*evidence, line], "what an empty cell stands for")
 
 
 def _absent(sheet: Sheet, column: str, may: Sequence[int], fmt: Format | None) -> list[str]:
     """The line of a column that is needed and that no known heading stands for: asked, with what may stand for it."""
     if not may:
         return [f'{ASK}{column} = {{ names = ["…"], required = true }}  # which heading?']
-    *evidence, line = _column(sheet, column, may[0], fmt)
     others = "".join(f" or {_toml(sheet.headings[at])}" for at in may[1:_MOST_ASKED])
-    said = line.removeprefix("# ").removeprefix("ASK: ")
-    return [*evidence, f"{ASK}{said}  # which heading: this one{others}?"]
+    return _asked(_column(sheet, column, may[0], fmt), f"which heading: this one{others}?")
 
 
 def _either(sheet: Sheet, lines: list[str], rivals: Sequence[int]) -> list[str]:
     """The lines of a column, the last of which is asked where another heading may stand for it."""
     if not rivals:
         return lines
+    return _asked(lines, f"or the heading {' or '.join(_toml(sheet.headings[at]) for at in rivals)}")
+
+
+def _asked(lines: Sequence[str], why: str) -> list[str]:
+    """The same lines, the last of which is to be answered. why: what there is to choose from"""
     *evidence, line = lines
-    other = " or ".join(_toml(sheet.headings[at]) for at in rivals)
-    return [*evidence, f"{ASK}{line.removeprefix('# ').removeprefix('ASK: ')}  # or the heading {other}"]
+    return [*evidence, f"{ASK}{line.removeprefix('# ').removeprefix('ASK: ')}  # {why}"]
 
 
 def _one_line(text: str) -> str:

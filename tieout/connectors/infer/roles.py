@@ -67,7 +67,6 @@ class Roles:
     """entity: what the rows are · columns: canonical column to position
 
     absent: columns that are needed and of which no heading is known, with the positions that may hold them
-
     rivals: positions that may stand for a column as well, and say otherwise in some row
     numbers: positions that may hold a document's number, where no heading is known for it
     """
