@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
+from tieout.compare.invariants import fill_families
 from tieout.compare.match import MONTH, NEAR_DAYS
 from tieout.compare.result import Stated
 from tieout.compare.tables import Connection
@@ -174,21 +175,24 @@ LEFT JOIN ({owed}) AS d ON d.customer = c.id
 WHERE {tellable} GROUP BY coalesce(c.currency, d.currency, '') ORDER BY cur
 """
 
-# What a ledger that applies nothing to anything states as open, of all documents of a customer. Applications move
-# nothing in their sum: it must be what the documents come to. A document that states nothing leaves it unknown.
+# What a ledger that applies nothing to anything states as open, of all documents of a customer, or of a family, whose
+# members pay for each other. Applications move nothing in their sum: it must be what the documents come to. A document
+# that states nothing leaves it unknown.
 _CUSTOMER_OPEN = """
 INSERT INTO cmp_found (code, second, kind, {id}, field, {value}, {other}, delta, currency, clue)
 SELECT 'BALANCE_MISMATCH_INTERNAL', '', 'customer', d.who, 'open', CAST(d.open AS VARCHAR), NULL, 0, d.currency,
        concat_ws(chr(31), 'side={side}', 'derived=' || CAST(d.owed AS VARCHAR), 'many=' || CAST(d.many AS VARCHAR),
                  '{side}_name=' || replace(coalesce(c.name, d.who), chr(31), ' '))
-FROM (SELECT coalesce(customer, customer_name) AS who, currency, count(*) AS many,
-             sum(sign * open) AS open, sum(full_ar) AS owed
-      FROM cmp_every_{side} WHERE state = 'posted' AND settled_on IS NULL
-      GROUP BY coalesce(customer, customer_name), currency
-      HAVING count(open) = count(*)) AS d
+FROM (SELECT coalesce({top}e.customer, e.customer_name) AS who, e.currency, count(*) AS many,
+             sum(e.sign * e.open) AS open, sum(e.full_ar) AS owed
+      FROM cmp_every_{side} AS e{families} WHERE e.state = 'posted' AND e.settled_on IS NULL
+      GROUP BY coalesce({top}e.customer, e.customer_name), e.currency
+      HAVING count(e.open) = count(*)) AS d
 LEFT JOIN {side}_customers AS c ON c.id = d.who
 WHERE d.open <> d.owed
 """
+_FAMILIES = " LEFT JOIN cmp_family AS f ON f.side = '{side}' AND f.id = e.customer"
+_NO_FAMILIES = {"top": "", "families": ""}
 
 # Whether applications differ at all, and whether a side holds payments of which nothing is applied.
 _OCCURS = """
@@ -264,7 +268,10 @@ def find(
     for side, other, has in zip(SIDES, SIDES[::-1], stated, strict=True):
         columns = {"id": f"{side}_id", "side": side, "value": f"{side}_value", "other": f"{other}_value"}
         if has["open"] and not has["applications"]:
-            con.execute(_CUSTOMER_OPEN.format(**columns))
+            if has["parent"]:
+                fill_families(con, [side])
+            families = {"top": "f.top, ", "families": _FAMILIES.format(side=side)} if has["parent"] else _NO_FAMILIES
+            con.execute(_CUSTOMER_OPEN.format(**families, **columns))
         if has["balance"]:
             owed = {"owed": _OWED.format(side=side), "tellable": _TELLABLE}
             con.execute(_CUSTOMER_BALANCE.format(**owed, **columns))

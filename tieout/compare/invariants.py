@@ -159,7 +159,7 @@ WHERE nth = 1
 """
 
 
-def _families(con: Connection, sides: Iterable[str]) -> None:
+def fill_families(con: Connection, sides: Iterable[str]) -> None:
     """Fill `cmp_family` with the topmost customer of each that has a parent."""
     con.execute("CREATE OR REPLACE TEMP TABLE cmp_family (side VARCHAR, id VARCHAR, top VARCHAR)")
     for side in sides:
@@ -212,7 +212,7 @@ def breaches(
     if any(has["applications"] > has["grouped"] for has in stated):
         parents = [side for side, has in zip(SIDES, stated, strict=True) if has["parent"]]
         if parents:
-            _families(con, parents)
+            fill_families(con, parents)
         ends = con.execute(_ENDS.format(**(_IN_FAMILIES if parents else _ALONE)), [as_of])
         if ends.fetchall()[0][0]:
             con.execute(_BROKEN_ENDS)

@@ -511,6 +511,16 @@ def test_what_is_applied_moves_nothing_in_the_sum_of_what_is_open(open_, unappli
     assert codes(found) == ({"BALANCE_MISMATCH_INTERNAL": 2} if broken else {})
 
 
+def test_what_a_parent_paid_for_its_branch_is_no_difference_of_either():
+    head = customer("1", "Acme Ltd", "100")
+    branch = customer("3", "Acme West", "300", parent="1")
+    bill = invoice("L1", "3", "100", "2026-01-10", reported_open=D(0))
+    left = [head, branch, bill, pay("L", "100", reported_unapplied=D(0))]
+    assert codes(compared(left, left, as_of=JAN31)) == {}
+    [found] = [d for d in compared(left[:3], left[:3], as_of=JAN31).discrepancies if d.left]
+    assert (found.code, found.left, found.left_label) == ("BALANCE_MISMATCH_INTERNAL", "1", "Acme Ltd")
+
+
 def test_a_recurring_reference_does_not_make_one_payment_of_two():
     left = [*BASE_L, pay("L", "100", "2026-01-03", reference="ACH")]
     right = [*BASE_R, pay("R", "700", "2026-01-28", reference="ACH")]
