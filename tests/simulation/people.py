@@ -83,7 +83,7 @@ def _carried(world: Any, side: str, there: Any, one: Any, mate: Any) -> Deed | N
     set_there = {a.invoice for a in applications_of(mate)}
     more = [a for a in applications_of(one) if ids.get(a.invoice) and ids[a.invoice] not in set_there]
     if more:
-        return lambda: there.apply(mate.ref.id, ids[more[0].invoice], more[0].amount, more[0].applied_on)
+        return lambda: _applied(world, side, there, mate, (ids[more[0].invoice], more[0].amount, more[0].applied_on))
     return None
 
 
@@ -166,6 +166,12 @@ def _written(world: Any, *ops: str) -> list[tuple[str, Any, Any]]:
 def _typed(world: Any, side: str, books: Any, record: Any, values: Mapping[str, Any]) -> None:
     books.edit(record.entity, record.ref.id, **values)
     world.truth.edits += [(side, record.entity, record.ref.id, name, value) for name, value in values.items()]
+
+
+def _applied(world: Any, side: str, books: Any, record: Any, one: tuple[str, Any, Any]) -> None:
+    """Somebody applies a payment or credit by hand: as much an entry of theirs as a text that they type."""
+    now = books.apply(record.ref.id, *one)
+    world.truth.edits.append((side, record.entity, record.ref.id, "applications", now.applications))
 
 
 def _called(record: Any) -> str:

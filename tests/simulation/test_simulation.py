@@ -73,6 +73,41 @@ def test_what_home_changes_after_both_said_the_same_is_no_loss_of_what_was_typed
         assert [kind for kind, _ in carry_out(schedule).wrong] == ["lost update"]
 
 
+def test_a_write_of_what_a_person_typed_already_does_not_hide_when_it_was_typed() -> None:
+    """Home is changed between what a person typed at the mirror and the file that was to bring the same."""
+    schedule = Schedule("update", "file", seed=15196, workers=2, troubled=3, apart=True, people=True)
+    assert carry_out(schedule).wrong == []
+    check = Truth.check
+
+    def unasked(truth: Truth, *found: Any) -> None:
+        home = truth.world.l
+        home.log[-2:] = [replace(e, by="connector") for e in home.log[-2:]]
+        check(truth, *found)
+
+    with mock.patch.object(Truth, "check", unasked):
+        assert "lost update" in {kind for kind, _ in carry_out(schedule).wrong}, "home was changed by nobody"
+
+
+def test_what_a_person_applies_by_hand_is_their_entry_and_stands() -> None:
+    """They take a credit off an invoice and put it on again: the last of both is what has to be there."""
+    story = "credit", "unique_number"
+    first = next(p.number for p in undisturbed(*story).points if "undo" in p.deeds)
+    points = carry_out(Schedule(*story, ((first, "undo"),)), deeds=True).points
+    again = next(p.number for p in points if p.number > first and "same" in p.deeds)
+    schedule = Schedule(*story, ((first, "undo"), (again, "same")))
+    outcome = carry_out(schedule)
+    assert (outcome.wrong, outcome.struck.total()) == ([], 2)
+    check = Truth.check
+
+    def taken_off(truth: Truth, *found: Any) -> None:
+        truth.world.r.edit(Entity.CREDIT_MEMO, "CRM-1", applications=())
+        truth.world.l.edit(Entity.CREDIT_MEMO, "CRM-1", applications=())
+        check(truth, *found)
+
+    with mock.patch.object(Truth, "check", taken_off):
+        assert "lost update" in {kind for kind, _ in carry_out(schedule).wrong}
+
+
 @pytest.mark.parametrize("entity", [0, 1], ids=["customer", "invoice"])
 def test_a_change_that_a_list_did_not_show_is_named_and_carried_by_the_next_full_read(entity: int) -> None:
     pulls = [p.number for p in undisturbed("update", "unique_number").points if p.where == "left.pull.before"]
@@ -247,6 +282,23 @@ TAMPERED: dict[str, Callable[[World], Any]] = {
     "transaction": lambda w: (setattr(w.store, "within", True), w.truth.called(None)),
     "fencing": lambda w: w.truth.committed(mock.Mock(epoch=0)),
 }
+
+
+@pytest.mark.parametrize("voided", ["the double", "what is linked"])
+def test_a_double_that_a_person_voids_again_is_no_loss_and_hides_none(voided: str) -> None:
+    undisturbed("update", "unique_number")
+    check = Truth.check
+
+    def entered_twice(truth: Truth, *found: Any) -> None:
+        home = truth.world.l
+        [first] = home.all(Entity.INVOICE)
+        again = home.put(first)
+        home.void(Entity.INVOICE, {"the double": again, "what is linked": first}[voided].ref.id)
+        check(truth, *found)
+
+    with mock.patch.object(Truth, "check", entered_twice):
+        wrong = {kind for kind, _ in carry_out(Schedule("update", "unique_number")).wrong}
+    assert ("lost" in wrong) == (voided == "what is linked")
 
 
 @pytest.mark.parametrize("kind", TAMPERED)

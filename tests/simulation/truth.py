@@ -238,9 +238,32 @@ class Truth:
             for name, ids in sides[which].items():
                 if name[2] == PostingState.VOIDED and not _whatever(sides[other], name):
                     continue  # voided before it was carried over
-                mates = sides[other].get(name, [])
+                ids, mates = self._lasting(which, name, ids), self._lasting(other, name, sides[other].get(name, []))
                 if len(mates) != len(ids) and not spoken.intersection([*ids, *mates]):
                     self.say("lost", f"{name}: {len(ids)} at {which}, {len(mates)} at {other}, and nothing is listed")
+
+    def _lasting(self, side: str, name: tuple[str, str, str], ids: list[str]) -> list[str]:
+        """The records of a name that the other book has to have: not a double that a person entered and voided again.
+
+        It is one only if no write touched it, it is linked to none of the other book's, and those of its name that
+        stand are as many there.
+        """
+        books, other = (self.world.l, self.world.r) if side == "left" else (self.world.r, self.world.l)
+        standing = name[0], name[1], PostingState.POSTED.value
+        mates = len(_named(other).get(standing, []))
+        if name[2] != PostingState.VOIDED or not mates or mates != len(_named(books).get(standing, [])):
+            return ids
+        linked = {
+            native
+            for (native,) in self.world.database.ask(
+                "SELECT x.native_id FROM xref x JOIN xref o ON o.subject = x.subject AND o.connection <> x.connection"
+                " WHERE x.connection = ? AND x.entity = ?",
+                side,
+                name[0],
+            )
+        }
+        written = {e.id for e in books.log if e.entity == name[0] and e.by == "connector"}
+        return [id for id in ids if id in linked | written]
 
     def _fields(self, listed: list[Any]) -> None:
         """C3: of what people read first in both books, it is the same, as far as the target can hold it, or listed."""
@@ -304,7 +327,10 @@ class Truth:
         home = self.world.l if books is self.world.r else self.world.r
         if not (typed and over and any(_of(e, over[0]) and (e.op, e.by) == ("create", "connector") for e in books.log)):
             return False
-        entry = books.log[typed - 1]
+        value = _held(books.log[typed - 1].after, field)
+        # The entry of the person: a write of what is there already may have come after it.
+        by_hand = [e for e in books.log[:typed] if _of(e, over[0]) and e.by == "person" and e.after]
+        entry = next((e for e in reversed(by_hand) if _held(e.after, field) == value), books.log[typed - 1])
         mates = [e for e in home.log if e.after and (e.entity, _name(e.after)) == (entry.entity, _name(entry.after))]
         said = [_held(e.after, field) for e in mates if e.at <= entry.at]
         later = [_held(e.after, field) for e in mates if e.at > entry.at and e.by == "person"]
