@@ -227,7 +227,7 @@ def _table(table: Table, say: _Letters, upright: int) -> dict[str, Any]:
     made: dict[str, Any] = {
         "title": say(table.title), "note": say(table.note), "columns": columns, "rows": rows,
         "groups": [[say(name), width] for name, width in shown.groups([table.columns[n] for n in kept])],
-        "tall": max(longest, default=0) > _TALL,
+        "tall": max([*longest, *(len(text) for r in rows for _, text in r.get("said", ()))], default=0) > _TALL,
         "list": shown.is_list(table),
     }  # fmt: skip
     return made | {"size": _size(made, upright)}

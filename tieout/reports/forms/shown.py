@@ -185,7 +185,8 @@ def stacked(table: Table) -> tuple[Table, int]:
 def by_group(table: Table) -> list[Table]:
     """The table once for each group of its columns, for where all of them have no room beside each other.
 
-    What stands before the groups comes with each, what stands after them with the last.
+    What stands before the groups comes with each, what stands after them with the last. A row of which a group says
+    nothing is not in it.
     """
     names = list(dict.fromkeys(c.group for c in table.columns if c.group))
     if len(names) < 2:
@@ -195,8 +196,13 @@ def by_group(table: Table) -> list[Table]:
     for name in names:
         last = name == names[-1]
         kept = [n for n, c in enumerate(table.columns) if c.group == name or (not c.group and (n < first or last))]
+        own = [n for n in kept if n >= first]
         columns = tuple(replace(table.columns[n], group="") for n in kept)
-        rows = tuple(replace(r, cells=tuple(r.cells[n] for n in kept)) for r in table.rows)
+        rows = tuple(
+            replace(r, cells=tuple(r.cells[n] for n in kept))
+            for r in table.rows
+            if r.style != "detail" or any(r.cells[n] not in (None, "") for n in own)
+        )
         parts.append(replace(table, title=f"{table.title}: {name}", columns=columns, rows=rows))
     return parts
 

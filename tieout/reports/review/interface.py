@@ -110,7 +110,7 @@ def _sums(own: Sequence[Sent], sends: Mapping[str, int], currency: str) -> tuple
 def _log(log: Interface) -> Table:
     columns = (
         Column("sent", "sent (UTC)", width=19),
-        Column("ended", "ended (UTC)", width=19),
+        Column("ended", "ended (UTC)", width=19, aside=True),
         Column("to", "to", width=14),
         Column("operation", "operation", width=10),
         Column("entity", "record", width=14),
@@ -122,14 +122,14 @@ def _log(log: Interface) -> Table:
         Column("outcome", "outcome of this send", width=20),
         Column("state", "what became of it", width=30),
         Column("read_back", "read back", width=20),
-        Column("approved_by", "approved by", width=18),
-        Column("approved_at", "approved at (UTC)", width=19),
-        Column("guards", "guards lifted", width=16),
-        Column("plan", "plan", width=36),
-        Column("plan_hash", "plan hash", width=64),
-        Column("key", "key", width=32),
-        Column("reference", "the vendor's reference", width=20),
-        Column("error", "what the target said", width=40),
+        Column("approved_by", "approved by", width=18, aside=True),
+        Column("approved_at", "approved at (UTC)", width=19, aside=True),
+        Column("guards", "guards lifted", width=16, aside=True),
+        Column("plan", "plan", width=36, aside=True),
+        Column("plan_hash", "plan hash", width=64, aside=True),
+        Column("key", "key", width=32, aside=True),
+        Column("reference", "the vendor's reference", width=20, aside=True),
+        Column("error", "what the target said", width=40, aside=True),
     )
     rows = tuple(Row(_cells(s)) for s in log.sent)
     return Table(

@@ -189,6 +189,19 @@ def test_sentences_of_a_table_of_many_columns_are_printed_beneath_their_row():
     assert f"Cause{cause}".replace(" ", "") in text_of(report)
 
 
+def test_a_page_never_ends_between_a_row_and_the_sentences_beneath_it():
+    """The cause of a difference stood at the head of the next page, under no document."""
+    columns = (*(Column(f"c{n}", f"C{n}") for n in range(11)), Column("cause", "cause", width=50))
+    rows = tuple(
+        Row((f"AR{n:03}", *"bcdefghijk", f"because{n:03} of what was entered on {'one side ' * (n % 40)}only"))
+        for n in range(120)
+    )
+    printed = pages(Report("x", "X", "", samples.AS_OF, None, (Table("t", "T", columns, rows),)))
+    assert len(printed) > 3
+    for page in printed:
+        assert re.findall(r"AR(\d{3})", page) == re.findall(r"because(\d{3})", page)
+
+
 def test_no_text_is_printed_over_the_next_column():
     """A long code beside short columns and one of long sentences."""
     columns = (Column("code", "Code"), Column("kind", "What"), *(Column(f"c{n}", f"C{n}") for n in range(8)),
@@ -217,8 +230,21 @@ def test_a_table_of_contents_stands_before_notes_and_charts():
     bound = replace(made, tables=(table, *made.tables), notes=("A note of the binder",))
     parts = ("What is inside", "A note of the binder", made.charts[0].title, made.tables[0].title)
     for told in (text_of(bound), squeezed(html.write(bound).partition("<body")[2])):
-        at = [told.index(squeezed(part)) for part in parts]
+        at = [told.rindex(squeezed(part)) for part in parts]  # paper names the tables' pages before
         assert at == sorted(at)
+
+
+def test_what_has_contents_says_on_which_page_each_table_begins():
+    """A binder is handed over on paper, where no list is found by clicking."""
+    contents = Table("contents", "What is inside", (Column("r", "Report"),), (Row(("bridge",)),))
+    columns = (Column("a", "A"), Column("b", "B", "count"))
+    long = [Table(f"t{n}", f"List {n}", columns, tuple(Row((f"x{k}", k)) for k in range(90))) for n in range(4)]
+    first, *rest = pages(Report("x", "X", "", samples.AS_OF, None, (contents, *long)))
+    told = dict(re.findall(r"(List \d)[ .]+(\d+)\n", first + "\n"))
+    begins = {
+        f"List {n}": next(k for k, page in enumerate([first, *rest], 1) if f"List {n}\nA B" in page) for n in range(4)
+    }
+    assert {name: int(page) for name, page in told.items()} == begins
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
@@ -248,3 +274,22 @@ def test_two_sides_that_have_no_room_beside_each_other_come_one_after_the_other(
     assert [len(h) for h in heads] == [10, 11]
     said = [r["cells"] for t in data["tables"] for r in t["rows"]]
     assert [c for cells in said for c in cells[2:]] == [shown.money(a) if a else shown.ZERO_SIGN for a in amounts]
+
+
+def test_what_one_side_alone_has_is_no_empty_line_of_the_other():
+    """Where two sides come one after the other, a line without a document stood for each that only the other has."""
+    columns = (
+        Column("customer", "Customer"),
+        *(Column(f"{side}_{n}", f"C{n}", group=side) for side in ("sap", "quickbooks") for n in range(3)),
+        Column("look", "To look at"),
+    )
+    rows = (
+        Row(("Acme", "i1", "i2", "i3", "i1", "i2", "i3", "")),
+        Row(("Bolt", "j1", "j2", "j3", None, "", None, "")),
+        Row(("Cole", None, None, None, "k1", "k2", "k3", "only in quickbooks")),
+        Row(("Dyer", "l1", "l2", "l3", None, None, None, "only in sap")),
+        Row(("Total", *[None] * 7), "total"),
+    )
+    left, right = shown.by_group(Table("t", "T", columns, rows))
+    assert [r.cells[0] for r in left.rows] == ["Acme", "Bolt", "Dyer", "Total"]
+    assert [r.cells[0] for r in right.rows] == ["Acme", "Cole", "Dyer", "Total"], "and what is said of it stays"
