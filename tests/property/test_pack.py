@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from hypothesis import strategies as st
 from tests.unit.evidence.past import KEYS, SIGNER, Kept, kept_past, opened
 from tieout.errors import ConfigError, FatalError, RefusedError
 from tieout.evidence import index, pack, unpack
+from tieout.evidence.anchors import parse
 from tieout.evidence.chain import Examined, examine_journal
 from tieout.evidence.keys import Signer
 from tieout.evidence.unpack import Unpacked
 from tieout.sync import schema
-from tieout.sync.store import Store, loads
+from tieout.sync.core.facts import canonical, digest
+from tieout.sync.store import GENESIS, Store, event_hash, loads
 
 PICK = st.integers(0, 1_000_000)
 PHASES = (Phase.explicit, Phase.generate)
@@ -180,6 +183,61 @@ def test_a_changed_value_is_found_by_the_events_even_if_the_pack_is_signed_anew(
 def altered(value: str, where: int) -> str:
     at = where % len(value)
     return value[:at] + ("0" if value[at] != "0" else "1") + value[at + 1 :]
+
+
+def verdicts(found: Unpacked) -> dict[str, str]:
+    return {p.name: p.verdict for p in found.parts if p.verdict != "proves"}
+
+
+@pytest.mark.parametrize("name", ["index.html", "HOW-TO-VERIFY.txt"])
+def test_a_page_of_something_else_is_found_even_if_the_pack_is_signed_anew(name: str) -> None:
+    """Who has the key puts in what people read of another run, or another word on how to verify."""
+    other = {"index.html": members(packed(1))["index.html"], "HOW-TO-VERIFY.txt": b"Nothing is to be verified.\n"}
+    found = verified(zipped(signed(members(packed(0)) | {name: other[name]}, SIGNER)), SIGNER)
+    assert (found.exit_code, verdicts(found)) == (5, {"page": "altered"})
+
+
+def test_a_page_of_another_version_is_not_compared_and_that_is_said() -> None:
+    parts = members(packed(0))
+    manifest = json.loads(parts["manifest.json"]) | {"program": "tieout 0.0.9"}
+    parts |= {"manifest.json": pack.text(manifest), "index.html": b"<h1>as it was then</h1>"}
+    found = verified(zipped(signed(parts, SIGNER)), SIGNER)
+    assert (found.exit_code, verdicts(found)) == (0, {"page": "not compared"})
+    assert "tieout 0.0.9 made it, and this is tieout " in found.parts[-1].says
+
+
+def reckoned_anew(parts: dict[str, bytes], report: dict[str, Any], signer: Signer) -> dict[str, bytes]:
+    """Another report of the run, and all events and anchors made to fit it: what somebody with a key can make of it."""
+    run, events = json.loads(parts["run.json"]), [json.loads(e) for e in parts["events.jsonl"].splitlines()]
+    run["report"] = canonical(report)
+    hashes = {0: GENESIS}
+    anchors = [a for line in parts["anchors.jsonl"].splitlines() if (a := parse(line))]
+    for event in events:
+        if (event["object_type"], event["action"], event["object_id"]) == ("run", "ended", run["id"]):
+            event["payload"] = canonical(json.loads(event["payload"]) | {"report": digest(run["report"])})
+        event["prev_hash"] = hashes.get(event["seq"] - 1, event["prev_hash"])
+        event["hash"] = hashes[event["seq"]] = event_hash(event)
+    anchors = [replace(a, hash=hashes.get(a.seq, a.hash), key=signer.public.id).signed_by(signer) for a in anchors]
+    made = {
+        "run.json": pack.text(run),
+        "bridge.json": pack.text({k: report.get(k) for k in ("left", "right", "by_code", "bridge")}),
+        "events.jsonl": b"".join(pack.lines(events)),
+        "anchors.jsonl": b"".join(a.line.encode() + b"\n" for a in anchors),
+    }
+    return signed(parts | made, signer)
+
+
+@pytest.mark.parametrize(("amount", "said"), [("7.00", "does not say what"), ("1E+999999", "no ledger holds")])
+def test_a_pack_that_is_made_up_as_a_whole_is_judged_without_writing_out_what_no_ledger_holds(
+    amount: str, said: str
+) -> None:
+    """Nobody's key is known, and the parts fit each other: the page alone does not."""
+    parts = members(next(p for n in range(RUNS) if json.loads(members(p := packed(n))["bridge.json"])["bridge"]))
+    report = json.loads(json.loads(parts["run.json"])["report"])
+    report["bridge"]["USD"] = {"left_total": amount, "lines": [], "remainder": "0", "right_total": amount}
+    found = verified(zipped(reckoned_anew(parts, report, MALLORY)))
+    assert verdicts(found) == {"page": "altered"}
+    assert said in found.parts[-1].says
 
 
 def test_another_key_proves_nothing() -> None:

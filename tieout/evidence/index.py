@@ -25,11 +25,11 @@ def page(
     decisions: Sequence[Mapping[str, Any]],
     writes: Sequence[Mapping[str, Any]],
     differences: Sequence[Mapping[str, Any]],
-    slices: Sequence[Any],
+    anchors: Sequence[Anchor],
     configured: bool,
     key: str,
 ) -> str:
-    """The page as HTML; the same for the same run."""
+    """The page as HTML; the same for the same run. All that it says is in the other files of the pack."""
     shown = Report(
         name="pack",
         title=f"Evidence of run {run['id']}",
@@ -43,7 +43,7 @@ def page(
             _writes(writes),
             _differences(differences),
             *_bridges(report),
-            _anchors([a for s in slices for a in (s.before, s.until) if a is not None]),
+            _anchors(anchors),
         ),
         proofs=tuple(_proofs(report)),
         notes=tuple(_notes(configured=configured, writes=writes)),
@@ -231,5 +231,5 @@ def _proofs(report: Mapping[str, Any]) -> list[Proof]:
 
 
 def _anchors(anchors: Sequence[Anchor]) -> Table:
-    rows = tuple(Row((a.seq, a.at, a.hash)) for a in {a.n: a for a in anchors}.values())
+    rows = tuple(Row((a.seq, a.at, a.hash)) for a in anchors)
     return Table("anchors", "Anchors around the events", _ANCHOR, rows)

@@ -20,6 +20,7 @@ from tieout.sync.core.facts import canonical
 from tieout.sync.store import Store
 
 FORMAT = "tieout pack 1"
+PROGRAM = f"tieout {__version__}"
 DOMAIN = b"tieout pack 1\n"
 MANIFEST, SIGNATURE, SUMS = "manifest.json", "manifest.sig", "SHA256SUMS"
 # Every name that a pack may hold, in the order in which they stand in it.
@@ -44,6 +45,7 @@ MEMBERS = (
     SIGNATURE,
 )
 _MADE = (1980, 1, 1, 0, 0, 0)  # the same run, the same bytes
+PAGE, HOW = "index.html", "HOW-TO-VERIFY.txt"
 _HOW = """\
 How to verify this pack
 =======================
@@ -88,6 +90,10 @@ class _Writer:
         self.told[name] = {"sha256": hash_.hexdigest(), "size": size}
 
 
+def how_to_verify() -> bytes:
+    return _HOW.format(name="FILE.zip").encode()
+
+
 def lines(rows: Iterable[Any]) -> Iterator[bytes]:
     """One line of canonical JSON for each."""
     return (canonical(row).encode() + b"\n" for row in rows)
@@ -128,7 +134,7 @@ def _written(
                 "company": company,
                 "run": gathered.id,
                 "pair": gathered.row["pair"],
-                "program": f"tieout {__version__}",
+                "program": PROGRAM,
                 "key": signer.public.id,
                 "members": dict(writer.told),
             }
@@ -150,7 +156,7 @@ def _parts(writer: _Writer, of: Gathered, company: str, signer: Signer) -> None:
             yield one
 
     made: dict[str, Callable[[], Iterable[bytes]]] = {
-        "index.html": lambda: [
+        PAGE: lambda: [
             index.page(
                 company=company,
                 run=run,
@@ -160,12 +166,12 @@ def _parts(writer: _Writer, of: Gathered, company: str, signer: Signer) -> None:
                 decisions=decisions,
                 writes=writes,
                 differences=differences,
-                slices=of.slices,
+                anchors=of.anchors(),
                 configured=configuration is not None,
                 key=signer.public.id,
             ).encode()
         ],
-        "HOW-TO-VERIFY.txt": lambda: [_HOW.format(name="FILE.zip").encode()],
+        HOW: lambda: [how_to_verify()],
         "run.json": lambda: [text(run)],
         "configuration.json": lambda: [(configuration or "null").encode()],
         "inputs/reads.json": lambda: [text(reads)],

@@ -1,7 +1,7 @@
 """Verify a pack without anything else: no database, no configuration, no network. It is hostile until it is proved.
 
 Three things are asked of each part: is it the one that was packed (hash, signed manifest), do events say the same, and
-are those events held by anchors.
+are those events held by anchors. What people read first, the page, is made anew of the other parts and compared.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import IO, Any, Literal
 
 from tieout.errors import ConfigError
+from tieout.evidence import index
 from tieout.evidence.anchors import LONGEST, Anchor, parse
 from tieout.evidence.gather import same
 from tieout.evidence.keys import SIGNATURE_BYTES, PublicKey, public_key
-from tieout.evidence.pack import DOMAIN, FORMAT, MANIFEST, MEMBERS, SIGNATURE
+from tieout.evidence.pack import DOMAIN, FORMAT, HOW, MANIFEST, MEMBERS, PAGE, PROGRAM, SIGNATURE, how_to_verify
 from tieout.evidence.rows import count_of
 from tieout.evidence.tight import loose
 from tieout.model import micros
@@ -32,8 +33,10 @@ LARGEST = 4 << 30  # bytes of all members together
 SMALL = 256 << 20  # bytes of a member that is read as a whole
 RATIO = 200  # how much a member may be packed; ours are far below
 LINE = 64 << 20
+DIGITS = 40  # of an amount; what has more would be written out on the page
 _Check = tuple[str, tuple[str, ...], Callable[["_Pack", PublicKey], str]]  # a part, what it rests on, what proves it
-Says = Literal["proves", "altered", "missing", "not proved"]
+Says = Literal["proves", "altered", "missing", "not proved", "not compared"]
+_HOLDS = ("proves", "not compared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,11 @@ class Unpacked:
 
     @property
     def exit_code(self) -> int:
-        """0: every part proves what it says · 5: something is altered, missing, or not proved"""
-        return 0 if all(p.verdict == "proves" for p in self.parts) else 5
+        """0: every part proves what it says · 5: something is altered, missing, or not proved
+
+        A page of another version cannot be made anew here, and is no reason to doubt the parts that it tells of.
+        """
+        return 0 if all(p.verdict in _HOLDS for p in self.parts) else 5
 
     def as_json(self) -> dict[str, Any]:
         kept = {k: getattr(self, k) for k in ("run", "pair", "company", "key")}
@@ -73,6 +79,10 @@ class Unpacked:
 
 class _Wrong(Exception):
     """Why a part does not prove what it says."""
+
+
+class _NotCompared(Exception):
+    """Why a part cannot be held against the others."""
 
 
 @dataclass(slots=True)
@@ -237,9 +247,11 @@ def _checked(pack: _Pack, check: _Check, sound: set[str], key: PublicKey | None)
         return Part(part, "not proved", f"for want of {', '.join(lacking) or 'a signature'}")
     try:
         says = run(pack, key)
+    except _NotCompared as error:
+        return Part(part, "not compared", str(error))
     except _Wrong as error:
         return Part(part, "altered", str(error))
-    except (KeyError, ValueError, TypeError, AttributeError, InvalidOperation) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         return Part(part, "altered", f"it is not what such a part holds ({type(error).__name__})")
     sound.add(part)
     return Part(part, "proves", says)
@@ -444,6 +456,46 @@ def _bridge(pack: _Pack, _key: PublicKey) -> str:
     return "it adds up, in " + (", ".join(sorted(bridge["bridge"] or {})) or "no currency: nothing was compared")
 
 
+def _page(pack: _Pack, key: PublicKey) -> str:
+    """The page, and what it says of verifying, against what this program makes of the parts that were just proved."""
+    made = pack.manifest["program"]
+    if made != PROGRAM:
+        raise _NotCompared(
+            f"{made} made it, and this is {PROGRAM}: verify it with that one, or read the files beside it"
+        )
+    run = pack.json("run.json")
+    report, differences = _json(run["report"].encode()), pack.json("differences.json")
+    _printable(report, differences)
+    page = index.page(
+        company=pack.manifest["company"],
+        run=run,
+        report=report,
+        reads=pack.json("inputs/reads.json"),
+        plans=pack.json("plans.json"),
+        decisions=pack.json("decisions.json"),
+        writes=pack.json("writes.json"),
+        differences=differences,
+        anchors=[anchor for line in pack.lines("anchors.jsonl") if (anchor := parse(line))],
+        configured=pack.bytes_of("configuration.json") != b"null",
+        key=key.id,
+    )
+    if page.encode() != pack.bytes_of(PAGE):
+        raise _Wrong(f"{PAGE} does not say what the files beside it say")
+    if how_to_verify() != pack.bytes_of(HOW):
+        raise _Wrong(f"{HOW} is another text")
+    return f"{PAGE} says what the files beside it say"
+
+
+def _printable(report: Mapping[str, Any], differences: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse an amount that nobody can print: a few characters of it would become gigabytes."""
+    amounts = [d["delta"] for d in differences if d.get("delta") is not None]
+    for one in (report.get("bridge") or {}).values():
+        amounts += [one["left_total"], one["right_total"], one["remainder"], *(line["delta"] for line in one["lines"])]
+    if any(not (d := Decimal(a)).is_finite() or abs(d.adjusted()) > DIGITS for a in amounts):
+        raise _Wrong("it has an amount that no ledger holds")
+
+
+_TOLD = "configuration", "inputs", "plans", "decisions", "writes", "differences", "bridge"
 _CHECKS: tuple[_Check, ...] = (
     ("events", ("events.jsonl", "anchors.jsonl"), _events),
     ("run", ("run.json", "events"), _run),
@@ -454,4 +506,5 @@ _CHECKS: tuple[_Check, ...] = (
     ("writes", ("writes.json", "run"), _writes),
     ("differences", ("differences.json", "run"), _differences),
     ("bridge", ("bridge.json", "run"), _bridge),
+    ("page", (PAGE, HOW, *_TOLD), _page),
 )
