@@ -196,15 +196,18 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         sage_x3.running(x3_books, registration=sage_x3.Registration(password=PASSWORD)) as x3,
     ):
         (tmp_path / "secret.txt").write_text(QBO_SECRET + "\n", "utf-8")
+        # What a program that tieout starts is given is searched like all that is written.
+        tells = tmp_path / "tells"
+        tells.write_text(f'#!/bin/sh\nenv >> "{tmp_path}/environment"\ncat "{tmp_path}/secret.txt"\n', "utf-8")
+        tells.chmod(0o700)
         monkeypatch.setenv("TIEOUT_SECRET_KEY", STORE_KEY)
         env = {
             "TIEOUT_SECRET_KEY": STORE_KEY,
-            "DATABASE_URL": f"postgresql://tieout:{quote(DATABASE, safe='')}@127.0.0.1:1/x",
         }
         it = Office(tmp_path / "books", site, "propose", env)
         it.configure()
         text = (it.folder / "tieout.toml").read_text("utf-8")
-        text = text.replace('{ env = "QBO_SECRET" }', f'{{ command = ["cat", "{tmp_path / "secret.txt"}"] }}')
+        text = text.replace('{ env = "QBO_SECRET" }', f'{{ command = ["{tells}"] }}')
         text = text.replace("[pair.main]", X3.format(url=x3.endpoint, user=x3.user, pool=x3.pool) + "[pair.main]", 1)
         (it.folder / "tieout.toml").write_text(text, "utf-8")
         it.erp(sample=8)
@@ -341,6 +344,7 @@ def test_no_secret_is_anywhere_but_where_it_is_kept(
     site.faults.arm("answer", status=200, body=json.dumps(answer), path="tokens/bearer", times=0)
     assert desk.run("pull", "quickbooks").returncode == 3
     site.faults.disarm()
+    it.env["DATABASE_URL"] = f"postgresql://tieout:{quote(DATABASE, safe='')}@127.0.0.1:1/x"
     config.write_text(sound + '[state]\nurl = { env = "DATABASE_URL" }\n', "utf-8")
     for words in (("check",), ("sync", "--apply"), ("discrepancies", "list"), ("evidence", "verify")):
         assert desk.run(*words).returncode
@@ -348,6 +352,7 @@ def test_no_secret_is_anywhere_but_where_it_is_kept(
         config.write_text(sound + wrong, "utf-8")
         assert desk.run("check", "--json").returncode == 2, wrong
     config.write_text(sound, "utf-8")
+    del it.env["DATABASE_URL"]
 
     # All that is handed on: reports in every form, differences, packs, keys for auditors.
     desk.run("sync", "--apply")
@@ -389,6 +394,7 @@ def test_no_secret_is_anywhere_but_where_it_is_kept(
     assert set(desk.codes) >= {0, 2, 3, 4, 5}
     desk.look("logs", desk.log.getvalue().encode())
     assert len(desk.log.getvalue()) > 1000
+    assert "PATH=" in (tmp_path / "environment").read_text("utf-8")
     assert desk.files(tmp_path, but={tmp_path / "secret.txt"}) > 40
     assert desk.leaks == {}
 

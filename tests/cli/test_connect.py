@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -22,6 +23,7 @@ from tests.cli.office import quickbooks
 from tieout.sandbox.quickbooks import Books, Running, running
 
 Run = Callable[..., Ran]
+KEY = base64.b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +82,14 @@ def test_a_refresh_token_from_standard_input_is_tried_and_kept(
 def test_the_redirect_comes_back_and_the_sign_in_is_kept(
     tieout: Run, tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("QBO_SECRET", env["QBO_SECRET"])
+    """The browser gets the address, and no secret of the environment."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/opened"\nenv >> "{tmp_path}/opened"\n')
+    browser.chmod(0o700)
+    for name, value in (env | {"TIEOUT_SECRET_KEY": KEY, "BROWSER": f"{browser} %s"}).items():
+        monkeypatch.setenv(name, value)
     program = subprocess.Popen(
-        [PROGRAM, "connect", "books", "--no-browser", "--json"],
+        [PROGRAM, "connect", "books", "--json"],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -100,6 +107,10 @@ def test_the_redirect_comes_back_and_the_sign_in_is_kept(
     assert program.returncode == 0
     assert json.loads(out)["connection"] == "books"
     assert tieout("check", env=env).returncode == 0
+    opened = (tmp_path / "opened").read_text()
+    assert opened.startswith(address)
+    assert "BROWSER=" in opened
+    assert not [secret for secret in (env["QBO_SECRET"], KEY) if secret in opened]
 
 
 def test_without_a_sign_in_a_person_must_act(tieout: Run, env: dict[str, str]) -> None:

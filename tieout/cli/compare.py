@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import file_digest
@@ -136,7 +136,10 @@ def compare(
     with out.progress(f"comparing {left.name} and {right.name}"):
         day = as_of.date() if as_of else None
         sides = [_kept(out, s, config, day) if isinstance(s, _State) else s for s in (left, right)]
-        with writing_whole(matches) if matches else nullcontext() as under:
+        with (
+            _no_secrets(config, left, right) if spark else nullcontext(),
+            writing_whole(matches) if matches else nullcontext() as under,
+        ):
             result = compare_files(
                 sides[0],
                 left_profile,
@@ -160,6 +163,14 @@ def compare(
     out.lines(render.to_table(result, most=limit).splitlines())
     _warn_of_left_out(out, result, {"left": left_profile or "", "right": right_profile or ""})
     return 1 if fail_on_differences and result.discrepancies else 0
+
+
+def _no_secrets(config: str | None, *sides: Path | _State) -> AbstractContextManager[None]:
+    """Spark is a program of its own, which inherits what stands in the environment: no secret meanwhile."""
+    from tieout.config import load
+    from tieout.config.secrets import withheld
+
+    return withheld(load(config).secret_variables if any(isinstance(s, _State) for s in sides) else ())
 
 
 def _checks(

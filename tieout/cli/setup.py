@@ -78,7 +78,12 @@ def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
     import webbrowser
 
     from tieout.config.opening import options_of, secret_store
+    from tieout.config.secrets import withheld
     from tieout.connectors.quickbooks.oauth import authorize
+
+    def open_browser(address: str) -> None:
+        with withheld(settings.secret_variables):
+            webbrowser.open(address)
 
     plain, secret = options_of(settings, name)
     authorize(
@@ -86,7 +91,7 @@ def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
         settings=plain,
         secrets_=secret,
         store=secret_store(settings),
-        open_browser=webbrowser.open if browser else lambda _: None,
+        open_browser=open_browser if browser else lambda _: None,
         say=out.warn,
         clock=clock,
     )

@@ -40,7 +40,7 @@ def options_of(settings: Settings, name: str) -> tuple[dict[str, Any], dict[str,
             plain[key] = value
             continue
         try:
-            secret[key] = resolve(value)
+            secret[key] = resolve(value, withhold=settings.secret_variables)
         except ConfigError as error:
             problems.append(f"{key}: {error.message}")
             hints += [error.hint] if error.hint else []
@@ -78,7 +78,7 @@ def state_url(settings: Settings) -> str:
 
     Raises ConfigError for one that is none, or keeps nothing.
     """
-    url = resolve(settings.state.url)
+    url = resolve(settings.state.url, withhold=settings.secret_variables)
     if isinstance(settings.state.url, SecretRef):
         try:
             checked_state_url(url)

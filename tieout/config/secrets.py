@@ -16,7 +16,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -33,23 +33,41 @@ _COMMAND_SECONDS = 30
 _NEW_KEY = "make a key with: head -c 32 /dev/urandom | base64"
 
 
-def resolve(reference: str | SecretRef, *, environ: Mapping[str, str] | None = None) -> str:
-    """The value a reference stands for; plain text as it is. Raises ConfigError, which never holds the value."""
+def resolve(
+    reference: str | SecretRef, *, environ: Mapping[str, str] | None = None, withhold: Collection[str] = ()
+) -> str:
+    """The value a reference stands for; plain text as it is. Raises ConfigError, which never holds the value.
+
+    withhold: variables that a command which prints the secret does not get, beside the key of the sign-ins
+    """
     if isinstance(reference, str):
         return reference
-    value = _looked_up(reference, environ)
+    value = _looked_up(reference, environ, {KEY_VARIABLE, *withhold})
     known(value)
     return value
 
 
-def _looked_up(reference: SecretRef, environ: Mapping[str, str] | None) -> str:
+@contextlib.contextmanager
+def withheld(names: Collection[str] = ()) -> Iterator[None]:
+    """Have programs that are started meanwhile not inherit these variables, nor the key of the sign-ins.
+
+    What is in the environment of a process can be read by every program of its user, and stands in its core dumps.
+    """
+    kept = {name: os.environ.pop(name) for name in {KEY_VARIABLE, *names} if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+def _looked_up(reference: SecretRef, environ: Mapping[str, str] | None, withhold: Collection[str]) -> str:
     if reference.env is not None:
         value = (os.environ if environ is None else environ).get(reference.env, "")
         if not value:
             raise ConfigError(f"environment variable {reference.env} is not set", hint=f"export {reference.env}=…")
         return value
     if reference.command is not None:
-        return _printed(reference.command)
+        return _printed(reference.command, withhold)
     service, _, name = (reference.keyring or "").partition("/")
     backend = _keyring()
     value = ""
@@ -62,9 +80,10 @@ def _looked_up(reference: SecretRef, environ: Mapping[str, str] | None) -> str:
     return value
 
 
-def _printed(command: tuple[str, ...]) -> str:
+def _printed(command: tuple[str, ...], withhold: Collection[str]) -> str:
+    env = {name: value for name, value in os.environ.items() if name not in withhold}
     try:
-        ran = subprocess.run(command, capture_output=True, timeout=_COMMAND_SECONDS, check=False)  # noqa: S603  configured
+        ran = subprocess.run(command, capture_output=True, timeout=_COMMAND_SECONDS, check=False, env=env)  # noqa: S603  configured
     except OSError as error:
         raise ConfigError(
             f"secret command {command[0]} cannot be run: {error.strerror}", hint="check its path and its permissions"

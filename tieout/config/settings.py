@@ -562,6 +562,12 @@ class Settings(Table):
     connections: Mapping[str, ConnectionSettings]
     pairs: Mapping[str, PairSettings]
 
+    @property
+    def secret_variables(self) -> frozenset[str]:
+        """The environment variables that this configuration names as secrets."""
+        options = [value for c in self.connections.values() for value in c.options.values()]
+        return frozenset(v.env for v in (self.state.url, *options) if isinstance(v, SecretRef) and v.env)
+
     def connection(self, name: str) -> ConnectionSettings:
         """The connection of that name. Raises ConfigError with the nearest names."""
         if name not in self.connections and name in self.pairs:

@@ -53,6 +53,21 @@ def test_a_command_is_not_given_to_a_shell(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
+def test_a_command_gets_no_other_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TIEOUT_SECRET_KEY", "QBO_SECRET", "PASSWORD_STORE_DIR"):
+        monkeypatch.setenv(name, "value")
+    got = {line.partition("=")[0] for line in resolve(SecretRef(command=("env",)), withhold=["QBO_SECRET"]).split()}
+    assert got & {"TIEOUT_SECRET_KEY", "QBO_SECRET", "PASSWORD_STORE_DIR", "PATH"} == {"PASSWORD_STORE_DIR", "PATH"}
+
+
+def test_what_is_withheld_from_programs_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIEOUT_SECRET_KEY", KEY)
+    with pytest.raises(ZeroDivisionError), secrets.withheld(["NOT_SET"]):
+        assert "TIEOUT_SECRET_KEY" not in os.environ
+        raise ZeroDivisionError
+    assert (os.environ["TIEOUT_SECRET_KEY"], "NOT_SET" in os.environ) == (KEY, False)
+
+
 def test_the_generation_before_is_kept(tmp_path: Path) -> None:
     kept = store(tmp_path / "s")
     assert kept.read("books", "tokens") is None
