@@ -55,16 +55,16 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def money(amount: Decimal | str | None, places: int = 2, *, between: str = ",") -> str:
+def money(amount: Decimal | str | None, places: int = 2) -> str:
     """Digits in groups of three, never rounded; "" for no amount.
 
-    places: at least so many, more where it has more · between: what stands between the groups, "" for nothing
+    places: at least so many, more where it has more
     """
     if amount is None or amount == "":
         return ""
     value = Decimal(amount)
     written = f"{value:f}".partition(".")[2].rstrip("0")
-    text = f"{value:{between}.{max(places, len(written))}f}"
+    text = f"{value:,.{max(places, len(written))}f}"
     return text[1:] if not value and text.startswith("-") else text
 
 

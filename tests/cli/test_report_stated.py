@@ -88,7 +88,7 @@ def test_a_statement_tells_its_customer_the_account_and_nothing_of_the_house(
     for path in made:
         said = words(path)
         assert "Open items" in said
-        for inner in ("bills.csv", "roof", "xtracted", "tieout", "known"):
+        for inner in ("bills.csv", "roof", "xtracted", "tieout", "known", "Nothing stands"):
             assert inner not in said, (path.name, inner)
         [kept] = (p for p in (books / "s" / "inside").iterdir() if p.name.startswith(path.stem))
         reference = sha256(kept.read_bytes()).hexdigest()[:12]
@@ -115,6 +115,22 @@ def test_a_statement_in_doubt_says_so_and_is_no_letter(tieout: Run, books: Path)
     made, ran = sent(tieout, books, "html")
     assert "3 of 3 are not for customers" in ran.stderr
     assert all("could not be read" in words(path) for path in made)
+
+
+def test_a_credit_balance_is_called_one_and_a_letter_that_cannot_be_printed_is_named(tieout: Run, books: Path) -> None:
+    """The fonts of a PDF have no Japanese: a statement to `[U+5C71]` is not to be sent."""
+    credit = "credit_memo,K-1,C2,Bee <b>Inc,2026-01-21,,EUR,1250.00,0.00,1250.00,\n"
+    (books / "bills.csv").write_text(BILLS.replace("Cy SA", "山田商事") + credit)
+    (books / "who.csv").write_text(STATED.format(bee="-1200.00").replace("Cy SA", "山田商事"))
+    made, ran = sent(tieout, books, "pdf")
+    assert "Balance 1,200.00 EUR credit" in "\n".join(map(words, made))
+    [of_cy] = (path for path in made if "-C3-" in path.name)
+    assert (
+        f"1 statement not for customers: the fonts of a PDF lack letters of their names:\n  - s/{of_cy.name}"
+        in ran.stderr
+    )
+    _, ran = sent(tieout, books, "html")
+    assert "not for customers" not in ran.stderr
 
 
 CONNECTION = (

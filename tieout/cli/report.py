@@ -288,19 +288,40 @@ def _write(
     if together:
         _file_of(out, output, writer(reports[0]))
         return _tell_left_out(out, reports, form)
-    output.mkdir(parents=True, exist_ok=True)
+    _write_folder(out, reports, form, output, writer)
+    return _tell_left_out(out, reports, form)
+
+
+def _write_folder(
+    out: Out, reports: Sequence[Report], form: str, folder: Path, writer: Callable[[Report], str | bytes]
+) -> None:
+    """One file for each document, and in the folder inside what of it does not go to a customer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unprinted = []
     for r in reports:
-        path = output / f"{_stem(r)}.{_SUFFIX.get(form, form)}"
-        _file_of(out, path, writer(_sent(r, output) if r.outward and form in _LETTERS else r))
+        path = folder / f"{_stem(r)}.{_SUFFIX.get(form, form)}"
+        letter = r.outward and form in _LETTERS
+        shown = _sent(r, folder) if letter else r
+        if form == "pdf":
+            body, lacking = import_module("tieout.reports.forms.paper").compose(shown)
+            unprinted += [path] * bool(lacking and letter)
+        else:
+            body = writer(shown)
+        _file_of(out, path, body)
     sent = sum(r.outward for r in reports) if form in _LETTERS else 0
     if sent:
-        out.note(f"wrote {output / _INSIDE}, which stays: by its reference each leads there to its proofs and sources")
+        out.note(f"wrote {folder / _INSIDE}, which stays: by its reference each leads there to its proofs and sources")
     doubted = len(reports) - sent
     if form in _LETTERS and doubted:
         were = "is" if doubted == 1 else "are"
         why = "see the proofs and notes in them, or they show both ledgers"
         out.warn(f"{doubted:,} of {len(reports):,} {were} not for customers: {why}")
-    return _tell_left_out(out, reports, form)
+    if unprinted:
+        files = "\n".join(f"  - {clean(path)}" for path in unprinted)
+        some = counted(len(unprinted), "statement")
+        out.warn(
+            f"{some} not for customers: the fonts of a PDF lack letters of their names:\n{files}\n  → --format html"
+        )
 
 
 def _tell_left_out(out: Out, reports: Sequence[Report], form: str) -> None:

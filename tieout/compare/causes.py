@@ -105,7 +105,7 @@ def _seen(
             return (
                 f"voided in {voided} from {clue['from']} on, undone in {reversed_in} "
                 f"by {clue['offset']} of {clue['to']}: "
-                f"balances between the two dates differ by {_money(clue['moved'], currency)}"
+                f"balances between the two dates differ by {money(clue['moved'], currency)}"
             )
         case "PAYMENT_DUPLICATED" if "applied_twin" in clue:
             return f"both ledgers hold it unapplied beside the equal, applied {clue['applied_twin']}"
@@ -120,16 +120,16 @@ def _seen(
             to = [clue.get("left_to", "nothing"), clue.get("right_to", "nothing")]
             return f"{names[0]} applies it to {to[0]}, {names[1]} to {to[1]}"
         case "OVER_APPLIED":
-            return f"applied or adjusted beyond its amount of {_money(clue['of'], currency)} in {ledger}"
+            return f"applied or adjusted beyond its amount of {money(clue['of'], currency)} in {ledger}"
         case "BALANCE_MISMATCH_INTERNAL" if "many" in clue:
             documents = "1 document" if clue["many"] == "1" else f"{int(clue['many']):,} documents"
             come = "comes" if clue["many"] == "1" else "come"
             return (
-                f"{ledger} states this as open of {documents} that {come} to {_money(clue['derived'], currency)}, "
+                f"{ledger} states this as open of {documents} that {come} to {money(clue['derived'], currency)}, "
                 "and applies nothing to them"
             )
         case "BALANCE_MISMATCH_INTERNAL":
-            return f"the documents of {ledger} give {_money(clue['derived'], currency)}"
+            return f"the documents of {ledger} give {money(clue['derived'], currency)}"
         case "INVARIANT_BROKEN":
             rule = f"{clue['invariant']}: {INVARIANTS[clue['invariant']]}"
             found = left if clue["side"] == "left" else right
@@ -139,7 +139,7 @@ def _seen(
             return f"{rule}; {ledger} says {told[0]}, expected {told[1]}{more}"
         case "BACKDATED_AFTER_CLOSE":
             closed = _MOMENT.sub(r"\1 \2 UTC", clue["closed"])
-            return f"it moves {ledger} by {_money(clue['amount'], currency)} in a period closed through {closed}"
+            return f"it moves {ledger} by {money(clue['amount'], currency)} in a period closed through {closed}"
         case "DUPLICATE_CROSS_ORIGIN":
             return f"equal to {clue['twin']}, which was born in {names[0]}, while this one was born in {names[1]}"
         case "NUMBER_REUSED":
@@ -158,7 +158,7 @@ def _seen(
         case "SPLIT_OR_MERGED" | "AMBIGUOUS_MATCH":
             return _several(code, clue, left, right, names, currency=currency)
         case "TAX_INCLUSIVE_CONFUSION":
-            return f"tax {_money(clue['left_tax'], currency)} against {_money(clue['right_tax'], currency)}"
+            return f"tax {money(clue['left_tax'], currency)} against {money(clue['right_tax'], currency)}"
         case _:
             return ""
 
@@ -168,7 +168,7 @@ def _namesake(clue: Clue, other: str) -> str:
     kind, number, total, currency = clue["same"].split("\x1e")
     many = int(clue.get("same_many", 1))
     more = f" and {many - 1} more of that number" if many > 1 else ""
-    what = f"{kind.replace('_', ' ')} {number} over {_money(total, currency)} {currency}"
+    what = f"{kind.replace('_', ' ')} {number} over {money(total, currency)} {currency}"
     return f"{other} has {what.strip()}{more}, for the same customer, which pairs with nothing either"
 
 
@@ -182,7 +182,7 @@ def _taken(said: str, names: tuple[str, str]) -> str:
 def _document(said: Sequence[str]) -> str:
     kind, number, total, currency, issued = said
     of = f" of {issued}" if issued else ""
-    return f"{kind.replace('_', ' ')} {number}{of} over {_money(total, currency)} {currency}".strip()
+    return f"{kind.replace('_', ' ')} {number}{of} over {money(total, currency)} {currency}".strip()
 
 
 def _twin(clue: Clue) -> str:
@@ -202,7 +202,7 @@ def _several(
     """Of documents that are one in parts, or that could be each other in more than one way."""
     answers, among = clue.get("answers"), clue.get("among")
     if code == "SPLIT_OR_MERGED":
-        each = f"{_money(clue['sum'], currency)} on each side{_open(clue, names, currency)}"
+        each = f"{money(clue['sum'], currency)} on each side{_open(clue, names, currency)}"
         whole = f"{answers}, {each}: nothing else of them adds up, among {among}"
         return whole if answers else f"{left} against {right}, {each}"
     if not answers:
@@ -216,7 +216,7 @@ def _open(clue: Clue, names: tuple[str, str], currency: str | None) -> str:
     """Where the totals of a group are equal and what is open of them is not."""
     if "left_open" not in clue:
         return ""
-    left, right = (_money(clue[f"{side}_open"], currency) for side in SIDES)
+    left, right = (money(clue[f"{side}_open"], currency) for side in SIDES)
     return f", of which {left} is open in {names[0]} and {right} in {names[1]}"
 
 
@@ -230,13 +230,9 @@ def _rate(tax: str | None, net: str | None) -> str:
     return f"{tidy(round(Decimal(tax) * 100 / Decimal(net), 3))} %"
 
 
-def _money(raw: str, currency: str | None) -> str:
-    return money(raw, currency, between="")
-
-
 def _shown(raw: str, currency: str | None) -> str:
     """A value of a broken rule without the needless zeros of its column."""
     try:
-        return _money(raw, currency) if "." in raw else raw
+        return money(raw, currency) if "." in raw else raw
     except InvalidOperation:
         return raw

@@ -265,9 +265,9 @@ class Result:
         }
 
 
-def money(raw: Decimal | str | None, currency: str | None = None, *, between: str = ",") -> str:
-    """An amount with the places of its currency, two without one. between: what stands between groups of digits"""
-    return grouped(raw, exponent(currency) if currency else 2, between=between)
+def money(raw: Decimal | str | None, currency: str | None = None) -> str:
+    """An amount with the places of its currency, two without one."""
+    return grouped(raw, exponent(currency) if currency else 2)
 
 
 def text(amount: Decimal) -> str:

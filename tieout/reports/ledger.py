@@ -27,6 +27,7 @@ from tieout.model import (
 )
 from tieout.reports.books import Books
 
+_SPELT = {AdjustmentKind.WRITE_OFF: "write-off"}
 KINDS = {
     Entity.INVOICE: "invoice",
     Entity.CREDIT_MEMO: "credit memo",
@@ -268,7 +269,7 @@ def dues(document: Document, amount: Decimal) -> list[tuple[date | None, Decimal
 def kind_of(document: Document) -> str:
     """What a person calls it."""
     if isinstance(document, Adjustment):
-        return document.kind.value.replace("_", " ")
+        return _SPELT.get(document.kind, document.kind.value.replace("_", " "))
     return KINDS[document.entity]
 
 

@@ -291,21 +291,21 @@ def test_that_a_document_is_paid_and_its_parts_are_open_is_said():
         return [*BASE_R, inv("R", "633.17", number="S1"), invoice("R2", "a", "366.84", on, number="S2")]
 
     for ledgers, said, delta in (
-        ((left, parts("2026-01-12")), "0.00 is open in SAP and 1000.01 in QuickBooks", "1000.01"),
-        ((parts("2026-01-12"), left), "1000.01 is open in SAP and 0.00 in QuickBooks", "-1000.01"),
+        ((left, parts("2026-01-12")), "0.00 is open in SAP and 1,000.01 in QuickBooks", "1000.01"),
+        ((parts("2026-01-12"), left), "1,000.01 is open in SAP and 0.00 in QuickBooks", "-1000.01"),
     ):
         (found,) = compared(*ledgers).discrepancies
         assert (found.code, found.delta) == ("SPLIT_OR_MERGED", D(delta))
-        assert f"1000.01 on each side, of which {said}: nothing else" in found.cause
+        assert f"1,000.01 on each side, of which {said}: nothing else" in found.cause
     (by_day,) = compared(left, parts("2026-01-10")).discrepancies
     assert by_day.cause.startswith(
-        "1 against 2, 1000.01 on each side, of which 0.00 is open in SAP and 1000.01 in QuickBooks; "
+        "1 against 2, 1,000.01 on each side, of which 0.00 is open in SAP and 1,000.01 in QuickBooks; "
     )
     # So it is of what adds up by chance only.
     round_ = [*BASE_R, inv("R", "600", number="S1"), invoice("R2", "a", "400", "2026-01-12", number="S2")]
     (chance,) = compared([*BASE_L, inv("L", "1000", settled_on=day("2026-01-20"))], round_).discrepancies
     assert (chance.code, chance.delta) == ("AMBIGUOUS_MATCH", 1000)
-    assert "of which 0.00 is open in SAP and 1000.00 in QuickBooks: it adds up, but" in chance.cause
+    assert "of which 0.00 is open in SAP and 1,000.00 in QuickBooks: it adds up, but" in chance.cause
 
 
 def test_currency_mismatch_is_in_both_bridges():

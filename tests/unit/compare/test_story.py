@@ -72,7 +72,7 @@ def test_every_cause_under_its_code():
     assert by["UNAPPLIED_CASH"].left_value == "4200.00"
     assert by["CHARGEBACK_NSF"].secondary == ("VOID_VS_OPEN",)
     assert "8.00 % of net against 8.25 %" in by["TAX_AMOUNT"].cause
-    assert "2150.00" in by["VOID_DATE_DIFF"].cause
+    assert "2,150.00" in by["VOID_DATE_DIFF"].cause
     bridge = result.bridge["USD"]
     assert bridge.right_total - bridge.left_total == sum((D(v) for v in expected.values()), D(0))
     assert bridge.unconfirmed == D(12480)

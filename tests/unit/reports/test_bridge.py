@@ -119,6 +119,11 @@ def test_the_bridge_of_all_currencies_is_in_base_currency() -> None:
     assert cells(whole, "amount", style="opening") == [(D("208.00"),)]
     assert cells(whole, "amount", style="closing") == [(D("205.10"),)]
     assert cells(whole, "amount", style="subtotal") == [(D("-2.90"),), (D("0.00"),)]
+    ends = [*cells(whole, "what", style="opening"), *cells(whole, "what", style="closing")]
+    named = [f"open receivables per {name}, of documents with a rate" for name in ("erp", "quickbooks")]
+    assert [what for (what,) in ends] == named
+    for chart in report.charts:
+        assert [b.label for b in chart.bars if b.total] == ["A  erp", "B  quickbooks"]
 
 
 def test_what_moves_no_total_adds_up_to_zero_and_is_listed() -> None:

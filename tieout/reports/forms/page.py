@@ -29,7 +29,7 @@ def write(report: Report) -> str:
     """The whole page; all rows of all tables are on it."""
     title = _text(report.title)
     stacked = [shown.stacked(t) for t in report.tables]
-    filled = [(shown.filled(t), lines) for t, lines in stacked]
+    filled = [(shown.filled(t, told=not report.reference), lines) for t, lines in stacked]
     looks = ["broad"] * any(len(t.columns) >= _BROAD for t in report.tables)
     looks += ["spread"] * any(_wide(t) for t, _ in filled)
     tables = ["\n".join(_table(table, f"t{n}", lines)) for n, (table, lines) in enumerate(filled)]

@@ -41,7 +41,12 @@ _LARGEST, _READABLE, _SMALLEST = Decimal("8.5"), Decimal("7.5"), Decimal(4)  # p
 
 
 def write(report: Report, *, paper: str = "a4", most_cells: int = MOST_CELLS) -> bytes:
-    """The PDF. Equal reports give equal bytes.
+    """The PDF, see `compose`."""
+    return compose(report, paper=paper, most_cells=most_cells)[0]
+
+
+def compose(report: Report, *, paper: str = "a4", most_cells: int = MOST_CELLS) -> tuple[bytes, int]:
+    """The PDF, and how many of its texts hold letters that its fonts do not have. Equal reports give equal bytes.
 
     paper: `a4` or `us-letter` · most_cells: where there are more, details are left out, and a note says so
     Raises ConfigError where typst is not installed.
@@ -67,7 +72,7 @@ def write(report: Report, *, paper: str = "a4", most_cells: int = MOST_CELLS) ->
                 raise FatalError(f"typst could not set the report: {error.message}") from error
             lacking |= found
         else:
-            return made
+            return made, data["unprinted"]
     raise FatalError("typst could not set the report: it names ever more letters that its fonts do not have")
 
 
@@ -140,7 +145,8 @@ class _Letters:
 def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]:
     say = _Letters(lacking)
     upright, across = _ROOM[paper]
-    tables = [_table(part, say, upright) for t in report.tables for part in _parts(shown.filled(t), across)]
+    kept = [shown.filled(t, told=not report.reference) for t in report.tables]
+    tables = [_table(part, say, upright) for t in kept for part in _parts(t, across)]
     broad = any(t["size"] < _READABLE for t in tables)
     room = across if broad else upright
     for table in tables:
@@ -172,7 +178,7 @@ def _data(report: Report, paper: str, lacking: frozenset[str]) -> dict[str, Any]
             f"{say.replaced:,} texts hold letters that the fonts of this PDF do not have: they are printed as their "
             "Unicode numbers. The page and the workbook show them."
         )
-    return data | {"notes": notes}
+    return data | {"notes": notes, "unprinted": say.replaced}
 
 
 def _parts(table: Table, across: int) -> list[Table]:

@@ -102,14 +102,14 @@ def is_list(table: Table) -> bool:
     return not any(r.formula or r.style in ("opening", "closing") for r in table.rows)
 
 
-def filled(table: Table) -> Table:
-    """The table without columns in which nothing stands, and with their names: there is little room on a page."""
+def filled(table: Table, *, told: bool = True) -> Table:
+    """The table without columns in which nothing stands: there is little room on a page. told: their names are said"""
     kept = [n for n in range(len(table.columns)) if any(r.cells[n] not in (None, "") for r in table.rows)]
     if not kept or len(kept) == len(table.columns):
         return table
     rows = tuple(replace(r, cells=tuple(r.cells[n] for n in kept)) for r in table.rows)
     empty = [_named(c) for n, c in enumerate(table.columns) if n not in kept and c.title]
-    note = f"{table.note} Nothing stands under: {', '.join(empty)}.".strip() if empty else table.note
+    note = f"{table.note} Nothing stands under: {', '.join(empty)}.".strip() if told and empty else table.note
     return replace(table, columns=tuple(table.columns[n] for n in kept), rows=rows, note=note)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from tieout.compare.result import money, text
+from tieout.compare.result import money
 from tieout.mapping.balances import standing
 from tieout.model import ZERO, CreditMemo, Document, Entity, Invoice, Payment, tidy
 from tieout.reports import layout, ledger, sources, stated
@@ -151,7 +151,7 @@ def _statement(
 def _balance(account: _Account) -> str:
     """What is owed, or stands to the customer's credit, in each currency."""
     sums = _sums(account.open)
-    return "; ".join(f"{money(text(sums[c]), c)} {c}" for c in sorted(sums)) or "nothing owed"
+    return "; ".join(f"{money(abs(a), c)} {c}{' credit' * (a < 0)}" for c, a in sorted(sums.items())) or "nothing owed"
 
 
 def _sums(items: Sequence[Item]) -> dict[str, Decimal]:

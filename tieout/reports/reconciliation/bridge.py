@@ -15,6 +15,7 @@ from decimal import Decimal
 from tieout.compare.base import Based, in_base
 from tieout.compare.codes import UNTRACED
 from tieout.compare.ledgers import Compared
+from tieout.compare.result import money
 from tieout.model import ZERO, tidy
 from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
@@ -51,7 +52,7 @@ def build(
         known_on=None,
         tables=(
             _statement(bridge, [ties(side, as_of) for side in sides]),
-            *([_base_bridge(bridge.based, bridge.steps)] if bridge.based else []),
+            *([_base_bridge(bridge, bridge.based)] if bridge.based else []),
             zero_sum.table(sides, compared, as_of),
             bridge_proofs.records(compared, sides),
             _differences("differences", "Differences that move a total, document by document", bridge, known or {}, at),
@@ -67,7 +68,7 @@ def build(
 
 
 def _parameters(bridge: Bridged) -> dict[str, str]:
-    told = {f"reporting threshold {c}": format(tidy(v), "f") for c, v in sorted(bridge.below.items())}
+    told = {f"reporting threshold {c}": money(v, c) for c, v in sorted(bridge.below.items())}
     return told | ({"base currency": bridge.base} if bridge.base else {})
 
 
@@ -175,8 +176,10 @@ def _row(told: Told, currency: str, base: str | None) -> Row:
     return Row((*cells, None) if base else cells)
 
 
-def _base_bridge(based: Based, steps: Sequence[Step]) -> Table:
+def _base_bridge(bridge: Bridged, based: Based) -> Table:
     """All currencies in one, in base currency."""
+    steps, names = bridge.steps, bridge.compared.result
+    first, last = (f"open receivables per {side.name}, of documents with a rate" for side in (names.left, names.right))
     columns = (
         Column("line", "line", width=6),
         Column("what", "what", width=58),
@@ -186,9 +189,7 @@ def _base_bridge(based: Based, steps: Sequence[Step]) -> Table:
         Column("amount", "amount", "money"),
     )
     left, right = (sum(side.values(), ZERO) for side in (based.left, based.right))
-    rows = [
-        Row(("SL A", "open receivables per A, of documents with a rate", "", based.base, None, tidy(left)), "opening")
-    ]
+    rows = [Row(("SL A", first, "", based.base, None, tidy(left)), "opening")]
     for line in sorted({s.line for s in steps}):
         here = [s for s in steps if s.line == line]
         amount = tidy(sum((s.base or ZERO for s in here), ZERO))
@@ -201,9 +202,7 @@ def _base_bridge(based: Based, steps: Sequence[Step]) -> Table:
     signed = ((1, len(rows) + 1), (-1, 0), (-1, len(rows) - 1))
     rest = tidy(right - left - moved)
     rows.append(Row(("", "remainder", "", based.base, None, rest), "subtotal", formula={"amount": signed}))
-    rows.append(
-        Row(("SL B", "open receivables per B, of documents with a rate", "", based.base, None, tidy(right)), "closing")
-    )
+    rows.append(Row(("SL B", last, "", based.base, None, tidy(right)), "closing"))
     note = (
         "Each document at its own ledger's rate, rounded half up by itself. Documents of which no rate is stated are "
         "in no figure here; they are listed."
@@ -297,20 +296,22 @@ def _unrated(based: Based) -> Table:
 
 def _charts(bridge: Bridged) -> Iterator[Chart]:
     """A waterfall for each currency, and one for all of them in base currency."""
+    result = bridge.compared.result
+    names = f"A  {result.left.name}", f"B  {result.right.name}"
     for currency in bridge.currencies:
         ends = [end[0] for end in bridge.ends(currency)]
         moves = [(s.line, s.amount) for s in bridge.of(currency)]
-        yield Chart(f"bridge_{currency}", f"Bridge in {currency}", "waterfall", currency, _bars(ends, moves))
+        yield Chart(f"bridge_{currency}", f"Bridge in {currency}", "waterfall", currency, _bars(names, ends, moves))
     if bridge.based:
         ends = [sum(side.values(), ZERO) for side in (bridge.based.left, bridge.based.right)]
         moves = [(s.line, s.base or ZERO) for s in bridge.steps]
         title = f"Bridge of all currencies in {bridge.base}"
-        yield Chart("bridge_base", title, "waterfall", bridge.based.base, _bars(ends, moves))
+        yield Chart("bridge_base", title, "waterfall", bridge.based.base, _bars(names, ends, moves))
 
 
-def _bars(ends: Sequence[Decimal], moves: Iterable[tuple[Line, Decimal]]) -> tuple[Bar, ...]:
+def _bars(names: tuple[str, str], ends: Sequence[Decimal], moves: Iterable[tuple[Line, Decimal]]) -> tuple[Bar, ...]:
     sums: dict[tuple[tuple[int, int], str], Decimal] = defaultdict(lambda: ZERO)
     for line, amount in moves:
         sums[line.order[:2], line.title] += amount
     steps = [Bar(label, tidy(amount)) for (_, label), amount in sorted(sums.items()) if amount]
-    return (Bar("A", tidy(ends[0]), total=True), *steps, Bar("B", tidy(ends[1]), total=True))
+    return (Bar(names[0], tidy(ends[0]), total=True), *steps, Bar(names[1], tidy(ends[1]), total=True))

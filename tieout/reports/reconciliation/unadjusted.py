@@ -10,7 +10,7 @@ from decimal import Decimal
 from tieout.compare import Result
 from tieout.compare.codes import OF_SYNC
 from tieout.compare.ledgers import Compared, Placed, Which
-from tieout.compare.result import Discrepancy
+from tieout.compare.result import Discrepancy, money
 from tieout.model import ZERO, Entity, tidy
 from tieout.reports import layout
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
@@ -83,8 +83,7 @@ def build(past: Past, compared: Compared, *, as_of: date, thresholds: Mapping[st
             ),
             *_notes(past, held),
         ),
-        parameters={"pair": past.pair}
-        | {f"threshold {c}": format(tidy(v), "f") for c, v in sorted(thresholds.items())},
+        parameters={"pair": past.pair} | {f"threshold {c}": money(v, c) for c, v in sorted(thresholds.items())},
     )
 
 

@@ -324,7 +324,7 @@ def _amount(amount: Cell, currency: str) -> str:
 
 
 def _line(amount: Decimal, currency: str) -> str:
-    return f"{money(amount, currency, between='')} {currency}"
+    return f"{money(amount, currency)} {currency}"
 
 
 def _sums(by_currency: Mapping[str, Decimal]) -> str:

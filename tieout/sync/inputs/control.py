@@ -59,7 +59,7 @@ def as_discrepancy(found: Untied, which: Which, unread: int) -> Discrepancy:
     b, entry = found.balance, of(UNTRACED)
     rest = b.amount - found.documents
     asked = ", ".join(f"{name} {value}" for name, value in sorted(b.parameters.items()))
-    stated, own = (money(amount, b.currency, between="") for amount in (b.amount, found.documents))
+    stated, own = (money(amount, b.currency) for amount in (b.amount, found.documents))
     cause = f"{b.report}{f' ({asked})' if asked else ''} of {b.connection} states {stated} {b.currency} on"
     cause += f" account {b.account} as of {b.as_of}; its documents add up to {own}"
     if unread:

@@ -240,7 +240,7 @@ def _dropped(held: Held) -> str:
     left = getattr(held.record, "reported_open", None)
     amount = magnitude(held.record) if left is None else left
     currency = held.record.currency
-    return f"since {since}; last listed on {last} with {money(amount, currency, between='')} {currency} open"
+    return f"since {since}; last listed on {last} with {money(amount, currency)} {currency} open"
 
 
 def adopted(s: SubjectState, names: Sequence[str]) -> SubjectState:
