@@ -23,12 +23,15 @@ from tests.fuzz.answers import Line, reply
 from tests.fuzz.files import FOLDER, put
 from tests.fuzz.frame import Broken, Target
 from tests.fuzz.mutation import BINARY, CSV, JSON, TEXT, TOML, XML, unzipped
+from tests.scenarios.world import invoice, payment
 from tests.unit.evidence.past import KEYS, SIGNER, kept_past, opened
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.failures import explain
 from tieout.cli.report_audit import _Amounts
 from tieout.cli.report_close import _Amount
 from tieout.cli.report_ledgers import _Buckets
+from tieout.cli.setup import _LONGEST_TOKEN as MOST_READ
+from tieout.cli.setup import typed_token
 from tieout.config import load as load_settings
 from tieout.config import secrets as sign_ins
 from tieout.config.evidence import told
@@ -45,6 +48,8 @@ from tieout.evidence.keys import public_key
 from tieout.evidence.verify import verify
 from tieout.mapping.tabular import list_profiles, load_profile
 from tieout.mapping.writing import list_import_profiles, load_import_profile
+from tieout.model import Ref
+from tieout.reports.cash.remittance import discount, named, numbers
 from tieout.sync import schema
 from tieout.sync.store import Store, open_store
 
@@ -161,6 +166,37 @@ def _kept(data: bytes) -> None:
     kept = store.read("qbo", "tokens")
     if kept is None or kept.current not in (json.dumps(TOKENS), "other"):
         raise Broken("a damaged file gives a secret that nobody kept")
+
+
+def _key_of_sign_ins(data: bytes) -> None:
+    """A file that holds the key: what it seals is opened with it and with no other, or it is refused by its name."""
+    path = put(data, "key.b64")
+    path.chmod(0o600)
+    folder = FOLDER / "own-key"
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = SecretsSettings(folder=folder, store="file", key_file=path)
+    store = sign_ins.open_store(settings, company="Example", environ={})
+    store.write("qbo", "tokens", "kept")
+    kept = store.read("qbo", "tokens")
+    if kept is None or kept.current != "kept":
+        raise Broken("what was sealed is not opened again")
+    raw = base64.b64decode(data.translate(bytes.maketrans(b"-_", b"+/")))
+    if len(raw) != 32:
+        raise Broken("a key out of something else than 32 bytes")
+    if raw != base64.b64decode(KEY):
+        other = sign_ins.open_store(settings, company="Example", environ={sign_ins.KEY_VARIABLE: KEY})
+        with contextlib.suppress(ConfigError):
+            raise Broken(f"another key opens it: {other.read('qbo', 'tokens')}")
+
+
+def _token(data: bytes) -> None:
+    """What comes on standard input as a token goes into a header and a form as it is, or nowhere."""
+    stream = io.BytesIO(data)
+    token = typed_token(stream)
+    if not token.isascii() or not token.isprintable() or " " in token or token.encode() not in data:
+        raise Broken(f"a token that is none: {token[:60]!r}")
+    if stream.tell() > MOST_READ + 1:
+        raise Broken("it reads without end")
 
 
 class _Kept:
@@ -412,6 +448,40 @@ def _parameters() -> list[Target]:
     ]
 
 
+# ── what a payment's text and a customer's terms say ─────────────────────────────────────────────────────────────────
+
+BILLS = tuple(
+    invoice("CUS-1", "100.00", number=n, ref=Ref(connection="erp", id=n, number=None, version=None), po_number=order)
+    for n, order in (
+        ("RE-2026/04711", "4500012345"),
+        ("I-3", None),
+        ("K-1", None),
+        ("90", "PO-77"),
+        ("2026-0815", None),
+    )
+)
+
+
+def _remittance(data: bytes) -> None:
+    """What a text names is in the text, is a document that there is, and each set of documents is named once."""
+    text = data.decode("utf-8", "replace")
+    paid = payment("CUS-1", "100.00", reference=text[:40]).model_copy(update={"memo": text})
+    found = named(paid, numbers(BILLS))
+    if any(n.said not in text or not set(n.documents) <= set(BILLS) or not n.documents for n in found):
+        raise Broken("it names what is not there")
+    if len({n.documents for n in found}) != len(found):
+        raise Broken("it names the same twice")
+
+
+def _terms(data: bytes) -> None:
+    """A discount is a part of the amount, until a day that is not before the invoice; or there is none."""
+    found = discount(data.decode("utf-8", "replace"), BILLS[0])
+    if found is None:
+        raise ConfigError("no discount")
+    if not 0 < found.of(Decimal(100), "USD") < 100 or found.last < BILLS[0].issued:
+        raise Broken(f"a discount of {found}")
+
+
 def targets() -> list[Target]:
     """Every parser of what is tieout's own, and of what is typed."""
     zipped = replace(JSON, zipped=True)
@@ -425,6 +495,15 @@ def targets() -> list[Target]:
         Target("kept secret", _envelopes, _envelope, JSON, where="qbo"),
         Target("kept sign-in", lambda: [json.dumps(TOKENS).encode()], _sign_in, JSON, where="qbo"),
         Target("kept watch", _watched, _watch, JSON, where="qbo"),
+        Target("key of sign-ins", lambda: [KEY.encode(), KEY.encode() + b"\n"], _key_of_sign_ins, where="key.b64"),
+        Target("token on standard input", lambda: [b"AB11a-b.c_d\r\n"], _token, refusals=(click.UsageError,)),
+        Target(
+            "remittance text",
+            lambda: [b"RE 2026 / 04711, PO 4500012345; I-3 less K-1\n90 ./. 0815", "Rg. 04711 abzüglich K-1".encode()],
+            _remittance,
+            refuses=False,
+        ),
+        Target("terms", lambda: [b"2/10 net 30", b"2% 10 days, net 30", b"1.5 / 8, n 30", b"30 days"], _terms),
         Target("anchors", lambda: [_evidence()[0]], _journal, JSON, weight=10),
         Target("evidence pack", lambda: [_evidence()[1]], _pack, zipped, where="fuzzed.zip", weight=20),
         Target("public key", _keys, _public, XML, where="fuzzed.pem"),

@@ -22,10 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests.fuzz import own
 from tests.fuzz.answers import Line, _host, reply
 from tests.fuzz.mutation import unzipped, zipped
-from tieout.cli.days import MOMENT
+from tieout.cli.days import DAY, MOMENT
 from tieout.cli.failures import explain
 from tieout.cli.report_audit import _Amounts
 from tieout.cli.report_close import _Amount
+from tieout.cli.setup import typed_token
 from tieout.compare.files import compare_files
 from tieout.config import load as load_settings
 from tieout.config.secrets import KEY_VARIABLE, SecretStore, _key_id, open_store
@@ -43,8 +44,10 @@ from tieout.connectors.tabular.outbox import Item, Outbox
 from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
 from tieout.evidence.anchors import begin, parse
 from tieout.evidence.keys import public_key
+from tieout.mapping.fields import YEARS
 from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import load_import_profile
+from tieout.reports.cash.remittance import discount
 from tieout.sync.store import open_store as open_state
 
 NOW = datetime(2026, 2, 2, 9, 0, tzinfo=UTC)
@@ -386,6 +389,39 @@ def test_a_state_whose_tables_have_no_text_for_a_name_is_damaged(tmp_path: Path)
 def test_a_day_is_all_of_it_however_it_is_written(text: str) -> None:
     """`20260131` was its first moment: what happened on that day was not in it."""
     assert MOMENT.convert(text, None, None) == datetime(2026, 1, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "2200-01-01", "0001-01-01", "1899-12-31"])
+def test_a_day_that_no_ledger_has_is_refused(text: str) -> None:
+    """Reports count days on from it: Python's OverflowError ended a forecast."""
+    with pytest.raises(click.UsageError, match=f"'{text}' is outside the years {YEARS[0]} to {YEARS[1]}"):
+        DAY.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    "given", [b"", b" \n", b"AB\0", b"AB 11", b"AB\r\nX: y", "ABé".encode(), b"AB\xff", b"A" * 70_000]
+)
+def test_what_is_no_token_on_standard_input_is_refused_before_anything_is_asked(given: bytes) -> None:
+    """It was read to its end, however long that was, and sent."""
+    with pytest.raises(click.UsageError, match="--token-stdin: standard input") as refused:
+        typed_token(io.BytesIO(given))
+    assert "AB" not in str(refused.value)
+    assert typed_token(io.BytesIO(b" AB11.x-y_z~\r\n")) == "AB11.x-y_z~"
+
+
+@pytest.mark.parametrize("text", [f"2{' ' * 100_000}x", f"2/10{',' * 100_000}x", f"2/10 days{', ' * 50_000}x"])
+def test_terms_of_any_length_cost_no_more_than_their_reading(text: str) -> None:
+    """1,600 blanks took a quarter of a minute."""
+    before = time.process_time()
+    assert discount(text, own.BILLS[0]) is None
+    assert time.process_time() - before < 1
+    assert discount("2  % /\t10  , days,\n net 30", own.BILLS[0]) is not None
+
+
+def test_a_moment_that_no_other_comes_before_is_refused() -> None:
+    """Reports look at the moment before it, too."""
+    with pytest.raises(click.UsageError, match="is before the year 1900"):
+        MOMENT.convert("0001-01-01T00:00:00", None, None)
 
 
 def test_a_moment_before_the_first_year_is_none() -> None:

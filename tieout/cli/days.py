@@ -9,19 +9,27 @@ from typing import Any
 
 import click
 
+_YEARS = (1900, 2199)  # that a ledger may have dates of: reports count days on from one, which the calendar must have
+
 
 class _Day(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """A day, as the first moment of it, without a time zone."""
+    """A day, as the first moment of it, without a time zone. far: in any year, for one that nothing is counted from"""
 
     name = "yyyy-mm-dd"
+
+    def __init__(self, *, far: bool = False) -> None:
+        self._far = far
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.combine(date.fromisoformat(value), time.min)
+            found = datetime.combine(date.fromisoformat(value), time.min)
         except ValueError:
             self.fail(f"{value!r} is not a day; write it as in 2026-01-31", param, ctx)
+        if not self._far and not _YEARS[0] <= found.year <= _YEARS[1]:
+            self.fail(f"{value!r} is outside the years {_YEARS[0]} to {_YEARS[1]}", param, ctx)
+        return found
 
 
 class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -33,12 +41,19 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click
         if isinstance(value, datetime):
             return value
         try:
-            if on := _day(value):
-                return datetime.combine(on, time.max, UTC)
-            told = datetime.fromisoformat(value)
-            return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+            found = _moment(value)
         except (ValueError, OverflowError):  # the latter of a moment before the year 1, or after the year 9999
             self.fail(f"{value!r} is neither a day (2026-01-31) nor a moment (2026-01-31T17:30)", param, ctx)
+        if found.year < _YEARS[0]:
+            self.fail(f"{value!r} is before the year {_YEARS[0]}", param, ctx)
+        return found
+
+
+def _moment(value: str) -> datetime:
+    if on := _day(value):
+        return datetime.combine(on, time.max, UTC)
+    told = datetime.fromisoformat(value)
+    return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def _day(value: str) -> date | None:
@@ -70,4 +85,5 @@ def known_by(until: datetime | None, option: str, now: datetime) -> datetime | N
 
 
 DAY = _Day()
+ANY_DAY = _Day(far=True)
 MOMENT = _Moment()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tieout.cli.days import DAY
+from tieout.cli.days import ANY_DAY
 from tieout.cli.output import Out, clean, common, in_currency, output_option, table, when, words
 from tieout.cli.state import by_option, clock, config_option, opened, writing
 from tieout.cli.writing import write_whole
@@ -256,7 +256,7 @@ def _told(story: Story) -> dict[str, Any]:
 @by_option
 @click.option("--reason", default="", help="Why; needed to accept, recreate and release.")
 @click.option("--owner", help="Who works on it from now on.")
-@click.option("--until", type=DAY, help="Accept up to this day, inclusive (UTC).")
+@click.option("--until", type=ANY_DAY, help="Accept up to this day, inclusive (UTC).")
 @click.option("--pair", help="Where several pairs share the difference.")
 @config_option
 @common

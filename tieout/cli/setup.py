@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tieout.connectors import Connector
 
 _SKEW_SECONDS = 300
+_LONGEST_TOKEN = 1 << 16  # bytes; Intuit's have some hundred
 
 
 @click.command()
@@ -97,6 +99,17 @@ def _sign_in(out: Out, settings: Settings, name: str, *, browser: bool) -> None:
     )
 
 
+def typed_token(stream: BinaryIO) -> str:
+    """The token that a stream holds, without what stands around it. Raises UsageError, which never repeats it."""
+    text = stream.read(_LONGEST_TOKEN + 1)
+    token = text.strip()
+    if not token:
+        raise click.UsageError("--token-stdin: standard input is empty")
+    if len(text) > _LONGEST_TOKEN or not re.fullmatch(rb"[!-~]+", token):
+        raise click.UsageError("--token-stdin: standard input holds no token: letters, digits and signs in one line")
+    return token.decode("ascii")
+
+
 @contextlib.contextmanager
 def _token(settings: Settings, name: str) -> Iterator[None]:
     """Keep the refresh token on standard input; if it then turns out not to work, the sign-in before it stays."""
@@ -106,9 +119,7 @@ def _token(settings: Settings, name: str) -> Iterator[None]:
 
     plain, _ = options_of(settings, name)
     store = secret_store(settings)
-    token = sys.stdin.read().strip()
-    if not token:
-        raise click.UsageError("--token-stdin: standard input is empty")
+    token = typed_token(sys.stdin.buffer)
     kept = [Tokens.from_text(k.current) for entry in (TOKENS, RESCUE) if (k := store.read(name, entry))]
     now = clock()
     tokens = Tokens(str(plain["company_id"]), "", token, access_until=now, refresh_until=now, obtained=now)

@@ -21,8 +21,9 @@ _DIVIDES = re.compile(r"[,;\n]")
 # What takes one document off another, in the words of some countries; a dash is as often a mere divider.
 _LESS = re.compile(r"\./\.|\b(?:less|minus|abzgl|abzüglich|abz|moins|menos|meno)\b\.?", re.IGNORECASE)
 _PERCENT = r"([0-9]{1,2}(?:[.,][0-9]{1,2})?)"
-_WITHIN = r"\s*(?:/|%\s*/?|\s+)\s*([0-9]{1,3})\b"
-_TERMS = re.compile(rf"\s*{_PERCENT}{_WITHIN}[\s,]*(?:days?)?[\s,]*(?:net|n\b)", re.IGNORECASE)
+# Of a text with single spaces: it can be divided in one way only, so that a long one costs no more than its reading.
+_WITHIN = r" ?(?:/|% ?/?| ) ?([0-9]{1,3})\b"
+_TERMS = re.compile(rf"{_PERCENT}{_WITHIN}[ ,]*(?:days?[ ,]*)?(?:net|n\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def discount(terms: str | None, invoice: Invoice) -> Discount | None:
 
     None where the text says nothing of the kind: a code of the system's own is not interpreted.
     """
-    match = _TERMS.match(terms or "")
+    match = _TERMS.match(" ".join((terms or "").split()))
     if match is None:
         return None
     percent = Decimal(match.group(1).replace(",", "."))
