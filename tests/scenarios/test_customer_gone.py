@@ -91,6 +91,23 @@ def test_nothing_is_handed_over_for_a_customer_that_the_newest_export_does_not_s
     assert {world.counts(e) for e in (Entity.CUSTOMER, Entity.INVOICE, Entity.PAYMENT)} == {(1, 1)}
 
 
+def test_no_change_is_handed_over_of_a_record_that_the_newest_export_does_not_show() -> None:
+    world = World(right="file")
+    ada, mirror = agreed(world)
+    files = len(world.r.outbox)
+    world.r.delete(Entity.CUSTOMER, mirror)
+    world.l.edit(Entity.CUSTOMER, ada, email="ada@ada.example")
+    report = world.run(tick=A_DAY)
+    assert (report.operations, len(world.r.outbox)) == ([], files)
+    assert of(report, ada).code == "SYNC_BLOCKED"
+    assert "waits for customer Ada Ltd: not in the newest export of right" in of(report, ada).cause
+    world.r.restore(Entity.CUSTOMER, mirror)
+    world.run(tick=A_DAY)
+    assert world.r.import_outbox() == []
+    assert world.settle(2, tick=A_DAY).discrepancies == []
+    assert world.r.all(Entity.CUSTOMER)[0].email == "ada@ada.example"
+
+
 @pytest.mark.parametrize("how", ["deleted", "recreated", "inactive"])
 def test_what_was_refused_for_its_customer_follows_once_the_customer_is_back(how: str) -> None:
     world = World()

@@ -549,12 +549,16 @@ def _applied(target: Shared, source: Shared, wanted: Mapping[str, str]) -> list[
 
 
 def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) -> list[Operation]:
-    """Drop operations whose references neither exist on the target nor are created by this plan, to a fixpoint."""
+    """Drop operations whose references neither exist on the target nor are created by this plan, to a fixpoint; and
+    those that change what the target's newest list does not show.
+    """
     kept = list(draft.operations)
     while True:
         dropped: list[tuple[Operation, list[str]]] = []
         for o in kept:
             missing = [n for n in o.needs if not _is_there(n, o.target, rules) and (n, o.target) not in creating]
+            if o.op is not OpKind.CREATE and rules.lacks(o.subject, o.target):
+                missing.append(o.subject)
             if missing:
                 dropped.append((o, missing))
         if not dropped:
@@ -586,7 +590,8 @@ def _waits(o: Operation, missing: Sequence[str], rules: Rules) -> Finding:
 def _named(o: Operation, missing: Sequence[str], rules: Rules) -> str:
     """What people call the records that an operation refers to, each with its kind; in field order."""
     source: Which = RIGHT if o.target == LEFT else LEFT
-    kinds = {subject: entity.value.replace("_", " ") for entity, subject in needs(o.entity, o.record)}
+    of = {subject: entity for entity, subject in needs(o.entity, o.record)} | {o.subject: o.entity}
+    kinds = {subject: entity.value.replace("_", " ") for subject, entity in of.items()}
     return ", ".join(f"{kinds.get(n, 'record')} {rules.label(n, source)}" for n in missing)
 
 
