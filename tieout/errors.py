@@ -207,7 +207,7 @@ class UnknownOutcome(WriteError):
 class RecordError:
     """One record that cannot be read, set aside and reported; it never counts as absent.
 
-    source: file or connection · path: field, or row and column · value: the raw text, shortened
+    source: connection, or file and row · path: field, or column · value: the raw text, shortened
     ref: the native id if it could be read, else None (then nothing on that side counts as absent)
     """
 

@@ -138,21 +138,32 @@ def test_an_invoice_row_of_an_export_that_cannot_be_read_is_one_invoice(tmp_path
     ada = w.erp.books.enter_customer("Ada Ltd")
     bad = w.erp.books.enter_invoice(ada, "10.00", on=DAY, reference="L-1")
     w.erp.books.enter_invoice(ada, "20.00", on=DAY, reference="L-2")
+    file = spoiled(w, bad)
+    found = one(w.run(), "PARSE_REJECT")
+    assert (found.kind, found.left_value, found.right) == ("invoice", "2026-99-14", None)
+    assert found.cause.startswith(f"bad_record: {file.name}, row 2, column issued: ")
+    assert named(found)[:2] == (bad, bad)
+    decisions.decide(w.store, found.id, action="accept", by="Grace", reason="known")
+    file = spoiled(w, bad, last=True)
+    report = w.run()
+    assert one(report, "PARSE_REJECT").cause.startswith(f"bad_record: {file.name}, row 3, column issued: ")
+    assert (report.changes.opened, report.changes.closed) == (0, 0), "the next export shows the same difference"
+
+
+def spoiled(w: FileWorld, bad: str, *, last: bool = False) -> Path:
+    """The next export, with a date of that document that is none; its rows the other way round, if it is to be last."""
     w.export()
-    [file] = (tmp_path / "export").glob("documents_*.csv")
-    text = file.read_text("utf-8-sig")
-    row = next(line for line in text.splitlines() if bad in line)
-    file.write_text(text.replace(row, row.replace(DAY.isoformat(), "2026-99-14")), "utf-8-sig")
-    for path in (tmp_path / "export").iterdir():
+    file = max((w.folder / "export").glob("documents_*.csv"))
+    headings, *rows = file.read_text("utf-8-sig").splitlines()
+    rows = [row.replace(DAY.isoformat(), "2026-99-14") if bad in row else row for row in rows]
+    file.write_text("\n".join([headings, *(reversed(rows) if last else rows), ""]), "utf-8-sig")
+    for path in (w.folder / "export").iterdir():
         if path.suffix == ".csv":
             os.utime(path, (0, 0))  # long at rest, so that it needs no manifest
         else:
             path.unlink()
     w.sap = open_tabular("left", settings=w.settings | {"settle_seconds": 0}, clock=w.clock)
-    found = one(w.run(), "PARSE_REJECT")
-    assert (found.kind, found.left_value, found.right) == ("invoice", "2026-99-14", None)
-    assert found.cause.startswith(f"bad_record: {file.name}, row 2, column issued: ")
-    assert named(found)[:2] == (bad, bad)
+    return file
 
 
 def test_a_number_that_is_used_again_after_its_document_was_deleted_is_told_as_that() -> None:

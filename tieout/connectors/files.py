@@ -125,8 +125,8 @@ def _errors(table: Table, rejected: list[Rejected], cells: Cells) -> list[tuple[
     out = []
     for r in rejected:
         error = RecordError(
-            source=table.path.name,
-            path=f"row {r.row}, column {r.problem.column}",
+            source=f"{table.path.name}, row {r.row}",
+            path=f"column {r.problem.column}",
             value=r.problem.value,
             reason=r.problem.reason,
             entity=entity.value,

@@ -231,7 +231,8 @@ def unreadable(
     kinds: dict[str, set[str]] = {}
     made: dict[str, RecordError] = {}
     for e in errors:
-        id = id_of("PARSE_REJECT", connection, e.source, e.path, e.ref or e.value)
+        # The same record in another export, at another row, is the same difference.
+        id = id_of("PARSE_REJECT", connection, connection if e.ref else e.source, e.path, e.ref or e.value)
         made.setdefault(id, e)
         kinds.setdefault(id, set()).add(e.entity)
     return [
