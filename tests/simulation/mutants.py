@@ -571,9 +571,9 @@ MUTANTS = (
         "a second record under our mark counts as a new one of the other books",
         (
             Change(
-                "tieout.sync.inputs.permits:Permits._is_copy",
-                "    written = self",
-                "    return False\n    written = self",
+                "tieout.sync.inputs.permits:Permits._marked",
+                "if subjects - {subject}:",
+                "if False:",
             ),
         ),
         (

@@ -27,6 +27,7 @@ _OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APP
 _TOLD = 5  # ids of one sentence
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 _RECORD = schema.xref.c
+_WRITTEN = sa.select(schema.intent.c.subject).where(schema.intent.c.marker == sa.bindparam("marker"))
 _GIVEN_UP = sa.select(_RECORD.connection, _RECORD.entity, _RECORD.native_id).where(_RECORD.state == "tombstone")
 
 
@@ -102,9 +103,10 @@ class Permits:
 
     def _marked(self, subject: str, marker: str) -> tuple[str, str] | None:
         """Why a record that carries this mark is not carried over; None if the mark does not speak against it."""
-        if self._is_copy(marker, subject):
+        subjects = self._under(marker)
+        if subjects - {subject}:
             return "DUPLICATE_WITHIN_LEDGER", f"duplicate_at_target: a copy of {marker}, which tieout wrote once"
-        if is_marker(marker) and not self._known(marker) and subject not in self._released:
+        if is_marker(marker) and not subjects and subject not in self._released:
             why = f"{UNKNOWN_MARK}: it carries {marker}, a mark of tieout of which this state knows nothing"
             return "SYNC_BLOCKED", f"{why}, so that it may be a copy of what is there already"
         return None
@@ -194,18 +196,10 @@ class Permits:
     def _apart(self) -> frozenset[str]:
         return told_apart(self.sides.store, self.sides.pair.name)
 
-    def _is_copy(self, marker: str, subject: str) -> bool:
-        """Whether another subject was written under a mark, or would have been: on this one's record it is a copy."""
-        written = self._written_under(marker) - {subject}
-        return bool(written or self._linked_under.get(marker, set()) - {subject})
-
-    def _known(self, marker: str) -> bool:
-        """Whether the state knows a subject that was written under a mark, or would have been."""
-        return bool(self._written_under(marker)) or marker in self._linked_under
-
-    def _written_under(self, marker: str) -> set[str]:
-        i = schema.intent
-        return {r["subject"] for r in self.sides.store.rows(sa.select(i.c.subject).where(i.c.marker == marker))}
+    def _under(self, marker: str) -> set[str]:
+        """The subjects that were written under a mark, or would have been."""
+        written = {r["subject"] for r in self.sides.store.rows(_WRITTEN, marker=marker)}
+        return written | self._linked_under.get(marker, set())
 
     @cached_property
     def _linked_under(self) -> dict[str, set[str]]:
