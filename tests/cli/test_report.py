@@ -125,6 +125,21 @@ def test_what_will_be_known_later_is_not_known(tieout: Run, words: tuple[str, ..
     assert "lies ahead" in ran.stderr
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_report_that_others_may_not_read_stays_so_when_it_is_written_anew(
+    tieout: Run, books: Path, form: str
+) -> None:
+    """A scheduled report opened what its owner had closed."""
+    path = books / f"aging.{form}"
+    for mode in (0o600, 0o640, 0o444):
+        path.write_bytes(b"of last month")
+        path.chmod(mode)
+        ran = tieout("report", "aging", *FILES, "--as-of", "2026-03-31", "--format", form, "-o", path)
+        assert (ran.returncode, path.stat().st_mode & 0o777) == (0, mode | 0o600), ran.stderr
+        assert path.read_bytes() != b"of last month"
+        path.chmod(0o600)
+
+
 def test_today_is_known_as_far_as_it_has_gone() -> None:
     now = datetime(2026, 2, 4, 9, 30, tzinfo=UTC)
     assert known_by(None, "--known-on", now) is None

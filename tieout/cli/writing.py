@@ -11,29 +11,25 @@ from pathlib import Path
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write the file, replacing an earlier one once all of it is on the disk. Raises OSError that names the file."""
-    if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout: nothing to replace
-        _write(path, "wb", content, path)
-        return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        _write(temporary, "xb", content, path)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing_whole(path) as at:
+        _write(at, "wb", content, path)
 
 
 @contextmanager
 def writing_whole(path: Path) -> Iterator[Path]:
     """The path to write to during the block; what was written replaces an earlier file once all is on the disk.
 
-    Raises OSError that names the file where it cannot be written, before the block begins.
+    It has the permissions of the earlier file; its owner may write it in any case. Raises OSError that names the file
+    where it cannot be written, before the block begins.
     """
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout: nothing to replace
         yield path
         return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         _write(temporary, "xb", b"", path)
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777 | 0o600)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
