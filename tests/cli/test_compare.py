@@ -39,6 +39,15 @@ def ledgers(tmp_path: Path) -> tuple[str, ...]:
     return ("--left", "left.csv", "--left-profile", "documents", "--right", "right.csv", "--right-profile", "documents")
 
 
+def test_a_second_file_of_a_ledger_is_refused_and_not_compared_in_place_of_the_first(
+    tieout: Run, ledgers: tuple[str, ...]
+) -> None:
+    """Of two --left, the last alone was compared, and nothing said so."""
+    ran = tieout("compare", *ledgers, "--left", "right.csv", "--left-profile", "documents")
+    assert ran.returncode == 2
+    assert "`tieout report bridge` takes several files" in ran.stderr
+
+
 def test_compare_prints_the_keys_that_programs_rely_on(tieout: Run, ledgers: tuple[str, ...]) -> None:
     ran = tieout("compare", *ledgers, "--json")
     assert ran.returncode == 0, ran.stderr

@@ -58,11 +58,32 @@ class _Side(click.Path):
 _ledger = _Side(path_type=Path)
 
 
+def _once(ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> Any:
+    """The one value of an option that a report takes several times: all but the last would be left out unsaid."""
+    if len(given) > 1:
+        raise click.BadParameter(
+            "a ledger is one file here; `tieout report bridge` takes several files of one", ctx, param
+        )
+    return given[0] if given else None
+
+
 @click.command()
-@click.option("--left", required=True, type=_ledger, help="The first ledger, A: a file, or state:CONNECTION.")
-@click.option("--left-profile", help="How to read it: a shipped profile, or the path of your own; not for Parquet.")
-@click.option("--right", required=True, type=_ledger, help="The second ledger, B.")
-@click.option("--right-profile", help="How to read it.")
+@click.option(
+    "--left",
+    required=True,
+    type=_ledger,
+    multiple=True,
+    callback=_once,
+    help="The first ledger, A: a file, or state:CONNECTION.",
+)
+@click.option(
+    "--left-profile",
+    multiple=True,
+    callback=_once,
+    help="How to read it: a shipped profile, or the path of your own; not for Parquet.",
+)
+@click.option("--right", required=True, type=_ledger, multiple=True, callback=_once, help="The second ledger, B.")
+@click.option("--right-profile", multiple=True, callback=_once, help="How to read it.")
 @config_option
 @click.option(
     "--key",
