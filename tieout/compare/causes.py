@@ -75,6 +75,8 @@ def remedy(code: str, clue: Clue) -> str:
     if "taken" in clue:
         look = "look whether that pair is right, and correct a number that was used twice"
         return f"{look}; else {of(code).remedy}"
+    if "maybe" in clue and code.startswith("MISSING_IN_"):
+        return f"look whether that one is this one, and correct what was entered otherwise; else {of(code).remedy}"
     if "same" in clue:
         look = "look whether what has its number there is this one, entered otherwise, and correct it"
         return f"{look}; else {of(code).remedy}"
@@ -90,6 +92,10 @@ def _seen(
             return _namesake(clue, names[left is not None])
         case "MISSING_IN_A" | "MISSING_IN_B" if "taken" in clue:
             return _taken(clue["taken"], names if left is not None else names[::-1])
+        case "MISSING_IN_A" | "MISSING_IN_B" if "maybe" in clue:
+            *parts, customer = clue["maybe"].split("\x1e")
+            there = f"{names[left is not None]} has {_document(parts)}, for {customer or 'the same customer'}"
+            return f"{there}, which pairs with nothing either: it may be this one, entered otherwise"
         case "TAX_AMOUNT" if "dropped" in clue:
             return f"{names[clue['dropped'] == 'right']} has no tax on it"
         case "TAX_AMOUNT":

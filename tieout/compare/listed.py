@@ -57,7 +57,7 @@ CREATE OR REPLACE TEMP TABLE cmp_code (code VARCHAR, class VARCHAR, severity VAR
   confirmed BOOLEAN, place INTEGER)
 """
 # What names another document has a sentence of its own.
-_KNOWN = "f.code IN (SELECT code FROM cmp_code) AND NOT regexp_matches(coalesce(f.clue, ''), '(same|taken)=')"
+_KNOWN = "f.code IN (SELECT code FROM cmp_code) AND NOT regexp_matches(coalesce(f.clue, ''), '(same|taken|maybe)=')"
 # Documents that the caller accounts for have sentences of their own.
 _PLAIN = f"""{_KNOWN} AND NOT EXISTS (
   SELECT 1 FROM cmp_explained AS x WHERE x.code = f.code AND x.kind = f.kind

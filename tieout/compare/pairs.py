@@ -13,9 +13,9 @@ from tieout.compare.tables import Connection, Parties
 from tieout.mapping.relation import SIDES
 
 _COMPARED = (
-    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer_name", "issued",
-    "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead", "settled",
-    "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
+    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer", "customer_name",
+    "issued", "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead",
+    "settled", "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
 )  # fmt: skip
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"

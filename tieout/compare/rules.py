@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tieout.compare import several
-from tieout.compare.match import BASE_ID, NEAR_DAYS, Free
+from tieout.compare.match import BASE_ID, MONTH, NEAR_DAYS, Free
 from tieout.compare.pairs import occurring, unequal
 from tieout.compare.result import Rounding
 from tieout.compare.tables import Connection, Parties
@@ -258,8 +258,8 @@ _FIELD_RULES = (
         "customer",
         "l_who <> r_who AND coalesce(l_party_name <> r_party_name, TRUE) AND NOT EXISTS "
         "(SELECT 1 FROM cmp_alias AS a WHERE a.left_who = l_who AND a.right_who = r_who)",
-        left="coalesce(l_customer_name, l_who)",
-        right="coalesce(r_customer_name, r_who)",
+        left="coalesce(l_customer_name, l_customer)",
+        right="coalesce(r_customer_name, r_customer)",
         clue=_BY_RULE,
     ),
 )
@@ -360,6 +360,36 @@ _WITH_NAMESAKES = """
 SELECT '{side}' FROM {mine} AS f WHERE EXISTS (
   SELECT 1 FROM cmp_{other} AS o WHERE o.number_key = f.number_key AND o.who = f.who) HAVING count(*) > 0
 """
+# Of what stands alone on both sides, two that may be one: of one number for two customers, or of one customer and
+# amount within three months under two numbers. They are named where nothing else may be either, and never paired.
+_ONLY = """SELECT *, count(*) OVER (PARTITION BY number_key, kind) AS of_number,
+         count(*) OVER (PARTITION BY who, kind, currency, total) AS of_amount
+  FROM {{{side}}} WHERE kind IN ('invoice', 'credit_memo') AND who IS NOT NULL"""
+_MAYBE = f"""
+CREATE OR REPLACE TEMP TABLE cmp_maybe AS
+WITH l AS ({_ONLY.format(side="left")}), r AS ({_ONLY.format(side="right")}), c AS (
+  SELECT l.rid AS l_rid, r.rid AS r_rid, FALSE AS same
+  FROM l JOIN r ON r.number_key = l.number_key AND r.kind = l.kind AND r.who <> l.who
+  WHERE l.of_number = 1 AND r.of_number = 1
+  UNION ALL
+  SELECT l.rid AS l_rid, r.rid AS r_rid, TRUE AS same
+  FROM l JOIN r ON r.who = l.who AND r.kind = l.kind AND r.currency = l.currency AND r.total = l.total
+  WHERE l.of_amount = 1 AND r.of_amount = 1 AND r.number_key IS DISTINCT FROM l.number_key
+    AND abs(datediff('day', l.issued, r.issued)) <= {3 * MONTH}
+), u AS (
+  SELECT *, count(*) OVER (PARTITION BY l_rid) AS of_left, count(*) OVER (PARTITION BY r_rid) AS of_right FROM c
+)
+SELECT 'left' AS side, u.l_rid AS rid, {{right_said}} AS said
+FROM u JOIN cmp_right AS o ON o.rid = u.r_rid WHERE u.of_left = 1 AND u.of_right = 1
+UNION ALL
+SELECT 'right' AS side, u.r_rid AS rid, {{left_said}} AS said
+FROM u JOIN cmp_left AS o ON o.rid = u.l_rid WHERE u.of_left = 1 AND u.of_right = 1
+"""
+_MAYBE_SAID = f"""concat_ws(chr(30), {_SAID.format(d="o.").replace("o.number", "coalesce(o.number, o.id)")},
+  coalesce(CAST(o.issued AS VARCHAR), ''),
+  CASE WHEN u.same THEN '' ELSE replace(coalesce(o.customer_name, o.customer, ''), chr(30), ' ') END)"""
+_JOINED_MAYBE = """
+LEFT JOIN cmp_maybe AS y ON y.side = '{side}' AND y.rid = b.rid"""
 _EXPLAINED = """
 LEFT JOIN cmp_explained AS x ON x.side = '{side}' AND x.kind = b.kind AND x.id = b.id"""
 
@@ -374,10 +404,22 @@ def _namesakes(con: Connection, free: Free) -> set[str]:
     return {side for (side,) in con.execute(" UNION ALL ".join(asked)).fetchall()} if asked else set()
 
 
-def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: bool, namesakes: bool) -> None:
+def _may_be_one(con: Connection, free: Free) -> bool:
+    """Fill `cmp_maybe`; whether it holds anything."""
+    if not free.both() or free.keyed:
+        return False
+    said = {f"{side}_said": _MAYBE_SAID for side in SIDES}
+    con.execute(_MAYBE.format(left=free.name("left"), right=free.name("right"), **said))
+    return bool(con.execute("SELECT count(*) FROM cmp_maybe").fetchall()[0][0])
+
+
+def _alone(
+    con: Connection, free: Free, side: str, *, explained: bool, offset: bool, namesakes: bool, maybe: bool
+) -> None:
     """Findings of the documents of a side that stand alone, those among them that are booked twice.
 
-    explained, offset: whether `cmp_explained` and `cmp_offset` hold anything · namesakes: see `_namesakes`
+    explained, offset: whether `cmp_explained` and `cmp_offset` hold anything · namesakes, maybe: see `_namesakes` and
+    `_may_be_one`
     What would join nothing is left out: to plan a statement of many tables takes longer than to carry it out on few
     rows.
     """
@@ -396,11 +438,13 @@ def _alone(con: Connection, free: Free, side: str, *, explained: bool, offset: b
             twin_name="coalesce(t.number, t.id)" if free.doubled else _NOTHING,
             twin_day=_TWIN_DAY if free.doubled else _NOTHING,
             namesake=(_NAMESAKE if alone else "")
-            + (_TAKEN_BY.format(unless="n.said IS NULL" if alone else "TRUE") if taken else ""),
+            + (_TAKEN_BY.format(unless="n.said IS NULL" if alone else "TRUE") if taken else "")
+            + (", 'maybe=' || replace(y.said, chr(31), ' ')" if maybe else ""),
             joined=(_TWINS if free.doubled else "").format(side=side)
             + (_EXPLAINED if explained else "").format(side=side)
             + (_NAMESAKES if alone else "").format(other=free.name(other))
-            + (_TAKEN if taken else "").format(side=side, there=other, mine=free.name(side)),
+            + (_TAKEN if taken else "").format(side=side, there=other, mine=free.name(side))
+            + (_JOINED_MAYBE if maybe else "").format(side=side),
             free=free.name(side) + gone,
             others=f" AND b.rid NOT IN (SELECT rid FROM cmp_offset WHERE side = '{side}')" if offset else "",
         )
@@ -438,10 +482,10 @@ def find(
         con.execute(_CUSTOMER_FIELDS)
     if not same_ids and not known.settled and all(side["customers"] for side in known.stated):
         several.customers(con)
-    namesakes = _namesakes(con, free)
+    namesakes, maybe = _namesakes(con, free), _may_be_one(con, free)
     for side in SIDES:
         if free.of(side) or free.doubled:
-            _alone(con, free, side, explained=explained, offset=offset, namesakes=side in namesakes)
+            _alone(con, free, side, explained=explained, offset=offset, namesakes=side in namesakes, maybe=maybe)
     if free.ambiguous:
         several.find(con)
 

@@ -377,6 +377,39 @@ def test_what_is_missing_names_what_has_its_number_in_the_other_ledger():
     assert {d.code: d.cause for d in other.discrepancies} == {c: CODES[c].cause for c in found}, "another customer's"
 
 
+def test_two_that_are_missing_and_may_be_one_name_each_other():
+    """Entered for another customer and over another amount; or under another number and date."""
+    lefts = [inv("L", number="N-1"), invoice("L2", "1", "77.40", "2026-01-10", number="N-2")]
+    rights = [
+        invoice("R1", "b", "90", "2026-01-12", number="N-1"),
+        invoice("R2", "a", "77.40", "2026-02-03", number="M-9"),
+    ]
+    result = compared([*BASE_L, *lefts], [*BASE_R, *rights])
+    assert codes(result) == {"MISSING_IN_A": 2, "MISSING_IN_B": 2}
+    said = {d.left or d.right: d.cause for d in result.discrepancies}
+    assert said["L1"].startswith("QuickBooks has invoice N-1 of 2026-01-12 over 90.00 USD, for Beta, which pairs with")
+    assert said["R1"].startswith("SAP has invoice N-1 of 2026-01-10 over 100.00 USD, for Acme Ltd, which pairs with")
+    assert said["L2"].startswith(
+        "QuickBooks has invoice M-9 of 2026-02-03 over 77.40 USD, for the same customer, which pairs"
+    )
+    assert said["R2"].startswith(
+        "SAP has invoice N-2 of 2026-01-10 over 77.40 USD, for the same customer, which pairs with"
+    )
+    assert all(d.remedy.startswith("look whether that one is this one") for d in result.discrepancies)
+    unnumbered = [invoice("R2", "a", "77.40", "2026-02-03", number=None)]
+    (here, there) = compared([*BASE_L, *lefts[1:]], [*BASE_R, *unnumbered]).discrepancies
+    assert "has invoice R2 of 2026-02-03 over 77.40 USD, for the same" in f"{here.cause} {there.cause}"
+    for left, right in (
+        ([*lefts[1:], invoice("L3", "1", "77.40", "2026-01-10", number="N-3")], rights[1:]),  # two of them may be it
+        (lefts[1:], [invoice("R2", "a", "77.40", "2026-05-03", number="M-9")]),  # what recurs
+        (lefts[1:], [invoice("R2", "b", "77.40", "2026-02-03", number="M-9")]),
+        (lefts[1:], [credit("R2", "a", "77.40", "2026-02-03", number="M-9")]),
+        (lefts[:1], [credit("R1", "b", "90", "2026-01-12", number="N-1")]),
+    ):
+        found = compared([*BASE_L, *left], [*BASE_R, *right]).discrepancies
+        assert {d.cause for d in found} <= {CODES["MISSING_IN_A"].cause, CODES["MISSING_IN_B"].cause}
+
+
 @pytest.mark.parametrize(
     ("left", "right", "more", "said"),
     [
