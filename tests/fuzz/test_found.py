@@ -27,6 +27,7 @@ from tieout.cli.failures import explain
 from tieout.cli.report_audit import _Amounts
 from tieout.cli.report_close import _Amount
 from tieout.cli.setup import typed_token
+from tieout.compare import totals
 from tieout.compare.files import compare_files
 from tieout.config import load as load_settings
 from tieout.config.secrets import KEY_VARIABLE, SecretStore, _key_id, open_store
@@ -167,6 +168,14 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path, more: str, says: str) 
         assert says in str(error)
     else:
         assert any(says in passed for passed in found.passed_over)
+
+
+def test_a_parquet_file_whose_statistics_deny_one_of_its_days_is_named() -> None:
+    con = duckdb.connect()
+    columns = "'USD' AS currency, TRUE AS counts, 5 AS billed, 5 AS eff, DATE '10000-01-01' AS posted"
+    con.execute(f"CREATE TABLE cmp_left AS SELECT {columns}")
+    with pytest.raises(ConfigError, match=r"^books\.parquet: a date lies before the year 1 or after the year 9999"):
+        totals.of_all(con, "left", "books.parquet", as_of=None, stated={})
 
 
 # ── answers ──

@@ -88,8 +88,8 @@ def run(
     applying = ledgers[0].applies, ledgers[1].applies
     stated = cash.find(con, known.stated, as_of=as_of, reported_balances=reported_balances, applying=applying)
     sums = [
-        totals.of_all(con, side, as_of=as_of, rest=rest, stated=has)
-        for side, has in zip(SIDES, known.stated, strict=True)
+        totals.of_all(con, side, name, as_of=as_of, rest=rest, stated=has)
+        for side, name, has in zip(SIDES, (left_name, right_name), known.stated, strict=True)
     ]
     ranges = sums if extracts else None
     control.find(

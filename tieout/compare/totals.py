@@ -28,11 +28,12 @@ class Sums:
 
 
 def of_all(
-    con: Connection, side: str, *, as_of: date | None, rest: bool = False, stated: Mapping[str, int]
+    con: Connection, side: str, name: str, *, as_of: date | None, rest: bool = False, stated: Mapping[str, int]
 ) -> list[Sums]:
-    """In order of currency. as_of, rest: as in `tables.every` · stated: of that side, as in `tables.Parties`
+    """In order of currency. name: of the ledger, for errors · as_of, rest: as in `tables.every`
 
-    Raises ConfigError where a damaged file holds a day that is none, so that the checks of its rows did not see it.
+    stated: of that side, as in `tables.Parties`. Raises ConfigError where a damaged file holds a day that is none, so
+    that the checks of its rows did not see it.
     """
     # Where only some rows were looked at closely, what that changed of them comes on top of all as they are stated.
     sums = _SUMS.format(side=side)
@@ -43,7 +44,7 @@ def of_all(
     rows = con.execute(f"SELECT * FROM ({sums}) AS s ORDER BY currency").fetchall()
     if any(isinstance(day, str) for row in rows for day in row[-2:]):  # so comes what no calendar has
         raise ConfigError(
-            f"a date of the {side} ledger lies before the year 1 or after the year 9999, and its file denies that",
+            f"{name}: a date lies before the year 1 or after the year 9999, and the file denies that",
             hint="write the file again, or fetch it again; nothing was compared",
         )
     return [Sums(*row) for row in rows]
