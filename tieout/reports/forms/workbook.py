@@ -31,6 +31,7 @@ _AS_TEXT = (
 )
 _LETTERS = 32_767  # of a cell
 _NAME = 31  # letters of a sheet's name
+_REPORT = 8  # letters of a report's name at the beginning of one that is too long
 _SIDE = 12  # letters of a ledger's name at the end of it
 _UNNAMEABLE = str.maketrans(dict.fromkeys("[]:*?/\\'", "-"))
 _FIRST_DAY = date(1900, 3, 1)  # earlier days are counted differently by Excel and by everybody else
@@ -119,6 +120,11 @@ class _Sheets:
         base = one_line(wanted).translate(_UNNAMEABLE).strip() or "Table"
         base = "History " if base.casefold() == "history" else base  # Excel keeps that name to itself
         head, _, side = base.rpartition("- ")
+        report, _, title = head.partition("- ")
+        if (
+            title and len(base) > _NAME
+        ):  # a binder says of which report a table is, which the table's own title needs less
+            head = f"{report if len(report) <= _REPORT else report[: _REPORT - 1] + '…'}- {title}"
         # Of which ledger it is, is not cut.
         end = f"… {side}" if head and len(base) > _NAME and len(side) <= _SIDE else ""
         for n in range(1, 10_000):
@@ -181,7 +187,7 @@ class _Sheets:
         about = " · ".join(x for x in (self.report.company, self.report.title, _as_of(self.report)) if x)
         self.text(sheet, 1, 0, about, self.format(font_color=_QUIET))
         self.text(sheet, 2, 0, one_line(table.note), self.format(font_color=_QUIET, italic=True))
-        self._groups(table, sheet)
+        self._groups(table, sheet, widths)
         high = max(_lines(column.title, width - 2) for column, width in zip(columns, widths, strict=True))
         sheet.set_row(head, _LINE_HIGH * high)
         for n, column in enumerate(columns):
@@ -203,18 +209,21 @@ class _Sheets:
         if sum(widths) > _PAGE:
             sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
-        sheet.repeat_rows(head)
+        sheet.repeat_rows(_HEAD, head)  # with the headings over groups of columns, where there are any
         _printed(sheet, self.report)
 
-    def _groups(self, table: Table, sheet: Any) -> None:
-        at = 0
+    def _groups(self, table: Table, sheet: Any, widths: Sequence[int]) -> None:
+        at, high = 0, 1
         for name, width in shown.groups(table.columns):
-            look = self.format(bold=True, bg_color=_SOFT, align="center", bottom=1, bottom_color=_LINE)
+            look = self.format(bold=True, bg_color=_SOFT, align="center", bottom=1, bottom_color=_LINE, text_wrap=True)
+            high = max(high, _lines(one_line(name), sum(widths[at : at + width]) * 3 // 4))  # words stay whole
             if name and width > 1:
                 sheet.merge_range(_HEAD, at, _HEAD, at + width - 1, "", look)
             if name:
                 self.text(sheet, _HEAD, at, name, look)
             at += width
+        if at:
+            sheet.set_row(_HEAD, _LINE_HIGH * high)
 
     # ── charts ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -387,10 +387,23 @@ def test_a_sheet_says_which_ledger_it_is_of_and_a_row_whose_it_is():
     book = read(workbook.write(replace(samples.empty(), tables=tables)))
     names = book.sheetnames[1:]
     assert names == [
-        "subsequent-receipts- Open… sap", "subsequent-receipts… quickbooks",
-        "subsequent-receipts- Payme… sap", "subsequent-rece… quickbooks (2)",
+        "subsequ…- Open on the date… sap", "subsequ…- Open on t… quickbooks",
+        "subsequ…- Payments… sap", "subsequ…- Payments… quickbooks",
     ]  # fmt: skip
     assert {book[name].freeze_panes for name in names} == {"C6"}, "number and customer stay in sight"
+
+
+def test_the_names_of_two_ledgers_are_whole_and_printed_on_every_page():
+    """Of a ledger of several files, half of its name was cut at both ends, and the second page did not say whose it was."""
+    files = [f"{side}documents.csv, {side}payments.csv, {side}customers.csv" for side in ("", "r_")]
+    columns = (Column("what", "what"), *(Column(f"{f}{n}", f"C{n}", "count", group=f) for f in files for n in range(2)))
+    table = Table("t", "T", columns, (Row(("a", 1, 2, 3, 4)),))
+    sheet = read(workbook.write(replace(samples.empty(), tables=(table,)))).worksheets[1]
+    assert [sheet["B5"].value, sheet["D5"].value] == files
+    assert sheet["B5"].alignment.wrap_text
+    wide = sum(sheet.column_dimensions[c].width for c in "DE")
+    assert sheet.row_dimensions[5].height >= 15 * len(files[1]) / wide
+    assert sheet.print_title_rows == "$5:$6"
 
 
 def test_very_many_rows_are_all_there():
