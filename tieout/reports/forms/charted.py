@@ -13,6 +13,7 @@ from tieout.reports.forms.drawing import axis_start, caption, drawable, spans, t
 from tieout.reports.frame import Chart, Report
 
 _LABEL, _AMOUNT, _FIRST = 0, 1, 2  # columns: what, how much, the parts of a waterfall; then the drawing
+_LETTERS = 32  # of a label: with more of them the drawing has no room left; the tables have all of it
 _LEAST = 18  # rows of the drawing, whatever the number of bars
 _ROW, _WIDE = 20, 720  # pixels
 _BLUE, _UP, _DOWN, _QUIET = "#2A5D8F", "#1B7A6E", "#B4530A", "#55606E"
@@ -69,7 +70,8 @@ class _Block:
             self.to.text(self.sheet, self.top + 1, n, shown.title(told_), look)
         stacked = [values for _, _, values in self._stacked()]
         for n, bar in enumerate(self.chart.bars):
-            self.to.text(self.sheet, self.top + 2 + n, _LABEL, bar.label, self.to.format(num_format="@"))
+            label = bar.label if len(bar.label) <= _LETTERS else f"{bar.label[: _LETTERS - 1]}…"
+            self.to.text(self.sheet, self.top + 2 + n, _LABEL, label, self.to.format(num_format="@"))
             for column, amount in enumerate((bar.amount, *(values[n] for values in stacked)), _AMOUNT):
                 self._number(self.top + 2 + n, column, amount)
 

@@ -25,8 +25,6 @@ from tieout.reports.reconciliation.bridge_lines import Amounts, Bridged, Line, S
 from tieout.reports.stated import Tie, ties
 from tieout.sync.core.past import Standing
 
-_LABEL = 32  # letters beneath a bar
-
 
 def build(
     books: Sequence[Books],
@@ -299,7 +297,7 @@ def _unrated(based: Based) -> Table:
 def _charts(bridge: Bridged) -> Iterator[Chart]:
     """A waterfall for each currency, and one for all of them in base currency."""
     result = bridge.compared.result
-    names = tuple(f"{end}  {_short(side.name)}" for end, side in (("A", result.left), ("B", result.right)))
+    names = f"A  {result.left.name}", f"B  {result.right.name}"
     for currency in bridge.currencies:
         ends = [end[0] for end in bridge.ends(currency)]
         moves = [(s.line, s.amount) for s in bridge.of(currency)]
@@ -311,14 +309,9 @@ def _charts(bridge: Bridged) -> Iterator[Chart]:
         yield Chart("bridge_base", title, "waterfall", bridge.based.base, _bars(names, ends, moves))
 
 
-def _short(name: str) -> str:
-    """A label as it fits beneath a bar; the tables have all of it."""
-    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
-
-
-def _bars(names: Sequence[str], ends: Sequence[Decimal], moves: Iterable[tuple[Line, Decimal]]) -> tuple[Bar, ...]:
+def _bars(names: tuple[str, str], ends: Sequence[Decimal], moves: Iterable[tuple[Line, Decimal]]) -> tuple[Bar, ...]:
     sums: dict[tuple[tuple[int, int], str], Decimal] = defaultdict(lambda: ZERO)
     for line, amount in moves:
         sums[line.order[:2], line.title] += amount
-    steps = [Bar(_short(label), tidy(amount)) for (_, label), amount in sorted(sums.items()) if amount]
+    steps = [Bar(label, tidy(amount)) for (_, label), amount in sorted(sums.items()) if amount]
     return (Bar(names[0], tidy(ends[0]), total=True), *steps, Bar(names[1], tidy(ends[1]), total=True))
