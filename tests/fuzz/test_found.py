@@ -170,6 +170,15 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path, more: str, says: str) 
         assert any(says in passed for passed in found.passed_over)
 
 
+def test_a_line_of_dashes_of_any_length_costs_no_more_than_its_reading(tmp_path: Path) -> None:
+    """It was asked anew at each dash whether it is the ruler of a list: 40,000 of them took half a minute."""
+    path = tmp_path / "f.txt"
+    path.write_text(f"{'-' * 400_000}!\n{HEADINGS}\n{ROW}\n")
+    before = time.process_time()
+    assert records(path, DOCUMENTS, "erp")[1].rows == 1
+    assert time.process_time() - before < 5
+
+
 def test_a_parquet_file_whose_statistics_deny_one_of_its_days_is_named() -> None:
     con = duckdb.connect()
     columns = "'USD' AS currency, TRUE AS counts, 5 AS billed, 5 AS eff, DATE '10000-01-01' AS posted"

@@ -13,7 +13,7 @@ from itertools import islice, pairwise
 from tieout.mapping.tabular_rows import SHOWN, Problem
 
 NAME = "sap-list"
-_RULER = re.compile(r"\s*\|?[-=]{3,}[-|+=]*\s*")
+_RULER = re.compile(r"\s*\|?[-=]{3}[-|+=]*\s*")  # one way to match: a long line costs no more than its reading
 _LONGEST_ROW = 20  # lines that one row may be broken into
 
 
