@@ -64,7 +64,7 @@ def records(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | Problem]]:
 
 
 def _page_heading(line: str) -> bool:
-    return re.search(r"\d+\s*$", line) is not None and "  " in line.strip()
+    return line.rstrip()[-1:].isdecimal() and "  " in line.strip()
 
 
 def _complete(line: str, heading: str, cuts: list[int], source: Iterator[tuple[int, str]]) -> list[str] | Problem:
