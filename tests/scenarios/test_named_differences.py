@@ -117,6 +117,18 @@ def test_customers_whose_codes_are_not_mapped_are_each_named_and_as_grave_as_wha
     assert {name.removeprefix("of "): cause for name, cause in waits.items()} == {
         name: f"waits for customer {name}: not on the other side" for name in held
     }
+    assert report.held_back() == {"'NET30' has no entry in codes.terms": 2, "they wait for another record": 2}
+
+
+def test_all_codes_of_a_document_that_are_not_mapped_are_told_at_once() -> None:
+    world = World(codes=replace(Codes.same(), items={}, taxes={"O0": "NON"}))
+    one, other = lines("60.00", "40.00")
+    rows = one.model_copy(update={"item": "GOODS", "tax_code": "I1"}), other.model_copy(update={"tax_code": "O0"})
+    ada = world.l.put(customer("Ada Ltd")).ref.id
+    world.l.put(invoice(ada, "100.00", number="L-1", lines=rows))
+    [d] = [d for d in world.run().discrepancies if d.kind == "invoice"]
+    missing = ("'GOODS'", "items"), ("'I1'", "taxes"), ("'a record without one'", "items")
+    assert d.cause == "; ".join(f"{code} has no entry in codes.{table}" for code, table in missing)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tieout.sync.engine import Report
     from tieout.sync.store import Store
 
+_HELD_BACK = 8  # causes that a run shows
 _OUTCOMES = {
     "pending": "pending until an export shows them",
     "blocked": "blocked, each for a reason that is listed",
@@ -235,6 +236,7 @@ def _show(out: Out, report: Report) -> None:
         out.line(f"  handed over  {path}")
     changes = report.changes
     out.line(f"  differences  {changes.open:,} open ({changes.opened:,} new, {changes.closed:,} closed)")
+    _show_held_back(out, report)
     if report.comparison:
         _show_bridges(out, report.comparison)
     hints = {e.message: e.hint for e in report.errors if e.exit_code == 4}  # what a person is to type
@@ -255,6 +257,15 @@ def _show(out: Out, report: Report) -> None:
         out.warn(f"{report.pair}: {wait} for a person\n  → tieout plan show {report.plan_id}")
     elif changes.open and not report.refused:
         out.note(f"  → tieout discrepancies list {report.pair}")
+
+
+def _show_held_back(out: Out, report: Report) -> None:
+    """What keeps many records from being carried over, the most frequent first: often one line of the configuration."""
+    found = report.held_back().most_common()
+    for n, (why, count) in enumerate(found[:_HELD_BACK]):
+        out.line(f"  {'' if n else 'held back':<11}  {counted(count, 'record')}: {clean(why)}")
+    if len(found) > _HELD_BACK:
+        out.line(f"  {'':<11}  and for {counted(len(found) - _HELD_BACK, 'other cause')}")
 
 
 def _show_bridges(out: Out, result: Result) -> None:

@@ -42,6 +42,7 @@ from tieout.sync.core.facts import (
 )
 from tieout.sync.core.operations import (
     NAME_TAKEN,
+    WAITS,
     Draft,
     FieldChange,
     Finding,
@@ -578,8 +579,8 @@ def _waits(o: Operation, missing: Sequence[str], rules: Rules) -> Finding:
     unseen = [n for n in missing if rules.linked(n, o.target)]
     gone = [n for n in missing if n not in unseen]
     newest = f"the newest export of {rules.connections[o.target]}"
-    causes = [f"waits for {_named(o, gone, rules)}: not on the other side"] if gone else []
-    causes += [f"waits for {_named(o, unseen, rules)}: not in {newest}"] if unseen else []
+    causes = [f"{WAITS}{_named(o, gone, rules)}: not on the other side"] if gone else []
+    causes += [f"{WAITS}{_named(o, unseen, rules)}: not in {newest}"] if unseen else []
     remedy = "settle that record's own discrepancy first; this one follows by itself"
     if not gone:
         remedy = "none if the next export shows it; else see whether it was deleted there. This one follows by itself"

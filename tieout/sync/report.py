@@ -9,7 +9,8 @@ from typing import Any
 from tieout import compare
 from tieout.compare import Discrepancy
 from tieout.errors import TieoutError
-from tieout.sync.core.operations import Operation
+from tieout.sync.core.facts import UNMAPPED
+from tieout.sync.core.operations import WAITS, Operation
 from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
@@ -66,6 +67,14 @@ class Report:
         if self.applied["unknown"] or self.halted:
             codes.add(3)
         return next((c for c in (5, 4, 2, 3) if c in codes), 0)
+
+    def held_back(self) -> Counter[str]:
+        """Why records are not carried over, and how many: each code that is not mapped, and what several share."""
+        found = Counter[str]()
+        for d in (d for d in self.discrepancies if d.code == "SYNC_BLOCKED"):
+            codes = [part for part in d.cause.split("; ") if UNMAPPED in part]
+            found.update(codes or ["they wait for another record" if d.cause.startswith(WAITS) else d.cause])
+        return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why})
 
     def as_json(self) -> dict[str, Any]:
         bridge = self.comparison.as_json() if self.comparison else {}

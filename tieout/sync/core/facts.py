@@ -74,6 +74,9 @@ _NOT_SHARED = ("marker", "ref", "reported_balance", "reported_open", "reported_u
 _UNSTATED = frozenset({"method", "reference", "memo"})
 
 
+UNMAPPED = "has no entry in codes."
+
+
 class UnknownReferenceError(LookupError):
     """A record refers to one that is not known on that side: it waits, it is not guessed."""
 
@@ -84,12 +87,12 @@ class UnknownReferenceError(LookupError):
 
 
 class UnmappedCodeError(LookupError):
-    """A code (item, tax, account, terms) has no counterpart in the pair's `codes` table."""
+    """Codes (item, tax, account, terms) without a counterpart in the pair's `codes`. missing: table and code of each"""
 
-    def __init__(self, table: str, value: str) -> None:
-        super().__init__(f"{value or 'a record without one'!r} has no entry in codes.{table}")
-        self.table = table
-        self.value = value
+    def __init__(self, *missing: tuple[str, str]) -> None:
+        said = (f"{value or 'a record without one'!r} {UNMAPPED}{table}" for table, value in missing)
+        super().__init__("; ".join(said))
+        self.missing = missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Codes:
                 return named[0]
         if not value:
             return None
-        raise UnmappedCodeError(table, value)
+        raise UnmappedCodeError((table, value))
 
     def entity(self, value: str | None, to: Which) -> str | None:
         """The counterpart of a legal entity on the `to` side; None where none is named."""
@@ -143,7 +146,7 @@ class Codes:
         """Raises UnmappedCodeError unless the table says what becomes of a record without a code."""
         mapping: Mapping[str, str] | None = getattr(self, table)
         if mapping is not None and "" not in (mapping.keys() if to == RIGHT else mapping.values()):
-            raise UnmappedCodeError(table, "")
+            raise UnmappedCodeError((table, ""))
 
 
 def canonical(value: object) -> str:
@@ -229,19 +232,28 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     """The shared form with its codes as the `to` side spells them; codes that side does not hold are dropped.
 
     A document without lines, for a side that keeps lines, becomes one line under the code that `items` has for "".
-    held: the target's `Capabilities.fields` of the entity. Raises UnmappedCodeError.
+    held: the target's `Capabilities.fields` of the entity. Raises UnmappedCodeError, which names all that are missing.
     """
     out = dict(shared)
+    missing: dict[tuple[str, str], None] = {}
     if "lines" in held and out.get("lines") == [] and Decimal(out.get("subtotal", "0")):
         out["lines"] = [_whole(out)]
 
-    def code(table: str, value: str | None, *names: str) -> str | None:
-        return codes.translate(table, value, to) if held.intersection(names) else None
+    def translated(table: str, value: str | None, *, blank: bool = False) -> str | None:
+        try:
+            if blank:
+                codes.require_blank(table, to)
+            return codes.translate(table, value, to)
+        except UnmappedCodeError as error:
+            missing.update(dict.fromkeys(error.missing))
+            return None
+
+    def code(table: str, value: str | None, *names: str, blank: bool = False) -> str | None:
+        return translated(table, value, blank=blank) if held.intersection(names) else None
 
     def item(line: Mapping[str, Any]) -> str | None:
-        if not line["item"] and Decimal(line["net"]) and held.intersection(("lines", "lines.item")):
-            codes.require_blank("items", to)
-        return code("items", line["item"], "lines", "lines.item")
+        blank = not line["item"] and bool(Decimal(line["net"]))
+        return code("items", line["item"], "lines", "lines.item", blank=blank)
 
     if "lines" in out:
         out["lines"] = [
@@ -266,7 +278,9 @@ def recode(entity: Entity, shared: Shared, codes: Codes, to: Which, held: frozen
     if "entity_code" in out:
         out["entity_code"] = codes.entity(out["entity_code"], to)
     if entity is Entity.PAYMENT and codes.methods is not None and not out.get("stated_by_source"):
-        out["method"] = codes.translate("methods", out["method"], to)
+        out["method"] = translated("methods", out["method"])
+    if missing:
+        raise UnmappedCodeError(*missing)
     return out
 
 

@@ -224,6 +224,8 @@ class Draft:
     adopt: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+# How the reason begins for which an operation is left to a later run, after another record's own.
+WAITS = "waits for "
 # How the reason begins for which a write was refused as its name, or its number, belongs to something else there.
 NAME_TAKEN = "name_collision:"
 COLLISIONS = (NAME_TAKEN, "number_collision:")

@@ -14,7 +14,7 @@ from typing import Any
 
 from tieout.model import ZERO, Entity, PostingState, tidy
 from tieout.sync.core.facts import LEFT, RIGHT, Shared, Which
-from tieout.sync.core.operations import Finding, Operation, OpKind, Rules, SubjectState, shown
+from tieout.sync.core.operations import WAITS, Finding, Operation, OpKind, Rules, SubjectState, shown
 
 Place = tuple[str, Which]
 _APPLYING = frozenset({Entity.PAYMENT, Entity.CREDIT_MEMO})
@@ -101,7 +101,7 @@ class _Rooms:
         short = self.short(o)
         if not short:
             first = next(h for h in held if h.subject in o.needs and h.op is OpKind.CREATE)
-            cause = f"waits for {first.label}, which would apply more than is open"
+            cause = f"{WAITS}{first.label}, which would apply more than is open"
         else:
             place = short[0]
             amount, room = tidy(self.moves(o)[place]), tidy(max(self.left(place), ZERO))
