@@ -13,7 +13,7 @@ import pytest
 from tests.sage_x3_bench import Bench, bench
 from tests.scenarios.world import DAY, WIDE, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import ManualClock, open_books
-from tieout.model import Entity, PostingState
+from tieout.model import Entity, Line, PostingState
 from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Pair, Report, sync
 from tieout.sync.store import open_store
@@ -84,6 +84,18 @@ def test_documents_born_elsewhere_reach_x3_once_and_posted(world: X3World) -> No
     [mirror] = [r for r in world.books.rows("SIH") if r["SIVTYP"] == "INV"]
     assert (mirror["STA"], mirror["ORIDOCNUM"], mirror["INVATI"]) == (3, "L-1", D(120))
     assert world.open(mirror["NUM"]) == D(70)
+    assert [d.as_json() for d in report.discrepancies] == []
+    quiet(world)
+
+
+def test_a_line_that_came_without_a_text_gets_that_of_its_item_and_is_no_difference(world: X3World) -> None:
+    ada = world.l.put(customer("Ada Ltd"))
+    blank = dict.fromkeys(("description", "quantity", "unit_price", "tax_code", "revenue_account"))
+    line = Line(**blank, item=None, net=D("120.00"), tax=D(0))
+    world.l.put(invoice(ada.ref.id, "120.00", number="L-1", lines=(line,)))
+    report = world.run()
+    [mirror] = world.books.rows("SIH")
+    assert mirror["lines"][0]["ITMDES"] == "Service"
     assert [d.as_json() for d in report.discrepancies] == []
     quiet(world)
 

@@ -62,6 +62,8 @@ def remedy(code: str, clue: Clue) -> str:
             "take the application back in that system; where an export leaves out when it was taken back, or when the "
             "document was voided, have it say so (`reversed_on`, `voided_on`)"
         )
+    if code == "INVARIANT_BROKEN" and clue.get("invariant") == "I10":
+        return f"where many documents are listed so, correct the `currency` of that connection; else {of(code).remedy}"
     if code == "BALANCE_MISMATCH_INTERNAL" and "many" in clue:
         return (
             "export the payments and credits with it, and what each is applied to; until then what is settled here may "

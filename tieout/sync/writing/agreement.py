@@ -131,13 +131,23 @@ def _came_otherwise(
     """Name what came out otherwise than it was sent: what somebody edited and, of `looked`, what is held otherwise."""
     for name in sorted(came.edited):
         work.edited(intent, target, name, (sent[name], read[name]))
-    off = [n for n in sorted(looked - came.edited) if sent[n] != read.get(n)]
+    off = [n for n in sorted(looked - came.edited) if not _as_it_was_sent(n, sent[n], read.get(n))]
     if off:
         code = "WRITE_ALTERED" if any(read.get(n) for n in off) else "WRITE_DROPPED_FIELD"
         text = "; ".join(f"{n}: sent {_text(sent[n])}, holds {_text(read.get(n))}" for n in off)
         work.blame(intent, "", code, f"readback_mismatch: {text}")
         intent.update(error_class=code, last_error=text)
     return sorted({*off, *came.edited})
+
+
+def _as_it_was_sent(name: str, sent: Any, held: Any) -> bool:
+    """Whether a field is held as it was sent; a line that was sent without a text may have got one, its item's say."""
+    if name != "lines" or not held or len(sent) != len(held):
+        return bool(sent == held)
+    pairs = zip(sent, held, strict=True)
+    return all(
+        (item, there[1] if text is None else text, *rest) == tuple(there) for (item, text, *rest), there in pairs
+    )
 
 
 def _text(value: Any) -> str:
