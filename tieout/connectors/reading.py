@@ -15,7 +15,7 @@ from tieout.mapping import fields
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Binding, Problem, Row, footer_columns, is_null, read_row
+from tieout.mapping.tabular_rows import Binding, Problem, Row, footer_columns, is_null, left_out, read_row
 from tieout.model import exponent, tidy
 
 
@@ -113,12 +113,20 @@ def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequenc
         if isinstance(cells, Problem | Skip):
             yield number, cells, ()
             continue
+        if (code := left_out(table.binding, cells)) is not None:
+            running += readable_amount(table.binding, cells)
+            yield number, skipped_as(code), cells
+            continue
         found = read_row(table.binding, number, cells)
         if isinstance(found, Problem) and is_footer(table.binding, cells, partial(Decimal, running)):
             yield number, Skip("footer: the sum of the rows above"), cells
             continue
         running += found.amount if isinstance(found, Row) else readable_amount(table.binding, cells)
         yield number, found, cells
+
+
+def skipped_as(code: str) -> Skip:
+    return Skip(f"left out: the profile says so of {code}")
 
 
 def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal:

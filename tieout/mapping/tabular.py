@@ -105,6 +105,7 @@ class Column(_Strict):
     required: no cell may be empty · format: of a date · null: texts that mean "nothing", beside the file's own
     empty: what an empty cell stands for, stated by whoever knows the file
     values: what each code means, or which currency (`EUR`) a name stands for
+    left_out: of `kind`, codes of rows that are no receivables, such as bills of suppliers; such a row is skipped
     per: whether an amount stands for its row or repeats its document's
     unsigned: an amount printed without the sign of its total, where the total carries one
     """
@@ -118,6 +119,7 @@ class Column(_Strict):
     format: str | None = None
     null: tuple[str, ...] = ()
     values: dict[str, str] = Field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     per: Literal["line", "document"] | None = None
     unsigned: bool = False
 
@@ -276,6 +278,7 @@ class Profile(_Strict):
                 found += [f"[columns.kind]: {m!r}: {why}" for m in meanings if (why := _kind_problem(m))]
             if type_ is not None and (why := self._constant_problem(name, type_, column)):
                 found.append(f"[columns.{name}] {why}")
+            found += self._left_out_problems(name, column)
             if column.values and type_ is not None and not has_codes(type_, column):
                 found.append(
                     f"[columns.{name}] values: {type_} is read as it stands; only codes and currencies have meanings"
@@ -287,6 +290,20 @@ class Profile(_Strict):
                     f"[columns.{name}] values: {', '.join(bad)}: not one of {', '.join(sorted(MEANINGS[name]))}"
                 )
         return found
+
+    def _left_out_problems(self, name: str, column: Column) -> list[str]:
+        """What speaks against leaving rows out: of a document in several rows, some alone could be left out."""
+        if not column.left_out:
+            return []
+        if name != "kind" or column.value is not None or self.rows == "lines":
+            return [f"[columns.{name}] left_out: only of a column `kind`, where each row is a document"]
+        meant = {fields.strip(code).casefold() for code in meanings(name, column)}
+        nothing = {"", *self.file.null, *column.null}
+        both = [code for code in column.left_out if fields.strip(code).casefold() in meant]
+        empty = [code for code in column.left_out if fields.strip(code) in nothing]
+        return [f"[columns.kind] left_out: {code!r} has a meaning, too" for code in both] + [
+            f"[columns.kind] left_out: {code!r} is an empty cell" for code in empty
+        ]
 
     def _constant_problem(self, name: str, type_: Type, column: Column) -> str | None:
         for place, text in (("value", column.value), ("empty", column.empty)):

@@ -147,6 +147,15 @@ def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Probl
     return _finish(profile, number, values)
 
 
+def left_out(binding: Binding, cells: Sequence[str]) -> str | None:
+    """The code by which the profile leaves a row out; None where it does not."""
+    column = binding.profile.columns.get("kind")
+    if column is None or not column.left_out:
+        return None
+    code = fields.strip(binding.cell(cells, "kind"))
+    return code if code.casefold() in {fields.strip(c).casefold() for c in column.left_out} else None
+
+
 def footer_columns(profile: Profile) -> tuple[str, ...]:
     """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
     if profile.footer:

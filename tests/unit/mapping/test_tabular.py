@@ -33,6 +33,9 @@ def test_the_shipped_profiles_load() -> None:
         assert profile.description
 
 
+OWN_KIND = 'kind = { value = "invoice|credit_memo" }'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
@@ -62,6 +65,10 @@ def test_the_shipped_profiles_load() -> None:
         ("[dates]", '[file]\ndelimiter = "ab"\n[dates]', "file.delimiter"),
         ("[dates]", '[amounts]\ndecimal = ","\ngroup = ","\n[dates]', "amounts"),
         ("[dates]", "[dates", "not TOML"),
+        (OWN_KIND, 'kind = { names = ["T"], left_out = ["Invoice "] }', "left_out: 'Invoice ' has a meaning, too"),
+        (OWN_KIND, 'kind = { names = ["T"], left_out = [" "] }', "left_out: ' ' is an empty cell"),
+        (OWN_KIND, 'kind = { value = "invoice", left_out = ["X"] }', "where each row is a document"),
+        ('names = ["Amount"]', 'names = ["Amount"], left_out = ["0"]', "[columns.total] left_out"),
     ],
 )
 def test_a_wrong_profile_names_the_place(old: str, new: str, place: str) -> None:

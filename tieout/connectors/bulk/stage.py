@@ -19,14 +19,14 @@ import msgspec
 
 from tieout.connectors import decode
 from tieout.connectors.bulk import sql
-from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of
+from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of, skipped_as
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Problem, Row, Value, convert, read_row
+from tieout.mapping.tabular_rows import Problem, Row, Value, convert, left_out, read_row
 from tieout.model import tidy
 
 Connection = Any
@@ -226,6 +226,10 @@ def _stage_hard(con: Connection, staged: Staged, number_sql: str) -> None:
         cells = staged.table.judge(raw)
         if isinstance(cells, Skip):
             staged.report.skip(number, cells.reason)
+            continue
+        if not isinstance(cells, Problem) and (code := left_out(staged.table.binding, cells)) is not None:
+            staged.report.skip(number, skipped_as(code).reason)
+            running += readable_amount(staged.table.binding, cells)
             continue
         row = cells if isinstance(cells, Problem) else read_row(staged.table.binding, number, cells)
         if isinstance(row, Problem) and not isinstance(cells, Problem):

@@ -35,7 +35,10 @@ _CURRENCY_WORDS = {
     **dict.fromkeys(("indian rupee", "indian rupees"), "INR"),
     "danish krone": "DKK", "norwegian krone": "NOK", "swedish krona": "SEK", "singapore dollar": "SGD",
 }  # fmt: skip
-_KINDS = "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign"
+_KINDS = (
+    "invoice, credit_memo, payment, adjustment:KIND; after | what it is with the opposite sign; "
+    "what is no receivable: in left_out"
+)
 # What a row cannot be read without. Of all else a file may have no empty cell, and the next one may.
 _NEEDED = frozenset({"number", "document", "customer", "issued", "posted", "total", "net", "open", "currency"})
 _MOST_ASKED = 12  # codes, or columns, of one question
