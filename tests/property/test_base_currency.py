@@ -48,7 +48,7 @@ def compared(left, right, as_of):
     return compare_ledgers(Ledger("A", left), Ledger("B", right), as_of=as_of)
 
 
-@examples(10)
+@examples(6)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of):
     left, right = pair
@@ -76,7 +76,7 @@ def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of)
     assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
 
 
-@examples(6)
+@examples(4)
 @given(rated_pair(), st.sampled_from([None, AS_OF]))
 def test_every_document_is_in_one_cluster_and_the_second_comparison_mirrors_the_first(pair, as_of):
     left, right = pair

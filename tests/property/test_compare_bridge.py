@@ -73,7 +73,7 @@ def damaged(doc, fault, draw, n):
     return [type(doc).model_validate(doc.model_dump() | new)]
 
 
-@examples(20)
+@examples(12)
 @given(ledger_pair(), st.sampled_from([None, AS_OF]))
 def test_the_bridge_closes_and_every_document_is_listed_once(pair, as_of):
     result = compared(*pair, as_of=as_of)  # asserts remainder 0
@@ -93,7 +93,7 @@ def test_the_bridge_closes_and_every_document_is_listed_once(pair, as_of):
     assert all(d.delta == 0 for d in result.discrepancies if d.class_ in "ZN")
 
 
-@examples(10)
+@examples(6)
 @given(ledger_pair(), st.sampled_from([None, AS_OF]))
 def test_swapping_the_sides_negates_the_bridge(pair, as_of):
     left, right = pair
@@ -105,7 +105,7 @@ def test_swapping_the_sides_negates_the_bridge(pair, as_of):
     )
 
 
-@examples(12)
+@examples(8)
 @given(ledger_pair())
 def test_a_ledger_against_itself_has_no_discrepancy(pair):
     left, _ = pair
@@ -114,7 +114,7 @@ def test_a_ledger_against_itself_has_no_discrepancy(pair):
     assert result.matched == len([r for r in left if r.entity != "customer"])
 
 
-@examples(12)
+@examples(8)
 @given(ledger_pair())
 def test_the_ladder_uses_every_document_once_at_most(pair):
     left, right = pair

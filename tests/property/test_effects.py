@@ -104,7 +104,7 @@ def settled_together(draw, tag, who):
     return [voided(draw, r) for r in (*bills, note, cash) if draw(st.integers(0, 9))]
 
 
-@examples(200)
+@examples(120)
 @given(settled_together("a", "C1"), settled_together("b", "C2"), st.integers(-1, 95))
 def test_what_was_settled_together_is_neutral_for_each_customer(one, two, n):
     as_of = START + timedelta(days=n)
@@ -148,7 +148,7 @@ def test_what_was_settled_together_is_open_on_neither_end():
     assert sorted(i.amount for i in open_items(without, day("2026-01-20"))) == [D(-80), D(50), D(60)]
 
 
-@examples(200)
+@examples(120)
 @given(ledgers(), st.integers(-1, 95))
 def test_open_by_effects_is_open_by_items(ledger, n):
     as_of = START + timedelta(days=n)
@@ -186,7 +186,7 @@ def open_by_sql(ledger, as_of):
     return {(Entity(kind), id): amount for kind, id, amount in found}
 
 
-@examples(60)
+@examples(40)
 @given(ledgers() | paid_with_credits(), st.integers(-1, 95))
 def test_the_comparison_leaves_open_what_is_open(ledger, n):
     as_of = START + timedelta(days=n)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.deep import DEEP
 from tests.unit.evidence.past import KEYS, SIGNER, Kept, kept_past, opened
 from tieout.errors import ConfigError, FatalError, RefusedError
 from tieout.evidence import index, pack, unpack
@@ -131,7 +132,7 @@ def test_the_pack_holds_what_an_auditor_asks_for() -> None:
 
 
 @given(where=PICK, bit=st.integers(0, 7), name=st.sampled_from(pack.MEMBERS))
-@settings(max_examples=120, phases=PHASES)
+@settings(max_examples=120 if DEEP else 50, phases=PHASES)
 def test_a_changed_byte_of_any_member_is_found(where: int, bit: int, name: str) -> None:
     parts = members(packed(0))
     body = bytearray(parts[name])
@@ -289,7 +290,7 @@ def test_bombs_doubles_and_what_is_no_zip_are_refused() -> None:
 
 
 @given(body=st.binary(max_size=200), at=PICK)
-@settings(max_examples=60, phases=PHASES)
+@settings(max_examples=60 if DEEP else 25, phases=PHASES)
 def test_whatever_bytes_a_pack_is_of_it_is_judged_or_refused(body: bytes, at: int) -> None:
     whole = packed(0)
     cut = at % len(whole)

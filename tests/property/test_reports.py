@@ -168,7 +168,7 @@ def add_up(report):
                     assert row.cells[n] == made, (report.name, t.key, column.key)
 
 
-@examples(150)
+@examples(90)
 @given(ledgers(), days, st.integers(1, 60))
 def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
     for report in every([books(ledger)], as_of, as_of - timedelta(days=length)):
@@ -222,7 +222,7 @@ def test_each_way_a_stated_balance_may_stand_was_reached():
     assert all(STATED[w] for w in ("agrees", "differs", "cannot be told", "none stated", "later")), STATED
 
 
-@examples(200)
+@examples(120)
 @given(ledgers(), days, st.sampled_from(["due", "document"]))
 def test_aging_is_open_items_is_effects(ledger, as_of, by):
     side = books(ledger)
@@ -268,7 +268,7 @@ def test_the_cases_were_reached():
     assert all(REACHED[k] for k in [*wanted, *(f"open {k}" for k in kinds)]), REACHED
 
 
-@examples(100)
+@examples(60)
 @given(ledgers(), days)
 def test_unapplied_money_has_no_age(ledger, as_of):
     aged = table(aging.build([books(ledger)], as_of=as_of), "documents")
@@ -283,7 +283,7 @@ def test_unapplied_money_has_no_age(ledger, as_of):
             assert all(a > 0 for a in in_age), "what is owed is positive; a credit is in no bucket"
 
 
-@examples(100)
+@examples(60)
 @given(ledgers(), days, st.integers(1, 40), st.integers(1, 40))
 def test_one_periods_closing_is_the_next_ones_opening(ledger, middle, before, after):
     side = books(ledger)
@@ -330,7 +330,7 @@ def test_every_form_has_the_same_figures(ledger, as_of):
             ]
 
 
-@examples(100)
+@examples(60)
 @given(ledgers(), days)
 def test_statements_are_the_whole_ledger(ledger, as_of):
     closing = Counter()

@@ -114,7 +114,7 @@ def rows(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
-@examples(40)
+@examples(25)
 @given(documents(), st.booleans(), st.booleans(), st.booleans())
 def _the_same(records: list[Document], known: bool, open_items: bool, disputes: bool) -> None:
     customers = [customer("c1", "M\u00fcller & S\u00f6hne", "0007"), customer("c2", "Acme's Ltd.")]

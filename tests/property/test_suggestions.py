@@ -68,7 +68,7 @@ def side(records):
     return day_(Subledger(Books(name="erp", records=records, source={})), JAN31)
 
 
-@examples(300)
+@examples(180)
 @given(ledgers())
 def test_nothing_is_suggested_beyond_what_is_open_and_unapplied(records):
     books = side(records)
