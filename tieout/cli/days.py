@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-_YEARS = (1900, 2199)  # that a ledger may have dates of: reports count days on from one, which the calendar must have
-
 
 class _Day(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
     """A day, as the first moment of it, without a time zone. far: in any year, for one that nothing is counted from"""
@@ -27,8 +25,9 @@ class _Day(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
             found = datetime.combine(date.fromisoformat(value), time.min)
         except ValueError:
             self.fail(f"{value!r} is not a day; write it as in 2026-01-31", param, ctx)
-        if not self._far and not _YEARS[0] <= found.year <= _YEARS[1]:
-            self.fail(f"{value!r} is outside the years {_YEARS[0]} to {_YEARS[1]}", param, ctx)
+        first, last = _years()
+        if not self._far and not first <= found.year <= last:
+            self.fail(f"{value!r} is outside the years {first} to {last}", param, ctx)
         return found
 
 
@@ -44,9 +43,16 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click
             found = _moment(value)
         except (ValueError, OverflowError):  # the latter of a moment before the year 1, or after the year 9999
             self.fail(f"{value!r} is neither a day (2026-01-31) nor a moment (2026-01-31T17:30)", param, ctx)
-        if found.year < _YEARS[0]:
-            self.fail(f"{value!r} is before the year {_YEARS[0]}", param, ctx)
+        if found.year < _years()[0]:
+            self.fail(f"{value!r} is before the year {_years()[0]}", param, ctx)
         return found
+
+
+def _years() -> tuple[int, int]:
+    """The first and last that a ledger may have dates of: reports count days on from one, within the calendar."""
+    from tieout.mapping.fields import YEARS  # with the records, which a command without a day does not load
+
+    return YEARS
 
 
 def _moment(value: str) -> datetime:

@@ -113,9 +113,9 @@ def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequenc
         if isinstance(cells, Problem | Skip):
             yield number, cells, ()
             continue
-        if (code := left_out(table.binding, cells)) is not None:
+        if (why := left_out(table.binding, cells)) is not None:
             running += readable_amount(table.binding, cells)
-            yield number, skipped_as(code), cells
+            yield number, Skip(why), cells
             continue
         found = read_row(table.binding, number, cells)
         if isinstance(found, Problem) and is_footer(table.binding, cells, partial(Decimal, running)):
@@ -123,10 +123,6 @@ def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequenc
             continue
         running += found.amount if isinstance(found, Row) else readable_amount(table.binding, cells)
         yield number, found, cells
-
-
-def skipped_as(code: str) -> Skip:
-    return Skip(f"left out: the profile says so of {code}")
 
 
 def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal:

@@ -148,12 +148,13 @@ def read_row(binding: Binding, number: int, cells: Sequence[str]) -> Row | Probl
 
 
 def left_out(binding: Binding, cells: Sequence[str]) -> str | None:
-    """The code by which the profile leaves a row out; None where it does not."""
+    """Why the profile leaves a row out; None where it does not."""
     column = binding.profile.columns.get("kind")
     if column is None or not column.left_out:
         return None
     code = fields.strip(binding.cell(cells, "kind"))
-    return code if code.casefold() in {fields.strip(c).casefold() for c in column.left_out} else None
+    out = {fields.strip(c).casefold() for c in column.left_out}
+    return f"left out: the profile says so of {code}" if code.casefold() in out else None
 
 
 def footer_columns(profile: Profile) -> tuple[str, ...]:

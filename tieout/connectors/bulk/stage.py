@@ -19,7 +19,7 @@ import msgspec
 
 from tieout.connectors import decode
 from tieout.connectors.bulk import sql
-from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of, skipped_as
+from tieout.connectors.reading import FileReport, check_date_orders, is_footer, readable_amount, report_of
 from tieout.connectors.tables import Skip, Table
 from tieout.mapping import relation
 from tieout.mapping import tabular_documents as docs
@@ -227,8 +227,8 @@ def _stage_hard(con: Connection, staged: Staged, number_sql: str) -> None:
         if isinstance(cells, Skip):
             staged.report.skip(number, cells.reason)
             continue
-        if not isinstance(cells, Problem) and (code := left_out(staged.table.binding, cells)) is not None:
-            staged.report.skip(number, skipped_as(code).reason)
+        if not isinstance(cells, Problem) and (why := left_out(staged.table.binding, cells)) is not None:
+            staged.report.skip(number, why)
             running += readable_amount(staged.table.binding, cells)
             continue
         row = cells if isinstance(cells, Problem) else read_row(staged.table.binding, number, cells)

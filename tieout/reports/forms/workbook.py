@@ -121,9 +121,8 @@ class _Sheets:
         base = "History " if base.casefold() == "history" else base  # Excel keeps that name to itself
         head, _, side = base.rpartition("- ")
         report, _, title = head.partition("- ")
-        if (
-            title and len(base) > _NAME
-        ):  # a binder says of which report a table is, which the table's own title needs less
+        # A binder says of which report a table is, which the table's own title needs less.
+        if title and len(base) > _NAME:
             head = f"{report if len(report) <= _REPORT else report[: _REPORT - 1] + '…'}- {title}"
         # Of which ledger it is, is not cut.
         end = f"… {side}" if head and len(base) > _NAME and len(side) <= _SIDE else ""
