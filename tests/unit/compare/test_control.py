@@ -116,6 +116,13 @@ def test_what_is_void_and_applied_leads_to_what_makes_it_known():
     assert all("`reversed_on`, `voided_on`" in d.remedy for d in found)
 
 
+def test_a_rate_that_cannot_be_leads_to_the_currency_of_its_connection():
+    bill = BILL.model_copy(update={"exchange_rate": D("1.1")})
+    found = compared(*both(bill), as_of=None, ledgers=WHOLE).discrepancies
+    assert {d.field for d in found} == {"I10 exchange_rate"}
+    assert all("correct the `currency` of that connection" in d.remedy for d in found)
+
+
 def test_documents_of_a_later_day_make_nothing_ambiguous():
     """What a day shows is the same whether it is asked at once or when more has been entered."""
     early = invoice("A", "1", "120", "2026-01-10", number="N7")
