@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import duckdb
 
 from tests.deep import DEEP
 from tieout import compare
-from tieout.compare.tables import plan_plainly
+from tieout.compare.inputs.tables import plan_plainly
+from tieout.compare.matching import ladder
 from tieout.mapping.balances import open_amounts
 from tieout.model import (
     Adjustment,
@@ -34,7 +34,6 @@ from tieout.model import (
 )
 
 JAN31 = date(2026, 1, 31)
-LADDER = import_module("tieout.compare.match")  # `compare.match` is a function of it
 
 
 def D(text: str | int | Decimal) -> Decimal:
@@ -155,11 +154,11 @@ def compared(
 @contextmanager
 def many() -> Iterator[None]:
     """Let the ladder go about any documents as it does where they are many."""
-    few, LADDER.FEW_PAIRS = LADDER.FEW_PAIRS, 0
+    few, ladder.FEW_PAIRS = ladder.FEW_PAIRS, 0
     try:
         yield
     finally:
-        LADDER.FEW_PAIRS = few
+        ladder.FEW_PAIRS = few
 
 
 def misusing(number: str) -> compare.Result:

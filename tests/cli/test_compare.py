@@ -341,7 +341,7 @@ def test_what_spark_cannot_do_is_refused_before_anything_is_read(
 
 def test_without_spark_it_is_said_how_to_get_it(tieout: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    monkeypatch.delitem(sys.modules, "tieout.compare.spark", raising=False)
+    monkeypatch.delitem(sys.modules, "tieout.compare.inputs.spark", raising=False)
     asked = ("compare", "--left", "absent.parquet", "--right", "absent.parquet")
     ran = tieout(*asked, "--engine", "spark")
     assert ran.returncode == 2

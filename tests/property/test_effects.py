@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.deep import examples
 from tests.ledgers import D, adjustment, applied, compared, credit, customer, day, invoice, open_items, payment
 from tieout import compare
-from tieout.compare import applied as applications
-from tieout.compare.cash import reduce_to_open
-from tieout.compare.tables import documents, parties
+from tieout.compare.findings import applied as applications
+from tieout.compare.findings.cash import reduce_to_open
+from tieout.compare.inputs.tables import documents, parties
 from tieout.mapping.balances import effect, open_amounts, open_receivables
 from tieout.mapping.invariants import broken
 from tieout.model import ZERO, Credit, Entity, Group, Line, Payment, Share, TaxLine

@@ -14,8 +14,9 @@ from hypothesis import given
 from tests.deep import examples
 from tests.ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 from tieout import compare
-from tieout.compare import invariants, tables
-from tieout.compare.applied import make
+from tieout.compare.findings import invariants
+from tieout.compare.findings.applied import make
+from tieout.compare.inputs import tables
 from tieout.mapping.invariants import Closing, broken, into_closed
 from tieout.model import AnyRecord, Credit, Line, PostingState, TaxLine
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from tests.deep import examples
 from tests.ledgers import adjustment, applied, credit, customer, invoice, payment
 from tieout import compare
-from tieout.compare import stored
+from tieout.compare.inputs import stored
 from tieout.mapping.relation import TABLES
 from tieout.model import Credit, Document, Entity, Group, Line, Payment, PostingState, Share, TaxLine, as_json
 from tieout.sync.core.facts import canonical

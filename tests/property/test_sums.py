@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.deep import examples
 from tests.ledgers import D, compared, customer, invoice, payment
-from tieout.compare.sums import EACH, MOST, PARTS, WINDOW, Part, groups
+from tieout.compare.matching.sums import EACH, MOST, PARTS, WINDOW, Part, groups
 
 CENT = 10_000
 START = date(2026, 1, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.world import World, credit_memo, customer, invoice, payment, write_off
-from tieout.compare.tables import Shared
+from tieout.compare.inputs.tables import Shared
 from tieout.model import Entity
 from tieout.sync.engine import Report
 from tieout.sync.inputs import links

@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from tieout import compare
-from tieout.compare import tables
+from tieout.compare.inputs import tables
 from tieout.model import Entity, as_json
 from tieout.sync.inputs.links import Relation, joined
 from tieout.sync.state.book import Book

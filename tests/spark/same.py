@@ -17,7 +17,8 @@ from pyspark.sql import SparkSession
 
 from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
-from tieout.compare import Explained, Rounding, spark
+from tieout.compare import Explained, Rounding
+from tieout.compare.inputs import spark
 from tieout.model import PostingState
 
 START = date(2026, 1, 1)

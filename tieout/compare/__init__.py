@@ -3,14 +3,14 @@
 Load both sides (`load_records`, or the file loader of `connectors.files`) into one DuckDB connection, then `run`.
 """
 
-from tieout.compare.control import Checks
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
-from tieout.compare.invariants import Background
+from tieout.compare.findings.control import Checks
+from tieout.compare.findings.invariants import Background
+from tieout.compare.inputs.tables import load_records
 from tieout.compare.listed import tallied
-from tieout.compare.match import match, match_customers
+from tieout.compare.matching.ladder import match, match_customers
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
-from tieout.compare.tables import load_records
 
 __all__ = [
     "Background",

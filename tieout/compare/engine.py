@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.compare import applied, cash, codes, control, listed, rules, tables, totals
+from tieout.compare import codes, listed, totals
 from tieout.compare.causes import cause, clues, remedy, value
-from tieout.compare.control import BOTH_UNKNOWN, NOTHING, Checks
-from tieout.compare.equal import FROM_ROWS, take_off
-from tieout.compare.invariants import Background
-from tieout.compare.match import STRONG, by_key, ladder
+from tieout.compare.findings import applied, cash, control, rules
+from tieout.compare.findings.control import BOTH_UNKNOWN, NOTHING, Checks
+from tieout.compare.findings.invariants import Background
+from tieout.compare.inputs import tables
+from tieout.compare.inputs.tables import Connection, explain
+from tieout.compare.matching.equal import FROM_ROWS, take_off
+from tieout.compare.matching.ladder import STRONG, by_key, ladder
 from tieout.compare.result import (
     Bridge,
     Discrepancy,
@@ -28,7 +31,6 @@ from tieout.compare.result import (
     Totals,
     identity,
 )
-from tieout.compare.tables import Connection, explain
 from tieout.compare.totals import Sums
 from tieout.mapping.relation import SIDES
 from tieout.model import ZERO, tidy

@@ -13,12 +13,12 @@ from typing import Any
 
 import duckdb
 
-from tieout.compare import parquet
-from tieout.compare.control import NOTHING, Checks
 from tieout.compare.engine import run
+from tieout.compare.findings.control import NOTHING, Checks
+from tieout.compare.inputs import parquet
+from tieout.compare.inputs.tables import PLAIN, Connection, database, plan_plainly
 from tieout.compare.ledgers import Ledger, load_ledger
 from tieout.compare.result import Result, Rounding
-from tieout.compare.tables import PLAIN, Connection, database, plan_plainly
 from tieout.connectors import files
 from tieout.errors import ConfigError
 from tieout.mapping.relation import SIDES
@@ -45,7 +45,7 @@ def compare_files(
     """Compare two files. A profile may be given by its shipped name or a path; as_of is inclusive.
 
     A `Ledger` stands for a side that is not a file, and has no profile.
-    Parquet has no profile: see `compare.parquet` for its columns. Many discrepancies are kept on disk, see `Result`.
+    Parquet has no profile: `inputs.parquet` has its columns. Many discrepancies are kept on disk, see `Result`.
     checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
     key, matches: as in `run` · memory: limit such as `2GB`; beyond it the work spills to disk
     spark: the master of a Spark cluster (`local[2]`, `spark://host:7077`) that compares instead of DuckDB, which reads
@@ -106,7 +106,7 @@ def _on_spark(
     ):
         if asked:
             raise ConfigError(what, hint="leave that away, or compare with --engine duckdb")
-    from tieout.compare.spark import handed_over  # noqa: PLC0415  the extra `spark`: not everybody has it
+    from tieout.compare.inputs.spark import handed_over  # noqa: PLC0415  the extra `spark`: not everybody has it
 
     return partial(handed_over, master=master)
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tieout.compare.engine import run
+from tieout.compare.inputs.tables import PLAIN, Connection, database, load_records, plan_plainly
 from tieout.compare.result import Explained, Result, Rounding
-from tieout.compare.tables import PLAIN, Connection, database, load_records, plan_plainly
 from tieout.mapping.relation import SIDES
 from tieout.model import AnyRecord, Entity, tidy
 

@@ -18,8 +18,8 @@ from typing import Any, overload
 import duckdb
 
 from tieout.compare import codes
+from tieout.compare.inputs.tables import Connection, append_to
 from tieout.compare.result import Discrepancy, Tally
-from tieout.compare.tables import Connection, append_to
 from tieout.mapping.relation import KINDS
 from tieout.model import tidy
 

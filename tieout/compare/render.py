@@ -9,8 +9,8 @@ from typing import TextIO
 
 from tieout.compare import listed
 from tieout.compare.codes import is_amount
+from tieout.compare.matching.sums import UNSEARCHED
 from tieout.compare.result import Bridge, Discrepancy, Result, Side, Stated, money, text
-from tieout.compare.sums import UNSEARCHED
 from tieout.jsontext import encode
 from tieout.plaintext import counted, grid, neutral, plain
 

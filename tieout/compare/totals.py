@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from tieout.compare.tables import Connection, conditions
+from tieout.compare.inputs.tables import Connection, conditions
 from tieout.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ The numbers are those of the canonical model: I1 document sums · I2 lines and t
 applications · I4 nothing applied twice · I5 reported equals derived · I6 no over-application · I7 both ends of an
 application · I8 voided means unapplied · I9 realised exchange gain · I10 exchange rate · I11 unique numbers ·
 I12 nothing is posted into a period that was closed already · I13 applications are neutral.
-The comparison names the same breaches by SQL (`compare.invariants`); a property test holds the two to each other.
+`compare.findings.invariants` names the same breaches by SQL; a property test holds the two to each other.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from tieout.compare import Checks, Rounding
-from tieout.compare.control import NOTHING
+from tieout.compare.findings.control import NOTHING
 from tieout.model import Entity
 from tieout.sync.core.facts import Codes, digest
 from tieout.sync.guard import Limits

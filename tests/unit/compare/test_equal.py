@@ -6,7 +6,8 @@ import pytest
 
 from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
-from tieout.compare import equal, tables
+from tieout.compare.inputs import tables
+from tieout.compare.matching import equal
 from tieout.model import Entity
 
 WHO = [customer("1", "A", "1"), customer("2", "B", "2")]

@@ -7,8 +7,9 @@ import pytest
 
 from tests.ledgers import applied, compared, customer, invoice, load, payment
 from tieout import compare
-from tieout.compare import listed, parquet, render
+from tieout.compare import listed, render
 from tieout.compare.files import SPOOL_FROM
+from tieout.compare.inputs import parquet
 from tieout.errors import ConfigError
 from tieout.mapping.relation import TABLES
 

@@ -16,8 +16,8 @@ import duckdb
 import sqlalchemy as sa
 
 from tieout import compare
-from tieout.compare import stored
-from tieout.compare.tables import Connection, Shared
+from tieout.compare.inputs import stored
+from tieout.compare.inputs.tables import Connection, Shared
 from tieout.connectors import Op
 from tieout.model import AnyRecord, Customer, Document, Entity, from_json
 from tieout.sync import schema

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tieout.compare.match import BASE_ID
-from tieout.compare.tables import Connection, Parties
+from tieout.compare.inputs.tables import Connection, Parties
+from tieout.compare.matching.ladder import BASE_ID
 from tieout.mapping.relation import SIDES
 
 _COMPARED = (

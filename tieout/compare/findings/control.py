@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tieout.compare.invariants import UNKNOWN, Background, breaches
-from tieout.compare.match import NEAR_DAYS
-from tieout.compare.tables import Connection
+from tieout.compare.findings.invariants import UNKNOWN, Background, breaches
+from tieout.compare.inputs.tables import Connection
+from tieout.compare.matching.ladder import NEAR_DAYS
 from tieout.compare.totals import Sums
 from tieout.mapping.relation import SIDES
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tieout.compare import several
-from tieout.compare.match import BASE_ID, MONTH, NEAR_DAYS, Free
-from tieout.compare.pairs import occurring, unequal
+from tieout.compare.findings.pairs import occurring, unequal
+from tieout.compare.inputs.tables import Connection, Parties
+from tieout.compare.matching import several
+from tieout.compare.matching.ladder import BASE_ID, MONTH, NEAR_DAYS, Free
 from tieout.compare.result import Rounding
-from tieout.compare.tables import Connection, Parties
 from tieout.mapping.relation import SIDES
 
 _FOUND = """

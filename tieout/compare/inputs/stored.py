@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tieout.compare.tables import Connection, append, complete_numbers
+from tieout.compare.inputs.tables import Connection, append, complete_numbers
 from tieout.mapping.keys import number_key_sql, plain_sql
 from tieout.mapping.relation import (
     DOCUMENTS,

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from tieout.compare.tables import Connection, append_to
+from tieout.compare.inputs.tables import Connection, append_to
 from tieout.errors import ConfigError
 from tieout.mapping.keys import customer_number_key, name_key, number_key_sql, plain_sql
 from tieout.mapping.relation import KINDS, TABLES, create_table

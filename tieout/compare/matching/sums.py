@@ -19,9 +19,9 @@ from decimal import Decimal
 from itertools import chain, combinations, groupby, product
 from math import comb, gcd
 
-from tieout.compare import several
 from tieout.compare.causes import SEPARATOR
-from tieout.compare.tables import Connection
+from tieout.compare.inputs.tables import Connection
+from tieout.compare.matching import several
 from tieout.mapping.relation import SIDES
 from tieout.model import micros
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tieout.compare.tables import Connection
+from tieout.compare.inputs.tables import Connection
 from tieout.mapping.relation import SIDES
 
 # One free document against all free ones of the same key: nothing is chosen among them, so that the sums agree by

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tieout.compare.match import BASE_ID, NEAR_DAYS
-from tieout.compare.tables import Connection, Parties, by_name
+from tieout.compare.inputs.tables import Connection, Parties, by_name
+from tieout.compare.matching.ladder import BASE_ID, NEAR_DAYS
 from tieout.mapping.relation import SIDES
 
 FROM_ROWS = 50_000  # rows of the smaller side from which one pass over both is worth its price

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
-from tieout.compare.invariants import fill_families
-from tieout.compare.match import MONTH, NEAR_DAYS
+from tieout.compare.findings.invariants import fill_families
+from tieout.compare.inputs.tables import Connection
+from tieout.compare.matching.ladder import MONTH, NEAR_DAYS
 from tieout.compare.result import Stated
-from tieout.compare.tables import Connection
 from tieout.mapping.relation import SIDES
 from tieout.model import tidy
 

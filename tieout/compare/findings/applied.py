@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from tieout.compare.tables import Connection
+from tieout.compare.inputs.tables import Connection
 
 # kind, id: of the source · grouped: of a settled group · stands: counts on the day, as far as its own dates say
 # s_*: of the source, i_*: of the invoice, NULL where the ledger has no such document · *_gone: from when it is void

@@ -26,10 +26,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tieout.compare import several, sums
 from tieout.compare.causes import clues
+from tieout.compare.inputs.tables import Connection, documents, explain, parties
+from tieout.compare.matching import several, sums
 from tieout.compare.result import Match
-from tieout.compare.tables import Connection, documents, explain, parties
 from tieout.mapping.relation import SIDES
 
 NEAR_DAYS = 3

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from tieout.compare.tables import Connection, append_to
+from tieout.compare.inputs.tables import Connection, append_to
 from tieout.mapping.invariants import Closing, families
 from tieout.mapping.relation import SIDES
 from tieout.model import exponent

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tieout.compare.tables import complete_numbers
+from tieout.compare.inputs.tables import complete_numbers
 from tieout.errors import ConfigError
 from tieout.mapping.relation import SIDES, TABLES
 
