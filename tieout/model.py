@@ -444,7 +444,10 @@ class ClosedPeriod(Record):
 
 
 class Company(Record):
-    """Whose books a connection holds: read first in every run, so that no run writes into other books."""
+    """Whose books a connection holds: read first in every run, so that no run writes into other books.
+
+    other_currencies: whether they take documents in other currencies than the home one; None where they do not say
+    """
 
     id: str
     name: str
@@ -452,6 +455,7 @@ class Company(Record):
     home_currency: str
     closed: tuple[ClosedPeriod, ...]
     time_zone: str | None
+    other_currencies: bool | None = None
 
     def closed_through(self, entity_code: str | None = None) -> date | None:
         """The last closed day for receivables of that entity, inclusive; None if nothing is closed."""

@@ -141,3 +141,64 @@ def test_a_quickbooks_that_keeps_two_decimals_of_a_dinar_is_told_of(tmp_path: Pa
         assert [(d.delta, d.currency) for d in report.discrepancies if d.delta] == [(D("0.005"), "KWD")]
         assert report.comparison is not None
         assert report.comparison.as_json()["bridge"]["KWD"]["remainder"] == "0.00"
+
+
+def test_a_customer_of_quickbooks_has_one_currency_and_that_is_known_before_anything_is_sent(tmp_path: Path) -> None:
+    """What is in another one is held back, with one cause for the customer; under a customer of its own it follows."""
+    with both(tmp_path, **EVERY) as w:
+        sap = w.erp.books
+        ada = sap.enter_customer("Ada Ltd", currency="USD")
+        sap.enter_invoice(ada, "10.00", on=DAY, tax_code="O0", reference="S-1")
+        wrong = [
+            sap.enter_invoice(ada, "20.00", on=DAY, tax_code="O0", reference="S-2", currency="EUR"),
+            sap.enter_credit_memo(ada, "5.00", on=DAY, tax_code="O0", reference="S-3", currency="EUR"),
+            sap.enter_payment(ada, "7.00", on=DAY, reference="wire 1", currency="EUR"),
+        ]
+        w.export()
+        report = w.run()
+        assert list(held(w, "Invoice")) == ["S-1"]
+        assert (report.refused, w.q.server.books.tables["CreditMemo"], held(w, "Payment")) == (0, {}, {})
+        assert report.held_back() == {
+            "Ada Ltd is kept in USD in right, where a customer has one currency, and this is in EUR": 3
+        }
+        assert {d.code for d in report.discrepancies} == {"SYNC_BLOCKED"}
+        assert all("bill EUR to a customer of its own" in d.remedy for d in report.discrepancies)
+        # The way out that is named.
+        for number in wrong:
+            sap.reverse(number, on=DAY)
+        abroad = sap.enter_customer("Ada Ltd (EUR)", currency="EUR")
+        sap.enter_invoice(abroad, "20.00", on=DAY, tax_code="O0", reference="S-2", currency="EUR")
+        w.export()
+        w.run()
+        assert {n: i["CurrencyRef"]["value"] for n, i in held(w, "Invoice").items()} == {"S-1": "USD", "S-2": "EUR"}
+
+
+def test_a_quickbooks_without_other_currencies_is_sent_nothing_in_one(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        sap = w.erp.books
+        for name in ("Bob Ltd", "Cem Ltd"):
+            who = sap.enter_customer(name, currency="EUR")
+            sap.enter_invoice(who, "20.00", on=DAY, tax_code="O0", reference=f"S-{name}", currency="EUR")
+        w.export()
+        report = w.run()
+        assert (held(w, "Invoice"), report.refused, len(w.q.qbo("Customer"))) == ({}, 0, 1)
+        assert report.held_back() == {"right keeps its books in USD alone, and this is in EUR": 4}
+
+
+def test_a_customer_without_a_currency_is_not_created_in_one_that_it_cannot_leave(tmp_path: Path) -> None:
+    """QuickBooks would keep it in dollars for good, and refuse all its documents."""
+    with both(tmp_path, **EVERY) as w:
+        who = w.erp.books.enter_customer("Bob Ltd")
+        w.erp.books.change_customer(who, currency="")
+        w.erp.books.enter_invoice(who, "20.00", on=DAY, tax_code="O0", reference="S-1", currency="EUR")
+        w.export()
+        report = w.run()
+        assert [c["DisplayName"] for c in w.q.qbo("Customer")] == ["Ada Ltd"]
+        [why] = [d.cause for d in report.discrepancies if d.kind == "customer"]
+        assert why.startswith("left does not say in which currency the customer is kept; right would keep it in USD")
+        # The way out that is named: entered there in the right currency, the two are matched.
+        w.make("Customer", {"DisplayName": "Bob Ltd", "CurrencyRef": {"value": "EUR"}})
+        report = w.run()
+        assert held(w, "Invoice")["S-1"]["CurrencyRef"]["value"] == "EUR"
+        # What the ERP leaves blank is still named.
+        assert ("CUSTOMER_FIELD_DIFF", "currency") in {(d.code, d.field) for d in report.discrepancies}

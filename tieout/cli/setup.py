@@ -269,7 +269,8 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
     if missing:
         hint = f"publish it there, or correct [connection.{name}]"
         return _check("connection", name, f"{kind}: {company.name}; {'; '.join(missing)}", exit_code=2, hint=hint)
-    says = f"{kind}: {company.name}, {company.home_currency}, {books}{until}"
+    alone = " alone" if company.other_currencies is False else ""
+    says = f"{kind}: {company.name}, {company.home_currency}{alone}, {books}{until}"
     if abs(ahead) > _SKEW_SECONDS:
         says += f"; this machine's clock is {abs(ahead):,} s {'ahead' if ahead > 0 else 'behind'}"
         return _check("connection", name, says, exit_code=2, hint="set the clock of this machine (NTP)")

@@ -55,6 +55,7 @@ class Capabilities:
     periods_readable: `company().closed` is authoritative
     derives_open: the system reports open balances · states_applications: payments carry their applications
     credits_by_payment: a credit memo is applied by a payment of amount 0 that links it, as in QuickBooks
+    one_currency: a customer is kept in one currency for good, and takes documents in it and in the home currency alone
     horizon_days: how far back its changes reach; 0 without an end
     """
 
@@ -74,6 +75,7 @@ class Capabilities:
     derives_open: bool = False
     states_applications: bool = True
     credits_by_payment: bool = False
+    one_currency: bool = False
     horizon_days: int = 0
 
     def can(self, entity: Entity, op: Op) -> bool:

@@ -54,6 +54,7 @@ def company_of(wire: Wire) -> Company:
         raise FatalError("QuickBooks does not say whose books these are")
     preferences = _preferences(wire)
     closed = _part(preferences, "AccountingInfoPrefs").get("BookCloseDate")
+    several = _part(preferences, "CurrencyPrefs").get("MultiCurrencyEnabled")
     return Company(
         id=wire.company_id,
         name=info["CompanyName"],
@@ -61,6 +62,7 @@ def company_of(wire: Wire) -> Company:
         home_currency=_home_currency(preferences),
         closed=(ClosedPeriod(entity_code=None, module=None, through=_day(closed)),) if closed else (),
         time_zone=None,
+        other_currencies=several if isinstance(several, bool) else None,
     )
 
 

@@ -89,6 +89,7 @@ def capabilities(settle: int = SETTLE) -> Capabilities:
         periods_readable=True,
         derives_open=True,
         credits_by_payment=True,
+        one_currency=True,
         horizon_days=pulling.WINDOW.days,
     )
 

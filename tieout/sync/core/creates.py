@@ -140,6 +140,8 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
         rules.encode(s.entity, shared, target)
     except LookupError as error:
         return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
+    if (told := rules.currency(s, target)) is not None:
+        return because("SYNC_BLOCKED", *told)
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
     if (refusal := rules.refused(key, digest(only.facts))) is not None:
         return because(*refusal, after_refusal(refusal[1]), refused=True)

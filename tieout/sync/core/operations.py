@@ -183,6 +183,7 @@ class Rules:
     room: what can still be applied to an invoice on that side, 0 for one that is not there
     state: how a document stands on that side, None for one that is not there
     stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
+    currency: why a side does not take a one-sided record in its currency, and what to do about it; None if it does
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
@@ -204,6 +205,7 @@ class Rules:
     refused: Callable[[str, str], tuple[str, str] | None] = lambda _key, _facts: None
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
     lacks: Callable[[str, Which], bool] = lambda _subject, _which: False
+    currency: Callable[[SubjectState, Which], tuple[str, str] | None] = lambda _subject, _which: None
 
     def locked(self, which: Which, day: str | None) -> str | None:
         """Through which day the books of a side are closed, if that covers this day; None if it does not."""

@@ -15,6 +15,7 @@ from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitud
 from tieout.sync import schema
 from tieout.sync.core.facts import LEFT, RIGHT, Which
 from tieout.sync.core.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
+from tieout.sync.inputs.currencies import Currencies
 from tieout.sync.inputs.sides import Sides, other
 from tieout.sync.inputs.stated import Stated
 from tieout.sync.review.differences import COULD_BE_ONE, NEVER_READ, UNKNOWN_MARK, released, told_apart
@@ -66,6 +67,7 @@ class Permits:
             connections=self.sides.names,
             applies_later=lambda which: connectors[which].capabilities.synchronous,
             by_payment=lambda which: connectors[which].capabilities.credits_by_payment,
+            currency=Currencies(self.sides, self.companies).why_not,
             refused=lambda key, source: self._refused.get((key, source)) or self._refused.get((key, "")),
         )
 
