@@ -10,6 +10,7 @@ import duckdb
 
 from benchmarks.measure import Figure, peak, resident
 from tieout import compare
+from tieout.compare import Background
 from tieout.mapping.relation import DOCUMENTS, SIDES, TABLES, create_table
 
 COUNT = 1_000_000
@@ -78,7 +79,7 @@ def _measured(*, repeated: bool) -> tuple[float, float, int, int, float]:
 
 
 def _ours(con: duckdb.DuckDBPyConnection) -> None:
-    result = compare.run(con, as_of=None, left_name="left", right_name="right")
+    result = compare.run(con, Background("left"), Background("right"), as_of=None)
     found = {code: entry["count"] for code, entry in result.by_code.items()}
     each = COUNT // 100
     if (found["AMOUNT_NET"], found["MISSING_IN_A"], found["MISSING_IN_B"]) != (each, each, each):

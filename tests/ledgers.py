@@ -14,6 +14,7 @@ import duckdb
 
 from tests.deep import DEEP
 from tieout import compare
+from tieout.compare import Background
 from tieout.compare.inputs.tables import plan_plainly
 from tieout.compare.matching import ladder
 from tieout.mapping.balances import open_amounts
@@ -34,6 +35,8 @@ from tieout.model import (
 )
 
 JAN31 = date(2026, 1, 31)
+SAP, QUICKBOOKS = Background("SAP"), Background("QuickBooks")
+A, B = Background("A"), Background("B")
 
 
 def D(text: str | int | Decimal) -> Decimal:
@@ -134,18 +137,21 @@ def load(
 
 
 def compared(
-    left: Iterable[AnyRecord], right: Iterable[AnyRecord], *, as_of: date | None = None, **more: Any
+    left: Iterable[AnyRecord],
+    right: Iterable[AnyRecord],
+    *,
+    as_of: date | None = None,
+    ledgers: tuple[Background, Background] = (SAP, QUICKBOOKS),
+    **more: Any,
 ) -> compare.Result:
     links = {k: more.pop(k, None) for k in ("left_links", "right_links")}
     con = load(left, right, **links)
-    result = compare.run(con, as_of=as_of, left_name="SAP", right_name="QuickBooks", bulk_from=1 << 30, **more)
+    result = compare.run(con, *ledgers, as_of=as_of, bulk_from=1 << 30, **more)
     for currency, bridge in result.bridge.items():
         assert bridge.remainder == 0, (currency, bridge, result.by_code)
     # Equal pairs taken off first and the list kept on disk, as where there are many, or not: the same answer.
     with many():
-        again = compare.run(
-            con, as_of=as_of, left_name="SAP", right_name="QuickBooks", bulk_from=1, spool_from=1, **more
-        )
+        again = compare.run(con, *ledgers, as_of=as_of, bulk_from=1, spool_from=1, **more)
     assert replace(again, discrepancies=tuple(again.discrepancies), tally=()) == replace(result, tally=())
     assert again.by_code == result.by_code
     return result

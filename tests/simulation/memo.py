@@ -125,9 +125,9 @@ def remembered(*, by_books: bool = True) -> Iterator[None]:
     def asked(self: Relation, **kw: Any) -> Any:
         return _Asked(self, kw, loaded.setdefault(id(self), (self, {}))[1])
 
-    def run_once(con: _Asked, **kw: Any) -> Any:
+    def run_once(con: _Asked, *ledgers: Any, **kw: Any) -> Any:
         plain = {k: sorted(v) if isinstance(v, (set, frozenset)) else v for k, v in kw.items()}
-        return look(con, repr(sorted(plain.items())), lambda made: run(made, **kw))
+        return look(con, repr((ledgers, sorted(plain.items()))), lambda made: run(made, *ledgers, **kw))
 
     def match_once(con: _Asked) -> Any:
         return look(con, "match", match)

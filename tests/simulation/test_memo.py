@@ -16,9 +16,9 @@ def listed(name: str, *, remembered: bool = True) -> tuple[list[Any], int]:
     """What is listed of a customer who is called otherwise over there, and how many comparisons were made for it."""
     run, made = compare.run, []
 
-    def counted(con: Any, **kw: Any) -> Any:
+    def counted(con: Any, *ledgers: Any, **kw: Any) -> Any:
         made.append(con)
-        return run(con, **kw)
+        return run(con, *ledgers, **kw)
 
     known = memo.remembered(by_books=False) if remembered else contextlib.nullcontext()
     with mock.patch.object(compare, "run", counted), known:

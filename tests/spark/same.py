@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
+from tests.ledgers import A, B, adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare import Explained, Rounding
 from tieout.compare.inputs import spark
@@ -116,13 +117,13 @@ def on_spark(session: SparkSession, con, folder: Path) -> spark.Spark:
         (120, 1, {"as_of": AS_OF}),
         (120, 4, {"as_of": AS_OF, "bulk_from": 1}),
         (120, 2, {"as_of": None, "rounding": Rounding(Decimal("0.02"), Decimal(1)), "same_ids": True}),
-        (120, 3, {"as_of": AS_OF, "scopes": ("all", "open"), "explained": [KNOWN]}),
+        (120, 3, {"as_of": AS_OF, "right": replace(B, open_items=True), "explained": [KNOWN]}),
     ],
     ids=["as of", "equal pairs taken off", "rounding", "open items"],
 )
 def test_spark_finds_what_duckdb_finds(session, tmp_path: Path, n, seed, more) -> None:
     con = load(*ledgers(n, seed))
-    asked = {"as_of": None, "left_name": "A", "right_name": "B"} | more
+    asked = {"left": A, "right": B} | more
     there = on_spark(session, con, tmp_path)
     ours = compare.run(con, **asked).as_json()
     assert compare.run(there, **asked).as_json() == ours
@@ -141,7 +142,7 @@ def test_a_difference_of_the_last_of_eighteen_digits_is_found(session, tmp_path:
         [who, invoice("I1", "C1", "999999999999.999998", "2026-01-05", number="1")],
     )
     there = on_spark(session, con, tmp_path)
-    found = compare.run(there, as_of=None, left_name="A", right_name="B")
+    found = compare.run(there, A, B, as_of=None)
     assert [(d.code, d.delta) for d in found.discrepancies] == [("AMOUNT_NET", Decimal("-0.000001"))]
     con.close()
 
@@ -167,9 +168,8 @@ def test_groups_by_their_sums_are_the_same(session, tmp_path: Path) -> None:
     ]
     con = load([*who, *sides[0], *cash[0]], [*who, *sides[1], *cash[1]])
     there = on_spark(session, con, tmp_path)
-    asked = {"as_of": None, "left_name": "A", "right_name": "B"}
-    found = compare.run(con, **asked)
-    assert compare.run(there, **asked).as_json() == found.as_json()
+    found = compare.run(con, A, B, as_of=None)
+    assert compare.run(there, A, B, as_of=None).as_json() == found.as_json()
     assert {(d.code, d.left, d.right) for d in found.discrepancies if "," in f"{d.left}{d.right}"} == {
         ("SPLIT_OR_MERGED", "I1", "J1, J2"),
         ("SPLIT_OR_MERGED", "P1, P2", "Q1, Q2"),
@@ -190,9 +190,8 @@ def test_what_a_ledger_that_applies_nothing_states_as_open_is_the_same(session, 
     ]
     con = load(left, left)
     there = on_spark(session, con, tmp_path)
-    asked = {"as_of": None, "left_name": "A", "right_name": "B"}
-    found = compare.run(con, **asked)
-    assert compare.run(there, **asked).as_json() == found.as_json()
+    found = compare.run(con, A, B, as_of=None)
+    assert compare.run(there, A, B, as_of=None).as_json() == found.as_json()
     assert [(d.code, d.left, d.right, d.left_value, d.right_value) for d in found.discrepancies] == [
         ("BALANCE_MISMATCH_INTERNAL", "C1", None, "-10.10", None),
         ("BALANCE_MISMATCH_INTERNAL", None, "C1", None, "-10.10"),

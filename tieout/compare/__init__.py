@@ -3,10 +3,10 @@
 Load both sides (`load_records`, or the file loader of `connectors.files`) into one DuckDB connection, then `run`.
 """
 
+from tieout.compare.background import Background
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
 from tieout.compare.findings.control import Checks
-from tieout.compare.findings.invariants import Background
 from tieout.compare.inputs.tables import load_records
 from tieout.compare.listed import tallied
 from tieout.compare.matching.ladder import match, match_customers

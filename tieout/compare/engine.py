@@ -8,13 +8,12 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tieout.compare import codes, listed, totals
+from tieout.compare.background import Background
 from tieout.compare.causes import cause, clues, remedy, value
 from tieout.compare.findings import applied, cash, control, rules
-from tieout.compare.findings.control import BOTH_UNKNOWN, NOTHING, Checks
-from tieout.compare.findings.invariants import Background
+from tieout.compare.findings.control import NOTHING, Checks
 from tieout.compare.inputs import tables
 from tieout.compare.inputs.tables import Connection, explain
 from tieout.compare.matching.equal import FROM_ROWS, take_off
@@ -38,22 +37,18 @@ from tieout.model import ZERO, tidy
 
 def run(
     con: Connection,
+    left: Background,
+    right: Background,
     *,
     as_of: date | None,
-    left_name: str,
-    right_name: str,
     rounding: Rounding | None = None,
     explained: Iterable[Explained] = (),
-    rejected: tuple[int, int] = (0, 0),
-    scopes: tuple[str, str] = ("all", "all"),
     reported_balances: bool = True,
     same_ids: bool = False,
     checks: Checks = NOTHING,
-    ledgers: tuple[Background, Background] = BOTH_UNKNOWN,
     today: date | None = None,
     extracts: bool = False,
     in_step: bool = False,
-    provenance: Mapping[str, Any] | None = None,
     key: str | None = None,
     bulk_from: int = FROM_ROWS,
     spool_from: int | None = None,
@@ -61,37 +56,37 @@ def run(
 ) -> Result:
     """Compare the two sides that were loaded into `con`.
 
+    left, right: what is known of each beside its documents
     as_of: what counts is dated up to then, inclusive; None counts everything
     explained: documents the caller already accounts for; their code replaces that of a missing document
-    scopes: `open` for a side that lists open items only; the other side is then compared by what is open of it
     reported_balances: False where some were read before the last write, so that they may be stale
     same_ids: both sides are exports of one system, so that an id that changed is a difference
     checks: what to look for beyond what is wrong in any two ledgers · today: from which day on credit is old
-    ledgers: what is known of each beside its documents · extracts: both are files, each of a range of dates of its own
+    extracts: both are files, each of a range of dates of its own
     in_step: what one side has of the other carries our mark, so that it shows where a document was born
-    rejected: rows of each side that could not be read · provenance: where both sides came from, for the reports
     key: the column that is known to tell which document is which, `id` or `number`; None where the ladder decides
     bulk_from: rows of the smaller side from which equal pairs are taken off first; the answer is the same
     spool_from: number of discrepancies from which they are kept on disk, as `listed.Spooled`; None for a tuple always
     matches: a file that gets every match with its rule and evidence, as Parquet
     """
+    ledgers = left, right
     reasons = {(x.side, x.kind, x.id): x for x in explained}
     known = tables.parties(con)
     told = tables.told(con, known)
     equal = take_off(con, known, told, same_ids=same_ids, key=key, from_rows=bulk_from, listed=matches is not None)
     rest = equal > 0
-    rows = _documents(con, known, scopes, as_of=as_of, rest=rest)
+    rows = _documents(con, known, ledgers, as_of=as_of, rest=rest)
     explain(con, {document: x.code for document, x in reasons.items()})
     free = ladder(con, rows, known.stated, same_ids=same_ids, key=key, twins=rest)
-    by_open = scopes.count("open") == 1
+    by_open = left.open_items != right.open_items
     rules.find(
         con, free, told, known=known, explained=bool(reasons), rounding=rounding, by_open=by_open, same_ids=same_ids
     )
-    applying = ledgers[0].applies, ledgers[1].applies
+    applying = left.applies, right.applies
     stated = cash.find(con, known.stated, as_of=as_of, reported_balances=reported_balances, applying=applying)
     sums = [
-        totals.of_all(con, side, name, as_of=as_of, rest=rest, stated=has)
-        for side, name, has in zip(SIDES, (left_name, right_name), known.stated, strict=True)
+        totals.of_all(con, side, ledger.name, as_of=as_of, rest=rest, stated=has)
+        for side, ledger, has in zip(SIDES, ledgers, known.stated, strict=True)
     ]
     ranges = sums if extracts else None
     control.find(
@@ -108,16 +103,16 @@ def run(
     if matches:
         rule = (0, by_key(key)) if key else (STRONG[0].no, STRONG[0].rule)
         listed.write_matches(con, matches, taken_off=rule if equal else None, invoices=not known.stated[0]["kind"])
-    found, tally = _listed(con, (left_name, right_name), reasons, rejected, spool_from)
-    left, right = map(_side, (left_name, right_name), rejected, sums)
+    found, tally = _listed(con, ledgers, reasons, spool_from)
+    sides = _side(left, sums[0]), _side(right, sums[1])
     return Result(
-        left=left,
-        right=right,
+        left=sides[0],
+        right=sides[1],
         matched=free.matched + equal,
         discrepancies=found,
-        bridge=_bridge(left, right, tally),
+        bridge=_bridge(*sides, tally),
         as_of=as_of.isoformat() if as_of else None,
-        provenance=provenance or {},
+        provenance=dict(zip(SIDES, (left.source, right.source), strict=True)) if left.source or right.source else {},
         tally=tally,
         crowded=free.crowded,
         paired_by=key,
@@ -126,7 +121,7 @@ def run(
 
 
 def _documents(
-    con: Connection, known: tables.Parties, scopes: tuple[str, str], *, as_of: date | None, rest: bool
+    con: Connection, known: tables.Parties, ledgers: tuple[Background, Background], *, as_of: date | None, rest: bool
 ) -> tuple[int, int]:
     """Build the tables of documents and of what is applied; how many documents each side has to look at.
 
@@ -134,10 +129,11 @@ def _documents(
     """
     rows = tables.documents(con, known, as_of=as_of, rest=rest)
     applying = [side for side, has in zip(SIDES, known.stated, strict=True) if has["applications"]]
-    applied.make(con, SIDES if "open" in scopes else applying, as_of=as_of)
-    if "open" in scopes:
-        for side, scope in zip(SIDES, scopes, strict=True):
-            if scope != "open":
+    by_open = any(ledger.open_items for ledger in ledgers)
+    applied.make(con, SIDES if by_open else applying, as_of=as_of)
+    if by_open:
+        for side, ledger in zip(SIDES, ledgers, strict=True):
+            if not ledger.open_items:
                 cash.reduce_to_open(con, side, as_of=as_of)
     tables.every(con, known, as_of=as_of, rest=rest)
     return rows
@@ -145,12 +141,12 @@ def _documents(
 
 def _listed(
     con: Connection,
-    names: tuple[str, str],
+    ledgers: tuple[Background, Background],
     reasons: Mapping[tuple[str, str, str], Explained],
-    rejected: tuple[int, int],
     spool_from: int | None,
 ) -> tuple[Sequence[Discrepancy], tuple[Tally, ...]]:
     """The findings as discrepancies, on disk from `spool_from` of them, and what they add up to."""
+    names, rejected = (ledgers[0].name, ledgers[1].name), (ledgers[0].rejected, ledgers[1].rejected)
     make = partial(_discrepancy, names=names, reasons=reasons, rejected=rejected)
     many = con.execute("SELECT count(*) FROM cmp_found").fetchall()[0][0]
     if spool_from is not None and many >= spool_from:
@@ -159,9 +155,9 @@ def _listed(
     return found, listed.tallied(found)
 
 
-def _side(name: str, rejected: int, sums: list[Sums]) -> Side:
+def _side(ledger: Background, sums: list[Sums]) -> Side:
     of = {s.currency: Totals(s.documents, tidy(s.billed), tidy(s.open)) for s in sums}
-    return Side(name, sum(s.rows for s in sums), rejected, of)
+    return Side(ledger.name, sum(s.rows for s in sums), ledger.rejected, of)
 
 
 def _discrepancy(

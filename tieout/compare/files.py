@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from tieout.compare.background import Background
 from tieout.compare.engine import run
 from tieout.compare.findings.control import NOTHING, Checks
 from tieout.compare.inputs import parquet
@@ -66,14 +67,11 @@ def compare_files(
             plan_plainly(con)
         compared = partial(
             run,
+            left=_background(left, profiles[0], read[0]),
+            right=_background(right, profiles[1], read[1]),
             as_of=as_of,
-            left_name=_name(left),
-            right_name=_name(right),
             rounding=rounding,
-            scopes=(_scope(left, profiles[0]), _scope(right, profiles[1])),
             same_ids=profiles[0] is not None and profiles[0] == profiles[1] and "document" in profiles[0].columns,
-            rejected=(read[0].get("rejected", 0), read[1].get("rejected", 0)),
-            provenance=dict(zip(SIDES, read, strict=True)),
             key=key,
             checks=checks,
             today=today,
@@ -119,9 +117,10 @@ def _rows(given: str | Path | Ledger, read: Mapping[str, Any]) -> int:
     return len(given.records) if isinstance(given, Ledger) else int(read["rows"])
 
 
-def _scope(given: str | Path | Ledger, profile: Profile | None) -> str:
-    open_items = given.open_items if isinstance(given, Ledger) else profile and profile.entity == "open_items"
-    return "open" if open_items else "all"
+def _background(given: str | Path | Ledger, profile: Profile | None, read: Mapping[str, Any]) -> Background:
+    """read: what was read of it, as its provenance says"""
+    lists = given.open_items if isinstance(given, Ledger) else profile is not None and profile.entity == "open_items"
+    return Background(_name(given), open_items=lists, rejected=read.get("rejected", 0), source=read)
 
 
 def _load(

@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
+from tieout.compare.background import Background
 from tieout.compare.engine import run
 from tieout.compare.inputs.tables import PLAIN, Connection, database, load_records, plan_plainly
 from tieout.compare.result import Explained, Result, Rounding
@@ -122,17 +123,19 @@ def _once(
             load_ledger(con, side, ledger)
         result = run(
             con,
+            _background(left),
+            _background(right),
             as_of=as_of,
-            left_name=left.name,
-            right_name=right.name,
             rounding=rounding,
             explained=explained,
-            rejected=(left.rejected, right.rejected),
-            scopes=("open" if left.open_items else "all", "open" if right.open_items else "all"),
             same_ids=same_ids,
             bulk_from=sys.maxsize,  # every document is asked for, the equal ones too
         )
         return result, clusters(con)
+
+
+def _background(ledger: Ledger) -> Background:
+    return Background(ledger.name, open_items=ledger.open_items, rejected=ledger.rejected)
 
 
 def load_ledger(con: Connection, side: str, ledger: Ledger) -> None:

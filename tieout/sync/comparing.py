@@ -30,13 +30,12 @@ class Comparing:
     def result(self, purpose: str, explained: Sequence[Explained], *, reported: bool = True) -> compare.Result:
         """Both books compared. reported: hold balances that a system states against its documents, too."""
         run, pair = self.run, self.run.pair
-        lists: dict[Which, bool] = {w: lists_open_items(run.store, n) for w, n in run.names.items()}
         disputes = {w for w in (LEFT, RIGHT) if self._says_disputed(w)}
         asked = (run.as_of, pair.config_hash, pair.mode, pair.rounding, explained, reported)
         # Credit grows old by the day; nothing else of a comparison depends on today.
         today = run.store.clock().date() if pair.checks.unused_credit_days is not None else None
-        ledgers = self._background(LEFT), self._background(RIGHT)
-        inputs = (*asked, lists, sorted(disputes), _spelled(pair.checks), today, ledgers)
+        ledgers = {w: self._background(w) for w in (LEFT, RIGHT)}
+        inputs = (*asked, sorted(disputes), _spelled(pair.checks), today, ledgers)
         fingerprint = self.quiet.fingerprint(inputs)
         known = self.quiet.compared(purpose, fingerprint)
         if known is not None:
@@ -44,20 +43,18 @@ class Comparing:
         result = compare.run(
             self.relation.fresh(
                 kept=Stated.of(self.read.books, pair).counts,
-                open_items={w for w in (LEFT, RIGHT) if lists[w]},
+                open_items={w for w, ledger in ledgers.items() if ledger.open_items},
                 disputes=disputes,
                 as_of=run.as_of,
             ),
+            self._entered(LEFT, ledgers[LEFT]),
+            self._entered(RIGHT, ledgers[RIGHT]),
             as_of=run.as_of,
-            left_name=pair.left,
-            right_name=pair.right,
             rounding=pair.rounding,
             explained=explained,
-            scopes=("open" if lists[LEFT] else "all", "open" if lists[RIGHT] else "all"),
             reported_balances=reported,
             checks=pair.checks,
             today=today,
-            ledgers=(self._entered(LEFT, ledgers[0]), self._entered(RIGHT, ledgers[1])),
             in_step=True,
         )
         self.quiet.keep(purpose, fingerprint, result)
@@ -67,15 +64,21 @@ class Comparing:
         """What is known of a side's ledger beside its documents."""
         store, name = self.run.store, self.run.names[which]
         whole = reads_whole(store, name, self.run.entities(which)) and not self.read.books[which].unreadable()
-        closed, home = periods.closed(store, name), self.read.companies[which].home_currency or None
-        return compare.Background(home=home, whole=whole, closings=closed, applies=self._applies(which))
+        return compare.Background(
+            name,
+            open_items=lists_open_items(store, name),
+            home=self.read.companies[which].home_currency or None,
+            whole=whole,
+            closings=periods.closed(store, name),
+            applies=self._applies(which),
+        )
 
-    def _applies(self, which: Which) -> frozenset[str]:
+    def _applies(self, which: Which) -> tuple[str, ...]:
         """The kinds of documents of which a system says what they are applied to: of none in a list of open items."""
         if lists_open_items(self.run.store, self.run.names[which]):
-            return frozenset()
+            return ()
         fields = self.run.connectors[which].capabilities.fields
-        return frozenset(e.value for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) if "applications" in fields.get(e, ()))
+        return tuple(e.value for e in (Entity.PAYMENT, Entity.CREDIT_MEMO) if "applications" in fields.get(e, ()))
 
     def _entered(self, which: Which, ledger: compare.Background) -> compare.Background:
         """The same, with what may have come after its closings: asked only where books are compared anew."""

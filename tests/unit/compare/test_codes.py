@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import duckdb
 import pytest
 
-from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, day, invoice, payment
+from tests.ledgers import (
+    JAN31,
+    QUICKBOOKS,
+    SAP,
+    D,
+    adjustment,
+    applied,
+    codes,
+    compared,
+    credit,
+    customer,
+    day,
+    invoice,
+    payment,
+)
 from tieout import compare
 from tieout.compare.codes import CODES
 
@@ -488,12 +503,12 @@ def test_an_open_items_list_is_compared_with_what_is_open_of_a_full_ledger():
     con = _load(open_list, bank)
     # What a loader of open items does: such a document counts for what is open of it.
     con.execute("UPDATE left_documents SET ar = sign * 25 WHERE id = 'L2'")
-    result = compare.run(con, as_of=JAN31, left_name="SAP", right_name="QBO", scopes=("open", "all"))
+    result = compare.run(con, replace(SAP, open_items=True), QUICKBOOKS, as_of=JAN31)
     assert (result.bridge["USD"].left_total, result.bridge["USD"].right_total) == (D(15), D(15))
     assert codes(result) == {}
     assert result.bridge["USD"].remainder == 0
     con.execute("UPDATE left_documents SET ar = sign * 50 WHERE id = 'L2'")
-    still_open = compare.run(con, as_of=JAN31, left_name="SAP", right_name="QBO", scopes=("open", "all"))
+    still_open = compare.run(con, replace(SAP, open_items=True), QUICKBOOKS, as_of=JAN31)
     assert still_open.by_code == {"PAID_VS_OPEN": {"count": 1, "delta": {"USD": D(-25)}}}
 
 
@@ -640,8 +655,8 @@ def test_where_one_side_applies_nothing_only_a_system_that_would_say_so_is_held_
         credit("LC", "1", "40", "2026-01-12", apps=[applied("L1", "40", "2026-01-12")]),
     ]
     right = [*BASE_R, inv("R"), pay("R"), credit("RC", "a", "40", "2026-01-12", number="LC")]
-    told = compare.Background(applies=frozenset(applies))
-    for ledgers in ((compare.Background(), told), (told, told)):
+    told = replace(SAP, applies=tuple(applies))
+    for ledgers in ((SAP, told), (told, told)):
         result = compared(left, right, as_of=JAN31, ledgers=ledgers)
         codes = [d.code for d in result.discrepancies]
         assert codes == ["UNAPPLIED_CASH", "APPLICATION_MISSING"][:found]
@@ -652,9 +667,9 @@ def test_of_payments_a_system_that_states_credits_alone_is_asked_nothing():
     left = [*BASE_L, inv("L"), pay("L", apps=[applied("L1", "100", "2026-01-12")])]
     left += [payment("LP2", "1", "100", "2026-01-11", reference="chk 9")]
     right = [*BASE_R, inv("R"), pay("R"), payment("RP2", "a", "100", "2026-01-11", reference="chk 9")]
-    credits_alone = compare.Background(applies=frozenset({"credit_memo"}))
+    credits_alone = replace(SAP, applies=("credit_memo",))
     assert codes(compared(left, right, as_of=JAN31, ledgers=(credits_alone, credits_alone))) == {}
-    payments_too = compare.Background(applies=frozenset({"payment"}))
+    payments_too = replace(SAP, applies=("payment",))
     found = compared(left, right, as_of=JAN31, ledgers=(payments_too, payments_too))
     assert codes(found)["PAYMENT_DUPLICATED"] == 1
 
@@ -670,7 +685,7 @@ def test_a_ledger_that_knows_no_disputes_disagrees_about_none() -> None:
     compare.load_records(con, "left", [inv("L", disputed=True)])
     for disputes, expected in ((True, ["STATUS_MISMATCH"]), (False, [])):
         compare.load_records(con, "right", [inv("R")], disputes=disputes)
-        result = compare.run(con, as_of=None, left_name="SAP", right_name="QuickBooks")
+        result = compare.run(con, SAP, QUICKBOOKS, as_of=None)
         assert [d.code for d in result.discrepancies] == expected
 
 

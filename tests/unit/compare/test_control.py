@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.ledgers import JAN31, D, adjustment, applied, codes, compared, credit, customer, invoice, payment
-from tieout.compare import Background, Checks
+from tests.ledgers import (
+    JAN31,
+    QUICKBOOKS,
+    SAP,
+    D,
+    adjustment,
+    applied,
+    codes,
+    compared,
+    credit,
+    customer,
+    invoice,
+    payment,
+)
+from tieout.compare import Checks
 from tieout.compare.codes import CODES, OF_ONE
 from tieout.model import AnyRecord, Line, PostingState, TaxLine
 
 LEFT = [customer("1", "Acme Ltd", "100"), customer("2", "Beta", "200")]
 RIGHT = [customer("a", "ACME LTD.", "0100"), customer("b", "Beta", "200")]
-WHOLE = (Background(home="USD", whole=True), Background(home="USD", whole=True))
+WHOLE = tuple(replace(ledger, home="USD", whole=True) for ledger in (SAP, QUICKBOOKS))
 ASKED = Checks(frozenset({"left", "right"}), frozenset({"left", "right"}), True, 30)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ledgers import adjustment, applied, credit, customer, invoice, load, payment
+from tests.ledgers import A, B, adjustment, applied, credit, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare.inputs import tables
 from tieout.compare.matching import equal
@@ -55,7 +55,7 @@ def test_one_compared_value_that_differs_keeps_the_pair(new):
 def test_a_difference_of_a_ten_thousandth_in_18_digits_is_found():
     huge = [invoice(f"H{n}", "1", "99999999999999.9999", "2026-01-02") for n in range(2)]
     other = [huge[0], changed(huge[1], total="99999999999999.9998", subtotal="99999999999999.9998")]
-    result = compare.run(load([*WHO, *huge], [*WHO, *other]), as_of=None, left_name="A", right_name="B", bulk_from=1)
+    result = compare.run(load([*WHO, *huge], [*WHO, *other]), A, B, as_of=None, bulk_from=1)
     assert [(d.code, str(d.delta)) for d in result.discrepancies] == [("AMOUNT_NET", "-0.0001")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.ledgers import applied, compared, customer, invoice, load, payment
+from tests.ledgers import QUICKBOOKS, SAP, A, B, applied, compared, customer, invoice, load, payment
 from tieout import compare
 from tieout.compare import listed, render
 from tieout.compare.files import SPOOL_FROM
@@ -48,7 +48,7 @@ def of_files(left, right, tmp_path, **more):
     loaded = load(left, right)
     for side in ("left", "right"):
         parquet.attach(con, folder(loaded, side, tmp_path / side), side=side)
-    return compare.run(con, as_of=None, left_name="SAP", right_name="QuickBooks", **more)
+    return compare.run(con, SAP, QUICKBOOKS, as_of=None, **more)
 
 
 @pytest.mark.parametrize("from_rows", [1, 1 << 30])
@@ -189,7 +189,7 @@ def test_a_known_key_pairs_and_nothing_else_does(from_rows):
     con = load([*WHO, *left], [*WHO, *right])
     made = {}
     for key in ("number", "id"):
-        result = compare.run(con, as_of=None, left_name="A", right_name="B", key=key, bulk_from=from_rows)
+        result = compare.run(con, A, B, as_of=None, key=key, bulk_from=from_rows)
         assert result.bridge["USD"].remainder == 0
         made[key] = sorted((d.code, d.left, d.right) for d in result.discrepancies)
     assert made["number"] == [
@@ -234,7 +234,7 @@ def test_few_are_written_as_many_are(tmp_path):
 def test_every_match_is_written_with_its_rule_and_evidence(tmp_path, from_rows):
     con = load([*WHO, *LEFT], [*WHO, *RIGHT])
     path = tmp_path / "matches.parquet"
-    result = compare.run(con, as_of=None, left_name="A", right_name="B", bulk_from=from_rows, matches=path)
+    result = compare.run(con, A, B, as_of=None, bulk_from=from_rows, matches=path)
     rows = (
         duckdb.connect()
         .execute(f'SELECT "left", "right", rung, rule, total, right_total FROM \'{path}\' ORDER BY 1')
@@ -253,7 +253,7 @@ def test_matches_state_kind_and_rule_as_text_whatever_the_kinds_of_the_left_ledg
     right = [invoice(f"R{n}", "1", f"{n}.00", "2026-01-05", number=f"N{n}") for n in range(1, 4)]
     con = load([*WHO, *left, *more], [*WHO, *right, *more])
     path = tmp_path / "matches.parquet"
-    compare.run(con, as_of=None, left_name="A", right_name="B", bulk_from=1, matches=path)
+    compare.run(con, A, B, as_of=None, bulk_from=1, matches=path)
     with duckdb.connect() as read:
         kinds = read.execute(
             f"SELECT typeof(kind), kind, typeof(rule), rule, count(*) FROM '{path}' GROUP BY ALL ORDER BY 2"

@@ -8,7 +8,7 @@ from importlib.resources import files
 import duckdb
 import pytest
 
-from tests.ledgers import D, customer, invoice, load
+from tests.ledgers import A, B, D, customer, invoice, load
 from tieout import compare
 from tieout.compare import render
 from tieout.compare.files import compare_files
@@ -36,7 +36,7 @@ RIGHT = [
 
 
 def run(left=WHO, right=WHO, **more):
-    return compare.run(load([*left, *LEFT], [*right, *RIGHT]), as_of=None, left_name="A", right_name="B", **more)
+    return compare.run(load([*left, *LEFT], [*right, *RIGHT]), A, B, as_of=None, **more)
 
 
 def test_documents_that_are_one_in_parts_are_among_the_matches_with_rule_and_evidence(tmp_path):
@@ -132,7 +132,7 @@ def test_rows_all_of_whose_amounts_differ_are_one_document_where_the_profile_say
 def test_documents_of_several_numbers_are_not_said_to_have_one():
     left = [*WHO, *(invoice(f"A{n}", "C1", "50", "2026-01-05", number=f"L{n}") for n in range(2))]
     right = [*WHO, *(invoice(f"B{n}", "C1", "50", "2026-01-05", number=f"R{n}") for n in range(2))]
-    [found] = compare.run(load(left, right), as_of=None, left_name="A", right_name="B").discrepancies
+    [found] = compare.run(load(left, right), A, B, as_of=None).discrepancies
     assert found.code == "AMBIGUOUS_MATCH"
     assert "for number" not in found.cause
     assert "lines" not in found.remedy

@@ -12,6 +12,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tieout import compare
+from tieout.compare import Background
 from tieout.connectors.files import load, records
 from tieout.errors import RecordError
 from tieout.mapping import clearing, relation
@@ -231,18 +232,18 @@ def test_a_settled_group_is_open_nowhere_and_unapplied_where_nothing_was_settled
     open_ = fbl5n(tmp_path, *(row(d, k, a) for d, k, a in rows), *more, name="open.csv")
     profile = load_profile("sap-fbl5n-en")
 
-    def against(path: Path, scope: str = "all") -> list[tuple[str, str, Decimal]]:
+    def against(path: Path, *, lists: bool = False) -> list[tuple[str, str, Decimal]]:
         con = duckdb.connect()
         load(con, settled, profile, side="left")
         load(con, path, profile, side="right")
-        result = compare.run(con, as_of=None, left_name="SAP", right_name="copy", scopes=("all", scope))
+        result = compare.run(con, Background("SAP"), Background("copy", open_items=lists), as_of=None)
         return [(d.code, d.left or "", d.delta) for d in result.discrepancies]
 
     assert against(settled) == []
     assert against(open_) == [("UNAPPLIED_CASH", f"1000/{n}/2026", D(0)) for n in (3, 4)]
     # A list of open items has none of the four: they are settled on either side.
     listed = fbl5n(tmp_path, row("8", "RV", "5.00"), name="items.csv")
-    assert [d for d in against(listed, "open") if d[1].split("/")[1] in "1234"] == []
+    assert [d for d in against(listed, lists=True) if d[1].split("/")[1] in "1234"] == []
 
 
 def test_both_ways_of_reading_know_the_same_group(tmp_path: Path) -> None:

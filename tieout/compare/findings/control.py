@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tieout.compare.findings.invariants import UNKNOWN, Background, breaches
+from tieout.compare.background import Background
+from tieout.compare.findings.invariants import breaches
 from tieout.compare.inputs.tables import Connection
 from tieout.compare.matching.ladder import NEAR_DAYS
 from tieout.compare.totals import Sums
@@ -34,7 +35,6 @@ class Checks:
 
 
 NOTHING = Checks()
-BOTH_UNKNOWN = (UNKNOWN, UNKNOWN)
 OUTSIDE = 10  # documents, and
 BEYOND_DAYS = 7  # days beyond the other ledger's first or last one, from which its extract covers another time
 _INTO = (
@@ -241,7 +241,7 @@ def find(
     *,
     as_of: date | None,
     today: date | None = None,
-    ledgers: Sequence[Background] = BOTH_UNKNOWN,
+    ledgers: Sequence[Background],
     extracts: Sequence[Sequence[Sums]] | None = None,
     in_step: bool = False,
     taken_off: bool = False,

@@ -6,36 +6,15 @@ I3 to I6 (what is open, and what is applied beyond it) are the rules of `cash`, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from tieout.compare.background import Background
 from tieout.compare.inputs.tables import Connection, append_to
-from tieout.mapping.invariants import Closing, families
+from tieout.mapping.invariants import families
 from tieout.mapping.relation import SIDES
 from tieout.model import exponent
 
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """What a caller knows of one ledger beside its documents.
-
-    home: its home currency, None if that is not known
-    whole: it holds every document that another one refers to, so that a reference into nothing is a breach
-    closings: its closed periods · entered: {(kind, id): when it was first seen, a UTC instant} of the documents that
-    may have come after one of them
-    applies: of which documents (`payment`, `credit_memo`) its system says what they are applied to, so that where it
-    says nothing of any, nothing is; of files that is not known
-    """
-
-    home: str | None = None
-    whole: bool = False
-    closings: tuple[Closing, ...] = ()
-    entered: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    applies: frozenset[str] = frozenset()
-
-
-UNKNOWN = Background()
 TOGETHER = 500  # rows that one statement takes
 _TABLE = """
 CREATE OR REPLACE TEMP TABLE cmp_broken (side VARCHAR, invariant VARCHAR, kind VARCHAR, id VARCHAR, field VARCHAR,
