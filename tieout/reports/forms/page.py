@@ -28,9 +28,10 @@ _DENSE, _DENSER = 11, 14  # columns: more are in smaller print
 def write(report: Report) -> str:
     """The whole page; all rows of all tables are on it."""
     title = _text(report.title)
+    letter = bool(report.reference)  # printed upright, as its PDF is
     stacked = [shown.stacked(t) for t in report.tables]
-    filled = [(shown.filled(t, told=not report.reference), lines) for t, lines in stacked]
-    looks = ["broad"] * any(len(t.columns) >= _BROAD for t in report.tables)
+    filled = [(shown.filled(t, told=not letter), lines) for t, lines in stacked]
+    looks = ["broad"] * (not letter and any(len(t.columns) >= _BROAD for t in report.tables))
     looks += ["spread"] * any(_wide(t) for t, _ in filled)
     tables = ["\n".join(_table(table, f"t{n}", lines)) for n, (table, lines) in enumerate(filled)]
     first = shown.leading(report)

@@ -232,6 +232,7 @@ def _open(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account
         Column("dated", "dated", "date"),
         Column("due", "due", "date"),
         Column("days", "days past due", "days"),
+        Column("remark", "remark", width=12),
         Column("open", "open", "money"),
     )
     details: list[tuple[Cell, ...]] = [
@@ -242,6 +243,7 @@ def _open(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account
             ledger.day_of(p.item.document),
             p.due,
             p.days if p.days is None or p.days > 0 else None,
+            "in dispute" if _disputed(p.item) else "",
             tidy(p.amount),
         )
         for p in aging.parts(account.open, _BASIS, as_of)
@@ -250,18 +252,25 @@ def _open(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account
     return Table(layout.keyed("open", n, sides), title, columns, layout.totalled(columns, details))
 
 
+def _disputed(item: Item) -> bool:
+    """Whether it is an invoice that the customer disputes: the one thing beside the account that a statement says."""
+    return isinstance(item.document, Invoice) and item.document.disputed
+
+
 def _ages(n: int, side: Subledger, sides: Sequence[Subledger], account: _Account, as_of: date) -> Table:
-    """One row a currency: what is open by age."""
+    """One row a currency: what is open by age, and how much of it is in dispute."""
     held = list(aging.parts(account.open, _BASIS, as_of))
     shown = aging.shown(_BASIS, [held])
     columns = (
         layout.CURRENCY,
         *aging.aged(shown),
+        Column("disputed", "of it in dispute", "money"),
     )
     rows = []
     for currency in sorted({p.item.currency for p in held}):
         own = [p for p in held if p.item.currency == currency]
-        rows.append(Row((currency, *aging.group(shown, own, base=False))))
+        disputed = layout.total([p.amount for p in own if _disputed(p.item)])
+        rows.append(Row((currency, *aging.group(shown, own, base=False), disputed)))
     return Table(layout.keyed("ages", n, sides), layout.titled("By age", side, sides), columns, tuple(rows))
 
 
