@@ -732,3 +732,26 @@ def test_what_never_left_is_not_counted(x3):
     with pytest.raises(RetriableError):
         connector.company()
     assert (connector._wire.volume.sent, connector._wire.volume.received) == (0, 0)
+
+
+def test_a_currency_that_is_not_the_companys_is_named_once_for_the_connection(x3):
+    """Every document says it: nothing of them is kept, and the check says the same."""
+    brook(x3)
+    sale(x3)
+    connector = x3.open(currency="EUR")
+    said = "X3 keeps the company of these documents in USD (CPYCUR), `currency` of the connection says EUR"
+    assert connector.missing() == (said,)
+    with pytest.raises(ConfigError) as why:
+        list(connector.pull(Entity.INVOICE))
+    assert why.value.message == f"x3: {said}"
+    assert 'set currency = "USD" in [connection.x3]' in why.value.hint
+
+
+def test_a_document_of_another_company_of_the_folder_is_named_and_stops_no_other(x3):
+    brook(x3)
+    sale(x3)
+    sale(x3, SALFCY="TWN01")
+    connector = x3.open(site="", sites=[], services={kind: SERVICES[kind] for kind in ("BPC", "SIH")})
+    here, there = sorted(connector.pull(Entity.INVOICE), key=lambda o: isinstance(o.record, RecordError))
+    assert here.record.total == Decimal(100)
+    assert (there.record.path, there.record.value) == ("CPYCUR", "GBP")

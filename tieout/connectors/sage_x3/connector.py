@@ -77,6 +77,10 @@ _DAY_AROUND, _MONTH = timedelta(days=1), timedelta(days=31)
 _TAKEN_OFF = frozenset({"discount", "write_off", "withholding", "deduction"})
 
 
+_HOME = "CPYCUR"
+_OWN_CURRENCY = 'set currency = "{}" in [connection.{}], or name in `sites` the sites of the company that you mean'
+
+
 @dataclass
 class _Kept:
     """Records that were read on the way, and the cursor of that read."""
@@ -176,7 +180,20 @@ class SageX3Connector:
 
     def missing(self) -> tuple[str, ...]:
         """What this connection is set up to use and X3 does not give, each in a sentence, for `tieout check`."""
-        return (*self._objects.refused(), *(self._feed.refused() if self._feed is not None else ()))
+        feed = self._feed.refused() if self._feed is not None else ()
+        return (*self._objects.refused(), *feed, *self._misnamed_currency())
+
+    def _misnamed_currency(self) -> Iterator[str]:
+        """That X3 keeps the books in another currency than the connection says, where the first document shows it."""
+        for kind in self._objects.published("SIH", "BIC", "PAY"):
+            for seen in self._observed(told) if (told := self._objects.first(kind)) is not None else ():
+                if other := _other_books(seen):
+                    yield self._books_in(other)
+                return
+
+    def _books_in(self, currency: str) -> str:
+        said = f"`currency` of the connection says {self._settings.currency}"
+        return f"X3 keeps the company of these documents in {currency} ({_HOME}), {said}"
 
     def _expect(self, known: KnownCustomer) -> None:
         wrong = f"X3 does not know customer {known.code} as {known.name!r}: other books than configured"
@@ -222,14 +239,19 @@ class SageX3Connector:
         beside = _BESIDE.get(entity)
         aside = _Kept([], None)
         start, newest = (self._feed.start(), "") if self._feed else (None, "")
+        ours, other = 0, ""
         for kind in self._objects.published(*_KINDS[entity]):
             for told in self._objects.sweep(kind, self._may_be_ours):
                 newest = max(newest, str(told["fields"].get("WW_MODSTAMP") or ""))
                 for seen in self._observed(told):
                     if seen.entity is entity:
+                        books = _other_books(seen)
+                        ours, other = ours + (not books), other or books
                         yield seen
                     elif seen.entity is beside:
                         aside.seen.append(seen)
+        if other and not ours:
+            raise ConfigError(f"{self._name}: {self._books_in(other)}", hint=_OWN_CURRENCY.format(other, self._name))
         done.cursor = aside.cursor = self._feed.cursor(start, newest) if self._feed else None
         if beside in self._capabilities.reads:
             self._kept[beside] = aside
@@ -327,6 +349,8 @@ class SageX3Connector:
                 if not alone:
                     return
                 raise mapping.Unreadable("FCY", site, "is a site that `sites` of the connection does not name")  # noqa: TRY301
+            if (currency := mapping.foreign_books(told, self._books)) is not None:
+                raise mapping.Unreadable(_HOME, currency, "is the currency of another company")  # noqa: TRY301
             told = self._items.beside(told, id, alone=alone)
             if kind == "PAY":
                 yield self._made(Entity.PAYMENT, id, told)
@@ -513,6 +537,12 @@ class SageX3Connector:
             )
         except Refused as why:
             log.log(level, "%s: %s %s is entered, not posted: %s", self._name, kind, id, why)
+
+
+def _other_books(seen: Observation) -> str:
+    """The home currency of another company, where that is why a document cannot be read; else ""."""
+    error = seen.record
+    return error.value if isinstance(error, RecordError) and error.path == _HOME else ""
 
 
 def _feed(objects: Objects, own: SageX3Settings, clock: Clock) -> Feed | None:

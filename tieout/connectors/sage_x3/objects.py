@@ -103,6 +103,15 @@ class Objects:
             except Refused as why:
                 yield f"services.{service}: X3 refuses {name}: {why}"
 
+    def first(self, kind: str) -> dict[str, Any] | None:
+        """The first object of the left list; None where it is empty, or X3 does not show it."""
+        try:
+            result = self._parsed("query", kind, objectKeys=[{"key": KEYS[kind], "value": ""}], listSize=1)
+            key = next((row.get(KEYS[kind], "").strip() for row in rows(result)), "")
+            return self.read(kind, key) if key else None
+        except (Refused, NotFoundError):
+            return None
+
     def keys(self, kind: str, wanted: Callable[[Row], bool] = lambda _row: True) -> set[str]:
         """The keys of the left list."""
         return {row.get(KEYS[kind], "").strip() for row in self.listed(kind) if wanted(row)}

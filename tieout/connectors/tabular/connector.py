@@ -32,6 +32,7 @@ from tieout.errors import (
     RetriableError,
 )
 from tieout.mapping import written
+from tieout.mapping.home_currency import contradicted
 from tieout.mapping.tabular import load_profile
 from tieout.mapping.writing import Change, ImportProfile, Rows, encode, load_import_profile, rows
 from tieout.model import (
@@ -40,10 +41,12 @@ from tieout.model import (
     Company,
     ControlBalance,
     Customer,
+    Document,
     Entity,
     PostingState,
     magnitude,
 )
+from tieout.plaintext import counted
 
 Clock = Callable[[], datetime]
 _LOG = logging.getLogger("tieout.tabular")
@@ -220,7 +223,8 @@ class TabularConnector:
         """Starts a round: the newest finished set is chosen, and leftovers of a crashed hand-over are finished.
         What an earlier round did not flush was never handed over, and is forgotten.
 
-        Raises ConfigError if the outbox cannot be written to, or does not say what was handed over before.
+        Raises ConfigError if the outbox cannot be written to, or does not say what was handed over before; and where
+        the rates of the documents are those of another home currency.
         """
         self._emitted, self._buffer = None, {}
         self._known()
@@ -234,6 +238,7 @@ class TabularConnector:
                 f"{self._name}: the export is of company {theirs}, not {given['id']}",
                 hint="check `folder` and `company` of the connection",
             )
+        self._expect_home_currency()
         codes = {s.code for s in self._sources if s.code}
         through = self._settings.closed_through
         return Company(
@@ -244,6 +249,23 @@ class TabularConnector:
             closed=(ClosedPeriod(entity_code=None, module=None, through=through),) if through else (),
             time_zone=self._settings.time_zone,
         )
+
+    def _expect_home_currency(self) -> None:
+        """Raises ConfigError where the documents are plainly of books in another home currency: each would break I10.
+
+        It is one wrong setting, and would be listed once for each document.
+        """
+        home = self._settings.currency
+        seen = (o.record for entity in Entity for o in self._read().observations.get(entity, ()))
+        told = contradicted((r for r in seen if isinstance(r, Document)), home)
+        if told is not None:
+            have = counted(told[1], "document in it has", "documents in it have")
+            raise ConfigError(
+                f"{self._name}: its books are kept in {told[0]}: {have} an exchange rate of 1, and none in {home} has, "
+                "which is the `currency` of the connection",
+                hint=f'set currency = "{told[0]}" in [connection.{self._name}]; if the books really are in {home}, '
+                "have the export state the rates of the day, or take `rate` out of its profile",
+            )
 
     def pull(self, entity: Entity, cursor: str | None = None) -> Pull:  # noqa: ARG002  files know no delta
         """Every record of the entity in the newest finished set; `complete` as far as manifest and rows prove it."""

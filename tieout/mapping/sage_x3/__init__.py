@@ -22,7 +22,7 @@ from tieout.mapping.sage_x3.payments import adjustments, taken_by
 from tieout.model import AnyRecord, CreditMemo, Customer, Entity, Invoice, Payment
 
 __all__ = ["FIELDS", "Books", "Unreadable", "Unwritable", "adjustments", "carries", "create", "fields_of"]
-__all__ += ["foreign_site", "get"]
+__all__ += ["foreign_books", "foreign_site", "get"]
 __all__ += ["is_accounted", "is_credit", "is_unposted", "origin_of", "owed_of", "paid_of", "put", "read", "represent"]
 __all__ += ["taken_by"]
 
@@ -103,6 +103,15 @@ def foreign_site(native: Native, books: Books) -> str | None:
     if site is None:
         raise Unreadable(_SITES[native["object"]], "", "is missing: publish it, or whose document it is stays unknown")
     return site if site not in books.sites else None
+
+
+def foreign_books(native: Native, books: Books) -> str | None:
+    """The home currency of the company that an object belongs to, where it is another than ours; None if it is ours.
+
+    None, too, where the publication does not show it (CPYCUR).
+    """
+    told = text(native, "CPYCUR")
+    return told if told != books.home_currency else None
 
 
 def carries(native: Native, marker: str) -> bool:

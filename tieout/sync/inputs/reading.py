@@ -27,6 +27,12 @@ _OPENED = (
     .order_by(_EVENT.seq.desc())
     .limit(1)
 )
+_INTENT = schema.intent.c
+_WRITTEN = (
+    sa.select(_INTENT.id)
+    .where(sa.or_(_INTENT.pair == sa.bindparam("pair"), _INTENT.connection == sa.bindparam("connection")))
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,10 @@ class Read:
 
 
 def whose(run: Run) -> dict[Which, Company]:
-    """Read whose books these are before anything else; a changed company, or two home currencies, end the run."""
+    """Read whose books these are before anything else; a changed company, or two home currencies, end the run.
+
+    A home currency that was set wrongly may be corrected as long as nothing was written.
+    """
     companies: dict[Which, Company] = {}
     opened: list[tuple[str, dict[str, str]]] = []
     for which, connector in run.connectors.items():
@@ -64,14 +73,15 @@ def whose(run: Run) -> dict[Which, Company]:
         last = run.store.rows(_OPENED, connection=connector.name)
         now = {"id": company.id, "home_currency": company.home_currency}
         known = loads(last[0]["payload"]) if last else None
-        if known is not None and known != now:
+        corrected = known is not None and known["id"] == now["id"] and not _written(run, connector.name)
+        if known is not None and known != now and not corrected:
             raise AuthError(
                 f"{connector.name} is now company {company.id} in {company.home_currency}; so far it was "
                 f"{known['id']} in {known['home_currency']}",
                 hint="nothing was read or written; use another state database for other books; if only [company] "
                 'name was changed, say there what it was: was = "OLD NAME"',
             )
-        if known is None:
+        if known != now:
             opened.append((connector.name, now))
     homes = {run.names[which]: company.home_currency for which, company in companies.items()}
     if len(set(homes.values())) > 1:
@@ -79,7 +89,13 @@ def whose(run: Run) -> dict[Which, Company]:
     for name, now in opened:
         with run.writing() as tx:
             tx.audit("opened_company", "connection", name, now)
+            tx.look_again()
     return companies
+
+
+def _written(run: Run, connection: str) -> bool:
+    """Whether anything was ever written to a connection, or for the pair of this run."""
+    return bool(run.store.rows(_WRITTEN, pair=run.pair.name, connection=connection))
 
 
 def read(run: Run, companies: Mapping[Which, Company]) -> Read:
