@@ -119,7 +119,7 @@ def test_the_forecast_was_nearer_than_due_dates_and_within_a_tenth(data_dir: Pat
     total = cells(made, "backtest", "total")[-1]
     assert abs(total["percent"]) < 10
     assert abs(total["error"]) < abs(total["due"] - total["received"])
-    assert any("In 6 of 6 month ends" in note for note in made.notes)
+    assert any("In 6 of 6 earlier forecasts" in note for note in made.notes)
 
 
 def cells(made: Report, key: str, style: str) -> list[dict]:

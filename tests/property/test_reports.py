@@ -662,3 +662,11 @@ def test_a_figure_of_the_system_is_held_against_the_documents_of_its_day():
     assert stated(107) is True
     assert stated(100) is True
     assert stated(99) is False
+
+
+def test_a_share_that_rounds_to_nothing_is_no_negative_zero():
+    held = [invoice("I", "C1", "100000", on(0)), payment("P", "C1", "0.01", on(1))]
+    assert {str(s) for s in cells(aging.build([books(held)], as_of=START + timedelta(days=9)), "ages", "share")} == {
+        "100.0",
+        "0.0",
+    }

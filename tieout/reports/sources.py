@@ -60,7 +60,8 @@ def _notes(side: Subledger, as_of: date) -> Iterator[str]:
             f"{side.name} states of {counted(told, 'invoice')} only that and when they were "
             "settled: they count as paid in full from that day; who paid, and how, it does not say."
         )
-    if not (books.open_only or any(isinstance(r, Payment) for r in side.documents)):
+    kinds = {r.entity for r in side.documents}
+    if Entity.INVOICE in kinds and Entity.PAYMENT not in kinds and not books.open_only:
         yield f"{side.name} shows no payments at all: an invoice is open here unless something else settled it."
     bare = sum(r.currency != side.home and r.exchange_rate is None for r in side.documents) if side.home else 0
     if bare:

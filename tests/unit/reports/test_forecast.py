@@ -132,8 +132,12 @@ def test_disputed_and_promised_stand_apart_and_everything_adds_up():
     ]
     made = build(Books(name="erp", records=records, source={}), as_of=JAN31, promises=promises)
     lines = {r["what"]: r for r in rows(made, "weeks")}
-    assert (lines["week 7"]["expected"], lines["week 7"]["promised"]) == (110, 0)
-    assert (lines["week 10"]["expected"], lines["week 10"]["promised"], lines["week 10"]["running"]) == (0, 20, 130)
+    assert (lines["week 7, 2026"]["expected"], lines["week 7, 2026"]["promised"]) == (110, 0)
+    assert (
+        lines["week 10, 2026"]["expected"],
+        lines["week 10, 2026"]["promised"],
+        lines["week 10, 2026"]["running"],
+    ) == (0, 20, 130)
     assert lines["disputed"]["expected"] == 50
     assert (
         lines["open invoices"] | {"expected": 160, "promised": 20, "early": 180, "late": 180} == lines["open invoices"]
@@ -165,4 +169,16 @@ def test_a_list_of_open_items_has_no_history_and_says_so():
     made = build(books, as_of=JAN31)
     assert rows(made, "backtest") == []
     assert any("fewer than 5" in n for n in made.notes)
-    assert {r["what"]: r for r in rows(made, "weeks")}["week 7"]["expected"] == Decimal(9)
+    assert {r["what"]: r for r in rows(made, "weeks")}["week 7, 2026"]["expected"] == Decimal(9)
+
+
+def test_weeks_over_new_year_have_one_name_each_and_the_chart_says_the_year():
+    made = build(
+        Books(name="erp", records=[invoice("A", "C1", "9", "2026-11-10", due="2027-01-02")], source={}),
+        as_of=day("2026-11-30"),
+    )
+    names = [r["what"] for r in rows(made, "weeks") if r["last"]]
+    assert [*names[4:6], len({*names})] == ["week 53, 2026", "week 1, 2027", WEEKS]
+    [chart] = made.charts
+    assert [(b.label, b.amount) for b in chart.bars if b.amount] == [("2026-12-28", 9)]
+    assert chart.bars[5].label == "2027-01-04"

@@ -146,9 +146,19 @@ def test_the_report_adds_up_and_says_what_the_source_cannot_tell():
     assert (first.ours, first.theirs, first.held) == (15, 15, True)
     assert all(p.held is not False for p in made.proofs)
     assert any("1 open invoices state no due date" in n for n in made.notes)
-    assert [r.cells[2] for r in made.tables[0].rows if r.style == "detail"] == ["One"]
+    assert [r.cells[2:4] for r in made.tables[0].rows if r.style == "detail"] == [("", "One")]
     listed = build(books(*records, unreadable=2, open_only=True), as_of=JAN31)
     assert listed.tables[2].rows == ()
     said = " ".join(listed.notes)
     assert "DSO, cannot be told" in said
     assert "2 records or rows could not be read" in said
+
+
+def test_two_customers_of_one_name_are_told_apart_by_their_numbers():
+    same = [customer("C1", "One", "10"), customer("C2", "One", "20")]
+    bills = [late("A", "C1", "10", "2026-01-10"), late("B", "C2", "9", "2026-01-10")]
+    made = build(books(*same, *bills), as_of=JAN31)
+    for table in made.tables[:2]:
+        assert [r.cells[2] for r in table.rows if r.style == "detail"] == ["10", "20"]
+    assert "The source shows nothing that settles an invoice: how late" in " ".join(made.notes)
+    assert "cannot be told" not in " ".join(build(books(), as_of=JAN31).notes), "of an empty ledger there is nothing"

@@ -15,7 +15,7 @@ from tieout.reports.cash.expected import EARLY, ENOUGH, LATE, Basis, Expected, H
 from tieout.reports.cash.paying import Day, day, paid
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
-from tieout.reports.layout import CURRENCY, flat, totalled
+from tieout.reports.layout import CURRENCY, PARTY, flat, signs, totalled
 from tieout.reports.ledger import Subledger, dues
 from tieout.reports.sources import notes, proofs
 
@@ -38,7 +38,7 @@ _WEEKLY = (
 )
 _CUSTOMERS = (
     CURRENCY,
-    Column("customer", "customer"),
+    *PARTY[:2],
     Column("open", "open", "money"),
     Column("soon", f"expected in {AHEAD} days", "money"),
     Column("undated", "without a date", "money"),
@@ -118,7 +118,7 @@ def build(books: Books, *, as_of: date, promises: Sequence[Promise] = ()) -> Rep
         tables=(_weekly(found, as_of), _customers(side, known, parts, given), _test_table(tests)),
         charts=tuple(_chart(c, f, as_of) for c, f in sorted(found.items())),
         proofs=(*_proofs(ledger, found, as_of), *proofs([ledger], as_of)),
-        notes=(*_notes(side, known, tests), *notes([ledger], as_of)),
+        notes=(*_notes(side, known, tests), *notes([ledger], as_of), signs([ledger])),
         parameters={
             "weeks": f"{WEEKS}, from Monday to Sunday",
             "range": f"each invoice on its {EARLY} % and its {LATE} % day",
@@ -174,7 +174,7 @@ def forecast(side: Day, parts: Iterable[Expected], given: Iterable[Promise]) -> 
 
 def _weekly(found: Mapping[str, Currency], as_of: date) -> Table:
     lines: list[tuple[str, date | None, date | None]] = [
-        *((f"week {first.isocalendar().week}", first, last) for first, last in weeks(as_of)),
+        *((_week(first), first, last) for first, last in weeks(as_of)),
         ("later", weeks(as_of)[-1][1] + timedelta(days=1), None),
         ("no date to be told", None, None),
         ("disputed", None, None),
@@ -199,6 +199,12 @@ def _weekly(found: Mapping[str, Currency], as_of: date) -> Table:
         "paid. Promised money stands on its day, disputed money on none."
     )
     return Table("weeks", "Week by week", _WEEKLY, tuple(rows), note)
+
+
+def _week(first: date) -> str:
+    """Its number and its year by ISO 8601: around New Year that year is not always the date's own."""
+    year, week, _ = first.isocalendar()
+    return f"week {week}, {year}"
 
 
 def _only(currency: str, what: str, amount: Decimal) -> Row:
@@ -231,7 +237,7 @@ def _customers(side: Day, known: Histories, parts: Sequence[Expected], given: Se
         groups[currency].append(
             (
                 currency,
-                side.name(customer),
+                *side.party(customer),
                 _open(mine) + kept[customer, currency],
                 sum((s.amount for p in dated for s in p.shares if s.on and s.on <= soon), ZERO),
                 sum((s.amount for p in dated for s in p.shares if s.on is None), ZERO) or None,
@@ -255,7 +261,7 @@ def _open(parts: Iterable[Expected]) -> Decimal:
 
 
 def _said(used: set[Basis]) -> str | None:
-    words = {"own": "own history", "ledger": "the whole ledger's", "due date": "due date", "none": "nothing"}
+    words = {"own": "own history", "ledger": "the whole ledger's", "due date": "due date", "none": "without a date"}
     return ", ".join(said for basis, said in words.items() if basis in used) or None
 
 
@@ -349,7 +355,7 @@ def _percent(error: Decimal, t: Past) -> Decimal | None:
 
 def _chart(currency: str, one: Currency, as_of: date) -> Chart:
     bars = [
-        Bar(f"{first:%d %b}", s.expected + s.promised) for (first, _), s in zip(weeks(as_of), one.slots, strict=False)
+        Bar(first.isoformat(), s.expected + s.promised) for (first, _), s in zip(weeks(as_of), one.slots, strict=False)
     ]
     return Chart(f"weeks_{currency}", f"Expected by week, {currency}", "bars", currency, tuple(bars))
 
@@ -382,7 +388,10 @@ def _notes(side: Day, known: Histories, tests: Sequence[Past]) -> tuple[str, ...
         said.append(f"{undated:,} open invoices state no due date; they have no date here.")
     inside = sum(t.low <= t.received <= t.high for t in tests)
     if tests:
-        said.append(f"In {inside} of {len(tests)} month ends the money that came lay between paid late and paid early.")
+        said.append(
+            f"In {inside} of {counted(len(tests), 'earlier forecast')}, one for each month end and currency, the money "
+            "that came lay between paid late and paid early."
+        )
     said.append(
         "Credits and unapplied money are not set against single weeks: which invoices they settle is not known."
     )

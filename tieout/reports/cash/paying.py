@@ -60,6 +60,11 @@ class Day:
     def name(self, customer: str) -> str:
         return self.ledger.party(customer).name
 
+    def party(self, customer: str) -> tuple[str, str]:
+        """Number and name, as the columns `layout.PARTY` have them: two customers may have one name."""
+        known = self.ledger.party(customer)
+        return known.number, known.name
+
     def families(self) -> dict[str, str]:
         """customer: the top of its family, by `parent`; a parent that is not in the ledger still joins its children."""
         known = {*self.ledger.customers, *(d.customer for d in self.documents.values())}

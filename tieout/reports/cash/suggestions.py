@@ -15,7 +15,7 @@ from tieout.reports.cash.remittance import SHORTEST, SURE
 from tieout.reports.cash.subsets import Caps
 from tieout.reports.cash.suggest import Fit, Suggestion, suggest
 from tieout.reports.frame import Cell, Column, Proof, Report, Row, Table
-from tieout.reports.layout import CURRENCY, flat, totalled
+from tieout.reports.layout import CURRENCY, PARTY, flat, totalled
 from tieout.reports.ledger import Subledger, number_of
 from tieout.reports.sources import notes, proofs
 
@@ -30,7 +30,7 @@ _VERDICTS = ("suggested", "ambiguous", "ask", "none")
 _MONEY = (
     CURRENCY,
     Column("payment", "payment"),
-    Column("customer", "customer"),
+    *PARTY[:2],
     Column("received", "received", "date"),
     Column("unapplied", "unapplied", "money"),
 )
@@ -136,7 +136,7 @@ def _summary(found: Sequence[Suggestion]) -> Table:
 def _money(side: Day, s: Suggestion, *, first: bool) -> tuple[Cell, ...]:
     """The payment's own cells; its unapplied amount stands on its first row only, so that the column adds up."""
     p = s.payment
-    return p.currency, called(p), side.name(p.customer), p.received, s.unapplied if first else None
+    return p.currency, called(p), *side.party(p.customer), p.received, s.unapplied if first else None
 
 
 def called(payment: Payment) -> str:

@@ -14,7 +14,7 @@ from tieout.reports.cash.dso import DAYS, Dso, dso
 from tieout.reports.cash.paying import Day, day, days_late
 from tieout.reports.cash.promises import Promise, standing
 from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
-from tieout.reports.layout import CURRENCY, flat, totalled
+from tieout.reports.layout import CURRENCY, PARTY, flat, signs, totalled
 from tieout.reports.ledger import Item, Subledger, day_of, dues, kind_of, number_of
 from tieout.reports.sources import notes, proofs
 
@@ -22,8 +22,8 @@ _TENTH = Decimal("0.1")
 _CUSTOMERS = (
     Column("rank", "no.", "count", width=5),
     CURRENCY,
-    Column("customer", "customer"),
-    Column("contact", "contact"),
+    *PARTY[:2],
+    Column("contact", "contact", aside=True),
     Column("to_call", "to call about", "money"),
     Column("overdue", "overdue", "money"),
     Column("disputed", "disputed", "money"),
@@ -37,12 +37,12 @@ _CUSTOMERS = (
     Column("late_n", "of invoices", "count"),
     Column("dso", "DSO", "rate"),
     Column("weight", "amount × days", "rate"),
-    Column("parent", "belongs to"),
+    Column("parent", "belongs to", aside=True),
 )
 _ITEMS = (
     Column("rank", "no.", "count", width=5),
     CURRENCY,
-    Column("customer", "customer"),
+    *PARTY[:2],
     Column("kind", "document"),
     Column("document", "number"),
     Column("issued", "dated", "date"),
@@ -159,7 +159,7 @@ def build(books: Books, *, as_of: date, promises: Sequence[Promise] = ()) -> Rep
         ),
         charts=_charts(side, called),
         proofs=(*_proofs(ledger, every, as_of), *proofs([ledger], as_of)),
-        notes=(*_notes(side, promises, settles=settles), *notes([ledger], as_of)),
+        notes=(*_notes(side, promises, settles=settles), *notes([ledger], as_of), signs([ledger])),
         parameters={"overdue": "from the day after the due date", "DSO": f"last {DAYS} days of sales"},
     )
 
@@ -188,7 +188,7 @@ def _customers(side: Day, called: Sequence[Account], own: Mapping[tuple[str, str
             (
                 rank,
                 a.currency,
-                side.name(a.customer),
+                *side.party(a.customer),
                 ", ".join(c for c in (who.phone, who.email) if c) or None if who else None,
                 a.to_call,
                 sum((i.open for i in a.items), ZERO),
@@ -228,7 +228,7 @@ def _list(side: Day, called: Sequence[Account]) -> Table:
             po = d.po_number if isinstance(d, Invoice) else None
             about = (i.due, i.days, i.open, i.standing or None, i.promise, po)
             called_ = (kind_of(d), number_of(d), day_of(d))
-            groups[a.currency].append((rank, a.currency, side.name(a.customer), *called_, *about))
+            groups[a.currency].append((rank, a.currency, *side.party(a.customer), *called_, *about))
     rows = totalled(_ITEMS, flat(groups), summed=("open",))
     return Table("items", "Overdue items", _ITEMS, rows, "In the order of the calls, the oldest item first.")
 
@@ -251,7 +251,7 @@ _BACK = (
 
 
 def _dso_table(found: Sequence[Dso]) -> Table:
-    rows = tuple(Row((d.currency, d.receivables, d.sales, d.standard, d.count_back)) for d in found)
+    rows = tuple(Row((d.currency, tidy(d.receivables), tidy(d.sales), d.standard, d.count_back)) for d in found)
     note = (
         f"DSO = receivables ÷ sales of the last {DAYS} days × {DAYS}. Sales are invoices less credit memos, with tax; "
         "receivables are net of unapplied money. Count-back takes the sales of month after month off the receivables."
@@ -260,7 +260,9 @@ def _dso_table(found: Sequence[Dso]) -> Table:
 
 
 def _count_back(found: Sequence[Dso]) -> Table:
-    rows = tuple(Row((d.currency, m.first, m.last, m.sales, m.left, m.days)) for d in found for m in d.months)
+    rows = tuple(
+        Row((d.currency, m.first, m.last, tidy(m.sales), tidy(m.left), m.days)) for d in found for m in d.months
+    )
     note = "The last month counts in proportion. Without a figure above: the receivables are more than all sales."
     return Table("count_back", "Count-back", _BACK, rows, note)
 
@@ -296,6 +298,7 @@ def _notes(side: Day, promises: Sequence[Promise], *, settles: bool) -> tuple[st
         said.append(f"{undated:,} open invoices state no due date; they are never overdue here.")
     if not promises:
         said.append("No promise to pay is on record: tieout report promise keeps one.")
-    if not settles:
-        said.append("The source shows open items only: how late customers paid, and DSO, cannot be told from it.")
+    if not settles and side.documents:
+        shows = "open items only" if side.ledger.books.open_only else "nothing that settles an invoice"
+        said.append(f"The source shows {shows}: how late customers paid, and DSO, cannot be told from it.")
     return tuple(said)

@@ -64,15 +64,18 @@ def columns(table: Table) -> list[dict[str, str]]:
 
 
 def _row(columns: tuple[Column, ...], row: Row) -> dict[str, Any]:
-    return {"style": row.style} | {c.key: _value(cell) for c, cell in zip(columns, row.cells, strict=True)}
+    return {"style": row.style} | {c.key: _value(cell, c.kind) for c, cell in zip(columns, row.cells, strict=True)}
 
 
 def _proof(proof: Proof) -> dict[str, Any]:
     return {"claim": proof.claim, "ours": _value(proof.ours), "theirs": _value(proof.theirs), "held": proof.held}
 
 
-def _value(cell: Cell) -> str | int | None:
+def _value(cell: Cell, kind: str = "") -> str | int | None:
+    """A cell for a program. An amount of a table has one spelling, also zero (0.00)."""
     match cell:
+        case Decimal() if kind == "money":
+            return format(tidy(cell), "f")
         case Decimal():
             return format(cell, "f")
         case date():
@@ -120,12 +123,13 @@ def _at_home(column: Column) -> bool:
 
 
 def _parts(cell: Cell, column: Column) -> list[str | int]:
-    return [_cell(cell), "" if cell is None else column.currency] if _at_home(column) else [_cell(cell)]
+    said = _cell(cell, column.kind)
+    return [said, "" if cell is None else column.currency] if _at_home(column) else [said]
 
 
-def _cell(cell: Cell) -> str | int:
+def _cell(cell: Cell, kind: str) -> str | int:
     """Figures stay figures, also negative ones; any text is made neutral."""
     if isinstance(cell, str):
         return neutral(cell)
-    value = _value(cell)
+    value = _value(cell, kind)
     return "" if value is None else value

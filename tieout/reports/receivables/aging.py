@@ -168,7 +168,7 @@ def _by_age(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequenc
 
 def _share(amount: Decimal, whole: Decimal) -> Decimal | None:
     """In per cent, to a tenth; None where there is nothing to be a part of."""
-    return (amount * 100 / whole).quantize(Decimal("0.1"), ROUND_HALF_UP) if whole > 0 else None
+    return (amount * 100 / whole).quantize(Decimal("0.1"), ROUND_HALF_UP) + ZERO if whole > 0 else None  # no -0.0
 
 
 def _by_customer(places: Mapping[str, str], sides: Sequence[Subledger], held: Sequence[Sequence[Part]]) -> Table:
