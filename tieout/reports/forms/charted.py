@@ -16,6 +16,8 @@ _LABEL, _AMOUNT, _FIRST = 0, 1, 2  # columns: what, how much, the parts of a wat
 _LETTERS = 32  # of a label: with more of them the drawing has no room left; the tables have all of it
 _LEAST = 18  # rows of the drawing, whatever the number of bars
 _ROW, _WIDE = 20, 720  # pixels
+_LABELS, _AMOUNTS = 285, 131  # pixels of a column
+_PAPER = (920, 640)  # pixels across and down that a page has room for, A4 or Letter on its side
 _BLUE, _UP, _DOWN, _QUIET = "#2A5D8F", "#1B7A6E", "#B4530A", "#55606E"
 _PARTS = (("total", _BLUE), ("rise", _UP), ("fall", _DOWN))
 
@@ -35,17 +37,34 @@ def of(report: Report) -> list[Chart]:
 
 def write(book: Any, sheet: Any, name: str, charts: Sequence[Chart], to: Writes) -> None:
     """All charts below each other on a sheet of their own, whose name is given."""
-    sheet.set_column(_LABEL, _LABEL, 40)
-    sheet.set_column(_AMOUNT, _FIRST + 2 * len(_PARTS), 18)
+    sheet.set_column_pixels(_LABEL, _LABEL, _LABELS)
+    sheet.set_column_pixels(_AMOUNT, _FIRST + 2 * len(_PARTS), _AMOUNTS)
+    blocks: list[_Block] = []
     at = 0
     for chart in charts:
-        block = _Block(book, sheet, name, chart, to, at)
-        block.cells()
-        block.draw()
-        at += max(len(chart.bars) + 3, _LEAST + 1)
+        blocks.append(_Block(book, sheet, name, chart, to, at))
+        blocks[-1].cells()
+        blocks[-1].draw()
+        at += blocks[-1].high
     sheet.write_blank(at, _LABEL, None, to.format())  # what is printed ends below the last drawing
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)
+    wide = max(_PAPER[0], *(b.wide for b in blocks))
+    sheet.set_h_pagebreaks(_breaks(blocks, _PAPER[1] * wide // _PAPER[0] // _ROW))
+
+
+def _breaks(blocks: Sequence[_Block], room: int) -> list[int]:
+    """The rows before which a page begins, so that none ends within a drawing. room: rows of a page
+
+    LibreOffice breaks there. Excel has no breaks of ours on a sheet that is fitted to the breadth of a page; without
+    that, a drawing would be cut from top to bottom where columns are broader than here, as they are in other fonts.
+    """
+    found, first = [], 0
+    for block in blocks:
+        if block.top > first and block.top + block.high - first > room:
+            found.append(block.top)
+            first = block.top
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,21 @@ class _Block:
     chart: Chart
     to: Writes
     top: int
+
+    @property
+    def high(self) -> int:
+        """Rows that it takes, the drawing beside its cells."""
+        return max(len(self.chart.bars) + 3, _LEAST + 1)
+
+    @property
+    def beside(self) -> int:
+        """The column in which the drawing begins."""
+        return _FIRST + len(self._stacked()) + 1
+
+    @property
+    def wide(self) -> int:
+        """Pixels that it takes."""
+        return _LABELS + _AMOUNTS * (self.beside - 1) + _WIDE
 
     def cells(self) -> None:
         """What is drawn, bar by bar: a waterfall also by the parts that are stacked, and the empty one beneath."""
@@ -122,8 +156,7 @@ class _Block:
             drawn.set_x_axis(names)
             drawn.set_y_axis(amounts)
         drawn.set_size({"width": _WIDE, "height": _ROW * max(len(self.chart.bars) + 2, _LEAST)})
-        beside = _FIRST + len(self._stacked()) + 1
-        self.sheet.insert_chart(self.top, beside, drawn, {"description": shown.one_line(told(self.chart))})
+        self.sheet.insert_chart(self.top, self.beside, drawn, {"description": shown.one_line(told(self.chart))})
 
     def _series(self) -> list[dict[str, Any]]:
         fill = {"fill": {"color": _BLUE}, "gap": 60}

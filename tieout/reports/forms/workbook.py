@@ -21,7 +21,7 @@ from tieout.errors import ConfigError
 from tieout.plaintext import counted
 from tieout.reports.forms import charted, shown, sums
 from tieout.reports.forms.shown import NUMBERS, one_line, visible
-from tieout.reports.frame import Report, Row, Table
+from tieout.reports.frame import Column, Report, Row, Table
 
 MOST_ROWS = 1_048_576  # of a sheet
 DIGITS = 15  # that a spreadsheet keeps of a number
@@ -37,6 +37,7 @@ _UNNAMEABLE = str.maketrans(dict.fromkeys("[]:*?/\\'", "-"))
 _FIRST_DAY = date(1900, 3, 1)  # earlier days are counted differently by Excel and by everybody else
 _SAMPLE = 2_000  # rows looked at for widths
 _WIDEST, _NARROWEST = 48, 8  # characters
+_FROZEN = 80  # characters of columns that stay where they are, at most
 _WRAPPED = 5_000  # rows of a table whose long texts are wrapped; beyond, they are cut at the edge of their cell
 _PAGE = 85  # characters across a page
 _HEAD = 4  # rows above a table's headings
@@ -185,19 +186,19 @@ class _Sheets:
         self.text(sheet, 0, 0, table.title + more, self.format(bold=True, font_size=14))
         about = " · ".join(x for x in (self.report.company, self.report.title, _as_of(self.report)) if x)
         self.text(sheet, 1, 0, about, self.format(font_color=_QUIET))
-        self.text(sheet, 2, 0, one_line(table.note), self.format(font_color=_QUIET, italic=True))
+        self._remark(sheet, one_line(table.note), widths)
         self._groups(table, sheet, widths)
         high = max(_lines(column.title, width - 2) for column, width in zip(columns, widths, strict=True))
         sheet.set_row(head, _LINE_HIGH * high)
         for n, column in enumerate(columns):
-            right = {"align": "right"} if column.kind in NUMBERS else {}
-            look = self.format(bold=True, bg_color=_SOFT, bottom=2, bottom_color=_LINE, text_wrap=True, **right)
+            side = {"align": "right"} if column.kind in NUMBERS else _aside(columns, n)
+            look = self.format(bold=True, bg_color=_SOFT, bottom=2, bottom_color=_LINE, text_wrap=True, **side)
             self.text(sheet, head, n, shown.title(column.title), look) if column.title else sheet.write_blank(
                 head, n, None, look
             )
-        # A row is known by its customer, where that stands second, and else by what stands first.
-        first = 2 if [c.key for c in columns[:2]] == ["number", "customer"] else 1
-        sheet.freeze_panes(part.top, first if len(columns) > 4 and sum(widths[:first]) <= 60 else 0)
+        # A row is known by its customer, where that stands among the first, and else by what stands first.
+        first = next((n for n, c in enumerate(columns[:4], 1) if c.key == "customer"), 1)
+        sheet.freeze_panes(part.top, first if len(columns) > 4 and sum(widths[:first]) <= _FROZEN else 0)
         if (last := _filtered(table, part)) > head:
             sheet.autofilter(head, 0, last, len(columns) - 1)
         if part.last > part.first:
@@ -210,6 +211,20 @@ class _Sheets:
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(_HEAD, head)  # with the headings over groups of columns, where there are any
         _printed(sheet, self.report)
+
+    def _remark(self, sheet: Any, note: str, widths: Sequence[int]) -> None:
+        """The table's note, over as many columns as a page has room for: beyond them a printer would cut it off."""
+        look, across, room = self.format(font_color=_QUIET, italic=True), 0, 0
+        while room < _PAGE:
+            room += widths[across] if across < len(widths) else _NARROWEST
+            across += 1
+        lines = _lines(note, room)
+        if lines > 1:
+            look = self.format(font_color=_QUIET, italic=True, text_wrap=True)
+            sheet.set_row(2, _LINE_HIGH * lines)
+            if across > 1:
+                sheet.merge_range(2, 0, 2, across - 1, "", look)
+        self.text(sheet, 2, 0, note, look)
 
     def _groups(self, table: Table, sheet: Any, widths: Sequence[int]) -> None:
         at, high = 0, 1
@@ -289,7 +304,8 @@ class _Sheets:
     def _proofs(self, sheet: Any, at: int) -> int:
         at = self._title(sheet, at, "Proofs", "Here", "There", "Result") if self.report.proofs else at
         for proof, result in shown.proofs(self.report):
-            sheet.set_row(at, _LINE_HIGH * _lines(visible(proof.claim), _COVER[0]))
+            texts = (visible(proof.claim), *shown.proof_cells(proof))
+            sheet.set_row(at, _LINE_HIGH * max(map(_lines, texts, _COVER)))
             red = {"font_color": _RED, "bold": True} if proof.held is False else {}
             self.text(sheet, at, 0, proof.claim, self.format(text_wrap=True))
             for n, said in enumerate(shown.proof_cells(proof), 1):
@@ -353,11 +369,9 @@ class _Cells:
     def number(self, sheet: Any, line: int, n: int, cell: Decimal | int, at: int) -> None:
         """A count, days, per cent, a rate: the digits as they are."""
         value = Decimal(cell)
-        places = (
-            -1
-            if isinstance(cell, int)
-            else max(int(self.table.columns[n].kind == "percent"), shown.decimals(value, "JPY"))
-        )
+        # As many as the report says, so that an average of 11.0 stands beneath one of 2.5 as in its other forms.
+        least = int(self.table.columns[n].kind == "percent")
+        places = -1 if isinstance(cell, int) else max(least, -int(value.as_tuple().exponent))
         look = self.look(self.table.rows[at].style, n, max(0, places))
         if not sums.fits(value):
             self.to.text(sheet, line, n, f"{value:f}", look)
@@ -402,7 +416,9 @@ class _Cells:
         if kind in NUMBERS:
             asked["align"] = "right"
         else:
-            asked["align"] = "left"  # also what is written from right to left: columns stay straight
+            asked |= {"align": "left"} | _aside(
+                self.table.columns, n
+            )  # also text from right to left: columns stay straight
             if self.sizes.wraps[n]:
                 asked["text_wrap"] = True
         if places == -2:
@@ -480,12 +496,32 @@ def _sizes(table: Table) -> _Sizes:
         )
         word = max(map(len, column.title.split()), default=0) + 3  # room for the filter's button
         needed = max(longest + 2, word, _NARROWEST)
-        widths.append(needed if numbers else min(needed, column.width or _WIDEST, _WIDEST))
+        most = max(min(column.width or _WIDEST, _WIDEST), word)  # a heading's words stay whole
+        widths.append(needed if numbers else min(needed, most) + bool(_aside(table.columns, n)))
         wraps.append(few and not numbers and longest > widths[-1])
     return _Sizes(tuple(widths), tuple(wraps))
 
 
 def _lines(text: str, width: int) -> int:
-    """Lines that a text takes in a column; broad letters count for more, so that none is cut."""
-    broad = sum(c in "WMwm@%" or ord(c) > 0x2E7F for c in text)
-    return sum(-(-(len(line) + broad // 2) // max(1, width - 1)) or 1 for line in text.split("\n"))
+    """Lines that a text takes in a column; words stay whole where they fit, so that no line is cut."""
+    room = max(1, width - 1)
+    return sum(_broken(line, room) for line in text.split("\n"))
+
+
+def _broken(line: str, room: int) -> int:
+    """Lines that one line of text takes; broad letters count for more."""
+    lines, used = 1, 0
+    for word in line.split(" "):
+        letters = len(word) + sum(c in "WMwm@%" or ord(c) > 0x2E7F for c in word) // 2
+        if used and used + 1 + letters <= room:
+            used += 1 + letters
+            continue
+        lines += bool(used) + max(0, letters - 1) // room
+        used = letters % room or min(letters, room)
+    return lines
+
+
+def _aside(columns: Sequence[Column], n: int) -> dict[str, Any]:
+    """What keeps a text off the figure before it: that stands flush right, the text flush left."""
+    after = n > 0 and columns[n - 1].kind in NUMBERS and columns[n].kind not in NUMBERS
+    return {"align": "left", "indent": 1} if after else {}

@@ -17,7 +17,7 @@ from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from tests.unit.reports.forms import samples
-from tieout.reports import Bar, Chart, Column, Report, Row, Table
+from tieout.reports import Bar, Chart, Column, Proof, Report, Row, Table
 from tieout.reports.forms import shown, sums, workbook
 from tieout.reports.forms.drawing import spans
 
@@ -148,6 +148,9 @@ def test_numbers_of_every_kind_are_numbers():
     assert [c.value for c in sheet[6]] == [1234567, -3, 12.5, 1.085432]
     assert [c.number_format.split("_")[0] for c in sheet[6]] == ["#,##0", "#,##0", '#,##0.0" %"', "#,##0.000000"]
     assert sheet["C7"].number_format.split("_")[0] == '#,##0.0" %"', "beneath each other, all have a place"
+    days = tuple(Row((1, 2, None, average)) for average in (D("2.5"), D("11.0")))
+    sheet = read(workbook.write(of(Table("t", "T", columns, days)))).worksheets[1]
+    assert {sheet[at].number_format.split("_")[0] for at in ("D6", "D7")} == {"#,##0.0"}
 
 
 # ── formulas ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -391,6 +394,37 @@ def test_a_sheet_says_which_ledger_it_is_of_and_a_row_whose_it_is():
         "subsequ…- Payments… sap", "subsequ…- Payments… quickbooks",
     ]  # fmt: skip
     assert {book[name].freeze_panes for name in names} == {"C6"}, "number and customer stay in sight"
+    ranked = Table("t", "T", (Column("rank", "no.", "count"), *columns), (Row((1, "1", "Ada", *"abcdefghi")),))
+    assert read(workbook.write(of(ranked))).worksheets[1].freeze_panes == "D6", "also behind a rank"
+
+
+def test_what_is_long_has_room_on_the_page_and_a_text_keeps_off_the_figure_before_it():
+    claim, told = "the books agree", "a sentence of some length about both figures " * 2
+    note = "What a reader must know of this table. " * 5
+    columns = (Column("n", "amount", "money"), Column("kind", "kind"), Column("currency", "currency", width=3))
+    report = of(Table("t", "T", columns, (Row((D(1), "abc", "EUR")),), note), proofs=(Proof(claim, told, None, None),))
+    book = read(workbook.write(replace(report, provenance={"files": "a.csv sha256:" + "f" * 64 + "; b.csv"})))
+    first, sheet = book.worksheets
+    heights = {c.value: first.row_dimensions[c.row].height for row in first.iter_rows() for c in row}
+    assert heights[told] >= 15 * 5, "a row is as high as its longest cell"
+    assert heights["a.csv sha256:" + "f" * 64 + "; b.csv"] == 15 * 3, "a word that does not fit begins a line"
+    [merged] = sheet.merged_cells.ranges
+    assert (merged.min_row, merged.max_row, sheet["A3"].alignment.wrap_text) == (3, 3, True)
+    assert sheet.row_dimensions[3].height >= 15 * 3
+    assert [(sheet[at].alignment.horizontal, sheet[at].alignment.indent) for at in ("A6", "B5", "B6", "C6")] == [
+        ("right", 0), ("left", 1), ("left", 1), ("left", 0),
+    ]  # fmt: skip
+    assert sheet.column_dimensions["C"].width > len("currency"), "a heading's word is not broken"
+
+
+def test_no_page_of_charts_ends_within_a_drawing():
+    bars = tuple(Bar(f"2026-01-{n + 1:02}", D(n)) for n in range(13))
+    charts = tuple(Chart(f"c{n}", f"C{n}", "bars", "EUR", bars) for n in range(5))
+    sheet = read(workbook.write(replace(samples.empty(), charts=charts)))["Charts"]
+    tops = {drawn.anchor._from.row for drawn in sheet._charts}
+    breaks = [b.id for b in sheet.row_breaks.brk]
+    assert breaks
+    assert {*breaks} <= tops - {0}
 
 
 def test_the_names_of_two_ledgers_are_whole_and_printed_on_every_page():
