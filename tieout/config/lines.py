@@ -11,17 +11,16 @@ from tieout.mapping import toml
 
 Path = tuple[str, ...]
 _TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|'  # text over several lines, in either kind of quotes
-    r"'''.*?'''|"
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})|'  # text over several lines, in either kind of quotes, which it may end with
+    r"'''.*?'''(?:'{0,2})|"
     r'"(?:\\.|[^"\\\n])*"|'
     r"'[^'\n]*'|"
     r"#[^\n]*|[\[\]{}\n]",
     re.DOTALL,
 )
 _BEGINS = re.compile(r"\s*(\[|[\w\"'.-][\w\"'. -]*=)")  # a header or a key
-_ENDS = re.compile(r"\]|\"{3}|'{3}")  # what the last line of a value over several lines has in it
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
-_MOST = 20
+_MOST, _TRIES = 20, 60  # mistakes that are named; times that the text is read for them
 
 
 def locate(text: str) -> dict[Path, int]:
@@ -49,7 +48,9 @@ def mistakes(text: str) -> list[tuple[int | None, str]]:
     """Where the text is no TOML: (line, what is wrong), in order; the lines after the first as far as they are sure."""
     found: list[tuple[int | None, str]] = []
     rows = _rows(text)
-    while len(found) < _MOST:
+    for _ in range(_TRIES):
+        if len(found) == _MOST:
+            break
         try:
             toml.loads("\n".join(rows) + "\n")
         except tomllib.TOMLDecodeError as error:
@@ -64,7 +65,7 @@ def mistakes(text: str) -> list[tuple[int | None, str]]:
                 return found
             rows[line - 1] = ""
         else:
-            return found
+            break
     return found
 
 
@@ -110,24 +111,18 @@ def _rows(text: str) -> list[str]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each header or key with its whole value, and the line it starts on."""
-    begun: list[str] = []
-    start = 0
-    for number, line in enumerate(_rows(text), start=1):
-        if not begun:
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            start = number
-        begun.append(line)
-        if len(begun) > 1 and not _ENDS.search(line):
-            continue
-        statement = "\n".join(begun)
-        try:
-            tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue
-        yield start, statement
-        begun = []
+    """Each header or key of a valid TOML text with its whole value, and the line it starts on."""
+    whole = "\n".join(_rows(text)) + "\n"
+    line, begun, start, depth = 1, 1, 0, 0
+    for token in _TOKEN.finditer(whole):
+        sign = token[0]
+        line += sign.count("\n")
+        depth += (sign in ("[", "{")) - (sign in ("]", "}"))
+        if sign == "\n" and not depth:
+            statement = whole[start : token.start()]
+            if statement.strip() and not statement.lstrip().startswith("#"):
+                yield begun, statement
+            start, begun = token.end(), line
 
 
 def _header(parsed: Mapping[str, Any], *, array: bool, seen: dict[Path, int]) -> Path:

@@ -7,10 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 DEEPEST = 40  # tables and lists within each other; ours have six
+_MOST_DOTS = 500  # of one line: a key of as many parts takes Python the square of them
 
 
 def loads(text: str) -> dict[str, Any]:
     """The tables of a text, numbers exact. Raises TOMLDecodeError, also for what Python cannot hold or nest."""
+    for number, row in enumerate(text.split("\n"), start=1):
+        if row.count(".") > _MOST_DOTS and not row.lstrip().startswith("#"):
+            raise tomllib.TOMLDecodeError(f"Nested too deeply (at line {number}, column 1)")
     try:
         found = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError:

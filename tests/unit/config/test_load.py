@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -375,14 +377,50 @@ def test_lines_are_found_inside_arrays_of_tables_and_long_values() -> None:
     assert line_of(found, ("nowhere",)) is None
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", '"x"', "[\n1,\n2]", '"""\n\n"""'])), max_size=8)
-)
+_VALUES = [
+    "1",
+    '"x"',
+    "[\n1,\n2]",
+    '"""\n\n"""',
+    '"""[\n"q""""',
+    "'''\n{ 'q''''",
+    "[{ a = '#' }, # ]\n{}]",
+    '{ a.b = "\\"[" }',
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(_VALUES)), max_size=8))
 def test_every_key_is_on_the_line_that_starts_with_it(entries: list[tuple[str, str]]) -> None:
     text = "".join(f"[t{i}]\n\n# note\n{key} = {value}\n" for i, (key, value) in enumerate(entries))
     found = locate(text)
     for i, (key, _) in enumerate(entries):
         assert text.splitlines()[found[f"t{i}", key] - 1].startswith(f"{key} =")
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("1,\n" * 2000, 100),
+        ("a = [\n" + "[],\n" * 2000 + "]\n", 100),
+        ("a = [\n" + "'x]',\n" * 2000 + "]\n", 100),
+        (".".join("a" * 2000) + " = 1\n", 0.1),  # Python takes the square of its parts
+    ],
+    ids=["no TOML", "lists", "texts with a bracket", "a long key"],
+)
+def test_a_long_file_is_not_read_again_for_each_of_its_lines(
+    text: str, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, whole = 0, tomllib.loads
+
+    def counted(part: str, **how: Any) -> dict[str, Any]:
+        nonlocal read
+        read += len(part)
+        return whole(part, **how)
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    with pytest.raises(ConfigError):
+        loads(text, FILE)
+    assert read <= times * len(text)
 
 
 def test_a_profile_may_lie_at_an_absolute_path(tmp_path: Path) -> None:
