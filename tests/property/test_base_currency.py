@@ -19,6 +19,8 @@ from tieout.compare.base import ONE_RATE, ROUNDED, in_base
 from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.mapping.balances import effect
 from tieout.model import ZERO
+from tieout.reports import Books
+from tieout.reports.reconciliation.bridge import build
 
 D = Decimal
 CURRENCIES = ("USD", "USD", "EUR", "JPY", "KWD")
@@ -72,8 +74,37 @@ def test_the_bridge_in_base_currency_closes_and_swapping_negates_it(pair, as_of)
     assert Counter((p.code, p.currency, p.amount) for p in based.parts) == Counter(
         (MIRROR.get(p.code, p.code), p.currency, -p.amount) for p in back.parts
     )
+    if as_of:
+        listed_to_the_cent(left, right, forth, as_of)
     listed = {d.id for d in forth.result.discrepancies}
     assert all(p.discrepancy in listed for p in based.parts if p.code not in (ONE_RATE, ROUNDED, "FX_RATE"))
+
+
+def listed_to_the_cent(left, right, forth, as_of):
+    """The list of differences adds up, in base currency, to what the bridge says is listed."""
+    made = build([Books("A", left, {}), Books("B", right, {})], forth, as_of=as_of, base="USD")
+    tables = {t.key: t for t in made.tables}
+    [told] = [r.cells[-1] for r in tables["base"].rows if r.cells[1] == "listed differences"]
+    base = [c.key for c in tables["differences"].columns].index("base")
+    alone = [r for r in tables["differences"].rows if r.style == "detail" and not r.cells[1]]
+    assert sum(r.cells[base] for r in tables["differences"].rows if r.style == "detail") == told
+    assert bool(tables["differences"].note) == bool(alone)
+    if alone:
+        assert {r.cells[2] for r in alone} <= {ONE_RATE, ROUNDED, "FX_RATE"}
+        SAID.update(r.cells[2] for r in alone)
+
+
+def test_the_list_of_differences_has_what_rounding_leaves():
+    """Before, the list was a cent beside the line of the bridge, and nothing said why."""
+    bill = {"currency": "EUR", "exchange_rate": D("1.0837")}
+    left = [customer("C", "Ada"), invoice("1", "C", "100.33", "2026-01-05", **bill)]
+    right = [customer("C", "Ada"), invoice("1", "C", "101.37", "2026-01-05", **bill | {"exchange_rate": D("1.0901")})]
+    SAID.clear()
+    listed_to_the_cent(left, right, compared(left, right, AS_OF), AS_OF)
+    assert SAID[ROUNDED] == 1
+
+
+SAID: Counter[str] = Counter()
 
 
 @examples(4)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from tieout.compare.base import Based, in_base
+from tieout.compare.base import ONE_RATE, ROUNDED, Based, in_base
 from tieout.compare.codes import UNTRACED
 from tieout.compare.ledgers import Compared
 from tieout.compare.result import money
@@ -123,6 +123,8 @@ def _end(line: str, what: str, currency: str, amounts: Amounts, style: Style) ->
     return Row((*cells, amounts[1]) if amounts[1] is not None else cells, style)
 
 
+_ALONE = "A line that names no document moves the amounts in base currency only, and is of several documents together."
+_BASE_CAUSES = {ROUNDED: "rounding of each document by itself", ONE_RATE: "a rate that one ledger alone states"}
 _STATES = {"closed": "resolved after the day"}  # of the list, of what the comparison as of the day finds
 _LISTED = Line((0, 0, 0), "", "listed differences", "")
 
@@ -263,8 +265,22 @@ def _differences(key: str, title: str, bridge: Bridged, known: Mapping[str, Stan
             )
         )  # fmt: skip
     # What moves nothing has nothing to add up.
-    rows = layout.totalled(columns, details) if moves else tuple(map(Row, details))
-    return Table(key, title, columns, rows)
+    if not moves:
+        return Table(key, title, columns, tuple(map(Row, details)))
+    alone = [_of_base_alone(s, columns) for s in bridge.steps if s.difference is None]
+    at_currency = columns.index(layout.CURRENCY)
+    details = sorted([*details, *alone], key=lambda cells: str(cells[at_currency]))
+    return Table(key, title, columns, layout.totalled(columns, details), _ALONE if alone else "")
+
+
+def _of_base_alone(s: Step, columns: Sequence[Column]) -> tuple[Cell, ...]:
+    """What only base currency has, of all documents of a currency: with it the list adds up to the bridge's lines."""
+    cause = _BASE_CAUSES.get(s.line.code, "exchange rates that differ")
+    known: dict[str, Cell] = {
+        "line": s.line.number, "code": s.line.code, "currency": s.currency, "base": tidy(s.base or ZERO),
+        "amount": tidy(s.amount), "cause": f"{cause}; of several documents together",
+    }  # fmt: skip
+    return tuple(known.get(c.key, "" if c.kind == "text" else None) for c in columns)
 
 
 def _unrated(based: Based) -> Table:
