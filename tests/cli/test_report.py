@@ -77,6 +77,23 @@ def test_a_report_says_where_it_came_from(tieout: Run, books: Path) -> None:
     assert found["parameters"]["ledgers"] == "bills.csv, cash.csv"
 
 
+def test_a_ledger_of_several_files_is_called_what_it_is_said_to_be(tieout: Run, books: Path) -> None:
+    day = ("--as-of", "2026-03-31")
+    ran = tieout("report", "aging", *FILES, "--left-name", " SAP ", *day, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["parameters"]["ledger"] == "SAP (bills.csv, cash.csv)"
+    assert [*found["provenance"]["read"]] == ["SAP"]
+    assert all(p["claim"].startswith("SAP: ") for p in found["proofs"])
+    right = ("--right", "bills.csv", "--right-profile", "documents", "--right-name", "Package")
+    both = json.loads(tieout("report", "bridge", *FILES, "--left-name", "SAP", *right, *day, "--json").stdout)
+    assert both["title"] == "Bridge from SAP (A) to Package (B)"
+    for wrong in (("--right-name", "P"), ("--left-name", " ")):
+        ran = tieout("report", "aging", *FILES, *wrong, *day)
+        assert ran.returncode == 2
+        assert f"{wrong[0]} is what to call" in ran.stderr
+
+
 def test_hostile_text_runs_nowhere(tieout: Run, books: Path) -> None:
     (books / "bills.csv").write_text(BILLS.replace("Ada Ltd", "Ada\x1b[2J"))
     out = tieout("report", "open-items", *FILES, "--as-of", "2026-03-31").stdout

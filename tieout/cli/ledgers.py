@@ -28,6 +28,7 @@ class Asked:
     """What a report was asked of. Nothing is read before `books` is called.
 
     connection, pair: of tieout.toml · files: for one side or two, each of one or more files with their profiles
+    called: what to call the ledger of each side's files, "" for their own names
     as_of: inclusive · known_on: the last moment of which something may be known; None reads the books anew
     in_full: it goes into a file, or to a program, rather than onto a screen · read: what was loaded, for provenance
     """
@@ -39,6 +40,7 @@ class Asked:
     connection: str | None = None
     pair: str | None = None
     files: tuple[tuple[tuple[Path, str], ...], ...] = ()
+    called: tuple[str, ...] = ("", "")
     in_full: bool = False
     read: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -80,7 +82,7 @@ class Asked:
                     "files say nothing of when something became known",
                     hint="ask a connection of tieout.toml, whose state database does",
                 )
-            return linked([of_files(files) for files in self.files])
+            return linked([of_files(*one) for one in zip(self.files, self.called, strict=False)])
         settings = self.settings()
         return linked([self._known(settings, name, at) if at else self._anew(settings, name) for name in self.names])
 
@@ -172,14 +174,17 @@ def _count(records: Sequence[AnyRecord]) -> dict[str, int]:
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def of_files(files: Sequence[tuple[Path, str]]) -> Books:
-    """The ledger that lies in these files, each with the profile it is read by. Raises ProfileError, OSError."""
+def of_files(files: Sequence[tuple[Path, str]], called: str = "") -> Books:
+    """The ledger that lies in these files, each with the profile it is read by. Raises ProfileError, OSError.
+
+    called: as people know it, "" for the names of its files
+    """
     from tieout.connectors.tabular.export_reading import read_files
     from tieout.mapping.tabular import load_profile
     from tieout.reports import Books
 
     profiles = [(path, load_profile(profile)) for path, profile in files]
-    name = ", ".join(path.name for path, _ in files)
+    name = called or ", ".join(path.name for path, _ in files)
     records, reports, unreadable = read_files(profiles, name)
     kept = ("file", "profile", "sha256", "encoding", "delimiter", "header_row", "rows", "accepted", "totals")
     read = [

@@ -110,6 +110,8 @@ _OPTIONS = (
     click.option("--left-profile", multiple=True, help="How to read it; one for each --left, in the same order."),
     click.option("--right", multiple=True, type=_file, help="The files of a second ledger, beside the first."),
     click.option("--right-profile", multiple=True, help="How to read it; one for each --right."),
+    click.option("--left-name", metavar="NAME", help="What to call the ledger of --left; default: its files."),
+    click.option("--right-name", metavar="NAME", help="What to call that of --right."),
     click.option("--as-of", required=True, type=DAY, help="What counts is dated up to this day, inclusive."),
     click.option("--known-on", type=MOMENT, help="Only what tieout had read by then, as it was then (UTC)."),
     click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Default: text; json with --json."),
@@ -182,12 +184,15 @@ def of_two(function: Callable[..., Report | Sequence[Report]]) -> Callable[..., 
 
 def _asked(out: Out, given: dict[str, Any], of: str) -> tuple[Asked, dict[str, Any]]:
     """The books that are asked of, and the report's own options. Raises UsageError where they are not one thing."""
-    sides = []
+    sides, called = [], []
     for side in ("left", "right"):
-        files, profiles = given.pop(side), given.pop(f"{side}_profile")
+        files, profiles, name = given.pop(side), given.pop(f"{side}_profile"), given.pop(f"{side}_name")
         if len(files) != len(profiles):
             raise click.UsageError(f"each --{side} needs its --{side}-profile")
+        if name is not None and not (files and name.strip()):
+            raise click.UsageError(f"--{side}-name is what to call the ledger of --{side}")
         sides.append(tuple(zip(files, profiles, strict=True)))
+        called.append((name or "").strip())
     if sides[1] and not sides[0]:
         raise click.UsageError("--right stands beside a --left")
     connection, pair = given.pop("connection"), given.pop("pair")
@@ -204,6 +209,7 @@ def _asked(out: Out, given: dict[str, Any], of: str) -> tuple[Asked, dict[str, A
         connection=connection,
         pair=pair,
         files=tuple(side for side in sides if side),
+        called=tuple(called),
     )
     return asked, given
 
@@ -241,8 +247,9 @@ def _names(config: str | None) -> str:
 def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:
     """The report with whose it is, what was known, and where it came from."""
     rows = {t.key: sum(r.style == "detail" for r in t.rows) for t in made.tables}
-    of = [path.name for side in asked.files for path, _ in side] or [*asked.names]
-    books = {} if asked.pair and "pair" in made.parameters else {"ledger" if len(of) == 1 else "ledgers": ", ".join(of)}
+    of = [_files(side, name) for side, name in zip(asked.files, asked.called, strict=False)] or [*asked.names]
+    several = len(of) > 1 or any(len(side) > 1 for side in asked.files if not asked.called[0])
+    books = {} if asked.pair and "pair" in made.parameters else {"ledgers" if several else "ledger": ", ".join(of)}
     return replace(
         made,
         company=made.company or asked.company,
@@ -250,6 +257,12 @@ def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:
         parameters=books | dict(made.parameters),
         provenance=said | {"read": dict(asked.read), "rows": rows} | dict(made.provenance),
     )
+
+
+def _files(side: Sequence[tuple[Path, str]], name: str) -> str:
+    """The files of a ledger, with what it is called where somebody said."""
+    files = ", ".join(path.name for path, _ in side)
+    return f"{name} ({files})" if name else files
 
 
 def _said(asked: Asked, own: dict[str, Any]) -> dict[str, Any]:
