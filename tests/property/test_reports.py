@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 from tests.deep import examples
 from tests.ledgers import D, adjustment, applied, credit, customer, invoice, open_items, payment
+from tieout.compare.ledgers import Ledger, compare_ledgers
 from tieout.mapping.balances import open_receivables
 from tieout.model import ControlBalance, Credit, Customer, Entity, Group, Instalment, PostingState, Share
 from tieout.reports import Books, layout
+from tieout.reports.cash import forecast, worklist
 from tieout.reports.forms import plain, text
 from tieout.reports.ledger import Subledger
 from tieout.reports.receivables import aging, cut_off, roll_forward, statement, subsequent, unapplied, write_offs
 from tieout.reports.receivables import open_items as items
+from tieout.reports.reconciliation import bridge
 
 START = date(2026, 1, 1)
 offsets = st.integers(0, 60)
@@ -266,6 +269,52 @@ def test_the_cases_were_reached():
     kinds = ("invoice", "credit_memo", "payment", "adjustment")
     wanted = ["one currency", "across currencies", "voided after the date", "taken back after the date"]
     assert all(REACHED[k] for k in [*wanted, *(f"open {k}" for k in kinds)]), REACHED
+
+
+@examples(12)
+@given(ledgers(), days)
+def test_every_report_of_a_day_has_the_same_total_as_its_neighbours(ledger, as_of):
+    """What a controller ticks off: aging, open items, statements, roll-forward and the cash lists."""
+    side, since = books(ledger), as_of - timedelta(days=20)
+    total = by_currency(items.build([side], as_of=as_of), "items", "open")
+    said = {
+        "aging": by_currency(aging.build([side], as_of=as_of), "ages", "amount", "total"),
+        "roll-forward": by_currency(
+            roll_forward.build([side], as_of=as_of, since=since), "roll_forward", "amount", "closing"
+        ),
+        "statements": sum_of(
+            by_currency(one, "movements", "balance", "closing")
+            for one in statement.build([side], as_of=as_of, since=since)
+        ),
+        "unapplied": proved(unapplied.build([side], as_of=as_of), "owed, unapplied cash and open credits"),
+        "collections": proved(worklist.build(side, as_of=as_of), "overdue, not due and credits"),
+        "cash-forecast": by_currency(forecast.build(side, as_of=as_of), "weeks", "together", "closing"),
+    }
+    assert said == dict.fromkeys(said, total)
+
+
+def sum_of(parts):
+    sums = Counter()
+    for part in parts:
+        for currency, amount in part.items():
+            sums[currency] += amount
+    return {c: a for c, a in sums.items() if a}
+
+
+def proved(report, claim):
+    return {p.currency: p.ours for p in report.proofs if claim in p.claim and p.ours}
+
+
+@examples(1)
+@given(ledgers(), days)
+def test_a_bridge_begins_and_ends_at_the_open_items(ledger, as_of):
+    side = books(ledger)
+    twice = compare_ledgers(Ledger("A", ledger), Ledger("B", ledger), as_of=as_of)
+    made = bridge.build([side, side], twice, as_of=as_of)
+    total = by_currency(items.build([side], as_of=as_of), "items", "open")
+    for style in ("opening", "closing"):
+        end = by_currency(made, "bridge", "amount", style)
+        assert sum_of([end, Subledger(side).crossing(as_of)]) == total
 
 
 @examples(60)
