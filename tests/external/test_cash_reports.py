@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deep import DEEP
 from tests.ledgers import payment
 from tieout.connectors.tabular.export_reading import read_files
 from tieout.mapping.tabular import load_profile
@@ -106,7 +107,7 @@ def test_everything_adds_up_on_every_month_end(data_dir: Path, file: str, profil
     held = books(data_dir, file, profile)
     first = min(r.posted for r in held.records if isinstance(r, Invoice))
     as_of = (first.replace(day=1) + timedelta(days=62)).replace(day=1) - timedelta(days=1)
-    for _ in range(3):
+    for _ in range(3 if DEEP else 1):
         for made in (worklist(held, as_of=as_of), forecast(held, as_of=as_of)):
             assert made.proofs
             assert [p for p in made.proofs if p.held is False] == []

@@ -180,7 +180,7 @@ def codes(found: list[dict[str, Any]]) -> Counter[str]:
     return Counter(d["code"] for d in found)
 
 
-# `make deep` writes 4,412 records over HTTP, each with its intent, its answer and its reading back; `make test` an eighth.
+# `make deep` writes 4,412 records over HTTP, each with its intent, its answer and its reading back; `make test` a twelfth.
 @pytest.mark.timeout(900)
 def test_stated_settlements_and_payments_go_round(data_dir: Path, start: Callable[[list[Bill]], Company]) -> None:
     file = data_dir / "ar" / "ibm_watson" / "pthiagu2__WA_AR.csv"
@@ -190,9 +190,9 @@ def test_stated_settlements_and_payments_go_round(data_dir: Path, start: Callabl
     open_ = [b for b in bills if b.settled > LAST_STATED]
     assert (len(bills), len(open_), sum(b.amount for b in open_)) == (2466, 620, D("37378.44"))
     if not DEEP:
-        bills = bills[::8]
+        bills = bills[::12]
         open_ = [b for b in bills if b.settled > LAST_STATED]
-        assert len(open_) > 50
+        assert len(open_) > 40
 
     company = start(bills)
     company.tieout("connect", "quickbooks", "--token-stdin", stdin=company.server.refresh_token)

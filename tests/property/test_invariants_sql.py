@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import given, seed
 
 from tests.deep import examples
 from tests.ledgers import adjustment, applied, compared, credit, customer, invoice, payment
 from tieout import compare
+from tieout.compare import Background
 from tieout.compare.findings import invariants
 from tieout.compare.findings.applied import make
 from tieout.compare.inputs import tables
 from tieout.mapping.invariants import Closing, broken, into_closed
-from tieout.model import AnyRecord, Credit, Line, PostingState, TaxLine
+from tieout.mapping.relation import application_rows
+from tieout.model import AnyRecord, Credit, Document, Line, PostingState, TaxLine
 
 REACHED: Counter[str] = Counter()
 FAR = date(2027, 1, 1)
@@ -65,12 +68,12 @@ def ledgers(draw: st.DrawFn) -> list[AnyRecord]:
     who = st.sampled_from(["C1", "C2", "C3", "C9"])
     numbers = st.sampled_from([None, "7", "007", "8", "9"])
     reported = st.sampled_from([None, None, Decimal("1.00"), Decimal(0)])
-    for n in range(draw(st.integers(0, 4))):
+    for n in range(draw(st.integers(1, 4))):
         total = draw(AMOUNTS)
         more = draw(terms()) | draw(sums(total)) | {"number": draw(numbers), "reported_open": draw(reported)}
         more["entity_code"] = draw(st.sampled_from([None, "10"]))
         records.append(invoice(f"I{n}", draw(who), total, draw(DAYS), **_no_tax(more)))
-    for n in range(draw(st.integers(0, 4))):
+    for n in range(draw(st.integers(1, 4))):
         make, id = draw(st.sampled_from([(payment, "P"), (credit, "K")]))
         apps = [_application(draw) for _ in range(draw(st.integers(0, 2)))]
         more = draw(terms())
@@ -96,8 +99,13 @@ def _no_tax(more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _application(draw: st.DrawFn) -> Any:
-    target, on = draw(st.sampled_from(["I0", "I0", "I1", "I2", "gone"])), draw(DAYS)
-    made = applied(target, draw(AMOUNTS), on, draw(st.sampled_from([None, None, "2026-02-01", "2026-12-01"])))
+    target, on = draw(st.sampled_from(["I0", "I0", "I0", "I1", "gone"])), draw(DAYS)
+    made = applied(
+        target,
+        draw(st.sampled_from(["1.00", "10.00"])),
+        on,
+        draw(st.sampled_from([None, None, "2026-02-01", "2026-12-01"])),
+    )
     other = draw(st.sampled_from([made.amount, made.amount, Decimal("2.75")]))
     return made.model_copy(update={"amount_invoice": other})
 
@@ -118,7 +126,7 @@ def closings(draw: st.DrawFn) -> tuple[list[AnyRecord], tuple[Closing, ...], dic
     return records, tuple(draw(st.lists(known, min_size=1, max_size=3))), seen
 
 
-def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Background) -> Counter[tuple[str, ...]]:
+def by_sql(records: list[AnyRecord], as_of: date, ledger: Background) -> Counter[tuple[str, ...]]:
     con = duckdb.connect(config={"threads": 1})
     for side in ("left", "right"):
         compare.load_records(con, side, records if side == "left" else [])
@@ -126,7 +134,7 @@ def by_sql(records: list[AnyRecord], as_of: date, ledger: invariants.Background)
     tables.documents(con, known, as_of=as_of)
     tables.every(con, known, as_of=as_of)
     make(con, ("left", "right"), as_of=as_of)
-    invariants.breaches(con, known.stated, (ledger, invariants.UNKNOWN), as_of=as_of, numbers=frozenset({"left"}))
+    invariants.breaches(con, known.stated, (ledger, Background("B")), as_of=as_of, numbers=frozenset({"left"}))
     found = con.execute("SELECT invariant, kind, id, field, expected FROM cmp_broken").fetchall()
     con.close()
     return Counter((*row[:4], _plain(row[4])) for row in found)
@@ -146,26 +154,27 @@ def _plain(text: str) -> str:
         return text
 
 
-@examples(60)
-@given(ledgers(), st.sampled_from([FAR, date(2026, 1, 25)]))
+@examples(30)
+@given(ledgers(), st.sampled_from([FAR, FAR, FAR, date(2026, 1, 25)]))
 def _the_same(records: list[AnyRecord], as_of: date) -> None:
     found = [b for b in broken(records, as_of, home_currency="USD") if b.invariant in TWINS]
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, _plain(b.expected)) for b in found)
-    assert by_sql(records, as_of, invariants.Background(home="USD", whole=True)) == wanted
+    assert by_sql(records, as_of, Background("A", home="USD", whole=True)) == wanted
     REACHED.update(f"{b.invariant} {b.field}" for b in found)
-    if as_of == FAR and any(getattr(r, "applications", ()) for r in records):
+    # A ledger that applies nothing is not asked; what a draft says of a credit memo is nothing.
+    if as_of == FAR and any(isinstance(r, Document) and [*application_rows(r)] for r in records):
         balances = [b for b in broken(records, as_of) if b.invariant in ("I4", "I5", "I6")]
         assert of_balances(records) == {(str(b.entity), b.id) for b in balances}
         REACHED.update(b.invariant for b in balances)
 
 
-@examples(40)
+@examples(20)
 @given(closings())
 def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> None:
     records, shut, seen = known
     late = into_closed(records, shut, seen)
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in late)
-    found = by_sql(records, FAR, invariants.Background(home=None, whole=True, closings=shut, entered=seen))
+    found = by_sql(records, FAR, Background("A", home=None, whole=True, closings=shut, entered=seen))
     assert Counter({row: n for row, n in found.items() if row[0] == "I12"}) == wanted
     REACHED.update(f"{kind} after a closing" for _, kind, *_ in wanted)
     REACHED["of several closings"] += bool(wanted) and len({c.through for c in shut}) > 1
@@ -173,20 +182,26 @@ def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> No
 
 
 def test_sql_names_what_came_into_a_closed_period_as_the_pure_function_does() -> None:
-    REACHED.clear()
-    _as_late()
     kinds = {f"{kind} after a closing" for kind in ("invoice", "payment", "credit_memo", "adjustment")}
-    assert all(REACHED[name] for name in (*kinds, "of several closings", "in time")), REACHED
+    _until_reached(_as_late, kinds | {"of several closings", "in time"})
 
 
 def test_sql_names_what_the_pure_functions_name() -> None:
-    REACHED.clear()
-    _the_same()
     wanted = {
         *("I1 total", "I2 subtotal", "I2 tax", "I7 application", "I7 amount", "I7 customer", "I8 application"),
         *("I9 fx_realized", "I10 exchange_rate", "I11 number", "I4", "I5", "I6"),
     }
-    assert all(REACHED[name] for name in wanted), REACHED
+    _until_reached(_the_same, wanted)
+
+
+def _until_reached(law: Callable[[], None], wanted: set[str]) -> None:
+    """Ask it of cases until each of these occurred; what one round of them reaches is luck."""
+    REACHED.clear()
+    for round_ in range(6):
+        seed(round_)(law)()
+        if all(REACHED[name] for name in wanted):
+            return
+    raise AssertionError(f"never reached: {sorted(wanted - REACHED.keys())}")
 
 
 def test_sql_tells_a_rate_from_what_is_none_as_the_pure_function_does() -> None:
@@ -204,5 +219,5 @@ def test_sql_tells_a_rate_from_what_is_none_as_the_pure_function_does() -> None:
         *(("EUR", Decimal(r)) for r in ("-1", "0", "1")),
     }
     wanted = Counter((b.invariant, str(b.entity), b.id, b.field, b.expected) for b in found)
-    told = by_sql(records, FAR, invariants.Background(home="USD", whole=True))
+    told = by_sql(records, FAR, Background("A", home="USD", whole=True))
     assert Counter({row: n for row, n in told.items() if row[0] == "I10"}) == wanted

@@ -459,7 +459,6 @@ def law_of_keys(make: Planner) -> None:
 
 LAWS = (
     law_of_one_field,
-    law_of_applications,
     law_of_existence,
     law_of_creates,
     law_of_order,
@@ -467,6 +466,7 @@ LAWS = (
     law_of_parents,
     law_of_mirrors,
     law_of_keys,
+    law_of_applications,  # takes longest: a planner that breaks another one is rejected before
 )
 
 
