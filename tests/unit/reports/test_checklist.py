@@ -98,6 +98,22 @@ def test_grave_differences_block_until_they_are_accepted_and_acceptances_end():
     assert told["blocking"].state == "met"
     assert told["accepted"].figure == "1 accepted, 1 of them end by 2026-03-03"
     assert told["accepted"].evidence == ("D-1 AMOUNT_DIFF 5.00 USD, until 2026-02-15: agreed",)
+    named = listed(kind="invoice", left_label="R-7", currency="JPY", delta="-1234567")
+    assert stands(listed=named)["blocking"].evidence == ("D-1 AMOUNT_DIFF R-7 -1,234,567 JPY, open",)
+    [customer_] = stands(listed=listed(kind="customer", left_label="Ada", delta="0", currency=None))[
+        "blocking"
+    ].evidence
+    assert "Ada" not in customer_, "who is called otherwise tomorrow voids no sign-off"
+
+
+def test_evidence_names_documents_as_people_know_them_and_amounts_as_they_read_them():
+    other = books("r", BILL, payment("Q", "C1", "7", "2026-01-11"))
+    told = stands(right=other)
+    assert told["bridge"].evidence == ("SAP 100.00 USD, listed differences -7.00 USD, QuickBooks 93.00 USD",)
+    assert told["unapplied"].evidence == ("r: payment Q -7.00 USD",)
+    [open_] = told["unconfirmed"].evidence
+    assert open_.split(" ", 1)[1] == "PAYMENT_MISSING Q -7.00 USD"
+    assert "r: payment Q 2026-01-11 -7.00 USD" not in told["cut_off"].evidence, "that is before the ten days"
 
 
 def sign(step, role="approved", by="Grace", rules="r1", **more):

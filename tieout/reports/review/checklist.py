@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from tieout.compare import Result
 from tieout.compare.result import money
-from tieout.model import ZERO, Entity
+from tieout.model import ZERO, Document, Entity
 from tieout.plaintext import counted
 from tieout.reports import stated
 from tieout.reports.books import Books
@@ -184,7 +184,8 @@ def _control(sides: Sequence[Subledger], as_of: date) -> Step:
 def _bridge(result: Result) -> Step:
     remainders = {c: b.remainder for c, b in sorted(result.bridge.items())}
     lines = tuple(
-        f"{c}: {b.left_total} + {sum((line.delta for line in b.lines), ZERO)} = {b.right_total}"
+        f"{result.left.name} {_line(b.left_total, c)}, listed differences "
+        f"{_line(sum((line.delta for line in b.lines), ZERO), c)}, {result.right.name} {_line(b.right_total, c)}"
         for c, b in sorted(result.bridge.items())
     )
     broken = any(remainders.values())
@@ -196,7 +197,9 @@ def _bridge(result: Result) -> Step:
 def _unconfirmed(result: Result) -> Step:
     open_ = {c: b.unconfirmed for c, b in sorted(result.bridge.items()) if b.unconfirmed}
     lines = tuple(
-        f"{d.id} {d.code} {d.delta} {d.currency}" for d in result.discrepancies if not d.confirmed and d.delta
+        _difference(d.id, d.code, d.left_label or d.right_label, d.delta, d.currency)
+        for d in result.discrepancies
+        if not d.confirmed and d.delta
     )
     todo = "tieout discrepancies list: explain, mend or accept" if open_ else ""
     title = "Differences without a confirmed cause"
@@ -210,8 +213,7 @@ def _unapplied(sides: Sequence[Subledger], as_of: date) -> Step:
     for side in sides:
         for i in side.items(as_of):
             if i.unapplied:
-                number = f"{number_of(i.document)} ({i.document.ref.id})"
-                lines.append(f"{side.name}: {kind_of(i.document)} {number} {_line(i.amount, i.currency)}")
+                lines.append(f"{side.name}: {_named(i.document)} {_line(i.amount, i.currency)}")
                 sums[f"{i.currency} in {side.name}"] += i.amount
     said = _sums(dict(sorted(sums.items()))) or "none"
     todo = "tieout report cash-suggestions" if lines else ""
@@ -222,7 +224,7 @@ def _unapplied(sides: Sequence[Subledger], as_of: date) -> Step:
 def _cut_off(sides: Sequence[Subledger], as_of: date) -> Step:
     first, last = as_of - timedelta(days=CUT_OFF - 1), as_of + timedelta(days=CUT_OFF)
     lines = [
-        f"{s.name}: {kind_of(d)} {number_of(d)} {d.ref.id} {d.posted} {_line(e.amount, e.currency)}"
+        f"{s.name}: {_named(d)} {d.posted} {_line(e.amount, e.currency)}"
         for s in sides
         for d in s.documents
         for e in s.moves(d)
@@ -236,9 +238,7 @@ def _cut_off(sides: Sequence[Subledger], as_of: date) -> Step:
 
 def _blocking(close: Close, sides: Sequence[Subledger], as_of: date) -> Step:
     found, _ = grave(close, sides, as_of)
-    lines = tuple(
-        sorted(f"{d['id']} {d['code']} {d['state']} {d['delta']} {d['currency'] or ''}".strip() for d in found)
-    )
+    lines = tuple(sorted(f"{_listed(d)}, {d['state']}" for d in found))
     codes = Counter(d["code"] for d in found)
     said = ", ".join(f"{n} {code}" for code, n in sorted(codes.items())) or "none"
     todo = f"tieout discrepancies list {close.pair}: mend, or accept with a reason" if found else ""
@@ -287,7 +287,20 @@ def _accepted(close: Close, as_of: date) -> Step:
 
 
 def _listed(d: Mapping[str, Any]) -> str:
-    return f"{d['id']} {d['code']} {d['delta']} {d['currency'] or ''}".rstrip()
+    # A customer's name may be written otherwise tomorrow, which is no other difference.
+    label = None if d.get("kind") == Entity.CUSTOMER else d.get("left_label") or d.get("right_label")
+    return _difference(d["id"], d["code"], label, Decimal(d["delta"]), d["currency"])
+
+
+def _difference(id: str, code: str, label: str | None, delta: Decimal, currency: str | None) -> str:
+    """A difference by its code, its document as people know it, and its amount."""
+    return " ".join(part for part in (id, code, label, money(delta, currency or ""), currency) if part)
+
+
+def _named(document: Document) -> str:
+    """A document by its kind, its number, and the system's own id where that is another."""
+    number, id = number_of(document), document.ref.id
+    return f"{kind_of(document)} {number}" + (f" ({id})" if id != number else "")
 
 
 def _until(d: Mapping[str, Any]) -> str:
