@@ -482,3 +482,27 @@ def test_what_cannot_be_used_is_named_and_the_next_run_continues(tieout: Run, co
     exports.write_bytes(good)
     (company / "tieout.toml").write_text(CONFIG)
     assert document(tieout("sync", "--json"))["runs"][0]["plan"]["operations"] != []
+
+
+def test_what_is_wrong_with_a_whole_export_is_shown_once_by_the_run(tieout: Run, tmp_path: Path) -> None:
+    """Cut off in a row and whole again, then with most of its records gone, then with dates of another form."""
+    rows = [f"invoice,I-{n},C-1,2026-01-15,USD,10{n}.00\n" for n in range(8)]
+    whole = "kind,number,customer,issued,currency,total\n" + "".join(rows)
+    pair = '[pair.main]\nleft = "erp"\nright = "crm"\nmode = "observe"\n'
+    (tmp_path / "tieout.toml").write_text(EXAMPLE + files("erp", "documents") + files("crm", "documents") + pair)
+    for name in ("erp", "crm"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "d.csv").write_text(whole)
+    assert "in doubt" not in tieout("sync").stdout
+    export = tmp_path / "erp" / "d.csv"
+    export.write_text(whole[: whole.index("I-6") + 9])
+    told = tieout("sync").stdout
+    assert "  in doubt     erp: d.csv: 1 unreadable row without a readable id\n" in told
+    assert "  unreadable   1 record: erp, column row: 4 cells where the headings are 6\n" in told
+    # A row that names no record is none that a later export could lack.
+    export.write_text(whole)
+    assert "differences  0 open" in tieout("sync").stdout
+    export.write_text("".join(whole.splitlines(keepends=True)[:3]))
+    assert "  in doubt     erp/invoice: 6 of 8 records are missing at once\n" in tieout("sync").stdout
+    export.write_text(whole.replace("2026-01-15", "15/01/2026"))
+    assert "  unreadable   8 records: erp, column issued: not a date in the format %Y-%m-%d\n" in tieout("sync").stdout

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tieout.sync.engine import Report
     from tieout.sync.store import Store
 
-_HELD_BACK = 8  # causes that a run shows
+_CAUSES = 8  # that a run shows of a kind
 _OUTCOMES = {
     "pending": "pending until an export shows them",
     "blocked": "blocked, each for a reason that is listed",
@@ -236,7 +236,11 @@ def _show(out: Out, report: Report) -> None:
         out.line(f"  handed over  {path}")
     changes = report.changes
     out.line(f"  differences  {changes.open:,} open ({changes.opened:,} new, {changes.closed:,} closed)")
-    _show_held_back(out, report)
+    for n, why in enumerate(report.in_doubt()):
+        out.line(f"  {'' if n else 'in doubt':<11}  {clean(why)}")
+    _show_counted(out, "unreadable", report.unreadable())
+    # What keeps many records from being carried over: often one line of the configuration.
+    _show_counted(out, "held back", report.held_back())
     if report.comparison:
         _show_bridges(out, report.comparison)
     hints = {e.message: e.hint for e in report.errors if e.exit_code == 4}  # what a person is to type
@@ -259,13 +263,13 @@ def _show(out: Out, report: Report) -> None:
         out.note(f"  → tieout discrepancies list {report.pair}")
 
 
-def _show_held_back(out: Out, report: Report) -> None:
-    """What keeps many records from being carried over, the most frequent first: often one line of the configuration."""
-    found = report.held_back().most_common()
-    for n, (why, count) in enumerate(found[:_HELD_BACK]):
-        out.line(f"  {'' if n else 'held back':<11}  {counted(count, 'record')}: {clean(why)}")
-    if len(found) > _HELD_BACK:
-        out.line(f"  {'':<11}  and for {counted(len(found) - _HELD_BACK, 'other cause')}")
+def _show_counted(out: Out, what: str, causes: Counter[str]) -> None:
+    """What keeps records back and how many of them, the most frequent cause first."""
+    found = causes.most_common()
+    for n, (why, count) in enumerate(found[:_CAUSES]):
+        out.line(f"  {'' if n else what:<11}  {counted(count, 'record')}: {clean(why)}")
+    if len(found) > _CAUSES:
+        out.line(f"  {'':<11}  and for {counted(len(found) - _CAUSES, 'other cause')}")
 
 
 def _show_bridges(out: Out, result: Result) -> None:

@@ -14,6 +14,8 @@ from tieout.sync.core.operations import WAITS, Operation
 from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
+_IN_DOUBT = frozenset({"STALE_SNAPSHOT", "TRUNCATED_EXTRACT", "FALSE_DELETE_SUSPECTED"})
+
 
 @dataclass(slots=True)
 class Report:
@@ -75,6 +77,19 @@ class Report:
             codes = [part for part in d.cause.split("; ") if UNMAPPED in part]
             found.update(codes or ["they wait for another record" if d.cause.startswith(WAITS) else d.cause])
         return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why})
+
+    def in_doubt(self) -> list[str]:
+        """Why a book, or a kind of record in it, is not taken as it was read: nothing that is new in it goes on."""
+        return list(dict.fromkeys(d.cause for d in self.discrepancies if d.code in _IN_DOUBT))
+
+    def unreadable(self) -> Counter[str]:
+        """Why records cannot be read, by connection and field, and how many: often one line of a profile."""
+        names, found = list(self.fetched), Counter[str]()
+        # A row that may be of several kinds of records stands under each of them, and is one.
+        for d in {d.id: d for d in self.discrepancies if d.code == "PARSE_REJECT"}.values():
+            name = names[0 if d.left_label is not None else -1]
+            found[f"{name}, {d.field}: {d.cause.partition(f', {d.field}: ')[2]}"] += 1
+        return found
 
     def as_json(self) -> dict[str, Any]:
         bridge = self.comparison.as_json() if self.comparison else {}

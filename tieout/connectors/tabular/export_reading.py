@@ -168,7 +168,7 @@ def _doubts(file: ExportFile, report: FileReport, observations: list[Observation
                 found.append(f"{file.path.name} sums to {summed} {currency}, its manifest says {stated}")
     nameless = sum(1 for o in observations if isinstance(o.record, RecordError) and o.record.ref is None)
     if nameless:
-        found.append(f"{file.path.name}: {nameless} unreadable rows without a readable id")
+        found.append(f"{file.path.name}: {counted(nameless, 'unreadable row')} without a readable id")
     return found
 
 

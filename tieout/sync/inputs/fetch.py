@@ -174,10 +174,10 @@ def _take(reading: Reading, observations: Sequence[Observation]) -> None:
         id = o.id
         if isinstance(o.record, RecordError):
             reading.rejected.append(o.record)
-            id = o.id or o.record.ref or ""
-            if not id:
+            if o.record.ref is None:  # it names no record: where it stands in this file says nothing of the next one
                 reading.nameless += 1
                 continue
+            id = o.id or o.record.ref
         # Of several observations of one record the last counts.
         reading.claimed.pop(id, None)
         reading.found.pop(id, None)
