@@ -18,6 +18,7 @@ from tieout.model import ControlBalance
 from tieout.reports import Report, Table
 from tieout.reports.books import Books
 from tieout.reports.forms import text
+from tieout.reports.receivables import aging
 from tieout.reports.reconciliation import bridge, bridge_lines, tie_out
 from tieout.reports.reconciliation.bridge_lines import line_of
 
@@ -321,3 +322,18 @@ def test_what_a_ledger_says_of_an_amount_is_read_as_one() -> None:
     report = made(sides)
     assert cells(table(report, "differences"), "left_value", style="detail") == [(D("12480.00"),)]
     assert "  12,480.00  " in text.write(report)
+
+
+def test_where_the_bridge_in_base_currency_is_not_the_agings_total_it_says_by_how_much() -> None:
+    """What is open is rounded once in an aging, and the bill and its payment each here."""
+    yen = {"currency": "JPY", "exchange_rate": D("0.0067")}
+    paid = payment("P", "1", "104", "2026-01-05", **yen, apps=[applied("I", "104", "2026-01-05")])
+    left = [*PEOPLE, invoice("I", "1", "202", "2026-01-02", **yen), paid]
+    sides = books(left, left)
+    [told] = {n.partition(": ")[2] for n in made(sides, base="USD").notes if "its aging" in n}
+    assert "open items come to 0.66 (" in told
+    assert "documents to 0.65 (" in told
+    assert "are -0.01: what was settled" in told
+    [total] = {r.cells[-1] for r in aging.build([sides[0]], as_of=JAN31).tables[1].rows if r.style == "total"}
+    assert total == D("0.66")
+    assert not any("its aging" in n for n in made(books(left[:-1], left[:-1]), base="USD").notes)

@@ -144,6 +144,7 @@ def notes(sides: Sequence[ledger.Subledger], bridge: Bridged, as_of: date) -> It
             below = f"{len(small):,} below {money(most, currency)} {currency}"
             yield f"{below} stand in one line; the table of differences has each."
     yield from _of_base(sides, bridge)
+    yield from _beside_items(sides, bridge, as_of)
     for side in sides:
         if side.crossing(as_of):
             yield (
@@ -152,6 +153,25 @@ def notes(sides: Sequence[ledger.Subledger], bridge: Bridged, as_of: date) -> It
             )
     if based is None and any(d.code in RATES for d in compared.result.discrepancies):
         yield "Exchange rates differ; without a base currency that moves nothing here."
+
+
+def _beside_items(sides: Sequence[ledger.Subledger], bridge: Bridged, as_of: date) -> Iterator[str]:
+    """Where the ends in base currency are not what agings and open items show of the same day, by how much and why."""
+    if bridge.based is None:
+        return
+    base = bridge.based.base
+    for side, ends in zip(sides, (bridge.based.left, bridge.based.right), strict=True):
+        items, documents = (
+            sum(amounts, ZERO) for amounts in ((i.base or ZERO for i in side.items(as_of)), ends.values())
+        )
+        if side.home == base and items != documents:
+            lacking = ", by documents without a rate" if bridge.based.unrated else ""
+            yield (
+                f"{side.name}: in {base} its open items come to {money(items, base)} (in its aging, which takes what "
+                f"is open at the rate of its document) and its documents to {money(documents, base)} (here, each whole "
+                f"at its own rate). Between them are {money(documents - items, base)}: what was settled at another "
+                f"rate or in another currency{lacking}, and rounding."
+            )
 
 
 def _of_base(sides: Sequence[ledger.Subledger], bridge: Bridged) -> Iterator[str]:
