@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.cli.conftest import PROGRAM, Ran
+from tests.cli.conftest import EXAMPLE, PROGRAM, Ran
+from tieout.cli.sections import file_erp
 from tieout.sandbox.quickbooks import Switches
 
 Run = Callable[..., Ran]
+
+
+def pasted(program: subprocess.Popen[str], folder: Path) -> str:
+    """What a stand-in shows to be pasted, with its section in the tieout.toml of a folder."""
+    assert program.stderr is not None
+    section = "".join(iter(program.stderr.readline, "stop it with Ctrl-C\n"))
+    table = section.split("# in tieout.toml:\n")[1].split("# then:")[0]
+    (folder / "tieout.toml").write_text('[company]\nname = "Example"\n[secrets]\nstore = "file"\n' + table)
+    return section
 
 
 def test_the_file_erp_exports_what_a_connection_reads(tieout: Run, tmp_path: Path) -> None:
@@ -23,6 +33,8 @@ def test_the_file_erp_exports_what_a_connection_reads(tieout: Run, tmp_path: Pat
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["folder"] == "erp"
     assert list((tmp_path / "erp" / "export").glob("customers*"))
+    (tmp_path / "tieout.toml").write_text(EXAMPLE + file_erp(Path("erp"), ("customers", "sap-fbl5n-en")))
+    assert "erp: connected to Example, USD" in tieout("connect", "erp").stdout
     assert tieout("sandbox", "file-erp", "erp", "--layout", "no-such").returncode == 2
 
 
@@ -52,23 +64,14 @@ def test_the_quickbooks_stand_in_says_where_it_is_and_stops_cleanly(
             if name == "control":
                 break
         assert requests.get(told["discovery"], timeout=10).status_code == 200
-        (tmp_path / "tieout.toml").write_text(
-            f"""
-[company]
-name = "Example"
-[secrets]
-store = "file"
-[connection.books]
-kind = "quickbooks"
-company_id = "{told["realm"]}"
-client_id = "{told["client_id"]}"
-client_secret = {{ env = "QBO_SECRET" }}
-api_base = "{told["base_url"]}"
-discovery_url = "{told["discovery"]}"
-"""
-        )
+        section = pasted(program, tmp_path)
+        assert f"echo {told['refresh_token']} | tieout connect quickbooks --token-stdin" in section
         ran = tieout(
-            "connect", "books", "--token-stdin", stdin=told["refresh_token"], env={"QBO_SECRET": told["client_secret"]}
+            "connect",
+            "quickbooks",
+            "--token-stdin",
+            stdin=told["refresh_token"],
+            env={"QBO_CLIENT_SECRET": told["client_secret"]},
         )
         assert ran.returncode == 0, ran.stderr
         program.send_signal(ending)
@@ -79,7 +82,7 @@ discovery_url = "{told["discovery"]}"
     assert "Traceback" not in errors
 
 
-def test_the_sage_x3_stand_in_says_where_it_is_and_stops_cleanly(tmp_path: Path) -> None:
+def test_the_sage_x3_stand_in_says_where_it_is_and_stops_cleanly(tieout: Run, tmp_path: Path) -> None:
     options = ["--port", "0", "--seed", "empty", "--publish", "YWSSIH=SIH", "--pool", "WSTEST", "--width", "2"]
     program = subprocess.Popen(
         [PROGRAM, "sandbox", "sage-x3", *options],
@@ -98,6 +101,10 @@ def test_the_sage_x3_stand_in_says_where_it_is_and_stops_cleanly(tmp_path: Path)
         assert requests.get(told["wsdl"], timeout=10).status_code == 401
         assert (told["pool"], "YWSSIH" in told["services"].split(",")) == ("WSTEST", True)
         assert requests.get(told["control"] + "pools", timeout=10).json()["WSTEST"]["size"] == 2
+        pasted(program, tmp_path)
+        ran = tieout("connect", "x3", env={"X3_PASSWORD": told["password"]})
+        assert ran.returncode == 0, ran.stderr
+        assert "x3: connected to HLS, EUR" in ran.stdout
         program.send_signal(signal.SIGINT)
         assert program.wait(20) == 0
     finally:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tieout.cli import sections
 from tieout.cli.days import DAY
 from tieout.cli.output import Out, common
 
@@ -74,7 +76,7 @@ def file_erp(
 
     folder.mkdir(parents=True, exist_ok=True)
     if not once:
-        out.note(f"file ERP in {folder}; stop it with Ctrl-C")
+        out.note(f"{sections.file_erp(folder, layouts or _LAYOUTS[:2])}\nfile ERP in {folder}; stop it with Ctrl-C")
     serve_folder(
         folder,
         as_of=lambda: as_of.date() if as_of else date.today(),
@@ -127,7 +129,12 @@ def quickbooks(
     registration = Registration(any_client=any_client, **own)
 
     serve(
-        port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=_echo(out)
+        port=port,
+        control_port=control_port,
+        seed=seed,
+        switches=switches,
+        registration=registration,
+        echo=_echo(out, sections.quickbooks),
     )
 
 
@@ -172,13 +179,23 @@ def sage_x3(
         return
     published = tuple(Publication(name, target) for name, _, target in (p.partition("=") for p in publish))
     registration = Registration(any_client=any_client, pools=(Pool(pool, width),), publications=published)
+    played = Switches.parse(switches)
+    section = partial(sections.sage_x3, currency=played.company_currency, post_action=played.post_action)
     serve(
-        port=port, control_port=control_port, seed=seed, switches=switches, registration=registration, echo=_echo(out)
+        port=port,
+        control_port=control_port,
+        seed=seed,
+        switches=switches,
+        registration=registration,
+        echo=_echo(out, section),
     )
 
 
-def _echo(out: Out) -> Callable[[str], None]:
-    """What takes the lines in which a stand-in says where it serves; after the last, `control`, programs get them."""
+def _echo(out: Out, section: Callable[[Mapping[str, str]], str]) -> Callable[[str], None]:
+    """What takes the lines in which a stand-in says where it serves; after the last, `control`, programs get them.
+
+    section: what connects to it, for a person to paste
+    """
     told: dict[str, str] = {}
 
     def echo(line: str) -> None:
@@ -187,7 +204,7 @@ def _echo(out: Out) -> Callable[[str], None]:
         out.line(line)
         if name == "control":
             out.data(told)
-            out.note("stop it with Ctrl-C")
+            out.note(f"\n{section(told)}\nstop it with Ctrl-C")
 
     return echo
 
