@@ -184,3 +184,16 @@ def test_a_credit_that_sap_takes_back_is_left_to_a_person_and_planned_no_more(tm
         [zero] = [p for p in w.q.qbo("Payment") if not D(p["TotalAmt"])]
         w.change("Payment", "delete", zero["Id"], {})
         w.quiet()
+
+
+def test_an_item_that_is_inactive_is_one_cause_of_the_run_however_many_invoices_it_keeps_back(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        w.change("Item", "update", "1", {"sparse": True, "Active": False})
+        eve = w.erp.books.enter_customer("Eve AG")
+        for number in ("S-1", "S-2"):
+            w.erp.books.enter_invoice(eve, "60.00", on=date(2026, 1, 15), tax_code="O0", reference=number)
+        w.export()
+        report = w.run()
+        assert report.refused == 2
+        [(why, count)] = report.held_back().items()
+        assert (why.startswith("rejected: QuickBooks says 610 "), count) == (True, 2)

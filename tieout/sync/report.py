@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from tieout.sync.core.operations import WAITS, Operation
 from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
+_REQUEST = re.compile(r" \[\w*id [^\]]*\]")  # the id that a vendor gave one request, in its refusal
 _IN_DOUBT = frozenset({"STALE_SNAPSHOT", "TRUNCATED_EXTRACT", "FALSE_DELETE_SUSPECTED"})
 
 
@@ -74,8 +76,9 @@ class Report:
         """Why records are not carried over, and how many: each code that is not mapped, and what several share."""
         found = Counter[str]()
         for d in (d for d in self.discrepancies if d.code == "SYNC_BLOCKED"):
-            codes = [part for part in d.cause.split("; ") if UNMAPPED in part]
-            found.update(codes or ["they wait for another record" if d.cause.startswith(WAITS) else d.cause])
+            cause = _REQUEST.sub("", d.cause)
+            codes = [part for part in cause.split("; ") if UNMAPPED in part]
+            found.update(codes or ["they wait for another record" if cause.startswith(WAITS) else cause])
         return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why})
 
     def in_doubt(self) -> list[str]:
