@@ -109,12 +109,12 @@ store._sqlite = _engine
 
 @pytest.fixture(autouse=True)
 def _without_shortcuts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every tenth test and all of `make deep` do without these, so that what they lack would show.
+    """Every twentieth test and all of `make deep` do without these, so that what they lack would show.
 
     So does the simulation, which has its own.
     """
     test = request.node.nodeid
-    without = DEEP or test.startswith("tests/simulation/") or crc32(test.encode()) % 10 == 0
+    without = DEEP or test.startswith("tests/simulation/") or crc32(test.encode()) % 20 == 0
     _without.append(without)
     with nullcontext() if without else remembered(by_books=False):
         yield

@@ -27,7 +27,7 @@ from tests.simulation.memo import shared
 from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
-from tests.simulation.suites import PLACES, Job, firsts, in_order, jobs, later_ones, seconds, some_of
+from tests.simulation.suites import PLACES, Job, all_ones, firsts, in_order, jobs, later_ones, seconds, some_of
 from tests.simulation.truth import DELETED_UNSEEN, LOADED_OVER, OVER_TYPED, SET_BACK
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.add_argument("--schedules", type=int, default=2_000)
     many.add_argument("--minutes", type=float, default=None, help="stop after so long, however many there were")
-    kinds = "singles,later,pairs,random"
+    kinds = "singles,later,again,pairs,random"
     many.add_argument("--kinds", default=kinds, help=f"of what, each in turn: {kinds.replace(',', ', ')}")
     many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     many.add_argument("--json", type=Path, default=None, help="figures to go on from, and to add to")
@@ -221,7 +221,7 @@ class Part:
 
     def take(self, found: Mapping[str, Any]) -> None:
         self.marks[found["kind"]] = found["mark"]
-        self.kinds["singles" if found["kind"] == "later" else found["kind"]] += len(found["results"])
+        self.kinds["singles" if found["kind"] in ("later", "again") else found["kind"]] += len(found["results"])
         self.firsts += found["kind"] == "pairs"
         self.pairs += found["of"]
         for result in found["results"]:
@@ -247,6 +247,7 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
     # Whether each of them was run: those that came later go on after a mark of their own.
     order = [(at, at <= marks.get("singles", "")) for at, _ in in_order()]
     order += [(at, at <= marks.get("later", "")) for at, _ in in_order(later_ones)]
+    again = [at <= marks.get("again", "") for at, _ in in_order(all_ones)]
     first = [ran for at, ran in order if at.startswith("0000")]
     pairs = len(firsts())
     tried, of = before.get("first_faults_tried", 0) + part.firsts, before.get("pairs_after_those", 0) + part.pairs
@@ -258,6 +259,7 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
         **kinds,
         "singles_in_all": len(order),
         "share_of_singles_run": f"{sum(ran for _, ran in order) / len(order):.2%}",
+        "share_of_singles_run_a_second_time": f"{sum(again) / len(again):.2%}",
         "faults_at_boundaries_of_stories": len(first),
         "of_those_tried_at_one_point_or_more": sum(first),
         "first_faults_in_small_stories": pairs,

@@ -5,7 +5,7 @@ comparison, which are all that it is made from: much of what books say differs w
 their order, and so do texts that people enter: which ones they are, a comparison only passes on. Every fiftieth schedule
 of `run` does without, so that a key that lacks something would show. The processes of a `run` share what they know (`shared`).
 
-The other tests look it up by the rows alone, in their order, and every tenth of them does without (`tests/conftest.py`).
+The other tests look it up by the rows alone, in their order, and every twentieth of them does without (`tests/conftest.py`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What is asked again and again, as one and the same query, is compiled once by SQLAlchemy and from then on handed to SQLite
 itself; so is what the product makes for the driver. All else goes through SQLAlchemy as ever, and everything where somebody
-listens to it. Every fiftieth schedule of `run` does without any of it, and every tenth of the other tests.
+listens to it. Every fiftieth schedule of `run` does without any of it, and every twentieth of the other tests.
 """
 
 from __future__ import annotations

@@ -53,6 +53,12 @@ def later_ones(story: str, target: str) -> Iterator[Schedule]:
     yield from deeds(story, target)
 
 
+def all_ones(story: str, target: str) -> Iterator[Schedule]:
+    """Every single there is: for a second round, on later code than the first one."""
+    yield from singles(story, target)
+    yield from deeds(story, target)
+
+
 @dataclass(frozen=True)
 class Job:
     """Some schedules of a kind; of pairs the first fault, since the second one may come wherever that leads to.
@@ -83,7 +89,13 @@ def in_order(of: Callable[[str, str], Iterator[Schedule]] = first_ones) -> list[
 
 def jobs(kinds: Iterable[str], after: Mapping[str, str]) -> Iterator[Job]:
     """The jobs of all kinds, one of each in turn as long as any has more; each kind after the mark that is given for it."""
-    made = {"singles": every_single, "later": every_later, "pairs": any_pair, "random": at_random}
+    made = {
+        "singles": every_single,
+        "later": every_later,
+        "again": every_again,
+        "pairs": any_pair,
+        "random": at_random,
+    }
     parts = [made[kind](after.get(kind, "")) for kind in kinds]
     while parts:
         for part in list(parts):
@@ -101,6 +113,11 @@ def every_single(after: str = "") -> Iterator[Job]:
 def every_later(after: str = "") -> Iterator[Job]:
     """The singles that came later, in the same kind of order, with a mark of their own."""
     return _chunks("later", in_order(later_ones), after)
+
+
+def every_again(after: str = "") -> Iterator[Job]:
+    """All singles a second time, in the same kind of order, with a mark of their own."""
+    return _chunks("again", in_order(all_ones), after)
 
 
 def _chunks(kind: str, order: list[tuple[str, Schedule]], after: str) -> Iterator[Job]:

@@ -207,6 +207,18 @@ def test_what_came_later_is_counted_as_not_run_until_it_is(monkeypatch: pytest.M
     assert added(half, part, seconds=60)["share_of_singles_run"] == "100.00%"
 
 
+def test_a_second_round_runs_all_singles_once_more_and_is_counted_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "PLACES", [*FEW, ("not_arrived", "searchable_marker")])
+    both = [*suites.in_order(), *suites.in_order(suites.later_ones)]
+    again = list(suites.every_again())
+    assert sorted(str(s) for job in again for s in job.schedules) == sorted(str(s) for _, s in both)
+    part = Part("c0ffee", "run")
+    part.take({"kind": "again", "mark": again[-1].mark, "of": 0, "results": [{"wrong": [], "struck": {}, "met": {}}]})
+    figures = added({}, part, seconds=60)
+    assert (figures["singles"], figures["share_of_singles_run"]) == (1, "0.00%")
+    assert figures["share_of_singles_run_a_second_time"] == "100.00%"
+
+
 def test_what_a_failure_prints_is_what_is_carried_out_again() -> None:
     some = [suites.seeded(n) for n in range(1, 13)]
     assert len({s.people for s in some}) == 2
