@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.conftest import EXAMPLE, IN_MEMORY, PROGRAM, Ran
+from tests.cli.conftest import EXAMPLE, IN_MEMORY, PROGRAM, Ran, files
 from tieout.cli import _COMMANDS, cli
 
 Run = Callable[..., Ran]
@@ -127,6 +127,19 @@ def test_check_of_two_memory_books_passes(tieout: Run, tmp_path: Path) -> None:
     assert "pair           main" in ran.stdout
     assert tieout("check", "--quiet").stdout == ""
     assert (tmp_path / "tieout.db").exists()
+
+
+def test_the_check_says_in_one_word_that_a_pair_writes_nothing(tieout: Run, tmp_path: Path) -> None:
+    (tmp_path / "tieout.toml").write_text(
+        EXAMPLE + files("a", "documents", imports={"invoice": "import-documents"}) + files("b", "documents")
+        + '[pair.main]\nleft = "a"\nright = "b"\n'
+    )  # fmt: skip
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "d.csv").write_text("kind,number,customer,issued,currency,total\n")
+    (tmp_path / "outbox").mkdir()
+    said = tieout("check").stdout
+    assert "1 flow; nothing can be written to b; no customer, credit memo, payment, adjustment can be" in said
 
 
 def test_no_configuration_names_the_command_that_makes_one(tieout: Run) -> None:

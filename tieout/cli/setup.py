@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -310,7 +311,8 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
     if left.home_currency != right.home_currency:
         homes = {pair.left: left.home_currency, pair.right: right.home_currency}
         return _failed("pair", name, HomeCurrencyError(name, homes))
-    flows, stuck = 0, []
+    flows = Counter[str]()  # into each side
+    stuck: dict[str, list[str]] = {}
     for entity, flow in pair.flows.items():
         for direction, target, can in (
             ("left_to_right", pair.right, can_right),
@@ -319,11 +321,16 @@ def _check_pair(settings: Settings, name: str, companies: dict[str, Any]) -> dic
             source = can_left if direction == "left_to_right" else can_right
             if flow not in {"both", direction} or Entity(entity) not in source.reads:
                 continue
-            flows += 1
+            flows[target] += 1
             if not can.can(Entity(entity), Op.CREATE):
-                stuck.append(f"{entity} cannot be written to {target}")
-    detail = f"{pair.mode}: {pair.left} and {pair.right}, {counted(flows - len(stuck), 'flow')}"
-    return _check("pair", name, "; ".join([detail, *stuck]))
+                stuck.setdefault(target, []).append(entity.replace("_", " "))
+    open_ = flows.total() - sum(map(len, stuck.values()))
+    cannot = [
+        f"{'nothing' if len(entities) == flows[target] else 'no ' + ', '.join(entities)} can be written to {target}"
+        for target, entities in stuck.items()
+    ]
+    detail = f"{pair.mode}: {pair.left} and {pair.right}, {counted(open_, 'flow')}"
+    return _check("pair", name, "; ".join([detail, *cannot]))
 
 
 COMMANDS = {"init": init, "connect": connect, "check": check}
