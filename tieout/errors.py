@@ -41,7 +41,7 @@ class TieoutError(Exception):
 
 
 class ConfigError(TieoutError):
-    """The configuration is wrong. `problems` holds every problem found, each naming its place."""
+    """The configuration is wrong. `problems`: every one, with its place; of one file the first hundred."""
 
     exit_code = 2
 

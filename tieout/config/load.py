@@ -50,6 +50,7 @@ from tieout.model import Entity, type_of
 from tieout.plaintext import counted
 
 DEFAULT = "tieout.toml"
+_TOLD = 100  # problems of one file
 _TABLES = ("company", "state", "secrets", "evidence", "connection", "pair")
 _PAIR_TABLES = ("policy", "codes", "limits", "flows", "rounding", "checks", "report")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -90,10 +91,12 @@ def loads(text: str, file: Path) -> Settings:
 
 
 def _listed(file: Path, says: str, found: list[tuple[int | None, str]]) -> ConfigError:
-    """One error with every problem, in the order of its lines."""
+    """One error with every problem, in the order of its lines; of very many the first ones, and how many more."""
     ordered = sorted(found, key=lambda p: p[0] or 0)
-    shown = tuple(f"{file.name}{f':{line}' if line else ''}: {message}" for line, message in ordered)
-    return ConfigError(says, problems=shown, hint="mend them, then `tieout check`")
+    shown = [f"{file.name}{f':{line}' if line else ''}: {message}" for line, message in ordered[:_TOLD]]
+    if len(ordered) > _TOLD:
+        shown.append(f"and {len(ordered) - _TOLD:,} more")
+    return ConfigError(says, problems=tuple(shown), hint="mend them, then `tieout check`")
 
 
 def _settings(r: Reader, raw: Mapping[str, Any]) -> Settings | None:

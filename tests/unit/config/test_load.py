@@ -481,3 +481,9 @@ def test_http_beyond_this_machine_is_for_a_host_on_the_premises(url: str) -> Non
 def test_what_is_no_address_is_none_on_the_premises_either(url: str) -> None:
     (said,) = problems(X3.format(url=url, more="on_premises = true"))
     assert "url: should be an https:// address" in said
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_how_many_more() -> None:
+    said = problems(SOUND + "".join(f'[connection.m{n}]\nkind = "memry"\n' for n in range(150)))
+    assert (len(said), said[-1]) == (101, "and 50 more")
+    assert "[connection.m0] kind" in said[0]
