@@ -176,9 +176,8 @@ def _row(
     out = []
     for n, (cell, column, kind) in enumerate(zip(cells, columns, classes, strict=True)):
         if column.kind in NUMBERS:
-            out.append(
-                f'<td class="n neg">{escape(cell)}</td>' if cell[:1] == "-" else f'<td class="n">{escape(cell)}</td>'
-            )
+            below = cell[:1] == "-" and column.kind != "days"  # a day that is still to come is no bad news
+            out.append(f'<td class="{"n neg" if below else "n"}">{escape(cell)}</td>')
         elif n == 0:
             out.append(f'<th scope="row" dir="auto"{_attribute(kind)}>{escape(cell)}</th>')
         else:

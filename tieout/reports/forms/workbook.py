@@ -416,9 +416,8 @@ class _Cells:
         if kind in NUMBERS:
             asked["align"] = "right"
         else:
-            asked |= {"align": "left"} | _aside(
-                self.table.columns, n
-            )  # also text from right to left: columns stay straight
+            # Also text from right to left: columns stay straight.
+            asked |= {"align": "left"} | _aside(self.table.columns, n)
             if self.sizes.wraps[n]:
                 asked["text_wrap"] = True
         if places == -2:
@@ -427,7 +426,8 @@ class _Cells:
             digits = "#,##0" + ("." + "0" * places if places else "")
             zero = ';"–"' if kind == "money" and style == "detail" and self.listed else ""
             percent = '" %"' if kind == "percent" else ""
-            asked["num_format"] = f"{digits}{percent}_ ;[Red]-{digits}{percent}_ {zero}"
+            red = "" if kind == "days" else "[Red]"  # a day that is still to come is no bad news
+            asked["num_format"] = f"{digits}{percent}_ ;{red}-{digits}{percent}_ {zero}"
         else:
             asked["num_format"] = "@"
         if style in _BOLD:

@@ -261,6 +261,13 @@ def test_an_amount_has_the_places_of_its_currency_and_a_zero_stands_back():
     assert "0.00" in next(row for row in Read(page.write(samples.bridge())).rows if row[0] == "Remainder")
 
 
+def test_a_negative_amount_is_marked_and_days_to_come_are_not():
+    columns = (Column("of", "Of"), Column("d", "Days past due", "days"), Column("a", "Amount", "money"))
+    report = replace(samples.aging(), tables=(Table("t", "T", columns, (Row(("x", -8, D("-5"))),)),))
+    marked = {text: kind for kind, text in re.findall(r'<td class="(n|n neg)">([^<]*)</td>', page.write(report))}
+    assert (marked["-8"], marked["-5.00"]) == ("n", "n neg")
+
+
 @given(st.lists(st.tuples(st.decimals(-(10**9), 10**9, places=2), st.booleans()), min_size=1, max_size=12))
 def test_a_bar_lies_where_its_amount_says(steps):
     bars = tuple(Bar("x", a, total) for a, total in steps)

@@ -148,6 +148,7 @@ def test_numbers_of_every_kind_are_numbers():
     assert [c.value for c in sheet[6]] == [1234567, -3, 12.5, 1.085432]
     assert [c.number_format.split("_")[0] for c in sheet[6]] == ["#,##0", "#,##0", '#,##0.0" %"', "#,##0.000000"]
     assert sheet["C7"].number_format.split("_")[0] == '#,##0.0" %"', "beneath each other, all have a place"
+    assert ["[Red]" in c.number_format for c in sheet[6]] == [True, False, True, True], "a day to come is no bad news"
     days = tuple(Row((1, 2, None, average)) for average in (D("2.5"), D("11.0")))
     sheet = read(workbook.write(of(Table("t", "T", columns, days)))).worksheets[1]
     assert {sheet[at].number_format.split("_")[0] for at in ("D6", "D7")} == {"#,##0.0"}
