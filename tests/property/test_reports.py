@@ -597,10 +597,17 @@ def test_home_currency_stands_beside_the_documents_own_and_is_not_made_up():
     moved = roll_forward.build([books(side)], **JANUARY)
     euros = dict(zip(cells(moved, "roll_forward", "line")[:3], cells(moved, "roll_forward", "base")[:3], strict=True))
     assert euros == {"invoices": D(110), "payments received": D(-50), "exchange differences": D(6)}
+    lines, all_of_it = cells(moved, "roll_forward_home", "line"), cells(moved, "roll_forward_home", "base")
+    assert dict(zip(lines, all_of_it, strict=True)) == {
+        "invoices": D(117), "payments received": D(-50), "exchange differences": D(6),
+    }  # fmt: skip
+    assert cells(moved, "roll_forward_home", "base", "closing") == [D("73.00")]
     bare = [customer("C1", "One"), rated.model_copy(update={"exchange_rate": None}), home]
     listed = items.build([books(bare)], as_of=date(2026, 1, 31))
     assert cells(listed, "items", "base", "total") == [None, D("7.00"), None]
     assert any("no rate" in note for note in listed.notes)
+    blank = roll_forward.build([books(bare)], **JANUARY)
+    assert cells(blank, "roll_forward_home", "base", "closing") == [None], "what is not known is not made up"
 
 
 def test_each_side_is_shown_in_its_own_home_currency():

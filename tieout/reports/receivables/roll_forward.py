@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from tieout.mapping.balances import Key
 from tieout.model import ZERO, AdjustmentKind, CreditMemo, Document, Invoice, Payment, tidy
 from tieout.reports import layout, ledger, sources
 from tieout.reports.books import Books
-from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Table
+from tieout.reports.frame import Bar, Cell, Chart, Column, Proof, Report, Row, Style, Table
 from tieout.reports.ledger import Subledger
 
 _K = AdjustmentKind
@@ -76,6 +76,10 @@ class _Line:
         self.amount += amount
         self.base = None if base is None or self.base is None else self.base + base
 
+    def join(self, other: _Line) -> None:
+        """Take in a line of another currency: home amounts add up, amounts do not."""
+        self.add(ZERO, other.base, other.count)
+
 
 @dataclass(slots=True)
 class _Roll:
@@ -114,7 +118,7 @@ def build(
         company="",
         as_of=as_of,
         known_on=None,
-        tables=(_table(sides, rolls, opening, as_of), *back),
+        tables=(_table(sides, rolls, opening, as_of), *_in_home(sides, rolls, opening, as_of), *back),
         charts=tuple(_charts(sides, rolls)),
         proofs=(*_proofs(sides, rolls, as_of), *sources.proofs(sides, as_of)),
         notes=(*sources.notes(sides, as_of), *_notes(sides, told=bool(then)), layout.signs(sides)),
@@ -187,6 +191,57 @@ def _table(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], ope
         formula = {c.key: every for c, told in zip(columns, whole, strict=True) if told and c.kind == "money"}
         rows.append(Row(made.cells, "closing", formula=formula))
     return Table("roll_forward", "Roll-forward", columns, tuple(rows))
+
+
+def _in_home(
+    sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date
+) -> tuple[Table, ...]:
+    """All currencies together in home currency, where there are several and both ledgers are kept in the same."""
+    home = sides[0].home
+    if home is None or any(side.home != home for side in sides) or len({c for roll in rolls for c in roll}) < 2:
+        return ()
+    own = [_joined(roll.values()) for roll in rolls]
+    blind = [side.books.open_only for side in sides]
+    group = (Column("count", "documents", "count"), layout.base(home))
+    apart = (layout.gap("base", currency=home),) if len(sides) == 2 else ()
+    columns = (Column("line", "line", width=34), *layout.beside(group, sides), *apart)
+    told: list[tuple[str, Sequence[_Line | None], Style]] = [
+        (f"open on {opening}", [None if b else r.opening for b, r in zip(blind, own, strict=True)], "opening")
+    ]
+    for key, title in LINES.items():
+        if any(key in r.lines for r in own):
+            parts = [None if b else r.lines.get(key, _Line()) for b, r in zip(blind, own, strict=True)]
+            told.append((title, parts, "detail"))
+    told.append((f"open on {closing}", [r.closing for r in own], "closing"))
+    rows = [_home_row(*line) for line in told]
+    known = [all(row.cells[n] is not None for row in rows) for n in range(len(columns))]
+    every = tuple((1, n) for n in range(len(rows) - 1))
+    formula = {c.key: every for c, whole in zip(columns, known, strict=True) if whole and c.kind == "money"}
+    rows[-1] = replace(rows[-1], formula=formula)
+    title = f"Roll-forward of all currencies in {home}"
+    return (Table("roll_forward_home", title, columns, tuple(rows)),)
+
+
+def _joined(rolls: Iterable[_Roll]) -> _Roll:
+    """All currencies of one side: counts and home amounts."""
+    made = _Roll()
+    for roll in rolls:
+        made.opening.join(roll.opening)
+        made.closing.join(roll.closing)
+        for key, line in roll.lines.items():
+            made.lines[key].join(line)
+    return made
+
+
+def _home_row(title: str, own: Sequence[_Line | None], style: Style) -> Row:
+    bases = [None if line is None or line.base is None else tidy(line.base) for line in own]
+    cells: list[Cell] = [title]
+    for line, amount in zip(own, bases, strict=True):
+        cells += [line.count if line else None, amount]
+    if len(own) == 2:
+        left, right = bases
+        cells.append(None if left is None or right is None else tidy(right - left))
+    return Row(tuple(cells), style)
 
 
 def _row(title: str, currency: str, own: Sequence[_Line | None], style: str, *, base: bool) -> Row:
