@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -162,34 +162,15 @@ def _exchange(roll: _Roll) -> None:
 
 
 def _table(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date) -> Table:
-    two, foreign = len(sides) == 2, any(side.foreign for side in sides)
-    group = (
-        Column("count", "documents", "count"),
-        Column("amount", "amount", "money"),
-        *((layout.base(sides[0].home),) if foreign else ()),
-    )
-    columns = (
-        Column("line", "line", width=34),
-        layout.CURRENCY,
-        *layout.beside(group, sides),
-        *((layout.gap("amount"),) if two else ()),
-    )
+    foreign = any(side.foreign for side in sides)
+    shown = ("count", "amount", "base") if foreign else ("count", "amount")
+    columns = (Column("line", "line", width=34), layout.CURRENCY, *_figures(sides, shown, apart="amount"))
     rows: list[Row] = []
-    blind = [side.books.open_only for side in sides]
     for currency in sorted({c for roll in rolls for c in roll}):
         own = [roll.get(currency, _Roll()) for roll in rolls]
-        first = len(rows)
-        starts = [None if b else r.opening for b, r in zip(blind, own, strict=True)]
-        rows.append(_row(f"open on {opening}", currency, starts, "opening", base=foreign))
-        for key, title in LINES.items():
-            if any(key in r.lines for r in own):
-                parts = [None if b else r.lines.get(key, _Line()) for b, r in zip(blind, own, strict=True)]
-                rows.append(_row(title, currency, parts, "detail", base=foreign))
-        made = _row(f"open on {closing}", currency, [r.closing for r in own], "closing", base=foreign)
-        every = tuple((1, n) for n in range(first, len(rows)))
-        whole = [all(row.cells[n] is not None for row in (*rows[first:], made)) for n in range(len(columns))]
-        formula = {c.key: every for c, told in zip(columns, whole, strict=True) if told and c.kind == "money"}
-        rows.append(Row(made.cells, "closing", formula=formula))
+        lines = _lines(sides, own, opening, closing)
+        block = [_row((title, currency), parts, style, shown, apart="amount") for title, parts, style in lines]
+        rows += _closed(columns, block, first=len(rows))
     return Table("roll_forward", "Roll-forward", columns, tuple(rows))
 
 
@@ -197,29 +178,14 @@ def _in_home(
     sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]], opening: date, closing: date
 ) -> tuple[Table, ...]:
     """All currencies together in home currency, where there are several and both ledgers are kept in the same."""
-    home = sides[0].home
+    home, shown = sides[0].home, ("count", "base")
     if home is None or any(side.home != home for side in sides) or len({c for roll in rolls for c in roll}) < 2:
         return ()
-    own = [_joined(roll.values()) for roll in rolls]
-    blind = [side.books.open_only for side in sides]
-    group = (Column("count", "documents", "count"), layout.base(home))
-    apart = (layout.gap("base", currency=home),) if len(sides) == 2 else ()
-    columns = (Column("line", "line", width=34), *layout.beside(group, sides), *apart)
-    told: list[tuple[str, Sequence[_Line | None], Style]] = [
-        (f"open on {opening}", [None if b else r.opening for b, r in zip(blind, own, strict=True)], "opening")
-    ]
-    for key, title in LINES.items():
-        if any(key in r.lines for r in own):
-            parts = [None if b else r.lines.get(key, _Line()) for b, r in zip(blind, own, strict=True)]
-            told.append((title, parts, "detail"))
-    told.append((f"open on {closing}", [r.closing for r in own], "closing"))
-    rows = [_home_row(*line) for line in told]
-    known = [all(row.cells[n] is not None for row in rows) for n in range(len(columns))]
-    every = tuple((1, n) for n in range(len(rows) - 1))
-    formula = {c.key: every for c, whole in zip(columns, known, strict=True) if whole and c.kind == "money"}
-    rows[-1] = replace(rows[-1], formula=formula)
+    columns = (Column("line", "line", width=34), *_figures(sides, shown, apart="base"))
+    lines = _lines(sides, [_joined(roll.values()) for roll in rolls], opening, closing)
+    block = [_row((title,), parts, style, shown, apart="base") for title, parts, style in lines]
     title = f"Roll-forward of all currencies in {home}"
-    return (Table("roll_forward_home", title, columns, tuple(rows)),)
+    return (Table("roll_forward_home", title, columns, tuple(_closed(columns, block, first=0))),)
 
 
 def _joined(rolls: Iterable[_Roll]) -> _Roll:
@@ -233,26 +199,50 @@ def _joined(rolls: Iterable[_Roll]) -> _Roll:
     return made
 
 
-def _home_row(title: str, own: Sequence[_Line | None], style: Style) -> Row:
-    bases = [None if line is None or line.base is None else tidy(line.base) for line in own]
-    cells: list[Cell] = [title]
-    for line, amount in zip(own, bases, strict=True):
-        cells += [line.count if line else None, amount]
+def _figures(sides: Sequence[Subledger], shown: Sequence[str], *, apart: str) -> tuple[Column, ...]:
+    """What is shown of each line: the figures of each side, and the difference of two in `apart`."""
+    every = {
+        "count": Column("count", "documents", "count"),
+        "amount": Column("amount", "amount", "money"),
+        "base": layout.base(sides[0].home),
+    }
+    difference = layout.gap(apart, currency=every[apart].currency)
+    return (*layout.beside([every[name] for name in shown], sides), *((difference,) if len(sides) == 2 else ()))
+
+
+def _lines(
+    sides: Sequence[Subledger], own: Sequence[_Roll], opening: date, closing: date
+) -> Iterator[tuple[str, list[_Line | None], Style]]:
+    """Opening, movements and closing of one currency, or of all; None for a side that cannot tell."""
+    blind = [side.books.open_only for side in sides]
+    yield f"open on {opening}", [None if b else r.opening for b, r in zip(blind, own, strict=True)], "opening"
+    for key, title in LINES.items():
+        if any(key in r.lines for r in own):
+            parts = [None if b else r.lines.get(key, _Line()) for b, r in zip(blind, own, strict=True)]
+            yield title, parts, "detail"
+    yield f"open on {closing}", [r.closing for r in own], "closing"
+
+
+def _row(lead: Sequence[Cell], own: Sequence[_Line | None], style: Style, shown: Sequence[str], *, apart: str) -> Row:
+    """One line of the roll-forward; nothing for a side that cannot tell."""
+    cells = [*lead, *(_cell(line, name) for line in own for name in shown)]
     if len(own) == 2:
-        left, right = bases
+        left, right = (getattr(line, apart) if line else None for line in own)
         cells.append(None if left is None or right is None else tidy(right - left))
     return Row(tuple(cells), style)
 
 
-def _row(title: str, currency: str, own: Sequence[_Line | None], style: str, *, base: bool) -> Row:
-    """One line of the roll-forward; nothing for a side that cannot tell."""
-    cells: list[Cell] = [title, currency]
-    for line in own:
-        based = None if line is None or line.base is None else tidy(line.base)
-        cells += [line.count if line else None, tidy(line.amount) if line else None, *([based] if base else [])]
-    if len(own) == 2:
-        cells.append(tidy(own[1].amount - own[0].amount) if own[0] and own[1] else None)
-    return Row(tuple(cells), style)  # type: ignore[arg-type]
+def _cell(line: _Line | None, name: str) -> Cell:
+    value = getattr(line, name) if line else None
+    return tidy(value) if isinstance(value, Decimal) else value
+
+
+def _closed(columns: Sequence[Column], rows: Sequence[Row], *, first: int) -> list[Row]:
+    """The rows, of which the last adds up those before it, where each is known. first: where they begin in the table"""
+    known = [all(row.cells[n] is not None for row in rows) for n in range(len(columns))]
+    every = tuple((1, first + n) for n in range(len(rows) - 1))
+    formula = {c.key: every for c, whole in zip(columns, known, strict=True) if whole and c.kind == "money"}
+    return [*rows[:-1], replace(rows[-1], formula=formula)]
 
 
 def _charts(sides: Sequence[Subledger], rolls: Sequence[Mapping[str, _Roll]]) -> Iterable[Chart]:
