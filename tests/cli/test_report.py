@@ -74,7 +74,7 @@ def test_a_report_says_where_it_came_from(tieout: Run, books: Path) -> None:
     profiles = [load_profile(name).identified for name in ("documents", "payments")]
     assert [f["profile"] for f in read["files"]] == profiles, "and how they were read"
     assert said["parameters"]["as_of"] == "2026-03-31"
-    assert found["parameters"]["ledgers"] == "bills.csv, cash.csv"
+    assert found["parameters"]["ledger"] == "bills.csv, cash.csv"
 
 
 def test_a_ledger_of_several_files_is_called_what_it_is_said_to_be(tieout: Run, books: Path) -> None:

@@ -248,8 +248,7 @@ def _stamped(made: Report, asked: Asked, said: dict[str, Any]) -> Report:
     """The report with whose it is, what was known, and where it came from."""
     rows = {t.key: sum(r.style == "detail" for r in t.rows) for t in made.tables}
     of = [_files(side, name) for side, name in zip(asked.files, asked.called, strict=False)] or [*asked.names]
-    several = len(of) > 1 or any(len(side) > 1 for side in asked.files if not asked.called[0])
-    books = {} if asked.pair and "pair" in made.parameters else {"ledgers" if several else "ledger": ", ".join(of)}
+    books = {} if asked.pair and "pair" in made.parameters else {"ledger" if len(of) == 1 else "ledgers": ", ".join(of)}
     return replace(
         made,
         company=made.company or asked.company,
