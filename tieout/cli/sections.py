@@ -30,22 +30,9 @@ url = {endpoint}
 user = {user}
 password = {{ env = "X3_PASSWORD" }}
 pool = {pool}
-company = "HLS"
 currency = {currency}
-site = "HLS01"
-customer_category = "US"
-tax_rule = "DOM"
-terms = "NET30"
-due_term = "CASH"
-invoice_type = "INV"
-credit_type = "CRM"
 post_action = {post_action}
-bank = "BANK1"
-applied_as = "ALLOC"
-cancelled = ["5"]
-services = {{ BPC = "WSBPC", SIH = "WSSIH", PAY = "WSPAY", GAS = "WSGAS", open_items = "ZARDUD" }}
-attributes = {{ ALLOC = "application", ADVAN = "unapplied" }}
-
+{settings}
 # then:
 export X3_PASSWORD={password}
 tieout connect x3
@@ -74,11 +61,11 @@ def quickbooks(told: Mapping[str, str]) -> str:
     return _QUICKBOOKS.format(**{name: encode(told[name]) for name in names}, **typed)
 
 
-def sage_x3(told: Mapping[str, str], *, currency: str, post_action: str) -> str:
-    """told: what the stand-in says of itself, by name"""
+def sage_x3(told: Mapping[str, str], *, currency: str, post_action: str, settings: str) -> str:
+    """told: what the stand-in says of itself, by name · settings: the codes of its company, as TOML"""
     said = {name: encode(told[name]) for name in ("endpoint", "user", "pool")}
     said |= {"currency": encode(currency), "post_action": encode(post_action)}
-    return _SAGE_X3.format(**said, password=quote(told["password"]))
+    return _SAGE_X3.format(**said, settings=settings, password=quote(told["password"]))
 
 
 def file_erp(folder: Path, layouts: tuple[str, ...]) -> str:

@@ -172,7 +172,7 @@ def sage_x3(
 
     It prints the WSDL, the endpoint, the user and the pool that a client needs, and runs until interrupted.
     """
-    from tieout.sandbox.sage_x3 import Pool, Publication, Registration, Switches, serve
+    from tieout.sandbox.sage_x3 import SETTINGS, Pool, Publication, Registration, Switches, serve
 
     if listed:
         _list(out, Switches.choices())
@@ -180,7 +180,9 @@ def sage_x3(
     published = tuple(Publication(name, target) for name, _, target in (p.partition("=") for p in publish))
     registration = Registration(any_client=any_client, pools=(Pool(pool, width),), publications=published)
     played = Switches.parse(switches)
-    section = partial(sections.sage_x3, currency=played.company_currency, post_action=played.post_action)
+    section = partial(
+        sections.sage_x3, currency=played.company_currency, post_action=played.post_action, settings=SETTINGS
+    )
     serve(
         port=port,
         control_port=control_port,

@@ -93,31 +93,9 @@ url = "{live.endpoint}"
 user = "{live.user}"
 password = {{ command = ["cat", "{secret}"] }}
 pool = "{live.pool}"
-company = "HLS"
 currency = "USD"
-site = "{SITE}"
-customer_category = "US"
-tax_rule = "DOM"
-terms = "NET30"
-due_term = "CASH"
-invoice_type = "INV"
-credit_type = "CRM"
 post_action = "POST"
-bank = "BANK1"
-applied_as = "ALLOC"
-cancelled = ["5"]
-
-[connection.sage.services]
-BPC = "WSBPC"
-SIH = "WSSIH"
-PAY = "WSPAY"
-GAS = "WSGAS"
-open_items = "ZARDUD"
-
-[connection.sage.attributes]
-ALLOC = "application"
-ADVAN = "unapplied"
-
+{sage_x3.SETTINGS}
 [pair.branch]
 left = "quickbooks"
 right = "sage"

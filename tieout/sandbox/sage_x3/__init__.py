@@ -36,6 +36,7 @@ from datetime import datetime
 
 from .app import Licence, Registration, app
 from .books import Books, Effect, system_clock
+from .company import SETTINGS
 from .faults import Refused
 from .pool import Pool
 from .publications import Publication
@@ -56,6 +57,7 @@ def generate(
 
 
 __all__ = [
+    "SETTINGS",
     "Books",
     "Effect",
     "Licence",

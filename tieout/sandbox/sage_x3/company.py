@@ -8,6 +8,23 @@ from decimal import Decimal
 
 from .switches import Switches
 
+# What a client is set up with: the codes of this company, and the public names of its web services, as TOML.
+SETTINGS = """\
+company = "HLS"
+site = "HLS01"
+customer_category = "US"
+tax_rule = "DOM"
+terms = "NET30"
+due_term = "CASH"
+invoice_type = "INV"
+credit_type = "CRM"
+bank = "BANK1"
+applied_as = "ALLOC"
+cancelled = ["5"]
+services = { BPC = "WSBPC", SIH = "WSSIH", PAY = "WSPAY", GAS = "WSGAS", open_items = "ZARDUD" }
+attributes = { ALLOC = "application", ADVAN = "unapplied" }
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
