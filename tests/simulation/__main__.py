@@ -27,7 +27,19 @@ from tests.simulation.memo import shared
 from tests.simulation.mutants import MUTANTS, noticed, outcome
 from tests.simulation.schedule import TROUBLED, Outcome, Schedule, carry_out, undisturbed
 from tests.simulation.stories import STORIES, TARGETS
-from tests.simulation.suites import PLACES, Job, all_ones, firsts, in_order, jobs, later_ones, seconds, some_of
+from tests.simulation.suites import (
+    PLACES,
+    Job,
+    all_ones,
+    first_kinds,
+    firsts,
+    in_order,
+    jobs,
+    later_ones,
+    one_of_each,
+    seconds,
+    some_of,
+)
 from tests.simulation.truth import DELETED_UNSEEN, LOADED_OVER, OVER_TYPED, SET_BACK
 
 # How the kinds of what can be wrong are counted in the figures; what is in no column is in `other`.
@@ -46,6 +58,7 @@ COLUMNS = {
     "fencing": "writes_of_two_epochs",
 }
 
+COUNTED_AS = {"later": "singles", "again": "singles", "pairwise": "pairs"}
 LIMITS = (OVER_TYPED, SET_BACK, DELETED_UNSEEN, LOADED_OVER)
 
 
@@ -73,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.add_argument("--schedules", type=int, default=2_000)
     many.add_argument("--minutes", type=float, default=None, help="stop after so long, however many there were")
-    kinds = "singles,later,again,pairs,random"
+    kinds = "singles,later,again,pairwise,pairs,random"
     many.add_argument("--kinds", default=kinds, help=f"of what, each in turn: {kinds.replace(',', ', ')}")
     many.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     many.add_argument("--json", type=Path, default=None, help="figures to go on from, and to add to")
@@ -145,6 +158,8 @@ def carried(job: Job) -> dict[str, Any]:
     if job.kind == "pairs":
         every = seconds(schedules[0])
         found["of"], schedules = len(every), some_of(every)
+    elif job.kind == "pairwise":
+        schedules = one_of_each(schedules)
     return found | {"results": [briefly(schedule) for schedule in schedules]}
 
 
@@ -202,7 +217,11 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass
 class Part:
-    """What one start of `run` found. pairs: the first faults of which some were tried, and how many there were of them"""
+    """What one start of `run` found.
+
+    firsts: the first faults of which some pairs were tried · pairs: how many there were of them
+    pairwise: pairs of kinds that were tried, each once
+    """
 
     commit: str
     command: str
@@ -214,6 +233,7 @@ class Part:
     marks: dict[str, str] = field(default_factory=dict)
     firsts: int = 0
     pairs: int = 0
+    pairwise: int = 0
 
     @property
     def schedules(self) -> int:
@@ -221,7 +241,8 @@ class Part:
 
     def take(self, found: Mapping[str, Any]) -> None:
         self.marks[found["kind"]] = found["mark"]
-        self.kinds["singles" if found["kind"] in ("later", "again") else found["kind"]] += len(found["results"])
+        self.kinds[COUNTED_AS.get(found["kind"], found["kind"])] += len(found["results"])
+        self.pairwise += len(found["results"]) if found["kind"] == "pairwise" else 0
         self.firsts += found["kind"] == "pairs"
         self.pairs += found["of"]
         for result in found["results"]:
@@ -250,6 +271,7 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
     again = [at <= marks.get("again", "") for at, _ in in_order(all_ones)]
     first = [ran for at, ran in order if at.startswith("0000")]
     pairs = len(firsts())
+    followed = [at <= marks.get("pairwise", "") for at, _ in first_kinds()]
     tried, of = before.get("first_faults_tried", 0) + part.firsts, before.get("pairs_after_those", 0) + part.pairs
     return {
         "title": "Fault schedules in simulation",
@@ -262,6 +284,9 @@ def added(before: Mapping[str, Any], part: Part, *, seconds: float) -> dict[str,
         "share_of_singles_run_a_second_time": f"{sum(again) / len(again):.2%}",
         "faults_at_boundaries_of_stories": len(first),
         "of_those_tried_at_one_point_or_more": sum(first),
+        "kinds_of_fault_in_small_stories": len(followed),
+        "kinds_followed_by_every_kind_that_can_come_after": sum(followed),
+        "ordered_pairs_of_kinds_tried": before.get("ordered_pairs_of_kinds_tried", 0) + part.pairwise,
         "first_faults_in_small_stories": pairs,
         "first_faults_tried": tried,
         "pairs_after_those": of,

@@ -1,4 +1,8 @@
-"""Which schedules there are: one fault at every point, two in the small stories, any number by seed."""
+"""Which schedules there are: one fault at every point, two in the small stories, any number by seed.
+
+Two faults in the small stories are millions of schedules. Of them `pairwise` has every kind of fault after every other
+kind once, and `pairs` any number of the rest.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +65,7 @@ def all_ones(story: str, target: str) -> Iterator[Schedule]:
 
 @dataclass(frozen=True)
 class Job:
-    """Some schedules of a kind; of pairs the first fault, since the second one may come wherever that leads to.
+    """Some schedules of a kind; of two faults the first one, since the second one may come wherever that leads to.
 
     mark: where to go on after it, as text: a seed, or the place of a schedule in the order of its kind
     """
@@ -93,6 +97,7 @@ def jobs(kinds: Iterable[str], after: Mapping[str, str]) -> Iterator[Job]:
         "singles": every_single,
         "later": every_later,
         "again": every_again,
+        "pairwise": every_kind,
         "pairs": any_pair,
         "random": at_random,
     }
@@ -140,6 +145,33 @@ def firsts() -> list[tuple[str, Schedule]]:
     return sorted([*faults, *(("p" + place_of(s), s) for place in small() for s in deeds(*place))])
 
 
+def every_kind(after: str = "") -> Iterator[Job]:
+    """Pairwise: every kind of fault in the small stories, to be followed by every other kind once."""
+    for at, examples in first_kinds():
+        if at > after:
+            yield Job("pairwise", at, examples)
+
+
+def first_kinds() -> list[tuple[str, tuple[Schedule, ...]]]:
+    """Kinds of fault (a boundary of one side, an action) in small stories, mixed: each with its place and some examples.
+
+    Of each story and target that has the kind, the earliest, since most comes after it, and one of the others.
+    """
+    found: dict[tuple[str, str], dict[Schedule, None]] = {}
+    for place in small():
+        points = undisturbed(*place).points
+        here: dict[tuple[str, str], list[Schedule]] = {}
+        for one in itertools.chain(singles(*place), deeds(*place)):
+            [(number, action)] = one.at
+            here.setdefault((points[number - 1].where, action), []).append(one)
+        for kind, some in here.items():
+            earliest = min(some, key=lambda one: one.at)
+            found.setdefault(kind, {}).update(dict.fromkeys((earliest, min(some, key=place_of))))
+    return sorted(
+        (hashlib.sha256(".".join(kind).encode()).hexdigest()[:8], tuple(some)) for kind, some in found.items()
+    )
+
+
 def at_random(after: str = "") -> Iterator[Job]:
     """Schedules by seed, without end: each a story, a target, two or three workers, and three runs in trouble."""
     for first in itertools.count(int(after or 0) + 1, CHUNK):
@@ -155,11 +187,23 @@ def seeded(seed: int) -> Schedule:
 
 def seconds(first: Schedule) -> list[Schedule]:
     """Every schedule in which a second fault comes after this first one."""
+    return [both for _, both in _followed(first)]
+
+
+def one_of_each(firsts: Iterable[Schedule]) -> list[Schedule]:
+    """Of every kind of fault that may come after one of these, one schedule."""
+    found: dict[tuple[str, str], list[Schedule]] = {}
+    for first in firsts:
+        for kind, both in _followed(first):
+            found.setdefault(kind, []).append(both)
+    return [min(some, key=place_of) for some in found.values()]
+
+
+def _followed(first: Schedule) -> Iterator[tuple[tuple[str, str], Schedule]]:
     [(number, _)] = first.at
-    after = carry_out(first, deeds=True).points[number:]
-    return [
-        replace(first, at=(*first.at, (p.number, action))) for p in after for action in (*ACTIONS[p.kind], *p.deeds)
-    ]
+    for p in carry_out(first, deeds=True).points[number:]:
+        for action in (*ACTIONS[p.kind], *p.deeds):
+            yield (p.where, action), replace(first, at=(*first.at, (p.number, action)))
 
 
 def some_of(every: list[Schedule]) -> list[Schedule]:

@@ -219,6 +219,27 @@ def test_a_second_round_runs_all_singles_once_more_and_is_counted_by_itself(monk
     assert figures["share_of_singles_run_a_second_time"] == "100.00%"
 
 
+def test_every_kind_of_fault_is_followed_by_every_kind_that_can_come_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "PLACES", [("create", "unique_number"), ("void", "unique_number")])
+    jobs = list(suites.every_kind())
+    for job in jobs:
+        assert len({_struck(s) for s in job.schedules}) == 1, "each job is one kind of fault"
+    kinds = {_struck(s) for place in suites.PLACES for s in (*suites.singles(*place), *suites.deeds(*place))}
+    assert {_struck(job.schedules[0]) for job in jobs} == kinds
+    assert [job.mark for job in suites.every_kind(jobs[9].mark)] == [job.mark for job in jobs[10:]]
+    crashes = [Schedule(*place, ((100, "crash"),)) for place in suites.PLACES]
+    followed = suites.one_of_each(crashes)
+    points = {s: carry_out(s).points for s in followed[::60]}
+    assert all(points[s][n - 1].action == action for s in points for n, action in s.at), "both of them strike"
+    assert len(followed) > 150 and {s.story for s in followed} == {"create", "void"}
+    part = Part("c0ffee", "run")
+    part.take({"kind": "pairwise", "mark": jobs[9].mark, "of": 0, "results": [{"wrong": [], "struck": {}, "met": {}}]})
+    figures = added({}, part, seconds=60)
+    assert (figures["pairs"], figures["ordered_pairs_of_kinds_tried"], figures["first_faults_tried"]) == (1, 1, 0)
+    assert figures["kinds_followed_by_every_kind_that_can_come_after"] == 10
+    assert figures["kinds_of_fault_in_small_stories"] == len(jobs)
+
+
 def test_what_a_failure_prints_is_what_is_carried_out_again() -> None:
     some = [suites.seeded(n) for n in range(1, 13)]
     assert len({s.people for s in some}) == 2
