@@ -27,11 +27,15 @@ class Answers:
     left_alone: int
 
 
+def _known(heading: str) -> bool:
+    return heading_key(heading) in _NEEDED
+
+
 def read(file: Path) -> Answers:
     """What a list says, CSV or workbook. Raises ConfigError naming every row that cannot be read."""
     try:
         workbook = decode.kind(file) == "xlsx"
-        table = sheet.seen(file, {*_NEEDED}, _SHEET) if workbook else sheet.read(file, {*_NEEDED})
+        table = sheet.seen(file, _known, _SHEET) if workbook else sheet.read(file, _known)
     except OSError as error:
         raise ConfigError(
             f"{file}: cannot be read: {error.strerror}", hint="check the path and its permissions"

@@ -29,6 +29,11 @@ def answered(toml: str, **answers: str) -> str:
     return toml
 
 
+def as_asked(toml: str) -> str:
+    """Answered with what each question proposes."""
+    return toml.replace("# ASK: ", "")
+
+
 def test_what_the_file_shows_is_proposed_with_its_evidence(tmp_path: Path) -> None:
     path = write(
         tmp_path, "Ledger\n\n" + HEAD + "A1;C1;03.02.2026;31.03.2026;1.234,56\nA2;C1;25.02.2026;31.03.2026;-10,00\n"
@@ -335,3 +340,34 @@ def test_a_currency_in_words_that_a_row_leaves_out_is_asked_in_those_words(tmp_p
     found = infer(write(tmp_path, head + "1,A,2026-01-31,5.00,US Dollar\n2,A,2026-01-31,6.00,\n"))
     profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
     assert [s.record.currency for s in records(tmp_path / "ledger.csv", profile, "erp")[0]] == ["USD", "USD"]
+
+
+@pytest.mark.parametrize("heading", ["Doc. No", "DocumentNo", "document_nr.", "Doc #", "Inv Nbr", "Invoice Num."])
+def test_a_heading_is_known_by_its_words_however_they_are_written(tmp_path: Path, heading: str) -> None:
+    path = write(tmp_path, f"{heading};Cust. Name;Invoice-Date;Amt;Curr.\nA1;Ada Ltd;2026-01-31;5.50;USD\n")
+    assert f'names = ["{heading}"]' in infer(path).toml
+    profile = parse_profile(as_asked(infer(path).toml), source="p", name="p")
+    assert {c.names for c in profile.columns.values() if c.names} == {
+        (heading,), ("Cust. Name",), ("Invoice-Date",), ("Amt",), ("Curr.",)
+    }  # fmt: skip
+    assert records(path, profile, "erp")[1].totals == {"USD": {"count": 1, "sum": D("5.50")}}
+
+
+def test_what_would_be_read_as_something_near_is_asked_where_nothing_else_is_there(tmp_path: Path) -> None:
+    path = write(tmp_path, "Number;Payer (name);Clearing Date;Net amount\nA1;Ada Ltd;31.01.2026;5.50\n")
+    found = infer(path)
+    for asked in ("perhaps 'Net amount'", "perhaps 'Clearing Date'", "perhaps 'Payer (name)'"):
+        assert any(asked in q for q in found.questions)
+    assert "not read" not in found.toml
+    profile = parse_profile(as_asked(found.toml), source="p", name="p")
+    assert records(path, profile, "erp")[1].totals == {"USD": {"count": 1, "sum": D("5.50")}}
+
+
+def test_headings_in_two_rows_are_told_from_a_row_of_data(tmp_path: Path) -> None:
+    head = "Number;Customer;Invoice Date;Amount;;\n;;;Gross;VAT;Net\n"
+    path = write(tmp_path, head + "A1;C1;2026-01-31;12.00;2.00;10.00\n")
+    profile = parse_profile(as_asked(infer(path).toml), source="p", name="p")
+    assert (profile.file.header_rows, profile.columns["total"].names) == (2, ("Amount Gross",))
+    assert records(path, profile, "erp")[1].totals == {"USD": {"count": 1, "sum": D("12.00")}}
+    one = write(tmp_path, "Number;Customer;Invoice Date;Amount;\nA;C;2026-01-31;12.00;note\nB;C;2026-01-31;1.00;\n")
+    assert "header_rows" not in infer(one).toml

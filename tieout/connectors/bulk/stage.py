@@ -27,7 +27,7 @@ from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import Problem, Row, Value, convert, left_out, read_row
-from tieout.model import tidy
+from tieout.model import ZERO, tidy
 
 Connection = Any
 _ROW_LIMIT = 16 << 20  # bytes of one row
@@ -229,7 +229,7 @@ def _stage_hard(con: Connection, staged: Staged, number_sql: str) -> None:
             continue
         if not isinstance(cells, Problem) and (why := left_out(staged.table.binding, cells)) is not None:
             staged.report.skip(number, why)
-            running += readable_amount(staged.table.binding, cells)
+            running += readable_amount(staged.table.binding, cells) or ZERO
             continue
         row = cells if isinstance(cells, Problem) else read_row(staged.table.binding, number, cells)
         if isinstance(row, Problem) and not isinstance(cells, Problem):
@@ -237,7 +237,7 @@ def _stage_hard(con: Connection, staged: Staged, number_sql: str) -> None:
             if is_footer(staged.table.binding, cells, so_far):
                 staged.report.skip(number, "footer: the sum of the rows above")
                 continue
-            running += readable_amount(staged.table.binding, cells)
+            running += readable_amount(staged.table.binding, cells) or ZERO
         if isinstance(row, Row):
             running += row.amount
             staged.rows.append(row)

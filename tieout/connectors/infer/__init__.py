@@ -35,7 +35,7 @@ class InferredProfile:
 
 def infer(path: str | Path) -> InferredProfile:
     """Propose a profile for a CSV, text list or workbook. Raises ProfileError if it is not a table at all."""
-    sheet = read(Path(path), headings())
+    sheet = read(Path(path), headings().knows)
     roles = roles_of(sheet)
     shipped = _shipped(sheet)
     sheet.notes += [f"the shipped profile {name} reads every row of this file as it is" for name in shipped]

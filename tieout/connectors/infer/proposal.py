@@ -59,6 +59,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         out.append('format = "sap-list"')
     elif sheet.delimiter:
         out.append(f"delimiter = {_toml('tab' if sheet.delimiter == chr(9) else sheet.delimiter)}")
+    if sheet.two:
+        out.append("header_rows = 2")
     if any(q.startswith("encoding") for q in sheet.questions):
         out.append('# ASK: encoding = "cp1252"')
     dated = [columns[c] if c in columns else roles.absent[c][0] for c in dates]
@@ -86,7 +88,7 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
     if roles.entity == "documents" and "currency" not in columns:
         out.append('# ASK: currency = { value = "USD" }')
         sheet.questions.append("currency: no column states it; which currency is the file in?")
-    used = {*columns.values(), *roles.numbers[:1]}
+    used = {*columns.values(), *roles.numbers[:1], *(may[0] for may in roles.absent.values() if may)}
     out += [f"# not read: {_one_line(h)!r}" for at, h in enumerate(sheet.headings) if strip(h) and at not in used]
     out += ["", *(f"# question: {_one_line(q)}" for q in sheet.questions)]
     return "\n".join(out) + "\n"

@@ -56,7 +56,15 @@ _NEEDED = {
     "issued": ("the document's date", ({"posted"},)),
     "customer": ("the customer", ({"customer_name"},)),
 }
+# A column that may be meant where no other holds what is needed.
+_INSTEAD = {"total": ("net",), "issued": ("cleared_on", "settled_on")}
 _MOST_SHOWN = 12  # headings of one question
+# Words of headings that mean another one, wherever they stand.
+_SAME = {
+    **dict.fromkeys(("no", "nr", "num", "nbr", "#"), "number"),
+    "doc": "document", "cust": "customer", "inv": "invoice", "trx": "transaction", "amt": "amount", "curr": "currency",
+}  # fmt: skip
+_SAYS_PARTY = re.compile(r"customer|client|debtor|supplier|vendor|payer|beneficiary|kunde")
 _CONTACT = {"email", "phone", "address1", "city", "postal_code", "country", "terms", "tax_id", "parent"}
 _SAYS_INVOICE = re.compile(r"invoice|inv\b|rechnung|bill\b")
 _SAYS_OTHER = re.compile(r"receipt|payment|paid|credit|refund|cheque|check|remittance|zahlung|gutschrift")
@@ -78,10 +86,38 @@ class Roles:
     numbers: tuple[int, ...] = ()
 
 
+class Known:
+    """Which column each known heading stands for: as it is written, else by its words (`Doc. No`, `DocumentNo`)."""
+
+    def __init__(self, profiles: Iterable[str], more: Mapping[str, tuple[str, ...]]) -> None:
+        self._written: dict[str, str] = {}
+        for name in profiles:
+            for key, column in _of_profile(name).items():
+                self._written.setdefault(key, column)
+        for column, names in more.items():
+            for heading in names:
+                self._written.setdefault(heading_key(heading), column)
+        self._worded: dict[str, str] = {}
+        for key, column in self._written.items():
+            self._worded.setdefault(_in_words(key), column)
+
+    def column(self, heading: str) -> str | None:
+        """The canonical column, None if the heading is not known."""
+        return self._written.get(heading_key(heading)) or self._worded.get(_in_words(heading))
+
+    def knows(self, heading: str) -> bool:
+        return self.column(heading) is not None
+
+
+def _in_words(heading: str) -> str:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)
+    return " ".join(_SAME.get(word, word) for word in re.findall(r"[^\W_]+|#", heading_key(apart)))
+
+
 @lru_cache(maxsize=1)
-def headings() -> dict[str, str]:
-    """Key of a heading to canonical column: of the shipped profiles of documents, generic ones first, and some more."""
-    return _known(_documents(), _MORE)
+def headings() -> Known:
+    """The headings of the shipped profiles of documents, generic ones first, and some more."""
+    return Known(_documents(), _MORE)
 
 
 @lru_cache(maxsize=1)
@@ -89,17 +125,6 @@ def _documents() -> tuple[str, ...]:
     return tuple(
         n for n in dict.fromkeys(("documents", "payments", "open-items", *list_profiles())) if n != "customers"
     )
-
-
-def _known(profiles: Iterable[str], more: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    known: dict[str, str] = {}
-    for name in profiles:
-        for heading, column in _of_profile(name).items():
-            known.setdefault(heading, column)
-    for column, names in more.items():
-        for heading in names:
-            known.setdefault(heading_key(heading), column)
-    return known
 
 
 @lru_cache(maxsize=64)
@@ -111,9 +136,9 @@ def roles_of(sheet: Sheet) -> Roles:
     """By the profile that knows most of the headings, then by the others."""
     there = [heading_key(h) for h in sheet.headings]
     nearest = max(_documents(), key=lambda name: sum(h in _of_profile(name) for h in there))
-    columns, rivals = _columns(sheet, _known((nearest, *_documents()), _MORE))
+    columns, rivals = _columns(sheet, Known((nearest, *_documents()), _MORE))
     if not columns.keys() & {"number", "document", "total", "debit", "net", "issued", "posted"}:
-        people, others = _columns(sheet, _known(("customers",), _MORE_OF_CUSTOMERS))
+        people, others = _columns(sheet, Known(("customers",), _MORE_OF_CUSTOMERS))
         if people.keys() & {"customer", "name"} and people.keys() & _CONTACT:
             sheet.notes.append("no column has a date, an amount or a number of a document: these are customers")
             return Roles("customers", people, _asked(sheet, people, others))
@@ -132,13 +157,13 @@ def roles_of(sheet: Sheet) -> Roles:
     return found
 
 
-def _columns(sheet: Sheet, known: Mapping[str, str]) -> tuple[dict[str, int], dict[str, list[int]]]:
+def _columns(sheet: Sheet, known: Known) -> tuple[dict[str, int], dict[str, list[int]]]:
     """Canonical column to the first heading that stands for it, and the others that would."""
     columns: dict[str, int] = {}
     rivals: dict[str, list[int]] = {}
     words: dict[str, int] = {}
     for at, heading in enumerate(sheet.headings):
-        column = known.get(heading_key(heading))
+        column = known.column(heading)
         if column in AMOUNTS and not holds_digits(sheet.column(at)):
             words.setdefault(column, at)  # such as `Open`, which says yes or no
             continue
@@ -165,11 +190,20 @@ def _asked(sheet: Sheet, columns: Mapping[str, int], rivals: Mapping[str, list[i
     return asked
 
 
-def _may(sheet: Sheet, columns: Mapping[str, int], needed: str) -> tuple[int, ...]:
-    """Columns not read as anything else that hold only amounts, or only dates, where such are needed."""
-    holds = {"total": holds_amounts, "issued": holds_dates}.get(needed)
+def _may(sheet: Sheet, columns: dict[str, int], needed: str) -> tuple[int, ...]:
+    """Columns not read as anything else that hold only amounts, or only dates, where such are needed; or name a party.
+
+    Where there is none, one that would be read as something near it (`_INSTEAD`), and then is not read as that.
+    """
     left = (at for at, h in enumerate(sheet.headings) if h.strip() and at not in columns.values())
-    return tuple(at for at in left if holds is not None and holds(sheet.column(at)))
+    if needed == "customer":
+        return tuple(at for at in left if _SAYS_PARTY.search(heading_key(sheet.headings[at])))
+    holds = {"total": holds_amounts, "issued": holds_dates}[needed]
+    found = tuple(at for at in left if holds(sheet.column(at)))
+    near = (name for name in _INSTEAD[needed] if name in columns and holds(sheet.column(columns[name])))
+    if not found and (name := next(near, None)) is not None:
+        return (columns.pop(name),)
+    return found
 
 
 def _says_net(sheet: Sheet, columns: dict[str, int]) -> bool:

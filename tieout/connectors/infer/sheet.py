@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from tieout.connectors import decode, saplist, workbook
-from tieout.connectors.tables import DELIMITERS, FIELD_LIMIT
+from tieout.connectors.tables import DELIMITERS, FIELD_LIMIT, merge
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
-from tieout.mapping.tabular import heading_key
 
 MOST_ROWS = 200_000  # rows looked at
 _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251")
@@ -22,13 +21,14 @@ _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251")
 
 @dataclass(slots=True)
 class Sheet:
-    """What is known of the file so far. cut: it has more rows than are looked at"""
+    """What is known of the file so far. two: its headings stand in two rows · cut: not all of its rows are looked at"""
 
     path: Path
     encoding: str | None
     delimiter: str
     quote: str = '"'
     header_row: int = 1
+    two: bool = False
     headings: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -44,15 +44,15 @@ class Sheet:
         return [strip(r[at]) if at < len(r) else "" for r in self.rows]
 
 
-def seen(path: Path, known: Container[str], sheet_name: str) -> Sheet:
+def seen(path: Path, known: Callable[[str], bool], sheet_name: str) -> Sheet:
     """A sheet of a workbook as people see it: `workbook.shown`. Raises ProfileError if it is no table."""
     sheet = Sheet(path, None, "")
     _find_headings(sheet, workbook.shown(path, sheet_name, MOST_ROWS), known)
     return sheet
 
 
-def read(path: Path, known: Container[str]) -> Sheet:
-    """known: keys of headings that tell a row of headings. Raises ProfileError if it is no table."""
+def read(path: Path, known: Callable[[str], bool]) -> Sheet:
+    """known: whether a heading is known, which tells a row of headings. Raises ProfileError if it is no table."""
     if decode.kind(path) == "xlsx":
         records: list[list[str]] = workbook.head(path, None, MOST_ROWS)
         sheet = Sheet(path, None, "")
@@ -124,7 +124,7 @@ def _split(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
             continue
 
 
-def _find_headings(sheet: Sheet, records: list[list[str]], known: Container[str]) -> None:
+def _find_headings(sheet: Sheet, records: list[list[str]], known: Callable[[str], bool]) -> None:
     """The first row as wide as the table that holds words, not values; its data follow."""
     sheet.cut = len(records) >= MOST_ROWS
     widths = Counter(len(r) for r in records if len(r) > 1)
@@ -135,10 +135,24 @@ def _find_headings(sheet: Sheet, records: list[list[str]], known: Container[str]
         words = [strip(c) for c in row]
         texts = [w for w in words if w and not re.fullmatch(r"[-+(]?[\d.,/: ]+[-)]?", w)]
         enough = len(row) >= width - 1 and len(texts) >= max(2, sum(map(bool, words)) * 0.8)
-        if enough and (any(heading_key(w) in known for w in words) or at == 0):
+        if enough and (any(map(known, words)) or at == 0):
             sheet.header_row, sheet.headings = at + 1, row
-            sheet.rows = [r for r in records[at + 1 :] if any(strip(c) for c in r)]
+            sheet.two = _stands_below(row, records[at + 1 : at + 3])
+            if sheet.two:
+                sheet.headings = merge(row, records[at + 1])
+            sheet.rows = [r for r in records[at + 1 + sheet.two :] if any(strip(c) for c in r)]
             if at:
                 sheet.notes.append(f"the headings stand in row {at + 1}, below {at} other rows")
             return
     raise ProfileError(f"{sheet.path}: no row looks like headings", hint="the file needs a row of column names")
+
+
+def _stands_below(headings: list[str], below: list[list[str]]) -> bool:
+    """Whether a second row of headings follows: it names what the first one leaves empty, and the next row has values.
+
+    below: the rows that follow
+    """
+    if len(below) < 2 or not any(re.search(r"\d", c) for c in below[1]):
+        return False
+    unnamed = [strip(c) for at, c in enumerate(below[0]) if at >= len(headings) or not strip(headings[at])]
+    return any(unnamed) and not any(re.search(r"\d", c) for c in below[0])
