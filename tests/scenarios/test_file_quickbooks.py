@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from tests.scenarios.test_file_changes import Changing
 from tests.scenarios.test_files import FileWorld
 from tests.scenarios.test_quickbooks import EVERYTHING, world
+from tieout.errors import FatalError
+from tieout.model import Invoice
 from tieout.sync.core.facts import Codes
 from tieout.sync.engine import Report, sync
 
@@ -186,13 +189,64 @@ def test_a_credit_that_sap_takes_back_is_left_to_a_person_and_planned_no_more(tm
         w.quiet()
 
 
-def test_an_item_that_is_inactive_is_one_cause_of_the_run_however_many_invoices_it_keeps_back(tmp_path: Path) -> None:
+def two_bills(w: SapAndQuickBooks) -> None:
+    eve = w.erp.books.enter_customer("Eve AG")
+    for number in ("S-1", "S-2"):
+        w.erp.books.enter_invoice(eve, "60.00", on=date(2026, 1, 15), tax_code="O0", reference=number)
+    w.export()
+
+
+def test_an_inactive_item_holds_back_what_names_it_until_it_is_active_again(tmp_path: Path) -> None:
     with both(tmp_path) as w:
         w.change("Item", "update", "1", {"sparse": True, "Active": False})
-        eve = w.erp.books.enter_customer("Eve AG")
-        for number in ("S-1", "S-2"):
-            w.erp.books.enter_invoice(eve, "60.00", on=date(2026, 1, 15), tax_code="O0", reference=number)
-        w.export()
+        two_bills(w)
+        for _ in range(2):
+            report = w.run()
+            assert (report.refused, report.applied["rejected"], report.exit_code) == (0, 0, 0)
+            [(why, count)] = report.held_back().items()
+            assert (why, count) == ("right sells no item '1' any more: Services is inactive", 2)
+        w.change("Item", "update", "1", {"sparse": True, "Active": True})
+        report = w.run()
+        assert (report.applied["done"], report.held_back()) == (2, {})
+        assert sorted(i["DocNumber"] for i in w.q.qbo("Invoice")) == ["S-1", "S-2"]
+
+
+def test_an_item_that_is_mapped_to_none_is_one_cause_of_the_run(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        w.pair = replace(w.pair, codes=replace(w.pair.codes, items={"": "77"}))
+        two_bills(w)
+        report = w.run()
+        assert (report.held_back(), report.exit_code) == ({"right sells no item '77'": 2}, 0)
+
+
+def test_an_item_that_is_made_inactive_while_a_run_writes_costs_no_answer_by_hand(tmp_path: Path) -> None:
+    with both(tmp_path) as w:
+        create = w.right.create
+
+        def taken_out_of_use(record: Any, **kw: Any) -> Any:
+            if isinstance(record, Invoice):
+                w.change("Item", "update", "1", {"sparse": True, "Active": False})
+            return create(record, **kw)
+
+        two_bills(w)
+        w.right.create = taken_out_of_use
+        report = w.run()
+        w.right.create = create
+        assert (report.refused, report.applied["blocked"]) == (0, 2)
+        assert w.run().held_back().total() == 2
+        w.change("Item", "update", "1", {"sparse": True, "Active": True})
+        w.run()
+        assert sorted(i["DocNumber"] for i in w.q.qbo("Invoice")) == ["S-1", "S-2"]
+
+
+def test_where_the_items_cannot_be_read_what_is_refused_is_one_cause_of_the_run(tmp_path: Path) -> None:
+    def unreadable() -> Any:
+        raise FatalError("may not be read")
+
+    with both(tmp_path) as w:
+        w.change("Item", "update", "1", {"sparse": True, "Active": False})
+        w.right.items = unreadable
+        two_bills(w)
         report = w.run()
         assert report.refused == 2
         [(why, count)] = report.held_back().items()

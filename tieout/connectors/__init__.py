@@ -219,6 +219,23 @@ class Finishing(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a system sells under a code. active: whether a new document may name it"""
+
+    name: str
+    active: bool
+
+
+@runtime_checkable
+class Selling(Protocol):
+    """A connector whose system refuses a new document that names an item which is not there, or out of use."""
+
+    def items(self) -> Mapping[str, Item]:
+        """Every item by its code, as it is now. Raises as other reads do."""
+        ...
+
+
 @runtime_checkable
 class HandingOver(Protocol):
     """A connector whose writes leave in files. Which of them did, it knows even where the run died that wrote them."""

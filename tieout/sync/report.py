@@ -11,7 +11,7 @@ from tieout import compare
 from tieout.compare import Discrepancy
 from tieout.errors import TieoutError
 from tieout.sync.core.facts import UNMAPPED
-from tieout.sync.core.operations import WAITS, Operation
+from tieout.sync.core.operations import NO_ITEM, WAITS, Operation
 from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
@@ -73,13 +73,13 @@ class Report:
         return next((c for c in (5, 4, 2, 3) if c in codes), 0)
 
     def held_back(self) -> Counter[str]:
-        """Why records are not carried over, and how many: each code that is not mapped, and what several share."""
+        """Why records wait, and how many: each code that is not mapped, each item not sold, and what several share."""
         found = Counter[str]()
         for d in (d for d in self.discrepancies if d.code == "SYNC_BLOCKED"):
             cause = _REQUEST.sub("", d.cause)
-            codes = [part for part in cause.split("; ") if UNMAPPED in part]
+            codes = [part for part in cause.split("; ") if UNMAPPED in part or NO_ITEM in part]
             found.update(codes or ["they wait for another record" if cause.startswith(WAITS) else cause])
-        return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why})
+        return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why or NO_ITEM in why})
 
     def in_doubt(self) -> list[str]:
         """Why a book, or a kind of record in it, is not taken as it was read: nothing that is new in it goes on."""

@@ -14,12 +14,12 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from tieout.connectors import Capabilities, Observation, Op, Pull, Strategy, Written
+from tieout.connectors import Capabilities, Item, Observation, Op, Pull, Strategy, Written
 from tieout.connectors.http import NO_LIMIT, Pace, Transport, checked_url
 from tieout.connectors.quickbooks import pull as pulling
 from tieout.connectors.quickbooks.company import books_of, company_of, control_balances_of
 from tieout.connectors.quickbooks.oauth import TokenManager, Tokens, TokenStore, app_of
-from tieout.connectors.quickbooks.wire import BUSINESS, Native, Wire, query, quoted
+from tieout.connectors.quickbooks.wire import BUSINESS, NOT_FOUND, UNKNOWN_REFERENCE, Native, Wire, query, quoted
 from tieout.connectors.reach import Reach, is_loopback
 from tieout.connectors.redact import redact
 from tieout.errors import (
@@ -28,6 +28,7 @@ from tieout.errors import (
     DuplicateNumber,
     FatalError,
     NotFoundError,
+    NotProcessed,
     NotSent,
     ReadOnlyError,
     RecordError,
@@ -57,6 +58,7 @@ _WRITES: Mapping[Entity, frozenset[Op]] = {
 _SERVER_OWNED = frozenset({"MetaData", "domain", "sparse", "status", "time", "HomeTotalAmt", "UnappliedAmt"})
 _ONE_LIST = ("Vendor", "Employee")  # whose names no customer can have
 _DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
+_UNUSABLE = frozenset({NOT_FOUND, UNKNOWN_REFERENCE})  # said of a write: it names what is inactive, or not there
 _HOLDERS = {
     "Customer": "another customer",
     "Vendor": "a vendor",
@@ -185,7 +187,7 @@ class QuickBooksConnector:
         """Query conditions, each giving some of the records to look at."""
         recent = self._clock() - timedelta(days=SEARCH_DAYS)
         made = f"MetaData.CreateTime >= {quoted(recent.astimezone(UTC).isoformat(timespec='seconds'))}"
-        every = (pulling.ALL_CUSTOMERS,) if entity is Entity.CUSTOMER else ()
+        every = (pulling.ALL,) if entity is Entity.CUSTOMER else ()
         match like:
             case None:
                 yield (made, *every)
@@ -217,7 +219,15 @@ class QuickBooksConnector:
         self._allowed(record.entity, Op.CREATE)
         body = self._told(mapping.create, record.model_copy(update={"marker": marker}))
         body = _writable(record.entity, body)
-        return self._sent(record.entity, body, key=key, check=lambda: bool(self.search(record.entity, marker=marker)))
+        try:
+            return self._sent(
+                record.entity, body, key=key, check=lambda: bool(self.search(record.entity, marker=marker))
+            )
+        except Rejected as why:
+            if why.code in _UNUSABLE and self._names_unusable(record):
+                # Taken out of use since it was planned: no refusal of this document, which follows once it is back.
+                raise NotProcessed(why.message, alone=True, code=why.code, request_id=why.request_id) from None
+            raise
 
     def update(self, record: AnyRecord, *, before: Observation, key: str) -> Written:
         self._allowed(record.entity, Op.UPDATE)
@@ -332,11 +342,26 @@ class QuickBooksConnector:
         """The id of the customer, vendor or employee of that name, "" if there is none or it is unclear."""
         try:
             condition = f"DisplayName = {quoted(name)}"
-            answer = self._wire.query(query(native, condition, pulling.ALL_CUSTOMERS, most=2))
+            answer = self._wire.query(query(native, condition, pulling.ALL, most=2))
             found = pulling.rows(answer, native)
         except TieoutError:
             return ""
         return str(found[0].get("Id", "")) if len(found) == 1 else ""
+
+    # ---- items
+
+    def items(self) -> dict[str, Item]:
+        rows = pulling.pages(self._wire, "Item", pulling.ALL, size=self._page)
+        return {str(head(row).Id): Item(_title(row), head(row).Active is not False) for row in rows}
+
+    def _names_unusable(self, record: AnyRecord) -> bool:
+        """Whether a line of it names an item that no new document may name; False if that cannot be read."""
+        named = {line.item for line in getattr(record, "lines", ()) if line.item}
+        try:
+            known = self.items() if named else {}
+        except TieoutError:
+            return False
+        return any(id not in known or not known[id].active for id in named)
 
     # ---- shared
 
@@ -381,6 +406,11 @@ class QuickBooksConnector:
             Existence.INACTIVE if gone else Existence.LIVE,
             told.changed,
         )
+
+
+def _title(item: Native) -> str:
+    """Its name, without what QuickBooks adds to that of an inactive one."""
+    return str(item.get("FullyQualifiedName") or item.get("Name") or "").removesuffix(" (deleted)")
 
 
 def _read(seen: Observation) -> AnyRecord | None:

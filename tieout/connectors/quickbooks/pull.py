@@ -18,7 +18,7 @@ PAGE = 1000  # QuickBooks' own limit of a page and of a CDC answer
 PASSES = 3
 OVERLAP = timedelta(minutes=5)
 WINDOW = timedelta(days=25)  # CDC looks 30 days back; beyond our window everything is read
-ALL_CUSTOMERS = "Active IN (true,false)"
+ALL = "Active IN (true,false)"
 Observe = Callable[[Native], Observation]
 
 
@@ -110,7 +110,7 @@ class Sweep:
 
 def full(wire: Wire, entity: str, observe: Observe, *, size: int = PAGE) -> Pull:
     """Every record, inactive customers too."""
-    conditions = (ALL_CUSTOMERS,) if entity == "Customer" else ()
+    conditions = (ALL,) if entity == "Customer" else ()
     sweep = Sweep(wire, entity, *conditions, size=size)
     pull = Pull(iter(()), full=True)
 
@@ -148,7 +148,7 @@ def since(wire: Wire, entity: str, cursor: str, observe: Observe, now: datetime,
             yield observe(row)
         conditions = [f"MetaData.LastUpdatedTime >= {quoted(cursor)}"]
         if entity == "Customer":
-            conditions.append(ALL_CUSTOMERS)
+            conditions.append(ALL)
         sweep = Sweep(wire, entity, *conditions, size=size)
         for row in sweep:
             if str(head(row).Id) not in stubs:

@@ -137,10 +137,10 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
     if s.entity is Entity.PAYMENT and not Decimal(shared.get("amount", "0")) and shared.get("credits"):
         return because("", "", "")
     try:
-        rules.encode(s.entity, shared, target)
+        encoded = rules.encode(s.entity, shared, target)
     except LookupError as error:
         return because("SYNC_BLOCKED", str(error.args[0]), "map the code in tieout.toml, then run again")
-    if (told := rules.currency(s, target)) is not None:
+    if (told := rules.currency(s, target) or rules.items(encoded, target)) is not None:
         return because("SYNC_BLOCKED", *told)
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
     if (refusal := rules.refused(key, digest(only.facts))) is not None:

@@ -184,6 +184,7 @@ class Rules:
     state: how a document stands on that side, None for one that is not there
     stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
     currency: why a side does not take a one-sided record in its currency, and what to do about it; None if it does
+    items: why a side takes no new document that is encoded so, for what its lines sell, and what to do about it
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
@@ -206,6 +207,7 @@ class Rules:
     stated: Callable[[SubjectState], tuple[str, str] | None] = lambda _subject: None
     lacks: Callable[[str, Which], bool] = lambda _subject, _which: False
     currency: Callable[[SubjectState, Which], tuple[str, str] | None] = lambda _subject, _which: None
+    items: Callable[[Shared, Which], tuple[str, str] | None] = lambda _encoded, _which: None
 
     def locked(self, which: Which, day: str | None) -> str | None:
         """Through which day the books of a side are closed, if that covers this day; None if it does not."""
@@ -228,6 +230,8 @@ class Draft:
 
 # How the reason begins for which an operation is left to a later run, after another record's own.
 WAITS = "waits for "
+# What is said of an item that a new document may not name.
+NO_ITEM = "sells no item"
 # How the reason begins for which a write was refused as its name, or its number, belongs to something else there.
 NAME_TAKEN = "name_collision:"
 COLLISIONS = (NAME_TAKEN, "number_collision:")

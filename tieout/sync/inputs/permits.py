@@ -16,6 +16,7 @@ from tieout.sync import schema
 from tieout.sync.core.facts import LEFT, RIGHT, Which
 from tieout.sync.core.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
 from tieout.sync.inputs.currencies import Currencies
+from tieout.sync.inputs.items import Items
 from tieout.sync.inputs.sides import Sides, other
 from tieout.sync.inputs.stated import Stated
 from tieout.sync.review.differences import COULD_BE_ONE, NEVER_READ, UNKNOWN_MARK, released, told_apart
@@ -68,6 +69,7 @@ class Permits:
             applies_later=lambda which: connectors[which].capabilities.synchronous,
             by_payment=lambda which: connectors[which].capabilities.credits_by_payment,
             currency=Currencies(self.sides, self.companies).why_not,
+            items=Items(self.sides.connectors, self.sides.names, self.sides.pair.name).why_not,
             refused=lambda key, source: self._refused.get((key, source)) or self._refused.get((key, "")),
         )
 
