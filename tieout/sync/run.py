@@ -24,7 +24,7 @@ from tieout.sync.store import LEASE_SECONDS, Lease, Store, Tx
 
 ORDER = (Entity.CUSTOMER, Entity.INVOICE, Entity.CREDIT_MEMO, Entity.PAYMENT, Entity.ADJUSTMENT)
 _RUN = schema.run.c
-_RUNNING = sa.select(_RUN.id).where(_RUN.pair == sa.bindparam("pair"), _RUN.status == "running")
+_RUNNING = sa.select(_RUN.id).where(_RUN.pair == sa.bindparam("pair"), schema.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)

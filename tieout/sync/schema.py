@@ -51,6 +51,14 @@ run = Table(
     Column("report", Text),
     Column("abort_reason", Text),
 )
+Index("run_started", run.c.pair, run.c.started_at)
+Index(
+    "run_running",
+    run.c.pair,
+    sqlite_where=text("status = 'running'"),
+    postgresql_where=text("status = 'running'"),
+)
+RUNNING = run.c.status == literal_column("'running'")
 snapshot = Table(
     "snapshot",
     metadata,
@@ -66,6 +74,8 @@ snapshot = Table(
     Column("rows", Integer, nullable=False),
     Column("read_at", Text, nullable=False),
 )
+Index("snapshot_read", snapshot.c.connection, snapshot.c.entity, snapshot.c.read_at)
+Index("snapshot_dated", snapshot.c.connection, snapshot.c.entity, snapshot.c.as_of, snapshot.c.read_at)
 blob = Table(
     "blob",
     metadata,
@@ -207,6 +217,7 @@ plan = Table(
     Column("expires_at", Text, nullable=False),
     UniqueConstraint("pair", "hash", "run", name="plan_once"),
 )
+Index("plan_status", plan.c.pair, plan.c.status)
 intent = Table(
     "intent",
     metadata,
@@ -287,6 +298,7 @@ discrepancy = Table(
     Column("last_run", Text, nullable=False),
     Column("closed_at", Text),
 )
+Index("discrepancy_state", discrepancy.c.pair, discrepancy.c.state)
 decision = Table(
     "decision",
     metadata,

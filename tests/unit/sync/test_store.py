@@ -257,6 +257,10 @@ def test_a_state_of_this_version_is_opened_without_alembic_and_an_older_one_with
 def _back_to(engine: sa.Engine, revision: str) -> None:
     """Take the tables of a state back to what they were under an older revision."""
     with engine.begin() as db:
+        if revision < "0010":
+            read = ("run_started", "run_running", "snapshot_read", "snapshot_dated")
+            for name in (*read, "plan_status", "discrepancy_state"):
+                db.exec_driver_sql(f"DROP INDEX {name}")
         if revision < "0009":
             db.exec_driver_sql("ALTER TABLE cursor DROP COLUMN doubt")
         if revision < "0008":

@@ -367,9 +367,9 @@ def record(
     aged_before: differences of money that have stood since before this instant are marked as old
     """
     t = schema.discrepancy
-    known = {r["id"]: r for r in tx.all(sa.select(t).where(t.c.pair == pair))}
-    opened = closed = still = 0
     current: dict[str, Discrepancy] = {d.id: d for d in found}
+    known = _known(tx, pair, current)
+    opened = closed = still = 0
     returned = _returned(tx, pair, (id for id in current if id in known and known[id]["first_seen_at"] < aged_before))
     rows = []
     for d in current.values():
@@ -405,6 +405,15 @@ def record(
             tx.audit(CLOSED, "discrepancy", id, {"code": row["code"], "pair": pair, "about": about} | moved)
             closed += 1
     return Changes(opened, still, closed)
+
+
+def _known(tx: Tx, pair: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What is listed of a pair by id, as it was: all that is open, and of what is closed those with these ids."""
+    t = schema.discrepancy
+    rows = tx.all(sa.select(t).where(t.c.pair == pair, t.c.state.in_(OPEN_STATES)))
+    for some in batched(ids, 500):
+        rows += tx.all(sa.select(t).where(t.c.pair == pair, t.c.id.in_(some)))
+    return {row["id"]: row for row in rows}
 
 
 def _returned(tx: Tx, pair: str, ids: Iterable[str]) -> dict[str, str]:

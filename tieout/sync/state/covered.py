@@ -24,19 +24,13 @@ _LAST_SCOPE = (
     .order_by(schema.snapshot.c.read_at.desc())
     .limit(1)
 )
-_LAST_FULL = (
-    sa.select(schema.snapshot.c.entity, schema.snapshot.c.scope, sa.func.max(schema.snapshot.c.read_at))
-    .where(schema.snapshot.c.connection == sa.bindparam("connection"), _COMPLETE, schema.snapshot.c.kind == "full")
-    .group_by(schema.snapshot.c.entity, schema.snapshot.c.scope)
-)
+_LAST_FULL = _LAST_SCOPE.where(schema.snapshot.c.kind == "full")
 
 
 def reads_whole(store: Store, connection: str, entities: Sequence[Entity]) -> bool:
     """Whether each entity of a connection was last read whole from something that shows all of it."""
-    last: dict[str, tuple[str, str]] = {}
-    for entity, scope, at in store.stream(_LAST_FULL, connection=connection):
-        last[entity] = max(last.get(entity, ("", "")), (at, scope))
-    return all(last.get(e.value, ("", ""))[1] == "all" for e in entities)
+    last = (store.rows(_LAST_FULL, connection=connection, entity=entity.value) for entity in entities)
+    return all(bool(row) and row[0]["scope"] == "all" for row in last)
 
 
 def first_listed(store: Store, connection: str) -> str:
