@@ -78,3 +78,33 @@ def test_a_customer_whose_name_was_typed_in_several_ways_stays_one_customer(tmp_
     result = compare.compare_files(tmp_path / f"left.{form}", by, tmp_path / f"right.{form}", by)
     assert [(d.code, d.left) for d in result.discrepancies if d.kind != "customer"] == [("MISSING_IN_B", "1")]
     assert [d.code for d in result.discrepancies if d.kind == "customer"] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("", "NUMBER_MISMATCH"), ('number = { names = ["Invoice"], null = ["none"] }', "ID_REPLACED")],
+)
+def test_a_new_id_is_named_where_no_other_number_says_so(tmp_path, number, code):
+    """Where a document is known by its number alone, the number that differs is one difference and not two."""
+    profile = tmp_path / "jde.toml"
+    profile.write_text(f"""
+        name = "jde"
+        entity = "documents"
+        key = ["entity_code", "document"]
+        [dates]
+        format = "%Y-%m-%d"
+        [columns]
+        kind = {{ value = "invoice" }}
+        entity_code = {{ value = "1000" }}
+        document = {{ names = ["Doc"] }}
+        {number}
+        customer = {{ names = ["Customer"] }}
+        issued = {{ names = ["Date"] }}
+        currency = {{ value = "GBP" }}
+        total = {{ names = ["Amount"] }}
+    """)
+    for name, document in (("left", 71), ("right", 871)):
+        rows = f"{document},I-1,Ada,2026-01-05,10.25\n90,none,Ada,2026-01-06,7.50\n"
+        (tmp_path / f"{name}.csv").write_text("Doc,Invoice,Customer,Date,Amount\n" + rows)
+    found = compare.compare_files(tmp_path / "left.csv", profile, tmp_path / "right.csv", profile)
+    assert {code: entry["count"] for code, entry in found.by_code.items()} == {code: 1}

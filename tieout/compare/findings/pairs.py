@@ -17,6 +17,19 @@ _COMPARED = (
     "issued", "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead",
     "settled", "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
 )  # fmt: skip
+
+
+def other_id(left: str, right: str) -> str:
+    """The condition that two documents have different ids. left, right: how columns of each side begin, such as `l.`
+
+    Where both ids are made of numbers that differ, the numbers say so, and the ids nothing besides.
+    """
+    ours, theirs = (BASE_ID.format(id=f"{side}id") for side in (left, right))
+    made = (f"contains('/' || {id} || '/', '/' || {s}number || '/')" for s, id in ((left, ours), (right, theirs)))
+    of_numbers = " AND ".join([f"{left}number_key <> {right}number_key", *made])
+    return f"{ours} <> {theirs} AND NOT coalesce({of_numbers}, FALSE)"
+
+
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 
@@ -29,7 +42,7 @@ _DIFFERS: Mapping[str, str] = {
     "voiding": "l.voided_on <> r.voided_on",
     "due": "l.due <> r.due",
     "number": "l.number_key <> r.number_key",
-    "id": f"{BASE_ID.format(id='l.id')} <> {BASE_ID.format(id='r.id')}",
+    "id": other_id("l.", "r."),
     "rate": "l.rate <> r.rate",
     "disputed": "l.disputed <> r.disputed",
     "discount": "l.discount <> r.discount",

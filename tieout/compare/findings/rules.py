@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tieout.compare.findings.pairs import occurring, unequal
+from tieout.compare.findings.pairs import occurring, other_id, unequal
 from tieout.compare.inputs.tables import Connection, Parties
 from tieout.compare.matching import several
-from tieout.compare.matching.ladder import BASE_ID, MONTH, NEAR_DAYS, Free
+from tieout.compare.matching.ladder import MONTH, NEAR_DAYS, Free
 from tieout.compare.result import Rounding
 from tieout.mapping.relation import SIDES
 
@@ -238,9 +238,7 @@ _FIELD_RULES = (
         "l_number_key <> r_number_key AND l_kind <> 'adjustment'",
         clue=_BY_RULE,
     ),
-    _Field(
-        "id", "'ID_REPLACED'", "id", f"{BASE_ID.format(id='l_id')} <> {BASE_ID.format(id='r_id')} AND l_kind = r_kind"
-    ),
+    _Field("id", "'ID_REPLACED'", "id", f"{other_id('l_', 'r_')} AND l_kind = r_kind"),
     _Field("rate", _FX, "rate", "l_rate <> r_rate AND l_currency = r_currency"),
     _Field("disputed", "'STATUS_MISMATCH'", "disputed", "l_disputed <> r_disputed"),
     _Field("discount", "'DISCOUNT_DIFF'", "discount", "l_discount <> r_discount AND l_currency = r_currency"),
