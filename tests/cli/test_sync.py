@@ -504,5 +504,14 @@ def test_what_is_wrong_with_a_whole_export_is_shown_once_by_the_run(tieout: Run,
     assert "differences  0 open" in tieout("sync").stdout
     export.write_text("".join(whole.splitlines(keepends=True)[:3]))
     assert "  in doubt     erp/invoice: 6 of 8 records are missing at once\n" in tieout("sync").stdout
+    # A schedule that nobody watches is told in each run, until somebody answers.
+    ran = tieout("sync", "--quiet")
+    assert (ran.returncode, ran.stdout) == (4, "")
+    says = "Example: main: in doubt: erp/invoice: 6 of 8 records are missing at once"
+    assert ran.stderr == f"{says} → tieout discrepancies list main --code FALSE_DELETE_SUSPECTED\n"
+    [one] = document(tieout(*ran.stderr.split("→ tieout ")[1].split(), "--json"))["discrepancies"]
+    tieout("discrepancies", "decide", one["id"], "acknowledge", "--by", "Grace")
+    ran = tieout("sync", "--quiet")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     export.write_text(whole.replace("2026-01-15", "15/01/2026"))
     assert "  unreadable   8 records: erp, column issued: not a date in the format %Y-%m-%d\n" in tieout("sync").stdout

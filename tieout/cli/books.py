@@ -253,6 +253,11 @@ def _show(out: Out, report: Report) -> None:
         out.warn(f"{report.pair}: {unsure} not known yet\n  → run it again; what was sent is settled first")
     for trip in report.trips:
         out.warn(f"{report.pair}: guard {trip.name}: {clean(trip.message)}")
+    if out.quiet:  # else they stand above
+        for why, code in report.doubted.items():
+            out.warn(
+                f"{report.pair}: in doubt: {clean(why)}\n  → tieout discrepancies list {report.pair} --code {code}"
+            )
     if report.refused:
         no = counted(report.refused, "write was", "writes were")
         out.warn(f"{report.pair}: {no} refused by the target\n  → tieout discrepancies list")

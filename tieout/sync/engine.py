@@ -363,6 +363,7 @@ def _keep(run: Run, got: Read, compared: Compared) -> None:
             # A look at another day: the lasting list, and what people decided on it, stay as they are.
             run.report.changes = differences.Changes(0, len(found), 0)
         run.report.refused = differences.unanswered(tx, pair.name, compared.refused)
+        run.report.doubted = differences.in_doubt(tx, pair.name)
         control_totals(tx, run.id, got.balances)
         for which, company in got.companies.items():
             if not got.suspicious and not any(side == which for side, _ in got.broken):

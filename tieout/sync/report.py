@@ -16,7 +16,6 @@ from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
 _REQUEST = re.compile(r" \[\w*id [^\]]*\]")  # the id that a vendor gave one request, in its refusal
-_IN_DOUBT = frozenset({"STALE_SNAPSHOT", "TRUNCATED_EXTRACT", "FALSE_DELETE_SUSPECTED"})
 
 
 @dataclass(slots=True)
@@ -25,6 +24,7 @@ class Report:
 
     halted: targets that were left alone before everything was sent, with the reason
     refused: records whose write the target refused, now or before, without anybody having answered for it yet
+    doubted: why a book, or a kind of record in it, is not taken as it was read, with the code; without an answer yet
     """
 
     run: str
@@ -44,6 +44,7 @@ class Report:
     trips: list[Trip] = field(default_factory=list)
     waiting: int = 0
     refused: int = 0
+    doubted: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     errors: list[TieoutError] = field(default_factory=list)
@@ -66,7 +67,7 @@ class Report:
     def exit_code(self) -> int:
         """The highest that applies in the order 5, 4, 2, 3; 0 if all is done."""
         codes = {e.exit_code for e in self.errors}
-        if self.waiting or self.trips or self.refused or self.applied["stuck"]:
+        if self.waiting or self.trips or self.refused or self.doubted or self.applied["stuck"]:
             codes.add(4)
         if self.applied["unknown"] or self.halted:
             codes.add(3)
@@ -82,8 +83,9 @@ class Report:
         return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why or NO_ITEM in why})
 
     def in_doubt(self) -> list[str]:
-        """Why a book, or a kind of record in it, is not taken as it was read: nothing that is new in it goes on."""
-        return list(dict.fromkeys(d.cause for d in self.discrepancies if d.code in _IN_DOUBT))
+        """Why a book, or a kind of record in it, is not taken as it was read, answered or not."""
+        found = (d.cause for d in self.discrepancies if d.code in differences.IN_DOUBT)
+        return list(dict.fromkeys([*self.doubted, *found]))
 
     def unreadable(self) -> Counter[str]:
         """Why records cannot be read, by connection and field, and how many: often one line of a profile."""
@@ -113,6 +115,7 @@ class Report:
             "linked": self.linked,
             "waiting": self.waiting,
             "refused": self.refused,
+            "in_doubt": self.in_doubt(),
             "guards": [{"name": t.name, "message": t.message, "operations": len(t.keys)} for t in self.trips],
             "left": bridge.get("left"),
             "right": bridge.get("right"),

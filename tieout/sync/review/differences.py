@@ -43,6 +43,8 @@ _BY_THEMSELVES: Mapping[Entity, frozenset[str]] = {
 }
 APART = "if each is a document of its own, decide `release`: the sync may carry it over then"
 OPEN_STATES = ("open", "acknowledged", "accepted")
+# A whole book, or a kind of record in it, is not taken as it was read.
+IN_DOUBT = frozenset({"STALE_SNAPSHOT", "TRUNCATED_EXTRACT", "FALSE_DELETE_SUSPECTED"})
 _SEEN = 12  # digits of what tells whether a difference is still what somebody looked at
 OPENED, REOPENED, CHANGED, CLOSED, DECIDED = "opened", "re-opened", "changed", "closed", "decided"
 THERE_AGAIN = "it is there again"
@@ -523,6 +525,13 @@ def unanswered(tx: Tx, pair: str, subjects: Collection[str]) -> int:
     rows = tx.all(sa.select(t.c.body).where(t.c.pair == pair, t.c.state.in_(("acknowledged", "accepted"))))
     answered = {link for row in rows for link in loads(row["body"])["links"]}
     return sum(1 for subject in subjects if subject not in answered)
+
+
+def in_doubt(tx: Tx, pair: str) -> dict[str, str]:
+    """Why a book, or a kind of record in it, is not taken as it was read, with the code, where nobody answered yet."""
+    t = schema.discrepancy
+    rows = tx.all(sa.select(t.c.code, t.c.body).where(t.c.pair == pair, t.c.state == "open", t.c.code.in_(IN_DOUBT)))
+    return {loads(row["body"])["cause"]: row["code"] for row in rows}
 
 
 def seen(difference: Mapping[str, Any], decided: int = 0) -> str:
