@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tieout.connectors import Observation
 from tieout.connectors.files import FileReport, customers, records
-from tieout.connectors.tabular.export_sets import ExportFile, ExportSet
+from tieout.connectors.tabular.export_sets import ExportFile, ExportSet, still
 from tieout.errors import RecordError, RetriableError
 from tieout.mapping import written
 from tieout.mapping.tabular import Profile
@@ -78,6 +78,7 @@ def read_set(chosen: ExportSet, connection: str, sources: Sequence[Source], *, n
                     stating.append(kept)
         if name_customers:
             found.setdefault(Entity.CUSTOMER, []).extend(_named(file.path, source.profile, connection))
+    still(chosen)  # some of it is read more than once
     if stated := _stated(stating, found):
         found.setdefault(Entity.PAYMENT, []).extend(stated)
     unique = {entity: _apart(entity, same) for entity, same in found.items()}

@@ -28,12 +28,30 @@ _UNDATED: Key = (date.min, 0, "")
 
 
 @dataclass(frozen=True, slots=True)
+class Stand:
+    """Which file a path is, how long it is, and when it was written last: other content has another one."""
+
+    file: int
+    size: int
+    written: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stand:
+        now = path.stat()
+        return cls(now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One file of a set. export: position in the connection's `exports` · rows, totals: as the manifest states them"""
+    """One file of a set. export: position in the connection's `exports` · rows, totals: as the manifest states them
+
+    stand: what the file system told of it before anything of it was read
+    """
 
     path: Path
     export: int
     sha256: str
+    stand: Stand
     manifest: str | None = None
     rows: int | None = None
     totals: Mapping[str, Decimal] | None = None
@@ -68,6 +86,7 @@ class _Found:
     export: int
     key: Key
     manifest: _Manifest | None
+    stand: Stand
     why_not: str = ""
     entry: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,12 +157,16 @@ def _matching(folder: Path, at: int, glob: str, manifests: Mapping[str, list[_Ma
     for path in paths:
         if path.is_symlink() or not path.is_file():
             continue
+        try:
+            stand = Stand.of(path)
+        except FileNotFoundError:  # moved away since the folder was listed
+            continue
         listed = max(manifests.get(path.name, ()), key=lambda m: m.key, default=None)
         if listed is not None:
-            found.append(_Found(path, at, listed.key, listed, entry=listed.entries[path.name]))
+            found.append(_Found(path, at, listed.key, listed, stand, entry=listed.entries[path.name]))
         else:
             on = _date_in(path.name)
-            found.append(_Found(path, at, (on, 0, "") if on else _UNDATED, None))
+            found.append(_Found(path, at, (on, 0, "") if on else _UNDATED, None, stand))
     return found
 
 
@@ -185,7 +208,7 @@ def _unsettled(chosen: Sequence[_Found], now: datetime, settle_seconds: int) -> 
             if _digest(f.path) != f.entry["sha256"]:
                 return f"{f.path.name} is not the file that {f.manifest.name} describes: half-written or changed"
         elif not (f.path.with_name(f.path.name + ".done").exists() or f.path.with_suffix(".done").exists()):
-            age = now.timestamp() - f.path.stat().st_mtime
+            age = now.timestamp() - f.stand.written / 10**9
             if age < settle_seconds:
                 return (
                     f"{f.path.name} was written {max(0, int(age))} s ago; it is read after {settle_seconds} s of rest"
@@ -204,12 +227,24 @@ def _as_set(key: Key, chosen: Sequence[_Found], passed: tuple[str, ...]) -> Expo
                 f.path,
                 f.export,
                 _digest(f.path),
+                f.stand,
                 f.manifest.name if f.manifest else None,
                 int(rows) if rows is not None else None,
                 _decimals(f.entry.get("totals"), f.manifest.name) if f.manifest else None,
             )
         )
     return ExportSet(None if key == _UNDATED else key[0], key[1], tuple(files), company, passed)
+
+
+def still(chosen: ExportSet) -> None:
+    """Raises RetriableError if a file is not what it was when it was chosen: what was read of it may be of both."""
+    for file in chosen.files:
+        try:
+            same = Stand.of(file.path) == file.stand
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise RetriableError(f"{file.path.name} changed while it was read", hint="run again")
 
 
 def _decimals(totals: Any, manifest: str) -> dict[str, Decimal] | None:
