@@ -43,14 +43,16 @@ class Asked:
     called: tuple[str, ...] = ("", "")
     in_full: bool = False
     read: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _settings: Settings | None = field(default=None, init=False, repr=False)
 
     def settings(self) -> Settings:
-        """The configuration. Raises ConfigError where the report is of files alone and there is none."""
-        from tieout.config import load
+        """The configuration, read once. Raises ConfigError where the report is of files alone and there is none."""
+        if self._settings is None:
+            from tieout.config import load
 
-        settings = load(self.config)
-        self.out.company = settings.company.name
-        return settings
+            self._settings = load(self.config)
+            self.out.company = self._settings.company.name
+        return self._settings
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -291,13 +293,11 @@ def linked(books: Sequence[Books]) -> tuple[Books, ...]:
     """The books; two of them with one key for what the comparison finds to be the same customer or document."""
     if len(books) != 2:
         return tuple(replace(b, links={}) for b in books)
-    import duckdb
-
     from tieout import compare
     from tieout.mapping.relation import SIDES
     from tieout.model import Entity
 
-    with duckdb.connect(":memory:") as con:
+    with compare.tables_for(max(len(b.records) for b in books)) as con:
         for side, b in zip(SIDES, books, strict=True):
             compare.load_records(con, side, b.records, links=dict(b.links), open_items=b.open_only)
         matches = compare.match(con)

@@ -7,7 +7,7 @@ from tieout.compare.background import Background
 from tieout.compare.engine import run
 from tieout.compare.files import compare_files
 from tieout.compare.findings.control import Checks
-from tieout.compare.inputs.tables import load_records
+from tieout.compare.inputs.tables import load_records, tables_for
 from tieout.compare.listed import tallied
 from tieout.compare.matching.ladder import match, match_customers
 from tieout.compare.result import Bridge, Discrepancy, Explained, Line, Match, Result, Rounding, Side, Tally, Totals
@@ -30,5 +30,6 @@ __all__ = [
     "match",
     "match_customers",
     "run",
+    "tables_for",
     "tallied",
 ]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tieout.compare.background import Background
 from tieout.compare.engine import run
-from tieout.compare.inputs.tables import PLAIN, Connection, database, load_records, plan_plainly
+from tieout.compare.inputs.tables import Connection, load_records, tables_for
 from tieout.compare.result import Explained, Result, Rounding
 from tieout.mapping.relation import SIDES
 from tieout.model import AnyRecord, Entity, tidy
@@ -116,9 +116,7 @@ def _once(
     same_ids: bool,
     memory: str | None,
 ) -> tuple[Result, tuple[Cluster, ...]]:
-    with database(memory) as con:
-        if max(len(left.records), len(right.records)) <= PLAIN:
-            plan_plainly(con)
+    with tables_for(max(len(left.records), len(right.records)), memory) as con:
         for side, ledger in zip(SIDES, (left, right), strict=True):
             load_ledger(con, side, ledger)
         result = run(

@@ -158,7 +158,10 @@ def _named(r: Reader, raw: Mapping[str, Any], what: str) -> dict[str, Any]:
 def _connection(r: Reader, name: str, raw: Mapping[str, Any]) -> ConnectionSettings | None:
     path = ("connection", name)
     kind = raw.get("kind")
-    known = [*KINDS, *(p.name for p in entry_points(group="tieout.connectors"))]
+    # To look for those of other packages takes longer than all the rest, so only a kind that is not ours asks for them.
+    known = list(KINDS)
+    if kind not in known:
+        known += [p.name for p in entry_points(group="tieout.connectors")]
     if not isinstance(kind, str) or kind not in known:
         says = "is missing" if kind is None else f"{kind!r} is not one of {', '.join(known)}"
         r.problem(path, "kind", says + suggestion(str(kind), known))

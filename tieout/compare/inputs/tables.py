@@ -111,6 +111,23 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
     return con
 
 
+@contextmanager
+def tables_for(records: int, memory: str | None = None) -> Iterator[Connection]:
+    """A place for the tables of two ledgers of up to so many records each, for as long as the block lasts.
+
+    Few have it in the one engine of this process, many or what has a limit of memory in a `database`.
+    """
+    if records > PLAIN or memory is not None:
+        with database(memory) as con:
+            yield con
+        return
+    shared = Shared()
+    try:
+        yield shared
+    finally:
+        shared.close()
+
+
 def plan_plainly(con: duckdb.DuckDBPyConnection) -> None:
     """Let an engine make no plan better than it must be: with few rows that takes longer than to carry it out."""
     names = con.execute("SELECT string_agg(name, ',') FROM duckdb_optimizers() WHERE name <> 'filter_pushdown'")
