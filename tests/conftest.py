@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sqlite3
@@ -32,6 +33,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 from tests.deep import DEEP  # noqa: E402  which asks for the profile
 from tests.simulation.memo import remembered  # noqa: E402
 from tests.simulation.statements import quick  # noqa: E402
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """The cycle collector does not look through what is collected, thousands of tests that all stay, and then seldom."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
+        gc.enable()
 
 
 def data_root() -> Path:
