@@ -40,7 +40,8 @@ spark: $(STAMP)
 
 deep: $(STAMP)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/fuzz tests/external tests/faults \
-		tests/cli/test_howto.py tests/scenarios/test_chains.py tests/scenarios/test_gap_money.py tests/scenarios/test_poison.py tests/unit/connectors/test_quickbooks_pull.py
+		tests/cli/test_howto.py tests/scenarios/test_chains.py tests/scenarios/test_gap_money.py tests/scenarios/test_poison.py tests/unit/connectors/test_quickbooks_pull.py \
+		tests/unit/connectors/test_quickbooks_switches.py tests/unit/connectors/test_sage_x3_switches.py
 
 fuzz: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' || echo "no atheris here: seeds are changed at random"

@@ -110,8 +110,14 @@ def test_a_ledger_agrees_with_itself(data_dir, ledger):
     assert result.matched == result.left.records > 1000
 
 
-@pytest.mark.parametrize("seed", range(1, 9) if DEEP else [1, 2])
-@pytest.mark.parametrize("ledger", [*LEDGERS, *(MORE if DEEP else ())], ids=lambda x: x.profile)
+# An even seed damages whole documents, where a ledger has such; where it has none, the second is but another draw.
+DAMAGED = [(x, n) for x in LEDGERS for n in ((1, 2) if x.document else (1,))]
+EVERY = [(x, n) for x in (*LEDGERS, *MORE) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("ledger", "seed"), EVERY if DEEP else DAMAGED, ids=lambda x: x.profile if isinstance(x, Ledger) else str(x)
+)
 def test_every_damage_is_found_and_nothing_else(data_dir, tmp_path, ledger, seed):
     file, by = found(data_dir / ledger.file, profile(ledger.profile)), profile(ledger.profile)
     copy = tmp_path / "damaged.csv"

@@ -8,7 +8,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import hypothesis.strategies as st
 from hypothesis import given, seed
 
@@ -127,7 +126,7 @@ def closings(draw: st.DrawFn) -> tuple[list[AnyRecord], tuple[Closing, ...], dic
 
 
 def by_sql(records: list[AnyRecord], as_of: date, ledger: Background) -> Counter[tuple[str, ...]]:
-    con = duckdb.connect(config={"threads": 1})
+    con = tables.Shared()
     for side in ("left", "right"):
         compare.load_records(con, side, records if side == "left" else [])
     known = tables.parties(con)
