@@ -305,8 +305,11 @@ def _write(run: Run, work: Work, planned: Planned) -> None:
     """Carry out what is approved, one operation after the other; the plan is applied once none of it is left."""
     if planned.approved:
         _take_stock(work)
-    renewed = run.store.clock()
+    renewed, standing = run.store.clock(), plans.standing(run.store, run.pair.name)
     for index, operation in enumerate(planned.approved):
+        if not standing <= plans.standing(run.store, run.pair.name):
+            work.note(operation, "blocked", "SYNC_IN_FLIGHT", "not sent: a plan was rejected while it was carried out")
+            continue
         run.progress(f"writing {index + 1} of {len(planned.approved)}")
         if (run.store.clock() - renewed).total_seconds() > LEASE_SECONDS / 4:
             run.store.renew(run.lease)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.scenarios.world import D, World, customer, invoice
@@ -48,6 +50,31 @@ def test_only_what_was_approved_is_written_and_the_rest_waits(world: World) -> N
     assert [i.number for i in world.r.all(Entity.INVOICE)] == ["L-1"]
     [waiting] = [d for d in differences.listed(world.store) if d["delta"] != "0.00"]
     assert (waiting["code"], waiting["cause"].split(";")[0]) == ("SYNC_IN_FLIGHT", "planned")
+
+
+@pytest.mark.parametrize("mode", ["propose", "auto"])
+def test_a_rejection_stops_the_run_that_carries_the_plan_out(mode: str) -> None:
+    world = World(mode=mode)
+    ada = world.l.put(customer("Ada Ltd")).ref.id
+    for n in range(4):
+        world.l.put(invoice(ada, f"{100 + n}.00", number=f"L-{n}"))
+    plan = world.run(apply=False)
+    if mode == "propose":
+        world.approve(plan)
+    create, sent = world.right.create, []
+
+    def rejected_meanwhile(record: Any, **kw: Any) -> Any:
+        sent.append(record)
+        if len(sent) == 2:
+            plans.reject(world.store, plan.plan_id or "", by="Kim", reason="wrong customer")
+        return create(record, **kw)
+
+    world.right.create = rejected_meanwhile  # type: ignore[method-assign]
+    report = world.run()
+    assert (len(sent), report.applied["done"], report.applied["blocked"]) == (2, 2, 3)
+    assert plans.show(world.store, plan.plan_id or "")["status"] == "rejected"
+    if mode == "propose":
+        assert (world.run().exit_code, len(sent)) == (4, 2)
 
 
 def test_a_rejection_ends_every_approval_of_what_it_rejects(world: World) -> None:

@@ -154,6 +154,16 @@ def _allowed(pair: Pair, o: Operation, approval: set[str] | None) -> bool:
     return not needs_person or name in pair.unattended
 
 
+def standing(store: Store, pair: str) -> frozenset[str]:
+    """The ids of the plans that nobody rejected, and that are neither outdated nor carried out."""
+    return frozenset(row["id"] for row in store.rows(_STANDING, pair=pair))
+
+
+_STANDING = sa.select(schema.plan.c.id).where(
+    schema.plan.c.pair == sa.bindparam("pair"), schema.plan.c.status.in_(OPEN)
+)
+
+
 def listed(store: Store, pair: str | None = None, *, everything: bool = False) -> list[dict[str, Any]]:
     """Plans, newest first; without `everything` only those that can still be approved or applied."""
     p = schema.plan
