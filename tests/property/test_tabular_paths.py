@@ -91,6 +91,9 @@ def profiles(draw: st.DrawFn) -> Profile:
         columns["kind"] |= {"values": {k: v for k, v in KINDS.items() if k not in "JP"}, "left_out": [" j", "P"]}
     if not summed and draw(st.booleans()):
         columns["total"]["per"] = "document"
+    grouped = draw(st.integers(0, 3)) == 0
+    if grouped and draw(st.booleans()):
+        columns[draw(st.sampled_from(["memo", "customer_name"]))] = {"group": True}
     return Profile.model_validate(
         {
             "name": "p",
@@ -103,6 +106,7 @@ def profiles(draw: st.DrawFn) -> Profile:
                 "null": ["NULL", "00.00.0000"],
                 "min_headers": 5,
                 "delimiter": draw(st.sampled_from([",", ";", "tab"])),
+                "grouped": grouped,
             },
             "dates": {
                 "format": draw(
@@ -194,9 +198,22 @@ def _rows(draw: st.DrawFn, p: Profile) -> list[list[str]]:
 
 
 @st.composite
+def _grouped(draw: st.DrawFn, p: Profile) -> list[list[str]]:
+    """The rows of one document, below a heading of their group or above its total, or both."""
+    empty = [""] * len(HEADINGS)
+    group = draw(st.sampled_from(["Ada Ltd", "O'Brien:Sons", "100"]))
+    total = [f"Total for {group}", *empty[1:]]
+    for column in ("Amount", "Net"):
+        total[HEADINGS.index(column)] = draw(st.sampled_from([_print(p, n) for n in (50_00, 100, 0)] + ["", "x"]))
+    heads, ends = draw(st.sampled_from([(1, 1), (1, 1), (1, 0), (0, 0), (0, 1)]))
+    return [*[[group, *empty[1:]]] * heads, *draw(_rows(p)), *[total] * ends]
+
+
+@st.composite
 def files(draw: st.DrawFn) -> tuple[Profile, str]:
     profile = draw(profiles())
-    rows = [row for document in draw(st.lists(_rows(profile), max_size=6)) for row in document]
+    below = _grouped(profile) if profile.file.grouped else _rows(profile)
+    rows = [row for document in draw(st.lists(below, max_size=6)) for row in document]
     if draw(st.integers(0, 9)) == 0:
         rows = draw(st.permutations(rows))
     out = io.StringIO()
@@ -239,6 +256,8 @@ def _same(path: Path, profile: Profile, observations: list[Observation], single:
     assert check(duckdb.connect(), path, profile).as_json() == single.as_json()
     event("accepted" if bulk.accepted else "nothing accepted")
     event("rejected" if bulk.rejected else "nothing rejected")
+    for reason in {s["reason"] for s in bulk.skipped if "group" in s["reason"]}:
+        event(reason)
     event("left out" if any("left out" in s["reason"] for s in bulk.skipped) else "nothing left out")
 
     made = _by_python(path, profile)

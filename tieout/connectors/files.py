@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from tieout.connectors import Observation
 from tieout.connectors.bulk.check import check
 from tieout.connectors.bulk.load import load
+from tieout.connectors.groups import Skip
 from tieout.connectors.infer import InferredProfile, infer
 from tieout.connectors.reading import FileReport, check_date_orders, read_rows, report_of
-from tieout.connectors.tables import Skip, Table, open_table
+from tieout.connectors.tables import Table, open_table
 from tieout.errors import RecordError
 from tieout.mapping import tabular_documents as docs
 from tieout.mapping import tabular_records

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,13 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.connectors.tables import Skip, Table
+from tieout.connectors.groups import Skip, says_total
+from tieout.connectors.tables import Table
 from tieout.errors import ProfileError
 from tieout.mapping import fields
 from tieout.mapping.fields import strip
-from tieout.mapping.tabular import Profile, adds_up
+from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Binding, Problem, Row, footer_columns, is_null, left_out, read_row
+from tieout.mapping.tabular_rows import (
+    Binding,
+    Problem,
+    Row,
+    footer_columns,
+    left_out,
+    read_row,
+    readable_amount,
+)
 from tieout.model import ZERO, exponent, tidy
 
 
@@ -126,41 +134,11 @@ def read_rows(table: Table) -> Iterator[tuple[int, Row | Problem | Skip, Sequenc
         yield number, found, cells
 
 
-def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal | None:
-    """The amount of a row that is no document by itself, debits less credits; None if it has none that can be read."""
-    columns = binding.profile.columns
-    if binding.profile.entity == "customers":
-        return _readable(binding, cells, "balance")
-    if "total" in columns:
-        return _readable(binding, cells, "total")
-    two, sign = (("net", "tax"), 1) if adds_up(columns.keys()) else (("debit", "credit"), -1)
-    first, second = (_readable(binding, cells, c) for c in two)
-    return None if first is None and second is None else (first or ZERO) + sign * (second or ZERO)
-
-
-def _readable(binding: Binding, cells: Sequence[str], column: str) -> Decimal | None:
-    profile = binding.profile
-    spec = profile.columns.get(column)
-    raw = binding.cell(cells, column)
-    if spec is None or is_null(profile, spec, raw):
-        return None
-    a = profile.amounts
-    try:
-        return fields.decimal(raw, decimal_sep=a.decimal, group_sep=a.group, sign=a.signs, drop=a.symbols)
-    except ValueError:
-        return None
-
-
-_SAYS_TOTAL = re.compile(
-    r"((grand|report|overall)[ -]?)?tot(a|aa)ls?\b\D*|(gesamt|end)?summe\b\D*|gesamt\b\D*|sum:?", re.IGNORECASE
-)
-
-
 def is_footer(binding: Binding, cells: Sequence[str], running: Callable[[], Decimal]) -> bool:
     """Whether a row is a total: its amount is the sum of the rows before it, and its footer columns say no more."""
     columns = footer_columns(binding.profile)
     said = (strip(binding.cell(cells, c)) for c in columns)
-    if not columns or any(text and not _SAYS_TOTAL.fullmatch(text) for text in said):
+    if not columns or any(text and not says_total(text) for text in said):
         return False
     amount = readable_amount(binding, cells)
     return amount is not None and amount == running()

@@ -6,12 +6,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Self
 
 from tieout.connectors import decode, saplist, workbook
+from tieout.connectors.groups import Groups, Skip
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
@@ -28,13 +30,6 @@ from tieout.mapping.tabular_rows import (
 FIELD_LIMIT = 2_000_000  # characters in one cell, beyond which a quote was surely never closed
 DELIMITERS = (",", ";", "\t", "|")
 Record = tuple[int, Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A row that holds nothing to read: blank, subtotal, footer."""
-
-    reason: str
 
 
 @dataclass(slots=True)
@@ -62,16 +57,29 @@ class Table:
         return self.binding.profile
 
     def rows(self) -> Iterator[tuple[int, Sequence[str] | Problem | Skip]]:
-        """Every row after the headings: (number, its cells), a problem if it cannot be cut, or a skip."""
+        """Every row after the headings: (number, its cells), a problem if it cannot be cut, or a skip.
+
+        Raises ProfileError where groups end in totals and the last one does not: the end of the file is missing.
+        """
+        judge = partial(self.judge, width=self.binding.read)
+        groups = Groups(self.binding, judge) if self.profile.file.grouped else None
         for number, cells in islice(_records(self), self.header_row, None):
             if isinstance(cells, Problem):
                 yield number, cells
             else:
-                yield number, self.judge(cells)
+                yield number, groups.place(cells) if groups else judge(cells)
+        if groups and (name := groups.unclosed()) is not None:
+            raise ProfileError(
+                f"{self.path}: the rows below {name!r} have no total, as those of other groups do",
+                hint="the end of the file is missing: export it again",
+            )
 
-    def judge(self, cells: Sequence[str]) -> Sequence[str] | Problem | Skip:
-        """The cells of a row, unless it is blank, a subtotal, or does not stand under the headings."""
-        width = self.binding.width
+    def judge(self, cells: Sequence[str], width: int | None = None) -> Sequence[str] | Problem | Skip:
+        """The cells of a row, unless it is blank, a subtotal, or does not stand under the headings.
+
+        width: cells that it must have, if it is not one of `rows`
+        """
+        width = self.binding.width if width is None else width
         if not any(strip(c) for c in cells):
             return Skip("blank")
         mark = self.profile.file.subtotal
@@ -164,7 +172,7 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     for _ in range(at):
         next(reader)
     table.lines = reader.line_num
-    table.plain = text.plain and table.lines == at
+    table.plain = text.plain and table.lines == at and not profile.file.grouped
     return table
 
 

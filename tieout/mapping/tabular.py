@@ -102,6 +102,7 @@ class Column(_Strict):
 
     names: its headings in the file, any of them; upper and lower case and spaces do not matter
     value: a constant, for what the file does not say · optional: the file may lack the column
+    group: it stands alone in a row, above the rows that it is of (`[file] grouped`)
     required: no cell may be empty · format: of a date · null: texts that mean "nothing", beside the file's own
     empty: what an empty cell stands for, stated by whoever knows the file
     values: what each code means, or which currency (`EUR`) a name stands for
@@ -112,6 +113,7 @@ class Column(_Strict):
 
     names: tuple[str, ...] = ()
     value: str | None = None
+    group: bool = False
     type: Type | None = None
     optional: bool = False
     required: bool = False
@@ -125,8 +127,8 @@ class Column(_Strict):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if bool(self.names) == (self.value is not None):
-            raise ValueError("give either `names` (headings in the file) or `value` (a constant)")
+        if [bool(self.names), self.value is not None, self.group].count(True) != 1:
+            raise ValueError("give either `names` (headings in the file), `value` (a constant), or `group = true`")
         return self
 
     @field_validator("format")
@@ -149,6 +151,8 @@ class FileShape(_Strict):
     below it · max_preamble: rows before the headings · min_headers: known headings that make a header row
     sheet: name of the worksheet, None for the only one
     null: texts that mean "nothing" in any column · subtotal: first-cell mark of subtotal rows
+    grouped: rows stand below a row that says in one cell what they have in common, such as a customer; a row
+    `Total for` it may follow, and is checked
     """
 
     format: Literal["auto", "csv", "xlsx", "sap-list"] = "auto"
@@ -161,6 +165,7 @@ class FileShape(_Strict):
     sheet: str | None = None
     null: tuple[str, ...] = ()
     subtotal: str | None = None
+    grouped: bool = False
 
     @field_validator("encoding")
     @classmethod
@@ -279,6 +284,8 @@ class Profile(_Strict):
             if type_ is not None and (why := self._constant_problem(name, type_, column)):
                 found.append(f"[columns.{name}] {why}")
             found += self._left_out_problems(name, column)
+            if column.group and not self.file.grouped:
+                found.append(f"[columns.{name}] group: needs `grouped = true` in [file]")
             if column.values and type_ is not None and not has_codes(type_, column):
                 found.append(
                     f"[columns.{name}] values: {type_} is read as it stands; only codes and currencies have meanings"

@@ -45,6 +45,7 @@ class Binding:
     """Where each canonical column of a profile stands in one file. width: cells that a row must have.
 
     profile: without the optional columns that the file lacks
+    grouped: the last of these cells is no cell of the file, but what stands above the row
     """
 
     profile: Profile
@@ -53,6 +54,12 @@ class Binding:
     width: int
     warnings: tuple[str, ...] = ()
     choices: dict[str, dict[str, str]] = field(default_factory=dict)
+    grouped: bool = False
+
+    @property
+    def read(self) -> int:
+        """Cells that a row of the file must have."""
+        return self.width - self.grouped
 
     def cell(self, cells: Sequence[str], column: str) -> str:
         at = self.index.get(column)
@@ -111,9 +118,12 @@ def bind(profile: Profile, headings: Sequence[str], named: object = "the file") 
             problems=tuple(problems),
             hint=f"headings in the file: {shown}",
         )
+    above = [name for name, column in profile.columns.items() if column.group]
+    index.update(dict.fromkeys(above, width))
     profile = _present(profile, index)
     choices = {n: meanings(n, c) for n, c in profile.columns.items() if has_codes(profile.type_of(n), c)}
-    return Binding(profile, tuple(headings[:width]), index, width, choices=choices)
+    named = (*headings[:width], *(["(above)"] if above else []))
+    return Binding(profile, named, index, len(named), choices=choices, grouped=bool(above))
 
 
 def _present(profile: Profile, index: Mapping[str, int]) -> Profile:
@@ -169,6 +179,31 @@ def is_null(profile: Profile, column: Column, raw: str) -> bool:
     """Whether the text means "nothing": empty, or declared so."""
     bare = fields.strip(raw)
     return not bare or bare in profile.file.null or bare in column.null
+
+
+def readable_amount(binding: Binding, cells: Sequence[str]) -> Decimal | None:
+    """The amount of a row that is no document by itself, debits less credits; None if it has none that can be read."""
+    columns = binding.profile.columns
+    if binding.profile.entity == "customers":
+        return _readable(binding, cells, "balance")
+    if "total" in columns:
+        return _readable(binding, cells, "total")
+    two, sign = (("net", "tax"), 1) if adds_up(columns.keys()) else (("debit", "credit"), -1)
+    first, second = (_readable(binding, cells, c) for c in two)
+    return None if first is None and second is None else (first or Decimal(0)) + sign * (second or Decimal(0))
+
+
+def _readable(binding: Binding, cells: Sequence[str], column: str) -> Decimal | None:
+    profile = binding.profile
+    spec = profile.columns.get(column)
+    raw = binding.cell(cells, column)
+    if spec is None or is_null(profile, spec, raw):
+        return None
+    a = profile.amounts
+    try:
+        return fields.decimal(raw, decimal_sep=a.decimal, group_sep=a.group, sign=a.signs, drop=a.symbols)
+    except ValueError:
+        return None
 
 
 def convert(binding: Binding, name: str, raw: str) -> Value:

@@ -371,3 +371,22 @@ def test_headings_in_two_rows_are_told_from_a_row_of_data(tmp_path: Path) -> Non
     assert records(path, profile, "erp")[1].totals == {"USD": {"count": 1, "sum": D("12.00")}}
     one = write(tmp_path, "Number;Customer;Invoice Date;Amount;\nA;C;2026-01-31;12.00;note\nB;C;2026-01-31;1.00;\n")
     assert "header_rows" not in infer(one).toml
+
+
+def test_a_report_by_customer_is_read_with_the_customers_above_its_rows(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "Customer Balance Detail,,,,,\n,Date,Transaction type,Num,Amount,Open balance\nO'Brien:Sons,,,,,\n"
+        ',01/25/2026,Invoice,7,"1,459.00",239.00\n,01/26/2026,Credit Memo,8,-1.00,0.00\n'
+        'Total for O\'Brien:Sons,,,,"$1,458.00",$239.00\nBo,,,,,\n,01/27/2026,Invoice,9,5.00,5.00\n'
+        'Total for Bo,,,,$5.00,$5.00\nTOTAL,,,,"$1,463.00",$244.00\n,,,,,\nAccrual basis,,,,,\n',
+    )
+    found = infer(path)
+    assert [q.partition(":")[0] for q in found.questions] == ["currency"]
+    profile = parse_profile(answered(found.toml), source="p", name="p")
+    observed, report = records(path, profile, "erp")
+    assert (report.rejected, report.totals) == ([], {"USD": {"count": 3, "sum": D("1463.00")}})
+    documents = [o for o in observed if o.raw]
+    assert (
+        [o.record.customer for o in documents] == [o.raw["(above)"] for o in documents] == ["O'Brien:Sons"] * 2 + ["Bo"]
+    )

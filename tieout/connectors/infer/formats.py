@@ -18,6 +18,7 @@ _DATE_FORMATS = (
     "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S",
 )  # fmt: skip
 _NUMBERS = ((".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"))
+_SYMBOLS = "$€£¥"
 _SIGNS = ("leading", "trailing", "parentheses", "crdr")
 # What ERPs write where there is no date.
 NULL_DATES = (
@@ -128,6 +129,7 @@ class Numbers:
     signs: tuple[str, ...]
     negatives: int
     why: str
+    symbols: tuple[str, ...] = ()
 
 
 def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
@@ -135,18 +137,22 @@ def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
     values = [v for c in AMOUNTS if c in roles for v in sheet.column(roles[c])]
     if not values:
         return Numbers(None, "", ("leading",), 0, "no amounts")
-    amounts = [v for v in values if re.search(r"\d", v)]
+    # Totals of groups are no rows, but are written as the amounts are.
+    totals = [strip(r[roles[c]]) for r in sheet.totals for c in AMOUNTS if c in roles and roles[c] < len(r)]
+    symbols = tuple(s for s in _SYMBOLS if any(s in v for v in (*values, *totals)))
+    own = [_without(v, symbols) for v in values if re.search(r"\d", v)]
+    amounts = [*own, *(_without(v, symbols) for v in totals if re.search(r"\d", v))]
     if not amounts:
         sheet.questions.append(f"amounts: no value has a digit, such as {values[0]!r}. Which column holds them?")
-        return Numbers(None, "", ("leading",), 0, "asked")
+        return Numbers(None, "", ("leading",), 0, "asked", symbols)
     fits = [(d, g) for d, g in _NUMBERS if all(_number(v, d, g) is not None for v in amounts)]
     signs = tuple(s for s in _SIGNS if any(_SIGN_SHAPES[s](v) for v in amounts)) or ("leading",)
-    negatives = sum(1 for v in amounts if any(_SIGN_SHAPES[s](v) for s in _SIGNS))
+    negatives = sum(1 for v in own if any(_SIGN_SHAPES[s](v) for s in _SIGNS))
     if not fits:
         odd = next((v for v in amounts if not any(_number(v, d, g) is not None for d, g in _NUMBERS)), None)
         shown = f"{odd!r} fits none" if odd else "some values fit one pair, some another"
         sheet.questions.append(f"amounts: no pair of separators reads every value; {shown}. What are they?")
-        return Numbers(None, "", signs, negatives, "asked")
+        return Numbers(None, "", signs, negatives, "asked", symbols)
     for v in amounts:
         read = {_number(v, d, g) for d, g in fits}
         if len(read) > 1:
@@ -154,10 +160,17 @@ def numbers_of(sheet: Sheet, roles: Mapping[str, int]) -> Numbers:
             sheet.questions.append(
                 f"amounts: is {v!r} {shown}? No value of the file shows which mark is the decimal one"
             )
-            return Numbers(None, "", signs, negatives, "asked")
+            return Numbers(None, "", signs, negatives, "asked", symbols)
     decimal, group = fits[0]
     proof = next((v for v in amounts if re.search(r"[.,' ]\d{1,2}\D*$", v)), amounts[0])
-    return Numbers(decimal, group, signs, negatives, f"all {len(amounts)} values fit, such as {proof!r}")
+    return Numbers(decimal, group, signs, negatives, f"all {len(amounts)} values fit, such as {proof!r}", symbols)
+
+
+def _without(text: str, symbols: Sequence[str]) -> str:
+    """An amount without its symbol of a currency, as a profile's `symbols` drop it."""
+    for symbol in symbols:
+        text = text.replace(symbol, "")
+    return strip(text)
 
 
 def holds_digits(values: Sequence[str]) -> bool:

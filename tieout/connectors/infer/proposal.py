@@ -61,6 +61,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         out.append(f"delimiter = {_toml('tab' if sheet.delimiter == chr(9) else sheet.delimiter)}")
     if sheet.two:
         out.append("header_rows = 2")
+    if sheet.group:
+        out.append("grouped = true")
     if any(q.startswith("encoding") for q in sheet.questions):
         out.append('# ASK: encoding = "cp1252"')
     dated = [columns[c] if c in columns else roles.absent[c][0] for c in dates]
@@ -72,6 +74,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         out += ['# ASK: decimal = "."  # or ","', '# ASK: group = ","  # or "." or " ", or "" where there is none']
     elif numbers.decimal is not None:
         out += [f"decimal = {_toml(numbers.decimal)}", f"group = {_toml(numbers.group)}"]
+    if numbers.symbols:
+        out.append(f"symbols = [{', '.join(map(_toml, numbers.symbols))}]")
     out.append(f"signs = [{', '.join(map(_toml, numbers.signs))}]")
     out.append(f'direction = "{"debit_positive" if numbers.negatives else "magnitude"}"')
     out += ["", "[columns]", *kind, *_number(sheet, roles)]
@@ -83,6 +87,9 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         if column == "currency" and roles.entity == "documents":
             lines = _without_currency(sheet, columns, lines)
         out += _either(sheet, lines, roles.rivals.get(column, ()))
+    if sheet.group and not columns.keys() & {"customer", "customer_name"}:
+        out += [f"# customer_name: no column has it, but rows above do, such as {_one_line(repr(sheet.group))}"]
+        out += ["customer_name = { group = true }"]
     for column, may in roles.absent.items():
         out += _absent(sheet, column, may, dates.get(column))
     if roles.entity == "documents" and "currency" not in columns:

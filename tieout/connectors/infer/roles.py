@@ -26,6 +26,7 @@ _MORE = {
         "invoice_number", "invoicenumber", "invoiceno", "invoice #", "invoice id", "inv #", "inv no", "inv no.",
         "inv. no.", "transaction number", "transaction no", "trx number", "doc_id", "rechnungsnummer", "rechnungsnr.",
     ),
+    "kind": ("transaction type", "txn type", "trx type"),
     "document": ("document no.", "sap document number"),
     "issued": (
         "invoicedate", "invoice_date", "date paid", "payment date", "date of payment", "gl date", "clearing date",
@@ -147,6 +148,8 @@ def roles_of(sheet: Sheet) -> Roles:
         sheet.notes.append("no column has the total: it is net and tax together")
     absent = {}
     for needed, (words, ways) in _NEEDED.items():
+        if needed == "customer" and sheet.group:
+            continue  # stands above its rows
         if not any(way <= columns.keys() for way in ({needed}, *ways)):
             may = absent[needed] = _may(sheet, columns, needed)
             shown = f"; perhaps {' or '.join(repr(sheet.headings[at]) for at in may[:_MOST_SHOWN])}" if may else ""

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from tieout.connectors import decode, saplist, workbook
+from tieout.connectors.groups import is_total_of, says_total
 from tieout.connectors.tables import DELIMITERS, FIELD_LIMIT, merge
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
@@ -21,7 +22,11 @@ _CODE_PAGES = ("cp1252", "cp1250", "cp850", "cp1251")
 
 @dataclass(slots=True)
 class Sheet:
-    """What is known of the file so far. two: its headings stand in two rows · cut: not all of its rows are looked at"""
+    """What is known of the file so far. two: its headings stand in two rows
+
+    group: what stands above some of its rows, which have a total; "" if nothing does · totals: the rows of totals then
+    cut: not all rows are looked at
+    """
 
     path: Path
     encoding: str | None
@@ -29,6 +34,8 @@ class Sheet:
     quote: str = '"'
     header_row: int = 1
     two: bool = False
+    group: str = ""
+    totals: list[list[str]] = field(default_factory=list)
     headings: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -140,7 +147,8 @@ def _find_headings(sheet: Sheet, records: list[list[str]], known: Callable[[str]
             sheet.two = _stands_below(row, records[at + 1 : at + 3])
             if sheet.two:
                 sheet.headings = merge(row, records[at + 1])
-            sheet.rows = [r for r in records[at + 1 + sheet.two :] if any(strip(c) for c in r)]
+            rows = [r for r in records[at + 1 + sheet.two :] if any(strip(c) for c in r)]
+            sheet.rows = _below_groups(sheet, rows)
             if at:
                 sheet.notes.append(f"the headings stand in row {at + 1}, below {at} other rows")
             return
@@ -155,4 +163,27 @@ def _stands_below(headings: list[str], below: list[list[str]]) -> bool:
     if len(below) < 2 or not any(re.search(r"\d", c) for c in below[1]):
         return False
     unnamed = [strip(c) for at, c in enumerate(below[0]) if at >= len(headings) or not strip(headings[at])]
-    return any(unnamed) and not any(re.search(r"\d", c) for c in below[0])
+    alone = sum(1 for c in below[0] if strip(c)) < 2  # the heading of a group
+    return any(unnamed) and not alone and not any(re.search(r"\d", c) for c in below[0])
+
+
+def _below_groups(sheet: Sheet, rows: list[list[str]]) -> list[list[str]]:
+    """The rows without those that head a group or total it, if there is a group with its total."""
+    above: list[str] = []
+    kept: list[list[str]] = []
+    totals: list[list[str]] = []
+    for row in rows:
+        said = [text for cell in row if (text := strip(cell))]
+        group = next((name for name in reversed(above) if is_total_of(said[0], name)), "")
+        sheet.group = sheet.group or group
+        if group or says_total(said[0]):
+            totals.append(row)
+        elif len(said) == 1:
+            above.append(said[0])
+        else:
+            kept.append(row)
+    if not sheet.group:
+        return rows
+    sheet.totals = totals
+    sheet.notes.append(f"its rows stand in groups, such as {sheet.group!r}, that have a total each")
+    return kept
