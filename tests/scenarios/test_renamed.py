@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from tests.scenarios.world import World, customer, invoice
-from tieout.connectors.memory import Fault, FaultKind
+from tieout.connectors.memory import Fault, FaultKind, MemoryConnector
 from tieout.errors import ConfigError
 from tieout.evidence.verify import log_breaks
 from tieout.model import Entity
 from tieout.sync import schema
+from tieout.sync.engine import sync
 from tieout.sync.renamed import orphans
 from tieout.sync.review import decisions, differences
 
@@ -79,13 +80,28 @@ def test_what_people_decided_goes_with_the_pair() -> None:
     assert (kept["id"], kept["state"], kept["reason"]) == (d.id, "accepted", "it stays here")
 
 
+def test_a_connection_is_not_renamed_while_a_write_to_it_is_not_settled() -> None:
+    """Under another name it is another system, to which the write would be planned once more."""
+    world = lost_answer()
+    writes, pair = len(world.r.received), world.pair
+    world.pair = replace(pair, right="sap")
+    with pytest.raises(ConfigError, match="1 unsettled write to 'right', which is no connection of it any more") as no:
+        sync(world.store, {"left": world.left, "sap": world.right}, world.pair, apply=True, heartbeat=False)
+    assert "call the connection 'right' until they are settled" in no.value.hint
+    assert len(world.r.received) == writes
+    world.pair = pair
+    world.run()
+    same = MemoryConnector("sap", world.r, capabilities=world.right.capabilities)
+    pair = replace(pair, right="sap")
+    report = sync(world.store, {"left": world.left, "sap": same}, pair, apply=True, heartbeat=False)
+    assert (world.counts(Entity.INVOICE), report.operations) == ((1, 1), [])
+
+
 def test_sides_that_change_places_keep_their_writes() -> None:
     world = lost_answer()
     world.left, world.right = world.right, world.left
     world.pair = replace(world.pair, left="right", right="left")
     world.clock.tick(900)
-    from tieout.sync.engine import sync
-
     live = {"left": world.right, "right": world.left}
     for _ in range(2):
         report = sync(world.store, live, world.pair, apply=True, heartbeat=False)

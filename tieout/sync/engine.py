@@ -36,7 +36,7 @@ from tieout.sync.inputs.stated import Stated, take_over, takeovers
 from tieout.sync.listing import UNDER_WAY, Listing, among, control_totals
 from tieout.sync.pair import Pair
 from tieout.sync.plan import make
-from tieout.sync.renamed import settle_name
+from tieout.sync.renamed import settle_connections, settle_name
 from tieout.sync.report import Report
 from tieout.sync.review import differences, plans
 from tieout.sync.run import ORDER, Run, beating, begin, ending, rare_gc
@@ -87,6 +87,7 @@ def sync(
     """
     with store.holding([f"connection:{pair.left}", f"connection:{pair.right}", f"pair:{pair.name}"]) as lease:
         settle_name(store, lease, pair.name, pair.was, (pair.left, pair.right))
+        settle_connections(store, pair.name, (pair.left, pair.right))
         behind = older(store, anchored)
         id = new_id()
         run = Run(

@@ -1,7 +1,9 @@
-"""A pair under a new name: what the state holds under the old one goes with it, or the run is refused.
+"""A pair, or a connection of it, under a new name: what the state holds under the old one is not forgotten.
 
 Bases, open writes, approvals and answers stand under the name of their pair. A pair that is renamed in the
-configuration would start anew beside them: what was sent and not answered would belong to nobody.
+configuration would start anew beside them: what was sent and not answered would belong to nobody. They go with the
+pair, or the run is refused. A connection under a new name is another system: it is refused as long as a write to the
+old one is not settled, since that would be planned once more.
 """
 
 from __future__ import annotations
@@ -64,6 +66,26 @@ def settle_name(store: Store, lease: Lease, name: str, was: str | None, connecti
                 "writes that are not settled, stand under that name",
                 hint=f'if it was renamed, add to [pair.{name}]: was = "{other}"',
             )
+
+
+def settle_connections(store: Store, name: str, connections: tuple[str, str]) -> None:
+    """Raises ConfigError if the pair has an unsettled write to a connection that is none of its own any more."""
+    i = schema.intent
+    query = (
+        sa.select(i.c.connection, sa.func.count().label("writes"))
+        .where(i.c.pair == name, i.c.state.in_(OPEN), i.c.connection.not_in(connections))
+        .group_by(i.c.connection)
+        .order_by(i.c.connection)
+    )
+    lost = store.rows(query)
+    if lost:
+        writes = ", ".join(f"{counted(r['writes'], 'unsettled write')} to {r['connection']!r}" for r in lost)
+        raise ConfigError(
+            f"pair {name!r} has {writes}, which is no connection of it any more: under another name they "
+            "would be made again",
+            hint=f"call the connection {lost[0]['connection']!r} until they are settled, and rename it then; "
+            "if it is another system now, give the pair another name, too",
+        )
 
 
 def _known(store: Store, pair: str) -> bool:
