@@ -161,11 +161,13 @@ class World:
         """Runs until one changes nothing; how many it took. What is wrong with that is said.
 
         A change that a list did not show is not asked for again: it is found, and named, by the run of the day that reads
-        everything; so is a record that a list could not be read of, which is listed until then. Then these runs do.
+        everything; so is a record that could not be read of a list, or when it was asked for because a feed called it
+        deleted, which is listed until then. Then these runs do.
         """
         self.driver.calm = True
         struck = self.driver.struck
-        behind = struck[("pull.before", "stale_list")] + struck[("pull.before", "bad_record")] > 0
+        unread = struck[("pull.before", "bad_record")] + struck[("get.before", "bad_record")]
+        behind = struck[("pull.before", "stale_list")] + unread > 0
         for n in range(1, self.most_runs() + 1):
             self.between()
             before = self._done()
