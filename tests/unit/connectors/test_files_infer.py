@@ -363,6 +363,23 @@ def test_what_would_be_read_as_something_near_is_asked_where_nothing_else_is_the
     assert records(path, profile, "erp")[1].totals == {"USD": {"count": 1, "sum": D("5.50")}}
 
 
+@pytest.mark.parametrize(
+    ("open_", "asked"), [(("3.00", "-1.00"), True), (("5.00", "-1.00"), False), (("3.00", "0.00"), False)]
+)
+def test_whether_what_is_settled_is_left_out_is_asked_where_all_rows_are_open(
+    tmp_path: Path, open_: tuple[str, str], asked: bool
+) -> None:
+    first, second = open_
+    path = write(
+        tmp_path,
+        "Invoice No;Customer;Invoice Date;Amount;Open balance;Currency\n"
+        f"A1;C1;2026-01-31;5.00;{first};USD\nA2;C1;2026-01-31;-1.00;{second};USD\n",
+    )
+    found = infer(path)
+    assert any(q.startswith("scope") for q in found.questions) is asked
+    assert parse_profile(as_asked(found.toml), source="p", name="p").scope == ("open" if asked else "all")
+
+
 def test_headings_in_two_rows_are_told_from_a_row_of_data(tmp_path: Path) -> None:
     head = "Number;Customer;Invoice Date;Amount;;\n;;;Gross;VAT;Net\n"
     path = write(tmp_path, head + "A1;C1;2026-01-31;12.00;2.00;10.00\n")

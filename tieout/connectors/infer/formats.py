@@ -173,6 +173,13 @@ def _without(text: str, symbols: Sequence[str]) -> str:
     return strip(text)
 
 
+def amount(text: str, numbers: Numbers) -> Decimal | None:
+    """What a cell says as the file writes amounts; None if that is not known, or it is none."""
+    if numbers.decimal is None:
+        return None
+    return _number(_without(text, numbers.symbols), numbers.decimal, numbers.group)
+
+
 def holds_digits(values: Sequence[str]) -> bool:
     """Whether some value has a digit; or there is none at all."""
     return not values or any(re.search(r"\d", v) for v in values)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tieout.connectors import saplist
-from tieout.connectors.infer.formats import NULL_DATES, Format, Numbers
+from tieout.connectors.infer.formats import NULL_DATES, Format, Numbers, amount
 from tieout.connectors.infer.roles import Roles, say_invoice
 from tieout.connectors.infer.sheet import Sheet
 from tieout.mapping.fields import strip
@@ -54,7 +54,7 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         'description = ""',
     ]
     kind = _kind(sheet, columns, numbers) if roles.entity == "documents" else []
-    out += [f'entity = "{roles.entity}"', *_key(sheet, roles), "", "[file]"]
+    out += [f'entity = "{roles.entity}"', *_scope(sheet, columns, numbers), *_key(sheet, roles), "", "[file]"]
     if sheet.delimiter == saplist.NAME:
         out.append('format = "sap-list"')
     elif sheet.delimiter:
@@ -99,6 +99,20 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
     out += [f"# not read: {_one_line(h)!r}" for at, h in enumerate(sheet.headings) if strip(h) and at not in used]
     out += ["", *(f"# question: {_one_line(q)}" for q in sheet.questions)]
     return "\n".join(out) + "\n"
+
+
+def _scope(sheet: Sheet, columns: Mapping[str, int], numbers: Numbers) -> list[str]:
+    """Asked where every row has something open, not always all of it: what settled the rest may be left out."""
+    if not columns.keys() >= {"total", "open"}:
+        return []
+    rows = [
+        tuple(amount(text, numbers) for text in both)
+        for both in zip(*map(sheet.cells, (columns["total"], columns["open"])), strict=True)
+    ]
+    if not all(open_ for _, open_ in rows) or all(total == open_ for total, open_ in rows):
+        return []
+    sheet.questions.append("scope: every row has something open. Is what is settled left out of the file?")
+    return ['# ASK: scope = "open"  # what is settled is not in it; or "all": it is, and so are the payments']
 
 
 def _key(sheet: Sheet, roles: Roles) -> list[str]:
