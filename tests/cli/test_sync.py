@@ -204,6 +204,10 @@ def test_discrepancies_are_listed_shown_decided_and_exported(tieout: Run, compan
     assert (done.returncode, document(done)["state"]) == (0, "accepted")
     accepted = document(tieout("discrepancies", "list", "main", "--state", "accepted", "--json"))["discrepancies"]
     assert [(d["id"], d["owner"], d["reason"]) for d in accepted] == [(missing["id"], "Lee", "booked next month")]
+    assert document(done)["earlier"] == "", "nobody else had answered it"
+    again = tieout(*decide, "accept", "--by", "Ana", "--reason", "a fee").stdout
+    assert re.fullmatch(rf"{missing['id']}: accepted \(before: accept, by Kim at [\d-]+ [\d:]+ UTC\)\n", again)
+    tieout(*decide, "accept", "--by", "Kim", "--reason", "booked next month")
 
     out = tieout("discrepancies", "export", "--output", "d.csv", "--json")
     assert out.returncode == 0, out.stderr

@@ -287,7 +287,7 @@ def decide(
     with writing(out, load(config)) as store:
         done = decisions.decide(store, id, action=action, by=by, reason=reason, owner=owner, until=last, pair=pair)
     out.data(done)
-    out.line(f"{done['id']}: {done['state']}")
+    out.line(f"{done['id']}: {done['state']}" + (f" (before: {clean(done['earlier'])})" if done["earlier"] else ""))
 
 
 @discrepancies.command()

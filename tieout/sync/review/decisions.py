@@ -60,11 +60,21 @@ def decide(
 
     Accepting holds until a value on either side changes, or until the given UTC instant. Raises ConfigError for an
     unknown id or action, RefusedError without a name or a reason, if a document is to be made again at its origin, or
-    if there is nothing to release.
+    if there is nothing to release. `earlier` of the result says what somebody else answered last, "" if nobody did.
     """
     decision = Decision(id, action, reason, owner, until, pair)
     with store.writing(None, actor=by) as tx:
-        return _decided(tx, decision, by)
+        done = _decided(tx, decision, by)
+        return done | {"earlier": _answered_by_another(tx, done, by)}
+
+
+def _answered_by_another(tx: Tx, done: Mapping[str, Any], by: str) -> str:
+    """The answer that was the last one until this one, where somebody else gave it; "" if there is none."""
+    d = schema.decision
+    query = sa.select(d).where(d.c.pair == done["pair"], d.c.discrepancy == done["id"]).order_by(d.c.seq.desc())
+    _, *earlier = tx.all(query.limit(2))
+    told = [f"{row['action']}, by {row['actor']} at {row['at'][:16].replace('T', ' ')} UTC" for row in earlier]
+    return told[0] if told and earlier[0]["actor"] != by else ""
 
 
 def decide_all(store: Store, decisions: Sequence[Decision], *, by: str, keep: bool = True) -> list[dict[str, Any]]:
