@@ -49,14 +49,14 @@ def test_two_poison_records_hold_up_only_what_hangs_on_them() -> None:
 
 
 def test_what_quickbooks_refuses_is_sent_once_and_named_at_once_and_its_children_wait() -> None:
-    """An invoice of an item that QuickBooks lacks, and one that cannot be read, with payments on both."""
+    """An invoice with a tax code that QuickBooks lacks, and one that cannot be read, with payments on both."""
     many = 1_000 if DEEP else 30
     with world() as w:
-        w.pair = replace(w.pair, codes=Codes({"": "1", "gone": "9999"}, {"": "NON"}, None, None, None))
+        w.pair = replace(w.pair, codes=Codes({"": "1"}, {"": "NON", "gone": "9999"}, None, None, None))
         books, bad = w.left.books, {}
         ada = books.put(customer("Ada Ltd"))
         for n in range(many):
-            line = lines("10.00")[0].model_copy(update={"item": "gone" if n == 10 else None})
+            line = lines("10.00")[0].model_copy(update={"tax_code": "gone" if n == 10 else None})
             inv = books.put(invoice(ada.ref.id, "10.00", lines=(line,), number=f"L-{n}"))
             if n in (10, 20, 25):
                 bad[n] = inv
@@ -68,7 +68,7 @@ def test_what_quickbooks_refuses_is_sent_once_and_named_at_once_and_its_children
         assert len(w.qbo("Invoice")) == many - 2
         assert [p["PaymentRefNum"] for p in w.qbo("Payment")] == ["p25"]
         found = {d["left_label"]: d for d in differences.listed(w.store) if d["code"] == "SYNC_BLOCKED"}
-        assert "2500" in found["L-10"]["cause"]
+        assert "6160" in found["L-10"]["cause"]
         assert [d.code for d in report.discrepancies if d.code == "PARSE_REJECT"] == ["PARSE_REJECT"]
 
         before = len(w.server.faults.log)
@@ -78,7 +78,7 @@ def test_what_quickbooks_refuses_is_sent_once_and_named_at_once_and_its_children
             "refused is refused"
         )
 
-        line = lines("10.00")[0].model_copy(update={"item": None})
+        line = lines("10.00")[0].model_copy(update={"tax_code": None})
         books.edit(Entity.INVOICE, bad[10].ref.id, lines=(line,))
         books.edit(Entity.INVOICE, bad[20].ref.id, memo="mended")
         w.run()

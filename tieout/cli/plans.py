@@ -170,7 +170,7 @@ def approve(out: Out, *, id: str, by: str, guards: tuple[str, ...], config: str 
 @config_option
 @common
 def reject(out: Out, *, id: str, by: str, reason: str, config: str | None) -> None:
-    """Reject a plan; nothing more of it is written, by a run under way either."""
+    """Reject a plan; a run that carries it out stops."""
     from tieout.config import load
     from tieout.sync.review import plans
 
