@@ -190,10 +190,10 @@ def seconds(first: Schedule) -> list[Schedule]:
     return [both for _, both in _followed(first)]
 
 
-def one_of_each(firsts: Iterable[Schedule]) -> list[Schedule]:
+def one_of_each(examples: Iterable[Schedule]) -> list[Schedule]:
     """Of every kind of fault that may come after one of these, one schedule."""
     found: dict[tuple[str, str], list[Schedule]] = {}
-    for first in firsts:
+    for first in examples:
         for kind, both in _followed(first):
             found.setdefault(kind, []).append(both)
     return [min(some, key=place_of) for some in found.values()]

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from tieout.connectors import Observation
 from tieout.connectors.bulk.check import check
 from tieout.connectors.bulk.load import load
-from tieout.connectors.groups import Skip
 from tieout.connectors.infer import InferredProfile, infer
 from tieout.connectors.reading import FileReport, check_date_orders, read_rows, report_of
 from tieout.connectors.tables import Table, open_table
@@ -25,7 +24,7 @@ from tieout.mapping import tabular_documents as docs
 from tieout.mapping import tabular_records
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Problem, Row
+from tieout.mapping.tabular_rows import Problem, Row, Skip
 from tieout.model import ZERO, Customer, Entity, Existence, Ref, finer_than_currency, magnitude
 
 __all__ = ["FileReport", "InferredProfile", "Table", "check", "customers", "infer", "load", "open_table", "records"]

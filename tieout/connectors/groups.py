@@ -1,6 +1,6 @@
 """Reports that print once, in a row above, what their rows have in common: a customer, an age; and a total below them.
 
-QuickBooks, Xero and other ledgers export lists by customer in this way. A group in a group (a branch of a customer)
+QuickBooks and other ledgers export lists by customer in this way. A group in a group (a branch of a customer)
 closes before the outer one does.
 """
 
@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tieout.mapping.fields import strip
-from tieout.mapping.tabular_rows import SHOWN, Binding, Problem, readable_amount
+from tieout.mapping.tabular_rows import SHOWN, Binding, Problem, Skip, readable_amount
 from tieout.model import ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A row that holds nothing to read: blank, subtotal, footer, the heading of a group."""
-
-    reason: str
-
 
 Judged = Sequence[str] | Problem | Skip
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tieout.connectors.groups import Skip, says_total
+from tieout.connectors.groups import says_total
 from tieout.connectors.tables import Table
 from tieout.errors import ProfileError
 from tieout.mapping import fields
@@ -20,6 +20,7 @@ from tieout.mapping.tabular_rows import (
     Binding,
     Problem,
     Row,
+    Skip,
     footer_columns,
     left_out,
     read_row,

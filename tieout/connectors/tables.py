@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Self
 
 from tieout.connectors import decode, saplist, workbook
-from tieout.connectors.groups import Groups, Skip
+from tieout.connectors.groups import Groups
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
 from tieout.mapping.tabular import Profile
@@ -21,6 +21,7 @@ from tieout.mapping.tabular_rows import (
     SHOWN,
     Binding,
     Problem,
+    Skip,
     bind,
     footer_columns,
     headers_found,

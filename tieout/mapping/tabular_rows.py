@@ -27,6 +27,13 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A row that holds nothing to read: blank, subtotal, footer, the heading of a group."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One accepted row. number: 1-based in the file, headings counted · key: of its document
 

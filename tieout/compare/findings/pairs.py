@@ -12,12 +12,6 @@ from tieout.compare.inputs.tables import Connection, Parties
 from tieout.compare.matching.ladder import BASE_ID
 from tieout.mapping.relation import SIDES
 
-_COMPARED = (
-    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer", "customer_name",
-    "issued", "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead",
-    "settled", "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
-)  # fmt: skip
-
 
 def other_id(left: str, right: str) -> str:
     """The condition that two documents have different ids. left, right: how columns of each side begin, such as `l.`
@@ -30,6 +24,11 @@ def other_id(left: str, right: str) -> str:
     return f"{ours} <> {theirs} AND NOT coalesce({of_numbers}, FALSE)"
 
 
+_COMPARED = (
+    "id", "kind", "subkind", "sign", "number", "number_key", "who", "known", "party_name", "customer", "customer_name",
+    "issued", "posted", "due", "currency", "rate", "tax", "discount", "total", "open", "state", "voided_on", "dead",
+    "settled", "settled_on", "disputed", "entity_code", "due_by", "eff", "billed", "full_ar", "memo", "rid",
+)  # fmt: skip
 # A memo that says that the bank returned the payment.
 NSF = "(^|[^a-z])(nsf|r/d|returned|bounced|unpaid|insufficient|charge ?back|dishonou?red)([^a-z]|$)"
 

@@ -19,7 +19,6 @@ import msgspec
 
 from tieout.connectors import decode
 from tieout.connectors.bulk import sql
-from tieout.connectors.groups import Skip
 from tieout.connectors.reading import FileReport, check_date_orders, is_footer, report_of
 from tieout.connectors.tables import Table
 from tieout.mapping import relation
@@ -27,7 +26,7 @@ from tieout.mapping import tabular_documents as docs
 from tieout.mapping.relation import MONEY
 from tieout.mapping.tabular import Profile
 from tieout.mapping.tabular_documents import Rejected
-from tieout.mapping.tabular_rows import Problem, Row, Value, convert, left_out, read_row, readable_amount
+from tieout.mapping.tabular_rows import Problem, Row, Skip, Value, convert, left_out, read_row, readable_amount
 from tieout.model import ZERO, tidy
 
 Connection = Any
