@@ -447,6 +447,7 @@ class Company(Record):
     """Whose books a connection holds: read first in every run, so that no run writes into other books.
 
     other_currencies: whether they take documents in other currencies than the home one; None where they do not say
+    applies_credits: whether they set a new credit memo against open invoices by themselves; None where they do not say
     """
 
     id: str
@@ -456,6 +457,7 @@ class Company(Record):
     closed: tuple[ClosedPeriod, ...]
     time_zone: str | None
     other_currencies: bool | None = None
+    applies_credits: bool | None = None
 
     def closed_through(self, entity_code: str | None = None) -> date | None:
         """The last closed day for receivables of that entity, inclusive; None if nothing is closed."""

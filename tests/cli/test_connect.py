@@ -168,7 +168,9 @@ def test_a_revoked_sign_in_parks_the_connection_and_alerts_once(
     with running(Books("small")) as site:
         write(tmp_path, site, site.realm)
         assert tieout("connect", "books", "--token-stdin", stdin=site.authority.connect(), env=env).returncode == 0
-        assert "signed in until" in tieout("check", env=env).stdout
+        told = tieout("check", env=env).stdout
+        assert "signed in until" in told
+        assert "applies new credit memos by itself" in told
         assert tieout("pull", "-q", env=env).returncode == 0
         before = cursors(tmp_path)
         site.books.apply("Customer", "create", {"DisplayName": "Came while nobody was signed in"})

@@ -145,6 +145,22 @@ def test_documents_with_applications_and_credits_flow_to_quickbooks() -> None:
         in_step(w)
 
 
+def test_money_is_there_before_quickbooks_sets_new_credits_against_what_is_open() -> None:
+    """A company that applies credits by itself takes the oldest open invoice: not one that our payment settles."""
+    with world(auto_apply_credit=True) as w:
+        b = w.left.books
+        ada = b.put(customer("Ada Ltd")).ref.id
+        paid = b.put(invoice(ada, "100.00", number="L-1")).ref.id
+        open_ = b.put(invoice(ada, "50.00", number="L-2")).ref.id
+        b.apply(b.put(credit_memo(ada, "30.00", number="C-1")).ref.id, open_, D("30.00"), DAY)
+        b.put(payment(ada, "100.00", on=((paid, "100.00"),), reference="chk 7"))
+        report = w.run()
+        assert (report.applied["rejected"], report.failures) == (0, [])
+        assert {i["DocNumber"]: D(i["Balance"]) for i in w.qbo("Invoice")} == {"L-1": D(0), "L-2": D("20.00")}
+        w.run()
+        in_step(w)
+
+
 def test_documents_born_in_quickbooks_flow_back_with_their_credits() -> None:
     with world() as w:
         books = w.server.books

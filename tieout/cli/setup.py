@@ -271,7 +271,8 @@ def _check_connection(settings: Settings, name: str, companies: dict[str, Any]) 
         hint = f"publish it there, or correct [connection.{name}]"
         return _check("connection", name, f"{kind}: {company.name}; {'; '.join(missing)}", exit_code=2, hint=hint)
     alone = " alone" if company.other_currencies is False else ""
-    says = f"{kind}: {company.name}, {company.home_currency}{alone}, {books}{until}"
+    credits_ = "; applies new credit memos by itself" if company.applies_credits else ""
+    says = f"{kind}: {company.name}, {company.home_currency}{alone}, {books}{credits_}{until}"
     if abs(ahead) > _SKEW_SECONDS:
         says += f"; this machine's clock is {abs(ahead):,} s {'ahead' if ahead > 0 else 'behind'}"
         return _check("connection", name, says, exit_code=2, hint="set the clock of this machine (NTP)")

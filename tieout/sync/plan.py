@@ -84,13 +84,16 @@ def decide(*, equal: bool, left_moved: bool, right_moved: bool, owner: Owner) ->
     return Verdict.NON_OWNER if owner == "left" else Verdict.WRITE_LEFT
 
 
+# A payment that uses a credit comes after the credit memos, at _USES_CREDIT. All others come before them: a system
+# that sets a new credit memo against the oldest open invoice by itself is to find what payments of the plan settle.
 _ORDER = {
     Entity.CUSTOMER: 0,
     Entity.INVOICE: 1,
-    Entity.CREDIT_MEMO: 2,
-    Entity.PAYMENT: 3,
-    Entity.ADJUSTMENT: 4,
+    Entity.PAYMENT: 2,
+    Entity.CREDIT_MEMO: 3,
+    Entity.ADJUSTMENT: 5,
 }
+_USES_CREDIT = 4
 _KIND_ORDER = {OpKind.CREATE: 0, OpKind.UPDATE: 1, OpKind.APPLY: 2, OpKind.VOID: 3}
 
 
@@ -597,7 +600,7 @@ def _named(o: Operation, missing: Sequence[str], rules: Rules) -> str:
 
 
 def _ordered(operations: Sequence[Operation]) -> list[Operation]:
-    """Customers (parents first), invoices, credit memos, payments; then applications; then voids. Stable by label."""
+    """Customers (parents first), invoices, payments, credit memos; then applications; then voids. Stable by label."""
     depth: dict[str, int] = {}
     by_subject = {o.subject: o for o in operations if o.entity is Entity.CUSTOMER}
 
@@ -610,6 +613,7 @@ def _ordered(operations: Sequence[Operation]) -> list[Operation]:
 
     def rank(o: Operation) -> tuple[Any, ...]:
         late = 0 if o.op in (OpKind.CREATE, OpKind.UPDATE) else _KIND_ORDER[o.op]
-        return late, _ORDER[o.entity], level(o.subject), o.target, day_of(o.record) or "", o.label, o.subject
+        turn = _USES_CREDIT if o.record.get("credits") else _ORDER[o.entity]
+        return late, turn, level(o.subject), o.target, day_of(o.record) or "", o.label, o.subject
 
     return sorted(operations, key=rank)

@@ -55,6 +55,7 @@ def company_of(wire: Wire) -> Company:
     preferences = _preferences(wire)
     closed = _part(preferences, "AccountingInfoPrefs").get("BookCloseDate")
     several = _part(preferences, "CurrencyPrefs").get("MultiCurrencyEnabled")
+    credits_ = _part(preferences, "SalesFormsPrefs").get("AutoApplyCredit")
     return Company(
         id=wire.company_id,
         name=info["CompanyName"],
@@ -63,6 +64,7 @@ def company_of(wire: Wire) -> Company:
         closed=(ClosedPeriod(entity_code=None, module=None, through=_day(closed)),) if closed else (),
         time_zone=None,
         other_currencies=several if isinstance(several, bool) else None,
+        applies_credits=credits_ if isinstance(credits_, bool) else None,
     )
 
 
