@@ -196,6 +196,33 @@ def test_a_closed_period_is_named_never_redated_and_never_retried_in_a_loop(targ
     quiet(world)
 
 
+@pytest.mark.parametrize("reopened", [None, date(2025, 11, 30)])
+def test_what_was_refused_because_a_period_closed_under_it_follows_when_the_period_opens_again(reopened: Any) -> None:
+    """Closed between the read and the write, which shows as a refusal; later runs read it."""
+    world = World()
+    ada = world.l.put(customer()).ref.id
+    world.run()
+    create = world.right.create
+
+    def closing(record: Any, **kw: Any) -> Any:
+        world.right.create = create  # type: ignore[method-assign]
+        world.r.closed_through = date(2025, 12, 31)
+        return create(record, **kw)
+
+    world.right.create = closing  # type: ignore[method-assign]
+    world.l.put(invoice(ada, "100.00", number="L-1", posted=date(2025, 12, 31)))
+    report = world.run()
+    assert (report.applied["rejected"], world.codes(report)) == (1, ["PERIOD_LOCKED"])
+    sent = len(world.r.received)
+    for _ in range(3):
+        assert world.codes(world.run()) == ["PERIOD_LOCKED"]
+    assert len(world.r.received) == sent
+    world.r.closed_through = reopened
+    world.settle(2)
+    assert [i.number for i in world.r.all(Entity.INVOICE)] == ["L-1"]
+    quiet(world)
+
+
 def test_twenty_runs_without_a_change_write_nothing() -> None:
     """An own entry that comes back is known; with the state lost it is adopted by its mark."""
     world = World()

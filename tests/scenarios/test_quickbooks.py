@@ -161,6 +161,25 @@ def test_money_is_there_before_quickbooks_sets_new_credits_against_what_is_open(
         in_step(w)
 
 
+def test_money_of_a_closed_year_is_applied_once_quickbooks_opens_it_again() -> None:
+    """To apply a payment is to change it, which QuickBooks refuses in a closed period: once, and not for good."""
+    with world() as w:
+        b, year_end = w.left.books, date(2025, 12, 31)
+        ada = b.put(customer("Ada Ltd")).ref.id
+        bill = b.put(invoice(ada, "100.00", number="L-1")).ref.id
+        money = b.put(payment(ada, "100.00", reference="chk 7", when=year_end)).ref.id
+        w.run()
+        w.server.books.close_through(year_end)
+        w.run()
+        b.apply(money, bill, D("100.00"), DAY)
+        assert [w.run().applied["rejected"] for _ in range(3)] == [1, 0, 0]
+        w.server.books.close_through(None)
+        w.run()
+        assert w.run().applied["done"] == 1
+        assert [D(i["Balance"]) for i in w.qbo("Invoice")] == [D(0)]
+        in_step(w)
+
+
 def test_documents_born_in_quickbooks_flow_back_with_their_credits() -> None:
     with world() as w:
         books = w.server.books

@@ -39,7 +39,7 @@ _CLOSINGS = (
 
 
 def note(tx: Tx, connection: str, company: Company) -> None:
-    """Keep what is closed now; what was opened again is known no longer."""
+    """Keep what is closed now; what was opened again is known no longer, and refuses nothing any more."""
     t = schema.closing
     now = {(c.entity_code or "", c.through.isoformat()) for c in company.closed if c.module in (None, "ar")}
     held = {(r["entity_code"], r["through"]) for r in tx.all(_CLOSINGS, connection=connection)}
@@ -47,8 +47,18 @@ def note(tx: Tx, connection: str, company: Company) -> None:
         if not any(code == entity_code and day > through for code, day in now):
             where = t.c.connection == connection, t.c.entity_code == entity_code, t.c.through == through
             tx.db.execute(t.delete().where(*where))
+            _end_refusals(tx, connection)
     fresh = [{"connection": connection, "entity_code": e, "through": d, "since": tx.at} for e, d in sorted(now - held)]
     tx.put_new(t, fresh)
+
+
+def _end_refusals(tx: Tx, connection: str) -> None:
+    """Let the next run plan again what was refused for a closed period, and is refused anew if it still is in one."""
+    i = schema.intent
+    where = i.c.connection == connection, i.c.state == "rejected", i.c.error_class == "PERIOD_LOCKED"
+    for intent in tx.all(sa.select(i.c.id, i.c.key).where(*where)):
+        tx.db.execute(i.update().where(i.c.id == intent["id"]).values(state="cancelled", updated_at=tx.at))
+        tx.audit("cancelled", "intent", intent["id"], {"key": intent["key"], "why": "a period was opened again"})
 
 
 def entered_since(store: Store, connection: str, closings: Sequence[Closing]) -> dict[tuple[str, str], str]:
