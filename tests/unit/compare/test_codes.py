@@ -166,6 +166,16 @@ CASES = {
 }  # fmt: skip
 
 
+def test_a_void_that_the_other_ledger_credits_counts_from_its_own_day():
+    """Not from that of the document: between the two, both ledgers have it open."""
+    memo = credit("RK", "a", "100", "2026-01-25", original_invoice="R1")
+    [found] = compared(
+        [*BASE_L, inv("L", voided_on="2026-01-20")], [*BASE_R, inv("R"), memo], as_of=JAN31
+    ).discrepancies
+    assert (found.code, found.left_value, found.right_value) == ("VOID_DATE_DIFF", "2026-01-20", "2026-01-25")
+    assert "from 2026-01-20 on, undone in" in found.cause
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_code(name):
     left, right, code, delta = CASES[name]

@@ -67,7 +67,8 @@ SELECT 'VOID_DATE_DIFF', CASE WHEN p.l_kind = 'payment' THEN 'CHARGEBACK_NSF' EL
        p.r_eff - p.l_eff + CASE WHEN o.side = 'right' THEN d.eff ELSE -d.eff END, p.l_currency,
        concat_ws(chr(31), 'offset=' || replace(coalesce(d.number, d.id), chr(31), ' '), 'side=' || o.side,
                  'moved=' || CAST(d.total AS VARCHAR),
-                 'from=' || CAST(CASE WHEN o.side = 'left' THEN p.l_posted ELSE p.r_posted END AS VARCHAR),
+                 'from=' || CAST(CASE WHEN o.side = 'left' THEN coalesce(p.r_voided_on, p.r_posted)
+                                      ELSE coalesce(p.l_voided_on, p.l_posted) END AS VARCHAR),
                  'to=' || CAST(d.posted AS VARCHAR))
 FROM cmp_offset AS o JOIN cmp_pair AS p ON p.l_rid = o.l_rid AND p.r_rid = o.r_rid
 JOIN (SELECT 'left' AS side, rid, number, id, posted, total, eff FROM cmp_left
