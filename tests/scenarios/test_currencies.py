@@ -196,6 +196,7 @@ def test_a_customer_without_a_currency_is_not_created_in_one_that_it_cannot_leav
         assert [c["DisplayName"] for c in w.q.qbo("Customer")] == ["Ada Ltd"]
         [why] = [d.cause for d in report.discrepancies if d.kind == "customer"]
         assert why.startswith("left does not say in which currency the customer is kept; right would keep it in USD")
+        assert report.held_back() == {why: 2}, "the invoice waits for the same"
         # The way out that is named: entered there in the right currency, the two are matched.
         w.make("Customer", {"DisplayName": "Bob Ltd", "CurrencyRef": {"value": "EUR"}})
         report = w.run()

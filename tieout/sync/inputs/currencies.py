@@ -48,7 +48,9 @@ class Currencies:
         kept = self._kept_in(customer, target)
         if code in (None, home, kept):
             return None
-        who = f"{self._name(customer)} is kept in {kept} in {name}"
+        if (there := self._customer(customer, target)) is None and (not_made := self._unmade(customer, target)):
+            return not_made
+        who = f"{self._name(customer)} {'is' if there else 'would be'} kept in {kept} in {name}"
         return f"{who}, where a customer has one currency, and this is in {code}", _OF_ITS_OWN.format(
             code=code, name=name
         )
@@ -66,6 +68,11 @@ class Currencies:
         book = self.sides.books[which]
         held = book.held.get((Entity.CUSTOMER, book.natives.get(subject, "")))
         return held.record if held is not None and isinstance(held.record, Customer) else None
+
+    def _unmade(self, customer: str, target: Which) -> tuple[str, str] | None:
+        """Why a customer that is not there is not created for want of a currency; None if it is."""
+        born = self._customer(customer, other(target))
+        return self._unstated(born.ref.id, target) if born is not None and born.currency is None else None
 
     def _unstated(self, id: str, target: Which) -> tuple[str, str] | None:
         """Why a customer of no stated currency is not created: it would get the home one, and is billed in others."""
