@@ -286,7 +286,7 @@ def test_a_set_short_of_its_manifest_is_never_complete(world: World) -> None:
 def test_a_half_written_export_is_not_read(world: World) -> None:
     world.erp.misbehave(half_written=True)
     world.export()
-    with pytest.raises(RetriableError, match=r"written .* ago"):
+    with pytest.raises(RetriableError, match="after 60 s of rest"):
         world.open().pull(Entity.CUSTOMER)
 
 
@@ -318,6 +318,14 @@ def test_a_file_without_manifest_is_read_after_a_minute_of_rest(world: World) ->
         else:
             with pytest.raises(RetriableError, match="after 60 s of rest"):
                 world.open().pull(Entity.CUSTOMER)
+
+
+def test_a_file_with_a_time_to_come_says_that_the_clocks_differ(world: World) -> None:
+    world.erp.misbehave(no_manifest=True)
+    for path in world.export():
+        os.utime(path, (NOW.timestamp() + 7200,) * 2)
+    with pytest.raises(RetriableError, match="bears a time 7,200 s ahead of this machine's clock"):
+        world.open().pull(Entity.CUSTOMER)
 
 
 def test_a_done_file_settles_its_file(world: World) -> None:

@@ -210,9 +210,9 @@ def _unsettled(chosen: Sequence[_Found], now: datetime, settle_seconds: int) -> 
         elif not (f.path.with_name(f.path.name + ".done").exists() or f.path.with_suffix(".done").exists()):
             age = now.timestamp() - f.stand.written / 10**9
             if age < settle_seconds:
-                return (
-                    f"{f.path.name} was written {max(0, int(age))} s ago; it is read after {settle_seconds} s of rest"
-                )
+                ahead = f"bears a time {int(-age):,} s ahead of this machine's clock"
+                written = f"was written {int(age)} s ago" if age >= 0 else ahead
+                return f"{f.path.name} {written}; it is read after {settle_seconds} s of rest"
     return None
 
 
