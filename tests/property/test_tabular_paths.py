@@ -94,6 +94,9 @@ def profiles(draw: st.DrawFn) -> Profile:
     grouped = draw(st.integers(0, 3)) == 0
     if grouped and draw(st.booleans()):
         columns[draw(st.sampled_from(["memo", "customer_name"]))] = {"group": True}
+    if not grouped and draw(st.integers(0, 3)) == 0:
+        for name in draw(st.sampled_from([["customer"], ["customer", "customer_name"], ["issued"]])):
+            columns[name]["fill_down"] = True
     return Profile.model_validate(
         {
             "name": "p",
@@ -210,9 +213,25 @@ def _grouped(draw: st.DrawFn, p: Profile) -> list[list[str]]:
 
 
 @st.composite
+def _filled(draw: st.DrawFn, p: Profile) -> list[list[str]]:
+    """The rows of one document, which leave to the row above what they may; at times a total after them."""
+    rows = draw(_rows(p))
+    for row in rows:
+        if draw(st.booleans()):
+            for column in p.columns.values():
+                if column.fill_down:
+                    row[HEADINGS.index(column.names[0])] = ""
+    total = [""] * len(HEADINGS)
+    total[HEADINGS.index("Customer")] = draw(st.sampled_from(["", "", "Total", "Total C1"]))
+    total[HEADINGS.index("Amount")] = draw(st.sampled_from([_print(p, n) for n in (50_00, 100, 0)] + ["x"]))
+    return [*rows, *[total] * draw(st.sampled_from([0, 0, 1]))]
+
+
+@st.composite
 def files(draw: st.DrawFn) -> tuple[Profile, str]:
     profile = draw(profiles())
-    below = _grouped(profile) if profile.file.grouped else _rows(profile)
+    filled = any(c.fill_down for c in profile.columns.values())
+    below = _grouped(profile) if profile.file.grouped else _filled(profile) if filled else _rows(profile)
     rows = [row for document in draw(st.lists(below, max_size=6)) for row in document]
     if draw(st.integers(0, 9)) == 0:
         rows = draw(st.permutations(rows))

@@ -14,14 +14,13 @@ from tieout.connectors.tables import Table
 from tieout.errors import ProfileError
 from tieout.mapping import fields
 from tieout.mapping.fields import strip
-from tieout.mapping.tabular import Profile
+from tieout.mapping.tabular import Profile, footer_columns
 from tieout.mapping.tabular_documents import Rejected
 from tieout.mapping.tabular_rows import (
     Binding,
     Problem,
     Row,
     Skip,
-    footer_columns,
     left_out,
     read_row,
     readable_amount,

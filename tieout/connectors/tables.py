@@ -13,17 +13,16 @@ from shlex import quote
 from typing import Self
 
 from tieout.connectors import decode, saplist, workbook
-from tieout.connectors.groups import Groups
+from tieout.connectors.groups import Filled, Groups
 from tieout.errors import ProfileError
 from tieout.mapping.fields import strip
-from tieout.mapping.tabular import Profile
+from tieout.mapping.tabular import Profile, footer_columns
 from tieout.mapping.tabular_rows import (
     SHOWN,
     Binding,
     Problem,
     Skip,
     bind,
-    footer_columns,
     headers_found,
     headers_needed,
 )
@@ -64,11 +63,15 @@ class Table:
         """
         judge = partial(self.judge, width=self.binding.read)
         groups = Groups(self.binding, judge) if self.profile.file.grouped else None
+        filled = Filled(self.binding, judge) if self.binding.filled else None
+        place = groups.place if groups else filled.place if filled else judge
         for number, cells in islice(_records(self), self.header_row, None):
             if isinstance(cells, Problem):
+                if filled:
+                    filled.end("a row that cannot be read stands between it and the row that says it")
                 yield number, cells
             else:
-                yield number, groups.place(cells) if groups else judge(cells)
+                yield number, place(cells)
         if groups and (name := groups.unclosed()) is not None:
             raise ProfileError(
                 f"{self.path}: the rows below {name!r} have no total, as those of other groups do",
@@ -173,7 +176,8 @@ def _open_csv(path: Path, profile: Profile, text: decode.Text) -> Table:
     for _ in range(at):
         next(reader)
     table.lines = reader.line_num
-    table.plain = text.plain and table.lines == at and not profile.file.grouped
+    own = not (profile.file.grouped or table.binding.filled)
+    table.plain = text.plain and table.lines == at and own
     return table
 
 

@@ -103,6 +103,8 @@ class Column(_Strict):
     names: its headings in the file, any of them; upper and lower case and spaces do not matter
     value: a constant, for what the file does not say · optional: the file may lack the column
     group: it stands alone in a row, above the rows that it is of (`[file] grouped`)
+    fill_down: it is printed in the first row of a group alone: where all such columns are empty, they say what they
+    said in the row above
     required: no cell may be empty · format: of a date · null: texts that mean "nothing", beside the file's own
     empty: what an empty cell stands for, stated by whoever knows the file
     values: what each code means, or which currency (`EUR`) a name stands for
@@ -114,6 +116,7 @@ class Column(_Strict):
     names: tuple[str, ...] = ()
     value: str | None = None
     group: bool = False
+    fill_down: bool = False
     type: Type | None = None
     optional: bool = False
     required: bool = False
@@ -286,6 +289,8 @@ class Profile(_Strict):
             found += self._left_out_problems(name, column)
             if column.group and not self.file.grouped:
                 found.append(f"[columns.{name}] group: needs `grouped = true` in [file]")
+            if column.fill_down and type_ and (why := self._not_filled(name, type_, column)):
+                found.append(f"[columns.{name}] fill_down: {why}")
             if column.values and type_ is not None and not has_codes(type_, column):
                 found.append(
                     f"[columns.{name}] values: {type_} is read as it stands; only codes and currencies have meanings"
@@ -311,6 +316,23 @@ class Profile(_Strict):
         return [f"[columns.kind] left_out: {code!r} has a meaning, too" for code in both] + [
             f"[columns.kind] left_out: {code!r} is an empty cell" for code in empty
         ]
+
+    def _not_filled(self, name: str, type_: Type, column: Column) -> str | None:
+        """Why an empty cell of a column cannot stand for the one above it."""
+        if not column.names:
+            return "only of a column of the file"
+        if type_ in ("decimal", "flag"):
+            return f"{name} is of its row alone"
+        if column.empty is not None:
+            return "an empty cell has a meaning already, by `empty`"
+        if self.file.grouped:
+            return "not beside `grouped`"
+        filled = {c for c, column in self.columns.items() if column.fill_down}
+        if filled.issuperset(c for c in footer_columns(self) if c in self.columns):
+            return "a row has to say its own number or day, or a total could not be told from it"
+        if self.rows == "documents" and self.key and filled.issuperset(self.key):
+            return "each row is a document, and has to say its own key"
+        return None
 
     def _constant_problem(self, name: str, type_: Type, column: Column) -> str | None:
         for place, text in (("value", column.value), ("empty", column.empty)):
@@ -371,6 +393,14 @@ class Profile(_Strict):
 
     def type_of(self, column: str) -> Type:
         return COLUMNS[self.entity][column]
+
+
+def footer_columns(profile: Profile) -> tuple[str, ...]:
+    """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
+    if profile.footer:
+        return profile.footer
+    told = [c for c in ("issued", "posted", *profile.key) if c in profile.columns and profile.columns[c].names]
+    return tuple(dict.fromkeys(told))
 
 
 def parse(profile: Profile, name: str, type_: Type, raw: str) -> str | Decimal | date | bool:

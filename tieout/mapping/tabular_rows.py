@@ -68,6 +68,11 @@ class Binding:
         """Cells that a row of the file must have."""
         return self.width - self.grouped
 
+    @property
+    def filled(self) -> bool:
+        """Whether cells may stand for what a row above says."""
+        return any(c.fill_down for c in self.profile.columns.values())
+
     def cell(self, cells: Sequence[str], column: str) -> str:
         at = self.index.get(column)
         return cells[at] if at is not None and at < len(cells) else ""
@@ -172,14 +177,6 @@ def left_out(binding: Binding, cells: Sequence[str]) -> str | None:
     code = fields.strip(binding.cell(cells, "kind"))
     out = {fields.strip(c).casefold() for c in column.left_out}
     return f"left out: the profile says so of {code}" if code.casefold() in out else None
-
-
-def footer_columns(profile: Profile) -> tuple[str, ...]:
-    """Columns that are empty in a total row: those the profile names, else what identifies and dates a row."""
-    if profile.footer:
-        return profile.footer
-    told = [c for c in ("issued", "posted", *profile.key) if c in profile.columns and profile.columns[c].names]
-    return tuple(dict.fromkeys(told))
 
 
 def is_null(profile: Profile, column: Column, raw: str) -> bool:

@@ -407,3 +407,27 @@ def test_a_report_by_customer_is_read_with_the_customers_above_its_rows(tmp_path
     assert (
         [o.record.customer for o in documents] == [o.raw["(above)"] for o in documents] == ["O'Brien:Sons"] * 2 + ["Bo"]
     )
+
+
+def test_a_customer_that_is_printed_once_is_asked_about(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "Customer,Date,Number,Amount,Currency\nC1,2026-01-25,7,10.00,USD\n,2026-01-26,8,5.00,USD\nTotal C1,,,15.00,\n"
+        "C2,2026-01-27,9,5.00,USD\n,2026-01-28,10,1.00,USD\n,,Total C2,6.00,\nTOTAL,,,21.00,\n",
+    )
+    found = infer(path)
+    assert [q.partition(":")[0] for q in found.questions] == ["kind", "customer"]
+    assert "2 rows are empty under 'Customer'" in found.questions[1]
+    profile = parse_profile(found.toml.replace("# ASK: ", ""), source="p", name="p")
+    observed, report = records(path, profile, "erp")
+    assert (report.rejected, report.totals) == ([], {"USD": {"count": 4, "sum": D("21.00")}})
+    assert [o.record.customer for o in observed if o.raw] == ["C1", "C1", "C2", "C2"]
+
+
+@pytest.mark.parametrize("third", ["C1,2026-01-27,9,5.00", ",2026-01-27,9,5.00\nC1,2026-01-28,10,5.00"])
+def test_a_customer_that_some_rows_do_not_name_is_not_taken_for_one_that_is_printed_once(
+    tmp_path: Path, third: str
+) -> None:
+    head = "Customer,Date,Number,Amount\nC1,2026-01-25,7,10.00\nC2,2026-01-26,8,5.00\n"
+    assert "fill_down" not in infer(write(tmp_path, f"{head}{third}\n")).toml
+    assert "fill_down" not in infer(write(tmp_path, f"{head.replace('C1', '')}{third}\n")).toml

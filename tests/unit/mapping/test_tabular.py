@@ -36,6 +36,9 @@ def test_the_shipped_profiles_load() -> None:
 OWN_KIND = 'kind = { value = "invoice|credit_memo" }'
 
 
+TELLING = 'number = { names = ["No"] }\ncustomer = { names = ["Customer"] }\nissued = { names = ["Date"] }'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
@@ -69,6 +72,20 @@ OWN_KIND = 'kind = { value = "invoice|credit_memo" }'
         (OWN_KIND, 'kind = { names = ["T"], left_out = [" "] }', "left_out: ' ' is an empty cell"),
         (OWN_KIND, 'kind = { value = "invoice", left_out = ["X"] }', "where each row is a document"),
         ('names = ["Amount"]', 'names = ["Amount"], left_out = ["0"]', "[columns.total] left_out"),
+        (
+            'names = ["Amount"]',
+            'names = ["Amount"], fill_down = true',
+            "[columns.total] fill_down: total is of its row",
+        ),
+        ('value = "USD"', 'value = "USD", fill_down = true', "[columns.currency] fill_down: only of a column"),
+        ('names = ["Customer"]', 'names = ["Customer"], fill_down = true, empty = "C"', "by `empty`"),
+        (TELLING, TELLING.replace('"] }', '"], fill_down = true }'), "has to say its own number or day"),
+        ('names = ["No"]', 'names = ["No"], fill_down = true', "has to say its own key"),
+        (
+            "[columns]",
+            "[file]\ngrouped = true\n[columns]\nmemo = { names = ['M'], fill_down = true }",
+            "beside `grouped`",
+        ),
     ],
 )
 def test_a_wrong_profile_names_the_place(old: str, new: str, place: str) -> None:

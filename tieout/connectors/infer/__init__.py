@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from tieout.connectors.bulk.check import check
-from tieout.connectors.infer import proposal
+from tieout.connectors.infer import filled, proposal
 from tieout.connectors.infer.formats import dates_of, numbers_of
 from tieout.connectors.infer.roles import headings, roles_of
 from tieout.connectors.infer.sheet import Sheet, read
@@ -37,6 +37,7 @@ def infer(path: str | Path) -> InferredProfile:
     """Propose a profile for a CSV, text list or workbook. Raises ProfileError if it is not a table at all."""
     sheet = read(Path(path), headings().knows)
     roles = roles_of(sheet)
+    filled.look(sheet, roles)
     shipped = _shipped(sheet)
     sheet.notes += [f"the shipped profile {name} reads every row of this file as it is" for name in shipped]
     read_or_asked = {**{column: may[0] for column, may in roles.absent.items() if may}, **roles.columns}

@@ -86,6 +86,8 @@ def write(sheet: Sheet, roles: Roles, dates: dict[str, Format], numbers: Numbers
         lines = _codes(sheet, column, at) if coded else _column(sheet, column, at, dates.get(column))
         if column == "currency" and roles.entity == "documents":
             lines = _without_currency(sheet, columns, lines)
+        if column in sheet.filled:
+            lines = _filled(sheet, column, at, lines)
         out += _either(sheet, lines, roles.rivals.get(column, ()))
     if sheet.group and not columns.keys() & {"customer", "customer_name"}:
         out += [f"# customer_name: no column has it, but rows above do, such as {_one_line(repr(sheet.group))}"]
@@ -251,6 +253,19 @@ def _without_currency(sheet: Sheet, columns: Mapping[str, int], lines: list[str]
     own = "USD" if _says_codes(sheet, columns["currency"]) else min(sheet.column(columns["currency"]))
     line = f"{said.removesuffix(' }')}, empty = {_toml(own)} }}{mark}{more}"
     return _asked([*evidence, line], "what an empty cell stands for")
+
+
+def _filled(sheet: Sheet, column: str, at: int, lines: list[str]) -> list[str]:
+    """The line of a column that some rows leave empty: asked whether they mean what the row above says."""
+    empty = "1 row is" if sheet.filled[column] == 1 else f"{sheet.filled[column]:,} rows are"
+    sheet.questions.append(
+        f"{column}: {empty} empty under {sheet.headings[at]!r}, where no value stands in two places. "
+        "Does an empty cell mean what the row above says?"
+    )
+    *evidence, line = lines
+    said, mark, more = line.partition("  #")
+    line = f"{said.removesuffix(' }')}, fill_down = true }}{mark}{more}"
+    return _asked([*evidence, line], "an empty cell says what the row above says; without fill_down, nothing")
 
 
 def _absent(sheet: Sheet, column: str, may: Sequence[int], fmt: Format | None) -> list[str]:

@@ -25,6 +25,7 @@ class Sheet:
     """What is known of the file so far. two: its headings stand in two rows
 
     group: what stands above some of its rows, which have a total; "" if nothing does · totals: the rows of totals then
+    filled: columns that seem to be printed in the first row of a group alone, with the rows that leave them empty
     cut: not all rows are looked at
     """
 
@@ -35,6 +36,7 @@ class Sheet:
     header_row: int = 1
     two: bool = False
     group: str = ""
+    filled: dict[str, int] = field(default_factory=dict)
     totals: list[list[str]] = field(default_factory=list)
     headings: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
