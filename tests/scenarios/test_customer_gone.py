@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.world import World, customer, invoice, payment
+from tests.scenarios.world import DAY, D, World, customer, invoice, payment
 from tieout.errors import Rejected
 from tieout.model import Entity
 from tieout.sync.engine import Report
@@ -143,6 +143,34 @@ def test_what_was_refused_for_its_customer_follows_once_the_customer_is_back(how
     world.run()
     assert world.run().discrepancies == []
     assert world.counts(Entity.INVOICE) == (1, 1)
+
+
+def test_a_change_that_was_refused_for_its_customer_follows_once_the_customer_is_back() -> None:
+    """An application of money, say, which QuickBooks takes for no customer that is inactive."""
+    world = World()
+    ada, mirror = agreed(world)
+    bill = world.l.put(invoice(ada, "100.00", number="L-1")).ref.id
+    money = world.l.put(payment(ada, "40.00", reference="chk 1")).ref.id
+    world.run()
+    update, asked = world.right.update, []
+
+    def only_of_active_ones(record: Any, **kw: Any) -> Any:
+        asked.append(record)
+        if not world.r.get(Entity.CUSTOMER, mirror).active:
+            raise Rejected("the customer is not active")
+        return update(record, **kw)
+
+    world.right.update = only_of_active_ones  # type: ignore[method-assign]
+    world.r.edit(Entity.CUSTOMER, mirror, active=False)
+    world.l.apply(money, bill, D("40.00"), DAY)
+    for _ in range(3):
+        report = world.run()
+    assert (len(asked), report.refused) == (1, 1)
+    world.r.edit(Entity.CUSTOMER, mirror, active=True)
+    world.run()
+    assert (len(asked), world.run().discrepancies) == (2, [])
+    [there] = world.r.all(Entity.PAYMENT)
+    assert [a.amount for a in there.applications] == [D("40.00")]
 
 
 def test_what_was_refused_for_anything_else_is_not_sent_again_for_a_customer_that_changes() -> None:

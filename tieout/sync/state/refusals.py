@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tieout.model import Existence
+from tieout.model import Customer, Entity, Existence
 from tieout.sync import schema
 from tieout.sync.core.operations import COLLISIONS, OpKind
 from tieout.sync.pair import Pair
@@ -45,11 +45,31 @@ def standing_refusals(store: Store, pair: Pair, books: Iterable[Book]) -> dict[t
 
 
 def _over(store: Store, book: Book, refusals: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of refused creates that name what is gone from there by now, or is there only since: that may be why."""
-    creates = [r for r in refusals if r["op"] == OpKind.CREATE.value]
-    named = {r["id"]: [book.key_of(s) for s in loads(r["operation"])["needs"]] for r in creates}
+    """The ids of those that something speaks against by now.
+
+    Of a create: what it names is gone from there, or is there only since, which may be why it was refused. Of a change:
+    the customer is in use only since.
+    """
+    creates = {r["id"]: loads(r["operation"])["needs"] for r in refusals if r["op"] == OpKind.CREATE.value}
+    named = {id: [book.key_of(s) for s in needs] for id, needs in creates.items()}
+    named |= {r["id"]: [_customer(book, r["subject"])] for r in refusals if r["id"] not in creates}
     since = _there_since(store, book, {key for keys in named.values() for key in keys if key is not None})
-    return [r["id"] for r in creates if any(k is None or since.get(k, _GONE) > r["updated_at"] for k in named[r["id"]])]
+    at: dict[str, str] = {r["id"]: r["updated_at"] for r in refusals}
+
+    def back(id: str, key: Key | None) -> bool:
+        absent = _GONE if id in creates else ""
+        return (absent if key is None else since.get(key, absent)) > at[id]
+
+    return [id for id, keys in named.items() if any(back(id, key) for key in keys)]
+
+
+def _customer(book: Book, subject: str) -> Key | None:
+    """The customer of the document that a subject is there; None where it has none."""
+    key = book.key_of(subject)
+    held = book.held.get(key) if key is not None else None
+    if held is None or held.record is None or isinstance(held.record, Customer):
+        return None
+    return Entity.CUSTOMER, held.record.customer
 
 
 _GONE = "~"  # after any instant
