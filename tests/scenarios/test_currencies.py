@@ -203,3 +203,20 @@ def test_a_customer_without_a_currency_is_not_created_in_one_that_it_cannot_leav
         assert held(w, "Invoice")["S-1"]["CurrencyRef"]["value"] == "EUR"
         # What the ERP leaves blank is still named.
         assert ("CUSTOMER_FIELD_DIFF", "currency") in {(d.code, d.field) for d in report.discrepancies}
+
+
+def test_a_currency_that_quickbooks_does_not_list_yet_is_told_once_and_follows_once_it_does(tmp_path: Path) -> None:
+    with both(tmp_path, **EVERY) as w:
+        sap = w.erp.books
+        who = sap.enter_customer("Bao Ltd", currency="CNY")
+        bill = sap.enter_invoice(who, "20.00", on=DAY, tax_code="O0", reference="S-1", currency="CNY")
+        sap.enter_payment(who, "5.00", on=DAY, applications={bill: "5.00"}, reference="wire 1", currency="CNY")
+        w.export()
+        report = w.run()
+        assert (report.refused, report.applied["rejected"], len(w.q.qbo("Customer"))) == (0, 0, 1)
+        assert report.held_back() == {"right does not list the currency CNY": 3}
+        w.make("CompanyCurrency", {"Code": "CNY", "Name": "Chinese Yuan"})
+        w.make("ExchangeRate", {"SourceCurrencyCode": "CNY", "Rate": "0.14", "AsOfDate": DAY.isoformat()})
+        w.night()
+        in_step(w)
+        assert {n: i["CurrencyRef"]["value"] for n, i in held(w, "Invoice").items()} == {"S-1": "CNY"}

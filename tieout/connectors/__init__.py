@@ -237,6 +237,15 @@ class Selling(Protocol):
 
 
 @runtime_checkable
+class Dealing(Protocol):
+    """A connector whose system refuses what is in a currency that it does not list."""
+
+    def currencies(self) -> Collection[str]:
+        """The codes of those that it lists beside the home one, as it is now. Raises as other reads do."""
+        ...
+
+
+@runtime_checkable
 class HandingOver(Protocol):
     """A connector whose writes leave in files. Which of them did, it knows even where the run died that wrote them."""
 

@@ -354,6 +354,10 @@ class QuickBooksConnector:
         rows = pulling.pages(self._wire, "Item", pulling.ALL, size=self._page)
         return {str(head(row).Id): Item(_title(row), head(row).Active is not False) for row in rows}
 
+    def currencies(self) -> frozenset[str]:
+        rows = pulling.pages(self._wire, "CompanyCurrency", size=self._page)
+        return frozenset(str(row.get("Code")) for row in rows if row.get("Active") is not False)
+
     def _names_unusable(self, record: AnyRecord) -> bool:
         """Whether a line of it names an item that no new document may name; False if that cannot be read."""
         named = {line.item for line in getattr(record, "lines", ()) if line.item}

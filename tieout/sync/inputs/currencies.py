@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from tieout.connectors import Dealing
+from tieout.errors import FatalError, RetriableError
 from tieout.model import Company, Customer, Entity
 from tieout.sync.core.facts import LEFT, RIGHT, Which
 from tieout.sync.core.operations import SubjectState
@@ -14,6 +16,10 @@ from tieout.sync.inputs.sides import Sides, other
 _ONE_HOME = (
     "have it take several currencies (in QuickBooks that cannot be switched off again); if nothing here is in {code}, "
     "correct where the currency comes from: the export, or its profile"
+)
+_LISTED = (
+    "add {code} to the currencies of {name} (in QuickBooks: the gear, Currencies): what is in it follows by itself; if "
+    "nothing is, correct where the currency comes from: the export, or its profile"
 )
 _OF_ITS_OWN = (
     "bill {code} to a customer of its own where the document was born, kept in {code}: both follow by themselves; or "
@@ -31,6 +37,7 @@ class Currencies:
 
     sides: Sides
     companies: Mapping[Which, Company]
+    _read: dict[Which, Collection[str] | None] = field(default_factory=dict)
 
     def why_not(self, s: SubjectState, target: Which) -> tuple[str, str] | None:
         """Why the target would refuse a one-sided record in its currency, and the ways out; None if it takes it."""
@@ -40,6 +47,8 @@ class Currencies:
         code = shared.get("currency")
         if code not in (None, home) and self.companies[target].other_currencies is False:
             return f"{name} keeps its books in {home} alone, and this is in {code}", _ONE_HOME.format(code=code)
+        if code not in (None, home) and (listed := self._listed(target)) is not None and code not in listed:
+            return f"{name} does not list the currency {code}", _LISTED.format(code=code, name=name)
         if not self.sides.connectors[target].capabilities.one_currency:
             return None
         if s.entity is Entity.CUSTOMER:
@@ -54,6 +63,19 @@ class Currencies:
         return f"{who}, where a customer has one currency, and this is in {code}", _OF_ITS_OWN.format(
             code=code, name=name
         )
+
+    def _listed(self, target: Which) -> Collection[str] | None:
+        """The currencies that the target lists beside the home one; None where it does not say."""
+        connector = self.sides.connectors[target]
+        if not isinstance(connector, Dealing):
+            return None
+        if target not in self._read:
+            try:
+                self._read[target] = connector.currencies()
+            except (RetriableError, FatalError):
+                # It only foretells what the target says of each record itself.
+                self._read[target] = None
+        return self._read[target]
 
     def _kept_in(self, customer: str, target: Which) -> str:
         """The currency of a customer there, or that it would get."""
