@@ -217,9 +217,12 @@ def test_what_was_refused_because_a_period_closed_under_it_follows_when_the_peri
     for _ in range(3):
         assert world.codes(world.run()) == ["PERIOD_LOCKED"]
     assert len(world.r.received) == sent
+    world.l.put(invoice(ada, "50.00", number="L-2", posted=date(2025, 12, 31)))
+    assert world.codes(world.run()) == ["PERIOD_LOCKED"] * 2
     world.r.closed_through = reopened
-    world.settle(2)
-    assert [i.number for i in world.r.all(Entity.INVOICE)] == ["L-1"]
+    assert world.codes(world.run()) == ["PERIOD_LOCKED"], "and what was held follows at once, into an open period"
+    world.run()
+    assert {i.number for i in world.r.all(Entity.INVOICE)} == {"L-1", "L-2"}
     quiet(world)
 
 

@@ -69,7 +69,7 @@ class Comparing:
             open_items=lists_open_items(store, name),
             home=self.read.companies[which].home_currency or None,
             whole=whole,
-            closings=periods.closed(store, name),
+            closings=periods.closed(store, name, self.read.companies[which]),
             applies=self._applies(which),
         )
 

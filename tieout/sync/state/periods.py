@@ -5,7 +5,7 @@ A closing counts from the end of the first whole run that saw it: what that run 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -16,9 +16,12 @@ from tieout.sync import schema
 from tieout.sync.store import Store, Tx, instant
 
 
-def closed(store: Store, connection: str) -> tuple[Closing, ...]:
-    """The closings that still hold, in order."""
+def closed(store: Store, connection: str, company: Company | None = None) -> tuple[Closing, ...]:
+    """The closings that still hold, in order. company: as it was read since, which may have opened some again"""
     rows = store.rows(_CLOSINGS, connection=connection)
+    if company is not None:
+        now = _closed_now(company)
+        rows = [r for r in rows if _holds(r["entity_code"], r["through"], now)]
     return tuple(Closing(date.fromisoformat(r["through"]), r["since"], r["entity_code"] or None) for r in rows)
 
 
@@ -41,15 +44,25 @@ _CLOSINGS = (
 def note(tx: Tx, connection: str, company: Company) -> None:
     """Keep what is closed now; what was opened again is known no longer, and refuses nothing any more."""
     t = schema.closing
-    now = {(c.entity_code or "", c.through.isoformat()) for c in company.closed if c.module in (None, "ar")}
+    now = _closed_now(company)
     held = {(r["entity_code"], r["through"]) for r in tx.all(_CLOSINGS, connection=connection)}
     for entity_code, through in sorted(held - now):
-        if not any(code == entity_code and day > through for code, day in now):
+        if not _holds(entity_code, through, now):
             where = t.c.connection == connection, t.c.entity_code == entity_code, t.c.through == through
             tx.db.execute(t.delete().where(*where))
             _end_refusals(tx, connection)
     fresh = [{"connection": connection, "entity_code": e, "through": d, "since": tx.at} for e, d in sorted(now - held)]
     tx.put_new(t, fresh)
+
+
+def _closed_now(company: Company) -> set[tuple[str, str]]:
+    """Entity code, "" for all, and last closed day of receivables."""
+    return {(c.entity_code or "", c.through.isoformat()) for c in company.closed if c.module in (None, "ar")}
+
+
+def _holds(entity_code: str, through: str, now: Collection[tuple[str, str]]) -> bool:
+    """Whether a closing that was seen once is still one: as it is, or within a later one."""
+    return any(code == entity_code and day >= through for code, day in now)
 
 
 def _end_refusals(tx: Tx, connection: str) -> None:
