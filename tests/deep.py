@@ -22,6 +22,13 @@ def combined(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
     return every if DEEP else pairwise(every)
 
 
+def each(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Every combination of the axes' values under `make deep`; else as few as show every value of each axis."""
+    if DEEP:
+        return list(product(*axes))
+    return [tuple(axis[n % len(axis)] for axis in axes) for n in range(max(map(len, axes)))]
+
+
 def pairwise(every: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """As few of the rows as show every pair of values that any of them shows: greedy, always the same."""
     left = set().union(*map(_pairs, every))

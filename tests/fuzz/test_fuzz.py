@@ -25,7 +25,7 @@ LATER = (
 )  # property/test_tampering and test_pack have them
 TARGETS = {name: target for name, target in every().items() if name not in LATER}
 FOUND: Counter[tuple[str, str]] = Counter()
-MANY = 2000 if DEEP else 40
+MANY = 2000 if DEEP else 24
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from tieout.mapping.tabular import Profile, load_profile
 from tieout.mapping.tabular_rows import Problem, Row
 from tieout.model import CreditMemo, Customer, Invoice, Line, Payment
 
-MANY = 20
+MANY = 12
 HEADINGS = (
     "Kind",
     "Number",

@@ -322,8 +322,8 @@ def other(value: Any, column: str, pick: int) -> Any:
 
 @pytest.mark.parametrize(("table", "column"), ROWS)
 def test_a_row_that_is_not_what_the_log_says_is_found(kept: Kept, table: str, column: str) -> None:
-    for body, pick in ((kept.last, 0), (kept.last, 7), (kept.last, 13)):
-        store, db = opened(body)
+    for pick in (0, 7, 13) if DEEP else (7,):
+        store, db = opened(kept.last)
         rows = db.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
         rowid, value = rows[pick % len(rows)]
         db.execute("PRAGMA ignore_check_constraints = 1")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.deep import each
 from tests.scenarios.world import DAY, World, credit_memo, customer, invoice, payment
 from tieout.connectors.memory import Fault, FaultKind, SimulatedCrash
 from tieout.errors import TieoutError
@@ -386,9 +387,10 @@ def test_what_was_handed_over_in_a_file_counts_only_when_an_export_shows_it() ->
     quiet(world)
 
 
-@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.LOSE_RESPONSE])
-@pytest.mark.parametrize("at", range(4))
-def test_a_change_that_is_made_again_and_again_is_handed_over_once_each_time(kind: FaultKind, at: int) -> None:
+@pytest.mark.parametrize(
+    ("at", "kind"), each(range(4), [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.LOSE_RESPONSE])
+)
+def test_a_change_that_is_made_again_and_again_is_handed_over_once_each_time(at: int, kind: FaultKind) -> None:
     """A to B, back to A, and so on: each is a write of its own, and a run that died in one of them makes no other."""
     world = World()
     ada = world.l.put(customer())

@@ -183,7 +183,9 @@ def test(path: str, name: str, *args: Any) -> Killer:
 
 def contract(profile: str) -> Killer:
     """The contract of connectors, for defects of the reference connector."""
-    return Killer(f"tieout.testing, {profile}", lambda: ", ".join(sorted(violations(lambda: MemoryHarness(profile)))))
+    return Killer(
+        f"tieout.testing, {profile}", lambda: ", ".join(sorted(dict(violations(lambda: MemoryHarness(profile)))))
+    )
 
 
 def law(name: str) -> Killer:

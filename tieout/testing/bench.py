@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
@@ -142,17 +142,22 @@ def difference(wanted: AnyRecord, held: AnyRecord, fields: Sequence[str] | froze
     return ""
 
 
+_WITHOUT_FLOATS = frozenset({str, int, bool, type(None), Decimal, date, datetime})
+
+
 def floats_in(value: object, path: str = "") -> list[str]:
     """Paths of all floats in a record or payload."""
+    if type(value) in _WITHOUT_FLOATS:  # most of what there is, and each pattern below costs a look at its class
+        return []
     match value:
         case float():
             return [path]
         case BaseModel():
             return [p for name in type(value).model_fields for p in floats_in(getattr(value, name), f"{path}.{name}")]
-        case Mapping():
-            return [p for name, item in value.items() for p in floats_in(item, f"{path}.{name}")]
         case list() | tuple():
             return [p for at, item in enumerate(value) for p in floats_in(item, f"{path}[{at}]")]
+        case Mapping():
+            return [p for name, item in value.items() for p in floats_in(item, f"{path}.{name}")]
         case _:
             return []
 

@@ -18,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from tests.deep import DEEP
 from tests.scenarios import test_flows
 from tests.scenarios.world import World, customer, invoice
 from tieout.connectors.memory import Fault, FaultKind, ManualClock
@@ -371,7 +372,7 @@ def _flows() -> list[str]:
     return sorted(n for n in dir(test_flows) if n.startswith("test_") and "history" not in n)
 
 
-@pytest.mark.parametrize("name", _flows())
+@pytest.mark.parametrize("name", _flows() if DEEP else _flows()[::2])
 def test_flows_on_postgresql(name: str, pg_url: str) -> None:
     world = World(right="unique_number", url=pg_url)
     try:
