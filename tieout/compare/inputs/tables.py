@@ -106,6 +106,13 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
 
     That of its parent is never let go there: its threads are not, and to close it would wait for them without end.
     """
+    return engine(PLAIN)
+
+
+def engine(records: int) -> duckdb.DuckDBPyConnection:
+    """An engine of its own, with an empty database in memory, for two ledgers of up to so many records each."""
+    if records > PLAIN:
+        return duckdb.connect(":memory:")
     con = duckdb.connect(":memory:", config={"threads": 1})
     plan_plainly(con)
     return con

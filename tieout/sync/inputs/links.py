@@ -12,12 +12,11 @@ from datetime import date
 from itertools import product
 from typing import Any
 
-import duckdb
 import sqlalchemy as sa
 
 from tieout import compare
 from tieout.compare.inputs import stored
-from tieout.compare.inputs.tables import Connection, Shared
+from tieout.compare.inputs.tables import Connection, Shared, engine
 from tieout.connectors import Op
 from tieout.model import AnyRecord, Customer, Document, Entity, from_json
 from tieout.sync import schema
@@ -73,10 +72,11 @@ class Relation:
             told = [key for key in sorted(book.stated) if book.stands(key) and kept and kept(which, book.held[key])]
             made[which] = book.held.edits, told, as_of, which in open_items, which in disputes
         linked = joined(self.books)
-        few = sum(len(book.subjects) for book in self.books.values()) <= FEW
+        sizes = [len(book.subjects) for book in self.books.values()]
+        few = sum(sizes) <= FEW
         if self._con is None or made != self._made or (few and linked != self._linked):
             self.close()
-            self._con = Shared() if few else duckdb.connect(":memory:")
+            self._con = Shared() if few else engine(max(sizes))
             for which, book in self.books.items():
                 _, told, day, listed, disputed = made[which]
                 apart = [book.held[key] for key in told] + (list(book.open_on(day.isoformat())) if day else [])
