@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.world import DAY, D, World, customer, invoice, payment
+from tieout.connectors import Op
 from tieout.errors import Rejected
 from tieout.model import Entity
 from tieout.sync.engine import Report
@@ -171,6 +172,19 @@ def test_a_change_that_was_refused_for_its_customer_follows_once_the_customer_is
     assert (len(asked), world.run().discrepancies) == (2, [])
     [there] = world.r.all(Entity.PAYMENT)
     assert [a.amount for a in there.applications] == [D("40.00")]
+
+
+def test_what_is_billed_to_a_customer_as_it_is_made_active_again_goes_out_in_that_run() -> None:
+    world = World(right_caps={"active_only": {Entity.INVOICE: frozenset({Op.CREATE})}})
+    ada, _ = agreed(world)
+    world.l.edit(Entity.CUSTOMER, ada, active=False)
+    world.run()
+    world.l.put(invoice(ada, "10.00", number="L-1"))
+    assert world.run().held_back() == {"customer Ada Ltd is inactive in right": 1}
+    world.l.edit(Entity.CUSTOMER, ada, active=True)
+    world.l.put(invoice(ada, "20.00", number="L-2"))
+    assert world.run().applied["done"] == 3
+    assert world.run().discrepancies == []
 
 
 def test_what_was_refused_for_anything_else_is_not_sent_again_for_a_customer_that_changes() -> None:

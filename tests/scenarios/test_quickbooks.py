@@ -180,6 +180,67 @@ def test_money_of_a_closed_year_is_applied_once_quickbooks_opens_it_again() -> N
         in_step(w)
 
 
+def make_active(w: QboWorld, active: bool) -> None:
+    [now] = w.qbo("Customer")
+    said = {"Id": now["Id"], "SyncToken": now["SyncToken"], "sparse": True, "Active": active}
+    w.server.books.apply("Customer", "update", said)
+
+
+def test_what_a_customer_that_is_inactive_in_quickbooks_gets_waits_until_it_is_active_again() -> None:
+    with world() as w:
+        b = w.left.books
+        ada = b.put(customer("Ada Ltd")).ref.id
+        bill, wrong = (b.put(invoice(ada, "100.00", number=n)).ref.id for n in ("L-1", "L-9"))
+        money = b.put(payment(ada, "10.00", reference="chk 1")).ref.id
+        credit = b.put(credit_memo(ada, "15.00", lines=lines("15.00"), number="C-1")).ref.id
+        w.run()
+        make_active(w, False)
+        new = [
+            b.put(invoice(ada, "20.00", number="L-2")).ref.id,
+            b.put(credit_memo(ada, "5.00", lines=lines("5.00"), number="C-2")).ref.id,
+            b.put(payment(ada, "30.00", on=((bill, "30.00"),), reference="chk 2")).ref.id,
+        ]
+        b.apply(money, bill, D("10.00"), DAY)
+        b.apply(credit, bill, D("15.00"), DAY)
+        b.edit(Entity.INVOICE, bill, memo="as agreed")
+        b.void(Entity.INVOICE, wrong, on=DAY)
+        report, why = w.run(), "customer Ada Ltd is inactive in right"
+        # A form that the customer has is still changed and voided.
+        assert (report.applied["done"], report.applied["rejected"], report.exit_code) == (2, 0, 0)
+        assert report.held_back() == {why: 4}
+        told = {d.left: d for d in report.discrepancies if d.cause.startswith(why)}
+        waiting = {money: "UNAPPLIED_CASH", **dict.fromkeys((credit, *new), "SYNC_BLOCKED")}
+        assert {id: d.code for id, d in told.items()} == waiting
+        assert "make the customer active again in right" in told[money].remedy
+        make_active(w, True)
+        w.run()
+        w.run()
+        in_step(w)
+
+
+def test_a_customer_that_is_made_inactive_while_a_run_writes_costs_no_answer_by_hand() -> None:
+    with world() as w:
+        b, create = w.left.books, w.right.create
+        ada = b.put(customer("Ada Ltd")).ref.id
+        w.run()
+        b.put(invoice(ada, "20.00", number="L-1"))
+
+        def taken_out_of_use(record: Any, **kw: Any) -> Any:
+            make_active(w, False)
+            return create(record, **kw)
+
+        w.right.create = taken_out_of_use  # type: ignore[method-assign]
+        report = w.run()
+        w.right.create = create  # type: ignore[method-assign]
+        assert (report.refused, report.applied["rejected"], report.exit_code) == (1, 1, 4)
+        report = w.run()
+        assert (report.held_back(), report.exit_code) == ({"customer Ada Ltd is inactive in right": 1}, 0)
+        make_active(w, True)
+        w.run()
+        in_step(w)
+        assert len(w.qbo("Invoice")) == 1
+
+
 def test_documents_born_in_quickbooks_flow_back_with_their_credits() -> None:
     with world() as w:
         books = w.server.books

@@ -56,6 +56,7 @@ class Capabilities:
     derives_open: the system reports open balances · states_applications: payments carry their applications
     credits_by_payment: a credit memo is applied by a payment of amount 0 that links it, as in QuickBooks
     one_currency: a customer is kept in one currency for good, and takes documents in it and in the home currency alone
+    active_only: what is refused where the customer is inactive, by kind of document; the rest it takes all the same
     horizon_days: how far back its changes reach; 0 without an end
     """
 
@@ -76,6 +77,7 @@ class Capabilities:
     states_applications: bool = True
     credits_by_payment: bool = False
     one_currency: bool = False
+    active_only: Mapping[Entity, frozenset[Op]] = field(default_factory=dict)
     horizon_days: int = 0
 
     def can(self, entity: Entity, op: Op) -> bool:

@@ -55,6 +55,7 @@ from tieout.sync.core.operations import (
     after_refusal,
     day_of,
     key_of,
+    kinds_of,
     shown,
     signed,
 )
@@ -107,6 +108,7 @@ def make(subjects: Iterable[SubjectState], rules: Rules) -> Draft:
             _plan_one(subject, rules, draft)
         if len(draft.operations) > before:
             known[subject.id] = subject
+    _wait_for_active_customers(draft, rules)
     creating = {(o.subject, o.target) for o in draft.operations if o.op is OpKind.CREATE}
     ordered = _ordered(_with_parents(draft, rules, creating))
     draft.operations, held = arrange(ordered, known, rules, _rewriter(known, rules))
@@ -506,10 +508,11 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
         # The target adds up its lines: a new amount from a side without lines, or with no more of them than how the
         # whole is taxed, goes there as one line.
         record |= {"lines": encoded.get("lines", []), "tax_lines": encoded.get("tax_lines", [])}
-    only_applied = all(change.name == "applications" for change in changes)
+    op = OpKind.APPLY if all(change.name == "applications" for change in changes) else OpKind.UPDATE
     wanted = canonical([[c.name, c.after] for c in changes])
     key = key_of(s, side.connection, OpKind.UPDATE, f"{side.version}|{digest(side.facts)}|{wanted}")
-    if (refusal := rules.refused(key, digest(source.facts))) is not None:
+    held = rules.inactive(which, s.entity, kinds_of(op, changes), side.shared.get("customer")) is not None
+    if not held and (refusal := rules.refused(key, digest(source.facts))) is not None:
         finding = replace(_refusal(s, which, changes, *refusal), refused=True)
         taken = refusal[1].startswith(NAME_TAKEN)
         draft.findings.append(replace(finding, remedy=after_refusal(refusal[1])) if taken else finding)
@@ -517,7 +520,7 @@ def _update(s: SubjectState, which: Which, changes: tuple[FieldChange, ...], rul
     before, after = signed(s.entity, side.shared), signed(s.entity, record)
     draft.operations.append(
         Operation(
-            op=OpKind.APPLY if only_applied else OpKind.UPDATE,
+            op=op,
             entity=s.entity,
             subject=s.id,
             target=which,
@@ -550,6 +553,22 @@ def _applied(target: Shared, source: Shared, wanted: Mapping[str, str]) -> list[
 
 
 # ── the whole plan ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wait_for_active_customers(draft: Draft, rules: Rules) -> None:
+    """Drop operations that the target refuses as the customer is inactive there, unless this plan makes it active."""
+    back = {(o.subject, o.target) for o in draft.operations for f in o.fields if f.name == "active" and f.after is True}
+    kept, waiting = [], dict[Finding, None]()
+    for o in draft.operations:
+        customer = o.record.get("customer")
+        why = rules.inactive(o.target, o.entity, kinds_of(o.op, o.fields), customer)
+        if why is None or (customer, o.target) in back:
+            kept.append(o)
+        else:
+            side = RIGHT if o.target == LEFT else LEFT
+            waiting[Finding(o.subject, o.entity, "SYNC_BLOCKED", *why, side=side)] = None
+    draft.operations = kept
+    draft.findings += waiting
 
 
 def _with_parents(draft: Draft, rules: Rules, creating: set[tuple[str, Which]]) -> list[Operation]:

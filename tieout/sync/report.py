@@ -11,10 +11,11 @@ from tieout import compare
 from tieout.compare import Discrepancy
 from tieout.errors import TieoutError
 from tieout.sync.core.facts import UNMAPPED
-from tieout.sync.core.operations import NO_ITEM, WAITS, Operation
+from tieout.sync.core.operations import INACTIVE, NO_ITEM, WAITS, Operation
 from tieout.sync.guard import Trip
 from tieout.sync.review import differences
 
+_ALWAYS = (UNMAPPED, NO_ITEM, INACTIVE)  # what is told of a single record, too, as all that comes later waits for it
 _REQUEST = re.compile(r" \[\w*id [^\]]*\]")  # the id that a vendor gave one request, in its refusal
 
 
@@ -74,13 +75,13 @@ class Report:
         return next((c for c in (5, 4, 2, 3) if c in codes), 0)
 
     def held_back(self) -> Counter[str]:
-        """Why records wait, and how many: each code that is not mapped, each item not sold, and what several share."""
+        """Why records wait, and how many: each cause that is told of one alone, too, and what several share."""
         found = Counter[str]()
         for d in (d for d in self.discrepancies if d.code == "SYNC_BLOCKED"):
             cause = _REQUEST.sub("", d.cause)
             codes = [part for part in cause.split("; ") if UNMAPPED in part or NO_ITEM in part]
             found.update(codes or ["they wait for another record" if cause.startswith(WAITS) else cause])
-        return Counter({why: n for why, n in found.items() if n > 1 or UNMAPPED in why or NO_ITEM in why})
+        return Counter({why: n for why, n in found.items() if n > 1 or any(said in why for said in _ALWAYS)})
 
     def in_doubt(self) -> list[str]:
         """Why a book, or a kind of record in it, is not taken as it was read, answered or not."""

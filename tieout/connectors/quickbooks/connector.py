@@ -59,6 +59,12 @@ _SERVER_OWNED = frozenset({"MetaData", "domain", "sparse", "status", "time", "Ho
 _ONE_LIST = ("Vendor", "Employee")  # whose names no customer can have
 _DOCUMENTS = (Entity.INVOICE, Entity.CREDIT_MEMO)
 _UNUSABLE = frozenset({NOT_FOUND, UNKNOWN_REFERENCE})  # said of a write: it names what is inactive, or not there
+# A form that an inactive customer has may change; its credit is applied by a new payment.
+_ACTIVE_ONLY = {
+    Entity.INVOICE: frozenset({Op.CREATE}),
+    Entity.CREDIT_MEMO: frozenset({Op.CREATE, Op.APPLY}),
+    Entity.PAYMENT: frozenset({Op.CREATE, Op.UPDATE, Op.APPLY}),
+}
 _HOLDERS = {
     "Customer": "another customer",
     "Vendor": "a vendor",
@@ -92,6 +98,7 @@ def capabilities(settle: int = SETTLE) -> Capabilities:
         derives_open=True,
         credits_by_payment=True,
         one_currency=True,
+        active_only=_ACTIVE_ONLY,
         horizon_days=pulling.WINDOW.days,
     )
 

@@ -143,7 +143,8 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
     if (told := rules.currency(s, target) or rules.items(encoded, target)) is not None:
         return because("SYNC_BLOCKED", *told)
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
-    if (refusal := rules.refused(key, digest(only.facts))) is not None:
+    held = rules.inactive(target, s.entity, frozenset({OpKind.CREATE}), shared.get("customer")) is not None
+    if not held and (refusal := rules.refused(key, digest(only.facts))) is not None:
         return because(*refusal, after_refusal(refusal[1]), refused=True)
     if closed := rules.locked(target, day):
         return because(

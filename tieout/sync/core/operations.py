@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
@@ -140,6 +140,12 @@ class Operation:
 _TOLD = tuple(f.name for f in fields(Operation) if f.name != "record")
 
 
+def kinds_of(op: OpKind, changes: Iterable[FieldChange]) -> frozenset[OpKind]:
+    """What is done to a record: an update may apply it, too."""
+    applies = op is not OpKind.CREATE and any(c.name == "applications" for c in changes)
+    return frozenset({op, OpKind.APPLY}) if applies else frozenset({op})
+
+
 A_PERSON_LOOKS = "look in the target system"  # how the remedy of a write begins that nothing settles but a person
 
 
@@ -185,6 +191,8 @@ class Rules:
     stated: the same as `creatable` where a settlement that a source only states keeps a record where it is
     currency: why a side does not take a one-sided record in its currency, and what to do about it; None if it does
     items: why a side takes no new document that is encoded so, for what its lines sell, and what to do about it
+    inactive: why a side does not do that to a document of a customer, who is inactive there, and what to do about it;
+    None if it does
     refused: code and reason if the target refused for good what this key stands for, made from these source facts
     """
 
@@ -208,6 +216,9 @@ class Rules:
     lacks: Callable[[str, Which], bool] = lambda _subject, _which: False
     currency: Callable[[SubjectState, Which], tuple[str, str] | None] = lambda _subject, _which: None
     items: Callable[[Shared, Which], tuple[str, str] | None] = lambda _encoded, _which: None
+    inactive: Callable[[Which, Entity, frozenset[OpKind], str | None], tuple[str, str] | None] = (
+        lambda _which, _entity, _ops, _customer: None
+    )
 
     def locked(self, which: Which, day: str | None) -> str | None:
         """Through which day the books of a side are closed, if that covers this day; None if it does not."""
@@ -232,6 +243,8 @@ class Draft:
 WAITS = "waits for "
 # What is said of an item that a new document may not name.
 NO_ITEM = "sells no item"
+# What is said of a customer for whom a side takes nothing new.
+INACTIVE = "is inactive in"
 # How the reason begins for which a write was refused as its name, or its number, belongs to something else there.
 NAME_TAKEN = "name_collision:"
 COLLISIONS = (NAME_TAKEN, "number_collision:")

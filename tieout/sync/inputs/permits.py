@@ -14,8 +14,9 @@ from tieout.connectors import Op
 from tieout.model import ZERO, Company, Customer, Entity, PostingState, magnitude
 from tieout.sync import schema
 from tieout.sync.core.facts import LEFT, RIGHT, Which
-from tieout.sync.core.operations import OpKind, Rules, SubjectState, is_marker, key_for, marker_for
+from tieout.sync.core.operations import Rules, SubjectState, is_marker, key_for, marker_for
 from tieout.sync.inputs.currencies import Currencies
+from tieout.sync.inputs.customers import OPS, Customers
 from tieout.sync.inputs.items import Items
 from tieout.sync.inputs.sides import Sides, other
 from tieout.sync.inputs.stated import Stated
@@ -25,7 +26,6 @@ from tieout.sync.state.covered import first_listed, lists_open_items
 from tieout.sync.state.refusals import standing_refusals
 from tieout.sync.work import on_its_way
 
-_OPS = {OpKind.CREATE: Op.CREATE, OpKind.UPDATE: Op.UPDATE, OpKind.APPLY: Op.APPLY, OpKind.VOID: Op.VOID}
 _TOLD = 5  # ids of one sentence
 _MISSING = frozenset({"MISSING_IN_A", "MISSING_IN_B", "PAYMENT_MISSING", "CUSTOMER_UNMAPPED"})
 _RECORD = schema.xref.c
@@ -58,7 +58,7 @@ class Permits:
             encode=self.sides.encode,
             creatable=self._creatable,
             stated=lambda s: self.stated.why_not(*self._alone(s)),
-            can=lambda which, entity, op: connectors[which].capabilities.can(entity, _OPS[op]),
+            can=lambda which, entity, op: connectors[which].capabilities.can(entity, OPS[op]),
             fields=lambda which, entity: connectors[which].capabilities.fields.get(entity, frozenset()),
             linked=lambda subject, which: self.sides.books[which].alive(subject),
             lacks=lambda subject, which: self.sides.books[which].lacks(subject),
@@ -70,6 +70,7 @@ class Permits:
             by_payment=lambda which: connectors[which].capabilities.credits_by_payment,
             currency=Currencies(self.sides, self.companies).why_not,
             items=Items(self.sides.connectors, self.sides.names, self.sides.pair.name).why_not,
+            inactive=Customers(self.sides).why_not,
             refused=lambda key, source: self._refused.get((key, source)) or self._refused.get((key, "")),
         )
 
