@@ -37,7 +37,7 @@ def test_names_that_hurt_and_a_second_currency_arrive_once_and_are_harmless_wher
         assert names == sorted([*NAMES.values(), "In EUR"])
         bills = {str(r.doc["DocNumber"]): Decimal(str(r.doc["TotalAmt"])) for r in tables["Invoice"].values()}
         assert bills == {"U-0": 10, "U-1": 20, "U-2": 30, "U-3": 40, "EUR": Decimal("10.50")}
-        # Currencies that QuickBooks has not been told of: the customers are refused, their documents say so, to the fil.
+        # Currencies that QuickBooks has not been told of: customers and documents wait, and say so, to the fil.
         listed = json.loads(desk.run("discrepancies", "list", "--json").stdout)["discrepancies"]
         assert "UNTRACED_TIE_OUT" not in {d["code"] for d in listed}, (
             "a balance of unknown currency is held against nothing"
@@ -53,8 +53,8 @@ def test_names_that_hurt_and_a_second_currency_arrive_once_and_are_harmless_wher
         shown = desk.run("discrepancies", "show", next(d["id"] for d in blocked if d["left_label"] == "In KWD")).stdout
         assert "left label" in shown
         assert "In KWD" in shown
-        assert held["JPY"] == ("-1500.00", "waits for customer In JPY: not on the other side")
-        assert held["KWD"] == ("-12.345", "waits for customer In KWD: not on the other side")
+        assert held["JPY"] == ("-1500.00", "quickbooks does not list the currency JPY")
+        assert held["KWD"] == ("-12.345", "quickbooks does not list the currency KWD")
         erp = FileErp(folder=desk.folder / "erp")  # a customer and a number that a spreadsheet would run
         erp.books.enter_invoice(
             erp.books.enter_customer("=1+1", currency="KWD"), "0.001", on=DAY, reference="@SUM(A1)", currency="KWD"
