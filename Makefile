@@ -42,7 +42,7 @@ deep: $(STAMP)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 --timeout 7200 tests/property tests/fuzz tests/external tests/faults \
 		tests/scenarios tests/cli/test_bad_days.py tests/cli/test_howto.py tests/unit/compare tests/unit/sync/test_store.py \
 		tests/unit/connectors/test_quickbooks_pull.py tests/unit/connectors/test_quickbooks_switches.py \
-		tests/unit/connectors/test_sage_x3_switches.py tests/unit/sandbox/sage_x3/test_x3_invariants.py
+		tests/unit/connectors/test_sage_x3_switches.py
 
 fuzz: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' || echo "no atheris here: seeds are changed at random"

@@ -229,7 +229,7 @@ def test_a_run_that_waits_for_a_system_says_so_on_a_terminal(desk: Office) -> No
 # ── stopped ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if DEEP else [])])
 def test_a_run_that_is_stopped_in_the_middle_of_a_write_loses_and_doubles_nothing(
     desk: Office, ending: signal.Signals
 ) -> None:

@@ -153,7 +153,7 @@ def _plain(text: str) -> str:
         return text
 
 
-@examples(30)
+@examples(10)
 @given(ledgers(), st.sampled_from([FAR, FAR, FAR, date(2026, 1, 25)]))
 def _the_same(records: list[AnyRecord], as_of: date) -> None:
     found = [b for b in broken(records, as_of, home_currency="USD") if b.invariant in TWINS]
@@ -167,7 +167,7 @@ def _the_same(records: list[AnyRecord], as_of: date) -> None:
         REACHED.update(b.invariant for b in balances)
 
 
-@examples(20)
+@examples(8)
 @given(closings())
 def _as_late(known: tuple[list[Any], tuple[Closing, ...], dict[Any, str]]) -> None:
     records, shut, seen = known
@@ -196,7 +196,7 @@ def test_sql_names_what_the_pure_functions_name() -> None:
 def _until_reached(law: Callable[[], None], wanted: set[str]) -> None:
     """Ask it of cases until each of these occurred; what one round of them reaches is luck."""
     REACHED.clear()
-    for round_ in range(6):
+    for round_ in range(18):
         seed(round_)(law)()
         if all(REACHED[name] for name in wanted):
             return

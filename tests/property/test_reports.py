@@ -171,7 +171,7 @@ def add_up(report):
                     assert row.cells[n] == made, (report.name, t.key, column.key)
 
 
-@examples(90)
+@examples(45)
 @given(ledgers(), days, st.integers(1, 60))
 def test_every_total_adds_up_and_every_proof_holds(ledger, as_of, length):
     for report in every([books(ledger)], as_of, as_of - timedelta(days=length)):
@@ -199,7 +199,7 @@ def stating(records, off):
             yield r
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days, st.sampled_from([Decimal(0), Decimal("0.01"), Decimal("-0.01")]))
 def test_a_cent_between_a_customers_documents_and_its_stated_balance_is_said_whatever_the_day(ledger, as_of, off):
     held = list(stating(ledger, off))
@@ -225,7 +225,7 @@ def test_each_way_a_stated_balance_may_stand_was_reached():
     assert all(STATED[w] for w in ("agrees", "differs", "cannot be told", "none stated", "later")), STATED
 
 
-@examples(120)
+@examples(60)
 @given(ledgers(), days, st.sampled_from(["due", "document"]))
 def test_aging_is_open_items_is_effects(ledger, as_of, by):
     side = books(ledger)
@@ -317,7 +317,7 @@ def test_a_bridge_begins_and_ends_at_the_open_items(ledger, as_of):
         assert sum_of([end, Subledger(side).crossing(as_of)]) == total
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days)
 def test_unapplied_money_has_no_age(ledger, as_of):
     aged = table(aging.build([books(ledger)], as_of=as_of), "documents")
@@ -332,7 +332,7 @@ def test_unapplied_money_has_no_age(ledger, as_of):
             assert all(a > 0 for a in in_age), "what is owed is positive; a credit is in no bucket"
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days, st.integers(1, 40), st.integers(1, 40))
 def test_one_periods_closing_is_the_next_ones_opening(ledger, middle, before, after):
     side = books(ledger)
@@ -343,7 +343,7 @@ def test_one_periods_closing_is_the_next_ones_opening(ledger, middle, before, af
     )
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), ledgers(), days)
 def test_two_sides_are_each_side_and_their_difference(left, right, as_of):
     a, b = books(left, "erp"), books(right, "package")
@@ -362,7 +362,7 @@ def test_two_sides_are_each_side_and_their_difference(left, right, as_of):
     assert not by_currency(same, "ages", "difference")
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days)
 def test_every_form_has_the_same_figures(ledger, as_of):
     for report in every([books(ledger)], as_of, as_of - timedelta(days=30)):
@@ -379,7 +379,7 @@ def test_every_form_has_the_same_figures(ledger, as_of):
             ]
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days)
 def test_statements_are_the_whole_ledger(ledger, as_of):
     closing = Counter()
@@ -664,7 +664,7 @@ def test_a_customer_with_a_document_without_a_rate_has_no_total_in_home_currency
     assert {r.cells[1]: r.cells[-1] for r in table(made, "home").rows} == {"One": None, "Two": D("33.01"), None: None}
 
 
-@examples(60)
+@examples(30)
 @given(ledgers(), days)
 def test_home_amounts_of_an_aging_add_up_in_every_table(records, as_of):
     side = books(records)

@@ -95,7 +95,7 @@ def test_a_state_that_nobody_touched_is_intact_at_every_time(kept: Kept) -> None
 
 
 @given(pick=PICK, where=PICK, column=st.sampled_from([*COVERED, "prev_hash", "hash"]))
-@settings(max_examples=40 if DEEP else 16, phases=PHASES)
+@settings(max_examples=40 if DEEP else 10, phases=PHASES)
 def test_an_altered_event_is_named(kept: Kept, pick: int, where: int, column: str) -> None:
     store, db = opened(kept.last)
     events = events_of(db)
@@ -109,7 +109,7 @@ def test_an_altered_event_is_named(kept: Kept, pick: int, where: int, column: st
 
 
 @given(pick=PICK, where=PICK, column=st.sampled_from(COVERED))
-@settings(max_examples=25 if DEEP else 10, phases=PHASES)
+@settings(max_examples=25 if DEEP else 6, phases=PHASES)
 def test_an_event_that_was_altered_with_its_own_hash_is_named(kept: Kept, pick: int, where: int, column: str) -> None:
     store, db = opened(kept.last)
     events = events_of(db)
@@ -124,7 +124,7 @@ def test_an_event_that_was_altered_with_its_own_hash_is_named(kept: Kept, pick: 
 
 
 @given(pick=PICK, many=st.integers(1, 3))
-@settings(max_examples=25 if DEEP else 10, phases=PHASES)
+@settings(max_examples=25 if DEEP else 6, phases=PHASES)
 def test_a_missing_event_is_named(kept: Kept, pick: int, many: int) -> None:
     store, db = opened(kept.last)
     first = 1 + pick % (len(events_of(db)) - many)
@@ -137,7 +137,7 @@ def test_a_missing_event_is_named(kept: Kept, pick: int, many: int) -> None:
 @given(
     pick=PICK, where=PICK, column=st.sampled_from(COVERED), how=st.sampled_from(["alter", "delete", "insert", "swap"])
 )
-@settings(max_examples=40 if DEEP else 16, phases=PHASES)
+@settings(max_examples=40 if DEEP else 10, phases=PHASES)
 def test_a_log_that_was_written_anew_is_forged(kept: Kept, pick: int, where: int, column: str, how: str) -> None:
     store, db = opened(kept.last)
     events = events_of(db)
@@ -164,7 +164,7 @@ def test_a_log_that_was_written_anew_is_forged(kept: Kept, pick: int, where: int
 
 
 @given(pick=PICK)
-@settings(max_examples=30 if DEEP else 12, phases=PHASES)
+@settings(max_examples=30 if DEEP else 7, phases=PHASES)
 def test_a_log_whose_end_was_cut_off_is_truncated(kept: Kept, pick: int) -> None:
     store, db = opened(kept.last)
     after = pick % len(events_of(db))
@@ -175,7 +175,7 @@ def test_a_log_whose_end_was_cut_off_is_truncated(kept: Kept, pick: int) -> None
 
 
 @given(pick=PICK)
-@settings(max_examples=20 if DEEP else 8, phases=PHASES)
+@settings(max_examples=20 if DEEP else 5, phases=PHASES)
 def test_an_older_copy_is_rolled_back_and_not_truncated(kept: Kept, pick: int) -> None:
     last = anchored_through(kept.lines)
     older = [body for body in kept.copies if len(events_of(opened(body)[1])) < last]
@@ -213,7 +213,7 @@ def test_an_older_copy_that_went_on_unnoticed_is_rolled_back(kept: Kept) -> None
 
 
 @given(pick=PICK, where=PICK, bit=st.integers(0, 7))
-@settings(max_examples=60 if DEEP else 24, phases=PHASES)
+@settings(max_examples=60 if DEEP else 15, phases=PHASES)
 def test_a_changed_byte_of_any_anchor_is_found(kept: Kept, pick: int, where: int, bit: int) -> None:
     n = pick % len(kept.lines)
     line = bytearray(kept.lines[n].rstrip(b"\n"))
@@ -227,7 +227,7 @@ def test_a_changed_byte_of_any_anchor_is_found(kept: Kept, pick: int, where: int
 
 
 @given(pick=PICK, many=st.integers(1, 3))
-@settings(max_examples=30 if DEEP else 12, phases=PHASES)
+@settings(max_examples=30 if DEEP else 7, phases=PHASES)
 def test_anchors_that_were_cut_out_are_missed(kept: Kept, pick: int, many: int) -> None:
     first = pick % (len(kept.lines) - many)
     store, _ = opened(kept.last)

@@ -47,7 +47,7 @@ PRINTED = st.text(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(PRINTED)
 def test_no_text_is_markup_and_every_text_is_printed(text):
     written = text_of(one(text))
@@ -76,7 +76,7 @@ def test_every_figure_is_printed(make):
                     assert cell.replace("-", "\u2212") in written or cell in written
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.lists(st.decimals(-(10**20), 10**20, places=3), min_size=1, max_size=8))
 @example([D(-(10**16))])
 def test_money_in_is_money_out(amounts):
@@ -95,7 +95,7 @@ def test_letters_that_no_font_has_are_named_not_boxed():
     assert "株" not in written
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.text(min_size=1, max_size=20))
 def test_any_text_at_all_can_be_printed(text):
     assert paper.write(one(text)).startswith(b"%PDF")

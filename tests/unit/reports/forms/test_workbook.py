@@ -48,7 +48,7 @@ HEAD = 5  # title, about, note, blank, headings
 # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=12))
 def test_any_text_comes_back_and_none_is_a_formula(texts):
     rows = tuple(Row((text, "EUR", D(1))) for text in texts)
@@ -92,7 +92,7 @@ def cover(book) -> list[str]:
 AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**24), max_value=10**24, places=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(AMOUNTS, st.sampled_from(("EUR", "JPY", "KWD", ""))), min_size=1, max_size=20))
 def test_money_in_is_money_out(amounts):
     rows = tuple(Row(("x", currency, amount)) for amount, currency in amounts)
@@ -121,7 +121,7 @@ def test_an_amount_has_the_places_of_its_currency_and_never_fewer_than_its_own(c
 
 
 @given(st.dates(date(1900, 3, 1), date(9999, 12, 31)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_date_is_a_date(day):
     report = of(Table("t", "T", (Column("d", "Day", "date"),), (Row((day,)),)))
     cell = read(workbook.write(report)).worksheets[1]["A6"]
@@ -207,7 +207,7 @@ def test_totals_and_bridges_are_live_and_their_values_stand_beside_them(make, co
         assert reckoned == kept, (sheet, where, formula)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(("EUR", "USD", "JPY")), st.decimals(-(10**11), 10**11, places=2)), min_size=1, max_size=60),
        st.integers(12, 30))  # fmt: skip
 def test_every_total_reckons_to_the_reports_own_figure_over_any_sheets(lines, most_rows):
@@ -297,7 +297,7 @@ def test_a_long_table_goes_on_in_further_sheets_and_says_where():
     assert max(sheet.max_row for sheet in book.worksheets[1:]) <= 26
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(max_size=50), min_size=1, max_size=8))
 def test_names_of_sheets_are_safe_and_their_own(titles):
     report = of(*(Table(f"t{n}", title, MONEY, ()) for n, title in enumerate(titles)))
@@ -323,7 +323,7 @@ def test_lists_are_filtered_headings_stay_and_print_again():
 steps = st.lists(st.integers(-10_000_000, 10_000_000).map(lambda n: D(n) / 100), min_size=1, max_size=8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(-10_000_000, 10_000_000).map(lambda n: D(n) / 100), steps)
 def test_what_a_waterfall_stacks_ends_where_the_bar_does(opening, moved):
     bars = (

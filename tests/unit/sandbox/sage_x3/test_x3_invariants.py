@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.deep import DEEP
 from tests.unit.sandbox.sage_x3.conftest import allocation, customer, line
 from tieout.sandbox.sage_x3 import Books, Refused, Switches
 
@@ -164,7 +163,7 @@ def reached() -> set[Any]:
     REACHED.clear()
     run_state_machine_as_test(
         Installation,
-        settings=settings(max_examples=200 if DEEP else 60, stateful_step_count=40, deadline=None, derandomize=True),
+        settings=settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True),
     )
     return set(REACHED)
 
