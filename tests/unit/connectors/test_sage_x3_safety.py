@@ -565,6 +565,15 @@ def test_a_left_list_that_does_not_show_the_key_is_not_empty(x3, connector):
         connector.create(bill(), key="K", marker="TM1")
 
 
+def test_a_list_that_repeats_the_password_as_a_number_does_not_have_it_told(x3, connector):
+    shown = f'<RESULT DIM="30" SIZE="1"><LIN NUM="1"><FLD NAME="NUM">{x3.live.password}</FLD></LIN></RESULT>'
+    answered(x3, "query", shown)
+    answered(x3, "read", "<RESULT/>")
+    with pytest.raises(FatalError, match="asked for SIH") as told_of:
+        list(connector.pull(Entity.INVOICE))
+    assert x3.live.password not in f"{told_of.value} {told_of.value!r}"
+
+
 @pytest.mark.parametrize(
     "answer",
     {

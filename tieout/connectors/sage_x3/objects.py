@@ -132,7 +132,8 @@ class Objects:
             return {"object": kind, "fields": {KEYS[kind]: key}, "grids": [], "hidden": str(why)}
         found = native(kind, result, self.blocks.setdefault(kind, Blocks()))
         if found["fields"].get(KEYS[kind], "").strip() != key:
-            raise FatalError(f"asked for {kind} {key}, X3 answers {found['fields'].get(KEYS[kind], '')!r:.40}")
+            other = redact(found["fields"].get(KEYS[kind], ""), 40)
+            raise FatalError(f"asked for {kind} {redact(key)}, X3 answers {other!r}")
         return found
 
     def lists(self, kind: str, key: str) -> bool:
