@@ -20,7 +20,7 @@ import xlsxwriter
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.fuzz import own
-from tests.fuzz.answers import Line, _host, reply
+from tests.fuzz.answers import Line, _connector, _host, reply
 from tests.fuzz.mutation import unzipped, zipped
 from tieout.cli.days import DAY, MOMENT
 from tieout.cli.failures import explain
@@ -37,13 +37,13 @@ from tieout.connectors.files import load, records
 from tieout.connectors.http import Lost, Transport, checked_url
 from tieout.connectors.quickbooks.company import _methods
 from tieout.connectors.quickbooks.oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
-from tieout.connectors.quickbooks.pull import cursor_of
+from tieout.connectors.quickbooks.pull import count, cursor_of
 from tieout.connectors.quickbooks.watch import Watch
 from tieout.connectors.sage_x3.changes import _moment
 from tieout.connectors.sage_x3.payload import count_of
 from tieout.connectors.tabular import export_sets
 from tieout.connectors.tabular.outbox import Item, Outbox
-from tieout.errors import ConfigError, ProfileError, RetriableError, SignInRequired
+from tieout.errors import ConfigError, FatalError, ProfileError, RetriableError, SignInRequired
 from tieout.evidence.anchors import begin, parse
 from tieout.evidence.keys import public_key
 from tieout.mapping.fields import YEARS
@@ -478,3 +478,10 @@ def test_an_anchor_with_half_a_character_is_none() -> None:
     line = begin(own.SIGNER, "2026-02-02T09:00:00.000000Z").line.encode()
     assert parse(line) is not None
     assert parse(line.replace(b"2026-02-02T", rb"\ud8002026-02-02T")) is None
+
+
+@pytest.mark.parametrize("told", ["false", '"0"', "null"])
+def test_a_count_of_quickbooks_that_is_no_number_is_none(told: str) -> None:
+    answer = reply(200, f'{{"QueryResponse":{{"totalCount":{told}}},"time":"2026-02-02T09:00:00Z"}}'.encode())
+    with pytest.raises(FatalError, match="QuickBooks does not count Invoice"):
+        count(_connector(Line([answer]))._wire, "Invoice", ())

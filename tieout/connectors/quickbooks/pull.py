@@ -57,7 +57,7 @@ def count(wire: Wire, entity: str, conditions: tuple[str, ...]) -> tuple[int, Na
     answer = wire.query(query(entity, *conditions, count=True))
     held = answer.get("QueryResponse")
     told = held.get("totalCount") if isinstance(held, dict) else None
-    if not isinstance(told, int):
+    if not isinstance(told, int) or isinstance(told, bool):
         raise FatalError(f"QuickBooks does not count {entity}")
     return told, answer
 
