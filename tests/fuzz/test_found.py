@@ -36,7 +36,7 @@ from tieout.connectors import saplist
 from tieout.connectors.files import load, records
 from tieout.connectors.http import Lost, Transport, checked_url
 from tieout.connectors.quickbooks.company import _methods
-from tieout.connectors.quickbooks.oauth import App, Tokens, _discovered, _request, _tokens, store_tokens
+from tieout.connectors.quickbooks.oauth import App, Tokens, _discovered, _Refused, _request, _tokens, store_tokens
 from tieout.connectors.quickbooks.pull import count, cursor_of
 from tieout.connectors.quickbooks.watch import Watch
 from tieout.connectors.sage_x3.changes import _moment
@@ -222,6 +222,11 @@ def test_an_answer_without_a_sign_in_renews_none(body: str) -> None:
     """An empty refresh token would have taken the place of the one that works."""
     with pytest.raises(RetriableError, match="token service answered"):
         _request(App("id", "secret"), Line([reply(200, body.encode())]), {})
+
+
+def test_a_refusal_of_a_sign_in_says_something() -> None:
+    with pytest.raises(_Refused, match="HTTP 400"):
+        _request(App("id", "secret"), Line([reply(400, b'{"error":"\\u0000"}')]), {})
 
 
 def test_a_token_that_lives_for_ever_lives_for_long() -> None:

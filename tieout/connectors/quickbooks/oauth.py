@@ -184,7 +184,8 @@ def _request(app: App, transport: Transport, form: Mapping[str, str]) -> dict[st
     if answer.elsewhere:
         raise ConfigError(f"Intuit's token service answers with {answer.elsewhere}", hint="check token_url")
     if answer.status in (400, 401, 403):
-        raise _Refused(redact(str(found.get("error") or f"HTTP {answer.status}"), 60), answer.status)
+        said = redact(str(found.get("error") or ""), 60).strip()
+        raise _Refused(said or f"HTTP {answer.status}", answer.status)
     if answer.status != 200 or not all(_is_token(found.get(k)) for k in ("access_token", "refresh_token")):
         raise RetriableError(f"Intuit's token service answered HTTP {answer.status}", hint="run again later")
     return found
@@ -398,7 +399,8 @@ def authorize(
         open_browser(url)
         found = landing.wait(seconds)
     if found.get("error"):
-        raise RefusedError(f"QuickBooks: {redact(found['error'], 60)}", hint=f"try again: tieout connect {name}")
+        said = redact(found["error"], 60).strip() or "refused"
+        raise RefusedError(f"QuickBooks: {said}", hint=f"try again: tieout connect {name}")
     realm, wanted = found.get("realmId", ""), str(settings["company_id"])
     if realm != wanted:
         raise AuthError(
