@@ -16,7 +16,7 @@ import duckdb
 from tests.deep import DEEP
 from tieout import compare
 from tieout.compare import Background
-from tieout.compare.inputs.tables import plan_plainly
+from tieout.compare.inputs.tables import engine
 from tieout.compare.matching import ladder
 from tieout.mapping.balances import open_amounts
 from tieout.model import (
@@ -119,9 +119,7 @@ def applied(invoice: str, amount: str, on: str, reversed_on: str | None = None) 
 @cache
 def _engine() -> duckdb.DuckDBPyConnection:
     """One for all, that plans as for the few records of a run: `make deep` starts its own for each, that plans well."""
-    con = duckdb.connect(config={"threads": 1})
-    plan_plainly(con)
-    return con
+    return engine(0)
 
 
 def load(

@@ -143,6 +143,7 @@ def _why_not(s: SubjectState, only: SideState, target: Which, rules: Rules) -> F
     if (told := rules.currency(s, target) or rules.items(encoded, target)) is not None:
         return because("SYNC_BLOCKED", *told)
     key = key_of(s, rules.connections[target], OpKind.CREATE, "")
+    # Of an inactive customer that is said, and not what was refused before: it may be the consequence.
     held = rules.inactive(target, s.entity, frozenset({OpKind.CREATE}), shared.get("customer")) is not None
     if not held and (refusal := rules.refused(key, digest(only.facts))) is not None:
         return because(*refusal, after_refusal(refusal[1]), refused=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tieout.connectors import Dealing
-from tieout.errors import FatalError, RetriableError
 from tieout.model import Company, Customer, Entity
 from tieout.sync.core.facts import LEFT, RIGHT, Which
 from tieout.sync.core.operations import SubjectState
-from tieout.sync.inputs.sides import Sides, other
+from tieout.sync.inputs.sides import Sides, foretold, other
 
 _ONE_HOME = (
     "have it take several currencies (in QuickBooks that cannot be switched off again); if nothing here is in {code}, "
@@ -70,11 +69,7 @@ class Currencies:
         if not isinstance(connector, Dealing):
             return None
         if target not in self._read:
-            try:
-                self._read[target] = connector.currencies()
-            except (RetriableError, FatalError):
-                # It only foretells what the target says of each record itself.
-                self._read[target] = None
+            self._read[target] = foretold(connector.currencies)
         return self._read[target]
 
     def _kept_in(self, customer: str, target: Which) -> str:

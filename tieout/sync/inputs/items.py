@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tieout.connectors import Connector, Item, Selling
-from tieout.errors import FatalError, RetriableError
 from tieout.sync.core.facts import Shared, Which
 from tieout.sync.core.operations import NO_ITEM
+from tieout.sync.inputs.sides import foretold
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,5 @@ class Items:
         if not isinstance(connector, Selling):
             return None
         if target not in self._read:
-            try:
-                self._read[target] = connector.items()
-            except (RetriableError, FatalError):
-                # It only foretells what the target says of each document itself.
-                self._read[target] = None
+            self._read[target] = foretold(connector.items)
         return self._read[target]

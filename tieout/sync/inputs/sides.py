@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from tieout.compare.result import money
 from tieout.connectors import Capabilities, Connector
+from tieout.errors import FatalError, RetriableError
 from tieout.model import Customer, Entity, Existence, magnitude
 from tieout.sync import schema
 from tieout.sync.core.facts import FREE_TEXT, LEFT, RIGHT, Facts, Shared, Which, facts, realise, recode, share
@@ -19,6 +20,7 @@ from tieout.sync.state.book import Book, Held, groups
 from tieout.sync.store import Store, batched, loads
 
 TOGETHER = 400  # subjects that are read at a time
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +272,11 @@ def _same(_entity: Entity, id: str) -> str:
 
 def other(which: Which) -> Which:
     return RIGHT if which == LEFT else LEFT
+
+
+def foretold(read: Callable[[], _T]) -> _T | None:
+    """What only foretells what a system would say of each record itself; None where that cannot be read."""
+    try:
+        return read()
+    except (RetriableError, FatalError):
+        return None

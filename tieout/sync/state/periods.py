@@ -66,7 +66,7 @@ def _holds(entity_code: str, through: str, now: Collection[tuple[str, str]]) -> 
 
 
 def _end_refusals(tx: Tx, connection: str) -> None:
-    """Let the next run plan again what was refused for a closed period, and is refused anew if it still is in one."""
+    """Let the next run plan again what was refused for a closed period. What is in one still is held back there."""
     i = schema.intent
     where = i.c.connection == connection, i.c.state == "rejected", i.c.error_class == "PERIOD_LOCKED"
     for intent in tx.all(sa.select(i.c.id, i.c.key).where(*where)):

@@ -162,8 +162,7 @@ def reached() -> set[Any]:
     """What random installations went through; their books were whole after each step."""
     REACHED.clear()
     run_state_machine_as_test(
-        Installation,
-        settings=settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True),
+        Installation, settings=settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
     )
     return set(REACHED)
 
